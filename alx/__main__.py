@@ -1,0 +1,5 @@
+"""`python -m alx`."""
+
+from alx.cli.main import main
+
+main()

@@ -1,0 +1,115 @@
+"""Verify a bundle or a whole site and say in words what is in it, for people without torch and without a private key.
+
+Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written anywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alx.bundle import read
+from alx.bundle.keys import PublicKey
+from alx.bundle.manifest import Manifest
+from alx.errors import AlxError, CorruptError, LedgerError, TrustError
+from alx.site.ledger import Entry
+from alx.site.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class BundleReport:
+    """A bundle that was verified whole: signature, every file's digest, every state's digest, every weight finite.
+
+    Attributes:
+        path: where it lies.
+        digest: the bundle's.
+        signer: the key that the signature was verified with.
+        manifest: what it says about itself.
+        files: number of files, `round.sig` counted.
+        size: their bytes.
+    """
+
+    path: Path
+    digest: str
+    signer: PublicKey
+    manifest: Manifest
+    files: int
+    size: int
+
+    @property
+    def raw_size(self) -> int:
+        """Bytes of all its states, raw."""
+        return self.manifest.layout.nbytes * len(self.manifest.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReport:
+    """A site's history: its ledger's chain holds, and every bundle named in it was verified whole."""
+
+    entries: list[Entry]
+    bundles: list[BundleReport]
+
+
+def bundle(path: Path, keys: Sequence[PublicKey]) -> BundleReport:
+    """Verify a bundle where it lies; each file is read once.
+
+    Args:
+        path: its folder, on a disk or in a site.
+        keys: keys that the auditor trusts; one of them must have signed.
+
+    Raises:
+        AlxError: the first of the faults that import would refuse it for, the turn and the peer excepted.
+    """
+    with read.survey(path) as source:
+        data, claimed = read.claimed_key(source)
+        key = next((k for k in keys if k.fingerprint == claimed), None)
+        if key is None:
+            known = ", ".join(k.fingerprint[:16] + "…" for k in keys)
+            raise TrustError(
+                f"signed with the key {claimed[:16]}…, expected one of {known}",
+                "name the sender's public key with --key; get it from a person, never from the disk",
+            )
+        signed = read.verify(source, data, key)
+        source.refuse_damage()
+        manifest = read.read_manifest(source, signed)
+        if manifest.sender.key != key.fingerprint:
+            raise TrustError("the manifest names another sender than the key that signed it")
+        for _ in read.states(source, signed, manifest):
+            pass
+        return BundleReport(path, signed.digest, key, manifest, len(source.sizes), sum(source.sizes.values()))
+
+
+def site(where: Site) -> SiteReport:
+    """Verify a site's ledger, and every bundle that it names, in both directions.
+
+    Raises:
+        LedgerError: the ledger's chain, or the chain through the bundles, is broken.
+        CorruptError: a bundle is missing or is not the one that the ledger names.
+        AlxError: whatever else is wrong with a bundle.
+    """
+    entries = where.entries()
+    reports = []
+    for entry in entries:
+        if entry.kind not in ("sealed", "accepted"):
+            continue
+        box, key = (where.outbox, where.public_key) if entry.kind == "sealed" else (where.inbox, where.peer.key)
+        try:
+            report = bundle(box / entry.body["bundle"], [key])
+        except AlxError as error:
+            error.message = f"{entry.kind} bundle of round {entry.body['round']}: {error.message}"
+            raise
+        if report.digest != entry.body["digest"]:
+            raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.number} of the ledger names")
+        reports.append(report)
+    _chain(reports)
+    return SiteReport(entries, reports)
+
+
+def _chain(reports: list[BundleReport]) -> None:
+    """Both chains, as they stand in the bundles themselves: each names its sender's last and the one it answers."""
+    last: dict[str, str] = {}
+    ordered = sorted(reports, key=lambda r: r.manifest.sequence)
+    for number, report in enumerate(ordered, 1):
+        m = report.manifest
+        if m.sequence != number or m.previous != last.get(m.sender.role) or m.answers != last.get(m.receiver.role):
+            raise LedgerError(f"'{report.path.name}' does not follow from the bundles before it")
+        last[m.sender.role] = report.digest

@@ -1,0 +1,1 @@
+"""What travels: bytes. No torch, and no idea what a loss means."""

@@ -1,0 +1,123 @@
+"""Keys and fingerprints: ECDSA on P-256, private keys as PKCS8 PEM, public keys as SPKI PEM.
+
+Knows keys; knows no bundle and no peer. A key is named by the SHA-256 of its public PEM file, which is also the key
+hint of the OMS signature format, so `sha256sum public.pem` shows it.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from mnemonic import Mnemonic
+
+from alx.errors import MalformedError, TrustError, UsageError
+
+MAX_PEM_BYTES = 4096  # a P-256 key has 178
+WORDS_BYTES = 16  # 128 bits, 12 words: to forge another identity with the same words costs 2^128 tries
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A P-256 public key and its name."""
+
+    key: ec.EllipticCurvePublicKey
+
+    @property
+    def pem(self) -> str:
+        """SubjectPublicKeyInfo PEM, as in `public.pem`."""
+        return self.key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of `pem`, in hexadecimal."""
+        return hashlib.sha256(self.pem.encode("ascii")).hexdigest()
+
+
+def generate() -> ec.EllipticCurvePrivateKey:
+    """A new private key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The unencrypted PKCS8 PEM of a private key; the file must have mode 0600."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def parse_public(pem: str, where: str) -> PublicKey:
+    """Read a public key.
+
+    Args:
+        pem: SubjectPublicKeyInfo PEM.
+        where: the file's name, for messages.
+
+    Raises:
+        MalformedError: not a PEM public key on P-256.
+    """
+    try:
+        key = load_pem_public_key(pem[:MAX_PEM_BYTES].encode("ascii", "strict"))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise MalformedError(f"{where} is not a PEM public key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise MalformedError(f"{where} is not a key on the curve P-256")
+    return PublicKey(key)
+
+
+def load_public(path: Path) -> PublicKey:
+    """Read the public key file at `path`.
+
+    Raises:
+        UsageError: there is no such file.
+        MalformedError: see `parse_public`.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no key file '{path}'")
+    return parse_public(path.read_bytes()[: MAX_PEM_BYTES + 1].decode("ascii", "replace"), f"'{path}'")
+
+
+def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Read a private key, unless others could have read it too.
+
+    Raises:
+        TrustError: others than the owner may read the file.
+        UsageError: there is no such file, or it is no unencrypted P-256 PKCS8 key.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no private key '{path}'") from error
+    with os.fdopen(fd, "rb") as file:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & 0o077:
+            raise TrustError(
+                f"others may read the private key '{path}': its mode is {mode:04o}, expected 0600",
+                f"if nobody did: chmod 600 {path}; otherwise make a new site with a new key",
+            )
+        data = file.read(MAX_PEM_BYTES)
+    try:
+        key = load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"'{path}' is not an unencrypted PKCS8 private key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise UsageError(f"'{path}' is not a key on the curve P-256")
+    return key
+
+
+def words(digest: str) -> str:
+    """Twelve words (BIP-39, English, with checksum) for the first 128 bits of a digest, to be read out loud.
+
+    Args:
+        digest: SHA-256 in hexadecimal.
+    """
+    return str(Mnemonic("english").to_mnemonic(bytes.fromhex(digest)[:WORDS_BYTES]))

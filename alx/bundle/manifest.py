@@ -1,0 +1,285 @@
+"""What a bundle says about itself, and the limits of all of it. The only numbers about data that ever travel.
+
+Knows names, shapes, steps and sums; opens no file. Read `Manifest` to see everything that leaves a site beside the
+weights: the sample count, one loss sum for each candidate, and the global loss the sender started from.
+"""
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alx.bundle import strict_json
+from alx.bundle.signature import Sha256
+from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
+from alx.plan import MAX_ROUNDS, MAX_STEPS, Role, explain
+
+MANIFEST_NAME = "manifest.json"
+DATA_FOLDER = "data"
+FORMAT = "alx-bundle"
+VERSION = 1
+MAX_MANIFEST_BYTES = 16 << 20  # MAX_CANDIDATES candidates and MAX_TENSORS tensors fit in less
+MAX_FILES = 50_000  # their digests fit in MAX_SIGNATURE_BYTES
+MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
+MAX_TENSORS = 20_000  # a large language model has some thousand
+MAX_STATE_BYTES = 1 << 40  # a terabyte a snapshot: far above what a disk is carried for
+MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
+PART_BYTES = 32 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and three fit in any memory
+KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+# Bytes of one element, by the dtype's name in safetensors.
+DTYPES = {
+    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+}  # fmt: skip
+FLOATS = ("F64", "F32", "F16", "BF16", "C64", "F8_E4M3", "F8_E5M2")
+
+
+def _tensor_name(name: str) -> str:
+    if any(unicodedata.category(c).startswith(("C", "Z")) for c in name):
+        raise ValueError("a tensor's name has a space or a control character")
+    return name
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+Loss = Annotated[float, Field(description="a sum over samples")]
+Count = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
+
+
+class Tensor(_Strict):
+    """One tensor of the common model."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_tensor_name)]
+    dtype: Literal[
+        "F64", "I64", "U64", "C64", "F32", "I32", "U32", "F16", "BF16", "I16", "U16",
+        "I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2",
+    ]  # fmt: skip
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=1 << 40)]], Field(max_length=16)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensor, raw."""
+        return math.prod(self.shape) * DTYPES[self.dtype]
+
+
+class Party(_Strict):
+    """A side of the exchange."""
+
+    role: Role
+    key: Sha256 = Field(description="SHA-256 of the public key's PEM file")
+
+
+class Start(_Strict):
+    """Where the sender's turn began: the candidate it selected out of the bundle it answers."""
+
+    candidate: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)]
+    global_loss: Loss = Field(description="own plus the signed loss sum of that candidate, as the sender found it")
+    samples: Count = Field(description="samples on both sides")
+
+
+class Blend(_Strict):
+    """How a candidate was averaged: start + stretch * (weight * own + (1 - weight) * peer - start)."""
+
+    own_step: Annotated[int, Field(ge=1, le=MAX_STEPS)] = Field(description="the sender's own snapshot")
+    peer_bundle: Sha256 = Field(description="the receiver's own bundle that held the other state")
+    peer_step: Annotated[int, Field(ge=1, le=MAX_STEPS)] = Field(description="that state's step")
+    weight: Annotated[float, Field(ge=0, le=1)]
+    stretch: Annotated[float, Field(ge=0, le=4)]
+
+
+class Candidate(_Strict):
+    """One model on offer: a snapshot of the trajectory, or a blend."""
+
+    step: Annotated[int, Field(ge=0, le=MAX_STEPS)] | None = Field(description="null for a blend")
+    blend: Blend | None = None
+    loss: Loss = Field(description="the sender's own loss sum, in evaluation mode")
+    state: Sha256 = Field(description="SHA-256 of the raw state")
+    keyframe: bool = Field(description="true: decoded alone; false: a delta against the candidate before it")
+    files: Annotated[list[str], Field(min_length=1, max_length=MAX_FILES)]
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.step is None) == (self.blend is None):
+            raise ValueError("a candidate is either a snapshot with a step or a blend")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Short words for people."""
+        if self.blend is None:
+            return f"t={self.step}"
+        stretch = f" x{self.blend.stretch:g}" if self.blend.stretch != 1 else ""
+        return f"blend {self.blend.weight:g}{stretch}"
+
+
+class Manifest(_Strict):
+    """Everything a bundle says about itself."""
+
+    format: Literal["alx-bundle"]
+    version: Literal[1]
+    sender: Party
+    receiver: Party
+    plan: Sha256
+    round: Annotated[int, Field(ge=1, le=MAX_ROUNDS)]
+    sequence: Annotated[int, Field(ge=1, le=2 * MAX_ROUNDS)] = Field(description="place in the whole exchange, from 1")
+    previous: Sha256 | None = Field(description="digest of the sender's bundle before this one")
+    answers: Sha256 | None = Field(description="digest of the receiver's bundle that this one answers")
+    start: Start | None = Field(description="null in the learner's first turn, which starts from theta^0")
+    samples: Count = Field(description="number of the sender's own samples: what the losses are sums over")
+    tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)]
+    candidates: Annotated[list[Candidate], Field(min_length=2, max_length=MAX_CANDIDATES)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.sender.role == self.receiver.role:
+            raise ValueError("sender and receiver have the same role")
+        if self.sequence != 2 * self.round - (self.sender.role == "learner"):
+            raise ValueError(f"sequence {self.sequence} is not that of round {self.round}'s {self.sender.role}")
+        if [t.name for t in self.tensors] != [t.name for t in layout_order(self.tensors)]:
+            raise ValueError("tensors are not in layout order")
+        if len({t.name for t in self.tensors}) != len(self.tensors):
+            raise ValueError("a tensor is listed twice")
+        if (self.start is None) != (self.sequence == 1) or (self.answers is None) != (self.sequence == 1):
+            raise ValueError("start and answers are missing in the first bundle, and only there")
+        if (self.previous is None) != (self.round == 1):
+            raise ValueError("previous is missing in a sender's first bundle, and only there")
+        self._check_candidates()
+        return self
+
+    def _check_candidates(self) -> None:
+        steps = [c.step for c in self.candidates if c.step is not None]
+        if steps != sorted(set(steps)) or steps[:1] != [0] or steps[-1] == 0 or self.candidates[0].step != 0:
+            raise ValueError("the steps of the snapshots do not rise from 0")
+        for blend in (c.blend for c in self.candidates if c.blend is not None):
+            if blend.own_step != steps[-1] or blend.peer_bundle != self.answers:
+                raise ValueError("a blend is not of the last snapshot and the bundle that this one answers")
+        if any(c.step is not None for c in self.candidates[len(steps) :]):
+            raise ValueError("a snapshot follows a blend")
+        if not self.candidates[0].keyframe:
+            raise ValueError("the first candidate is no keyframe")
+        parts = Layout(tuple(self.tensors)).parts
+        for i, c in enumerate(self.candidates):
+            if c.files != [part_name(i, p) for p in range(parts)]:
+                raise ValueError(f"the files of candidate {i} are not {parts} parts by their names")
+
+    @property
+    def snapshots(self) -> list[Candidate]:
+        """The trajectory: candidates with a step, in its order."""
+        return [c for c in self.candidates if c.step is not None]
+
+    @property
+    def layout(self) -> "Layout":
+        """How the state lies in memory and in files."""
+        return Layout(tuple(self.tensors))
+
+    def name(self) -> str:
+        """The directory's name."""
+        return bundle_name(self.plan, self.round, self.sender.role)
+
+
+def bundle_name(plan: str, round_: int, role: Role) -> str:
+    """`alx-<first 8 of the plan's digest>-r<round>-<role>`."""
+    return f"alx-{plan[:8]}-r{round_:03d}-{role}"
+
+
+def part_name(candidate: int, part: int) -> str:
+    """The file of one part of one candidate."""
+    return f"{DATA_FOLDER}/c{candidate:04d}-p{part:04d}.safetensors.zst"
+
+
+def layout_order(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """Larger elements first, then by name: every element is then aligned in the flat state."""
+    return sorted(tensors, key=lambda t: (-DTYPES[t.dtype], t.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The flat state: the little-endian bytes of all tensors in layout order, one after the other."""
+
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one raw state."""
+        return sum(t.nbytes for t in self.tensors)
+
+    @property
+    def parts(self) -> int:
+        """Files a state is cut into."""
+        return max(1, -(-self.nbytes // PART_BYTES))
+
+    def part(self, index: int) -> tuple[int, int]:
+        """First and past-the-last byte of one part."""
+        return index * PART_BYTES, min((index + 1) * PART_BYTES, self.nbytes)
+
+    def spans(self) -> list[tuple[Tensor, int, int]]:
+        """Each tensor with its first and past-the-last byte in the state."""
+        out, at = [], 0
+        for t in self.tensors:
+            out.append((t, at, at + t.nbytes))
+            at += t.nbytes
+        return out
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over a line `dtype shape name` for each tensor: the agreed model's name."""
+        lines = "".join(f"{t.dtype} {'x'.join(map(str, t.shape))} {t.name}\n" for t in self.tensors)
+        return hashlib.sha256(lines.encode("utf-8")).hexdigest()
+
+
+def parse(data: bytes) -> Manifest:
+    """Read a manifest whose digest was compared with the signed one already.
+
+    Raises:
+        LimitError: larger than a manifest may be, or a state larger than `MAX_STATE_BYTES`.
+        NotFiniteError: a loss that is NaN or infinite.
+        MalformedError: anything else that no alx of this version writes.
+    """
+    value = strict_json.parse(data, MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    if isinstance(value, dict) and value.get("format") == FORMAT and value.get("version") != VERSION:
+        raise MalformedError(
+            f"{MANIFEST_NAME} is of format version {escape(repr(value.get('version')))}, expected {VERSION}",
+            "the other side uses another alx: install the same version on both",
+        )
+    try:
+        manifest = Manifest.model_validate(value)
+    except ValidationError as error:
+        raise MalformedError(f"{MANIFEST_NAME}: {explain(error)}") from error
+    if manifest.layout.nbytes > MAX_STATE_BYTES:
+        raise LimitError(f"a snapshot of {manifest.layout.nbytes} bytes, and {MAX_STATE_BYTES} are allowed")
+    for c in manifest.candidates:
+        if not math.isfinite(c.loss):
+            raise NotFiniteError(f"the loss of {c.label} is {c.loss}")
+    if manifest.start is not None and not math.isfinite(manifest.start.global_loss):
+        raise NotFiniteError(f"the claimed global loss is {manifest.start.global_loss}")
+    return manifest
+
+
+def check_model(got: Iterable[Tensor], expected: Layout) -> None:
+    """Compare tensors with the agreed model's.
+
+    Raises:
+        ModelError: names the first few tensors that differ, expected and got.
+    """
+    theirs, ours = {t.name: t for t in got}, {t.name: t for t in expected.tensors}
+    told = [
+        f"'{escape(name)}' expected {_shape(ours.get(name))}, got {_shape(theirs.get(name))}"
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name)
+    ]
+    if told:
+        more = f" and {len(told) - 3} more" if len(told) > 3 else ""  # noqa: PLR2004 - three fill a line
+        raise ModelError("the model is another one: " + "; ".join(told[:3]) + more, "both sites need the same model")
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "nothing" if tensor is None else f"{tensor.dtype}{tensor.shape}"

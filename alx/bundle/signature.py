@@ -1,0 +1,224 @@
+"""The signature file: make it, and verify it. Bytes in, a typed statement out, or raise.
+
+OpenSSF Model Signing v1.0, method `key`, `files`, SHA-256, ECDSA P-256: Sigstore bundle JSON around a DSSE envelope
+around an in-toto statement that lists the digest of every file. Knows digests and keys; opens no other file.
+`model_signing verify key` reads the same file.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
+
+from alx.bundle import strict_json
+from alx.bundle.keys import PublicKey
+from alx.errors import MalformedError, TrustError
+from alx.plan import explain
+
+SIGNATURE_NAME = "round.sig"
+MAX_SIGNATURE_BYTES = 16 << 20  # the digests of MAX_FILES files, twice over in base64, fit in 14 MiB
+MAX_FILE_BYTES = (64 << 20) + (1 << 16)  # 64 MiB raw, and what a frame around noise may add
+MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SignedFile(_Strict):
+    """One file of the bundle, as signed."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    algorithm: Literal["sha256"]
+    digest: Sha256
+    size: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
+
+
+class _Serialization(_Strict):
+    method: Literal["files"]
+    hash_type: Literal["sha256"]
+    allow_symlinks: Literal[False]
+    ignore_paths: list[str] = []
+
+
+class _Predicate(_Strict):
+    serialization: _Serialization
+    resources: list[SignedFile]
+
+
+class _DigestSet(_Strict):
+    sha256: Sha256
+
+
+class _Subject(_Strict):
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    digest: _DigestSet
+
+
+class _Statement(_Strict):
+    type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
+    subject: Annotated[list[_Subject], Field(min_length=1, max_length=1)]
+    predicate_type: Literal["https://model_signing/signature/v1.0"] = Field(alias="predicateType")
+    predicate: _Predicate
+
+
+class _DsseSignature(_Strict):
+    sig: str
+    keyid: str | None = None
+
+
+class _DsseEnvelope(_Strict):
+    payload: str
+    payload_type: Literal["application/vnd.in-toto+json"] = Field(alias="payloadType")
+    signatures: Annotated[list[_DsseSignature], Field(min_length=1, max_length=1)]
+
+
+class _KeyHint(_Strict):
+    hint: Sha256
+
+
+class _Material(_Strict):
+    public_key: _KeyHint = Field(alias="publicKey")
+    tlog_entries: Annotated[list[object], Field(max_length=0, alias="tlogEntries")] = []
+
+
+class _SigstoreBundle(_Strict):
+    media_type: Literal["application/vnd.dev.sigstore.bundle.v0.3+json"] = Field(alias="mediaType")
+    material: _Material = Field(alias="verificationMaterial")
+    envelope: _DsseEnvelope = Field(alias="dsseEnvelope")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBundle:
+    """What a verified signature says: evidence, not a bool."""
+
+    name: str
+    digest: str
+    """SHA-256 over the file digests in the order of their names: what names this bundle in ledgers and manifests."""
+    files: dict[str, SignedFile]
+    signer: PublicKey
+
+
+def root_digest(files: list[SignedFile]) -> str:
+    """The OMS subject digest: SHA-256 over the raw digests, files sorted by name."""
+    ordered = sorted(files, key=lambda f: f.name)
+    return hashlib.sha256(b"".join(bytes.fromhex(f.digest) for f in ordered)).hexdigest()
+
+
+def _public(key: PublicKey) -> SSlibKey:
+    return SSlibKey.from_crypto(key.key, keyid=key.fingerprint)
+
+
+def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The bytes of the signature file over `files`.
+
+    Args:
+        name: the bundle's name, the statement's subject.
+        files: every other file of the bundle.
+        key: the sender's private key.
+    """
+    public = PublicKey(key.public_key())
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": root_digest(files)}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "serialization": {
+                "method": "files",
+                "hash_type": "sha256",
+                "allow_symlinks": False,
+                "ignore_paths": [SIGNATURE_NAME],
+            },
+            "resources": [f.model_dump() for f in sorted(files, key=lambda f: f.name)],
+        },
+    }
+    envelope = Envelope(json.dumps(statement).encode("utf-8"), PAYLOAD_TYPE, {})
+    envelope.sign(CryptoSigner(key, _public(public)))
+    document = {
+        "mediaType": MEDIA_TYPE,
+        "verificationMaterial": {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []},
+        "dsseEnvelope": envelope.to_dict(),
+    }
+    return json.dumps(document, indent=1).encode("utf-8")
+
+
+def hint(data: bytes) -> str:
+    """The fingerprint of the key that the file says it was signed with: a claim, for messages and look-up only.
+
+    Raises:
+        LimitError, MalformedError: see `strict_json.parse`; not an OMS key signature.
+    """
+    return _document(data).material.public_key.hint
+
+
+def verify(data: bytes, key: PublicKey) -> SignedBundle:
+    """Verify a signature file, then parse the very bytes that were verified.
+
+    Args:
+        data: `round.sig`.
+        key: a key that was pinned by people, never one from the bundle.
+
+    Raises:
+        LimitError: larger than `MAX_SIGNATURE_BYTES`.
+        TrustError: signed with another key, or not with the key it names.
+        MalformedError: no OMS v1.0 key signature over files with SHA-256; what is signed is no alx bundle.
+    """
+    document = _document(data)
+    claimed = document.material.public_key.hint
+    if claimed != key.fingerprint:
+        raise TrustError(
+            f"signed with the key {claimed[:16]}…, expected {key.fingerprint[:16]}…",
+            "the bundle is not from the pinned peer; ask who made it",
+        )
+    try:
+        payload = base64.b64decode(document.envelope.payload, validate=True)
+        raw = base64.b64decode(document.envelope.signatures[0].sig, validate=True)
+    except binascii.Error as error:
+        raise MalformedError(f"{SIGNATURE_NAME} is not base64 where it has to be") from error
+    signature = Signature(key.fingerprint, raw.hex())
+    try:
+        Envelope(payload, document.envelope.payload_type, {signature.keyid: signature}).verify([_public(key)], 1)
+    except VerificationError as error:
+        raise TrustError(
+            f"{SIGNATURE_NAME} does not verify with the key {key.fingerprint[:16]}…",
+            "somebody changed it, or the copy is damaged: ask for the bundle again",
+        ) from error
+    return _statement(payload, key)
+
+
+def _document(data: bytes) -> _SigstoreBundle:
+    value = strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES)
+    try:
+        return _SigstoreBundle.model_validate(value)
+    except ValidationError as error:
+        raise MalformedError(f"{SIGNATURE_NAME} is not an OMS key signature: {explain(error)}") from error
+
+
+def _statement(payload: bytes, key: PublicKey) -> SignedBundle:
+    value = strict_json.parse(payload, "the signed statement", MAX_SIGNATURE_BYTES)
+    try:
+        statement = _Statement.model_validate(value)
+    except ValidationError as error:
+        raise MalformedError(f"the signed statement is not of an alx bundle: {explain(error)}") from error
+    resources = statement.predicate.resources
+    files = {f.name: f for f in resources}
+    if len(files) != len(resources):
+        raise MalformedError("the signed statement lists a file twice")
+    subject = statement.subject[0]
+    digest = root_digest(resources)
+    if subject.digest.sha256 != digest:
+        raise MalformedError("the signed root digest is not that of the signed files")
+    return SignedBundle(subject.name, digest, files, key)

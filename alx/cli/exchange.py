@@ -1,0 +1,318 @@
+"""The commands of an exchange. What needs torch is imported inside the command that needs it: `status` starts at once."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from alx import files
+from alx.cli import screen
+from alx.cli.screen import json_option
+from alx.errors import ConfigError, UsageError
+from alx.plan import Role
+from alx.site import disk
+from alx.site import identity as identities
+from alx.site import site as sites
+from alx.site.site import Data, DataKind, Site, SiteFile
+
+MAX_IDENTITY_READ = identities.MAX_IDENTITY_BYTES + 1
+
+
+def the_site(context: click.Context, parameter: click.Parameter, value: Path | None) -> Site:
+    """The site named by --site or ALX_SITE, or the one around the current folder."""
+    del context, parameter
+    return sites.load(value) if value is not None else sites.find(Path.cwd())
+
+
+def site_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--site."""
+    return click.option(
+        "--site", "site", type=click.Path(path_type=Path), envvar="ALX_SITE", callback=the_site, metavar="SITE",
+        help="The site's folder; default: the one around the current folder.",
+    )(command)  # fmt: skip
+
+
+def _data(value: str | None, held_out: str | None) -> Data | None:
+    if value is None:
+        return None
+    kind, colon, path = value.partition(":")
+    if not colon or kind not in get_args(DataKind):
+        raise UsageError(f"--data '{value}', expected KIND:PATH", f"kinds: {', '.join(get_args(DataKind))}")
+    kept = None if held_out is None else os.path.abspath(held_out)  # noqa: PTH100 - a path for a file of text
+    return Data(kind=kind, path=os.path.abspath(path), held_out=kept)  # type: ignore[arg-type]  # noqa: PTH100
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="SITE")
+@click.option("--role", type=click.Choice(get_args(Role)), required=True, help="The learner goes first.")
+@click.option("--plan", "plan_path", type=click.Path(path_type=Path), required=True, help="The agreed plan.toml.")
+@click.option("--task", default="built-in", show_default=True, metavar="built-in|FILE", help="A file with make_task.")
+@click.option("--data", metavar="KIND:PATH", help="For the built-in task: npz, images, csv, cifar10, svhn or mnist.")
+@click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
+@click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
+@json_option
+def init(
+    folder: Path, role: Role, plan_path: Path, task: str, data: str | None, held_out: str | None,
+    init_path: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a site's folder: key, plan, ledger.
+
+    Example:
+        alx init clinic --role learner --plan plan.toml --data npz:clinic.npz
+    """
+    config = SiteFile(role=role, task=task, data=_data(data, held_out))
+    site = sites.create(folder, config, plan_path, init=init_path)
+    if as_json:
+        screen.machine(
+            {"site": site.folder, "role": role, "plan": site.plan_file.digest, "key": site.public_key.fingerprint}
+        )
+        return
+    click.echo(f"made the {role}'s site '{folder}' under plan '{site.plan.name}' ({site.plan_file.digest[:16]}…)")
+    click.echo("next: alx identity")
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
+@site_option
+@json_option
+def identity(out: Path | None, site: Site, as_json: bool) -> None:
+    """Write the small file that introduces this site to its peer, and show its words.
+
+    It holds the public key, the plan, the model's tensor names and shapes, and the number of samples; nothing else.
+
+    Example:
+        alx identity /media/disk/clinic.json
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+
+    with site.locked():
+        made = turns.introduce(site)
+    out = Path(f"{site.plan.name}-{site.role}.json") if out is None else out
+    files.replace(out, made.data)
+    if as_json:
+        screen.machine({"file": out, "words": made.words, "digest": made.digest, "samples": made.file.samples})
+        return
+    click.echo(f"wrote '{out}': {site.role}, {made.file.samples} samples, plan {site.plan_file.digest[:16]}…")
+    click.echo(f"its words: {made.words}")
+    click.echo("next: carry the file to the peer; compare the words with them by telephone; then alx pair PEER-FILE")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="The words were compared already.")
+@site_option
+@json_option
+def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
+    """Check that the peer has the same plan and model, show its words, and pin its key.
+
+    Example:
+        alx pair /media/disk/centre.json
+    """
+    if not file.is_file():
+        raise UsageError(f"there is no file '{file}'")
+    with files.storage(file), file.open("rb") as opened:
+        data = opened.read(MAX_IDENTITY_READ)
+    peer = identities.parse(data)
+    sites.check_peer(site, peer)
+    if not as_json:
+        click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model")
+        click.echo(f"its words: {peer.words}")
+    if not yes:
+        click.confirm("Did the peer read out these very words?", abort=True, err=True)
+    with site.locked():
+        sites.pair(site, data)
+    if as_json:
+        screen.machine({"peer": peer.file.role, "key": peer.key.fingerprint, "words": peer.words})
+        return
+    click.echo(f"pinned the key {peer.key.fingerprint[:16]}…")
+    click.echo(f"next: {site.position().next_command}")
+
+
+@click.command()
+@site_option
+@json_option
+def check(site: Site, as_json: bool) -> None:
+    """Try the task of this site and say in words what is wrong with it.
+
+    Example:
+        alx check
+    """
+    from alx.tasks import check as checks  # noqa: PLC0415 - torch
+    from alx.tasks import load  # noqa: PLC0415
+
+    found = checks.check_task(load.task(site.folder, site.config, site.plan), site.plan.seed)
+    if as_json:
+        screen.machine({"fit": not found, "found": found})
+    elif not found:
+        click.echo("the task is fit for a first round")
+    if found:
+        raise ConfigError(
+            "the task is not fit for a first round: " + "; ".join(found), "docs/tasks.md says what a task promises"
+        )
+
+
+@click.command("train-local")
+@site_option
+@json_option
+def train_local(site: Site, as_json: bool) -> None:
+    """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on.
+
+    Example:
+        alx train-local
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+
+    with site.locked(), screen.progress() as tell:
+        sealed = turns.train(site, tell)
+    if as_json:
+        screen.machine(
+            {"bundle": sealed.path, "digest": sealed.digest, "round": sealed.round, "bytes": sealed.size,
+             "raw_bytes": sealed.raw_size, "snapshots": sealed.candidates, "again": sealed.again}
+        )  # fmt: skip
+        return
+    click.echo(
+        f"round {sealed.round}: {'was sealed already' if sealed.again else 'sealed'} '{sealed.path.name}', "
+        f"{sealed.candidates} snapshots in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
+    )
+    click.echo(f"digest {sealed.digest}")
+    click.echo("next: alx export DISK")
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path), metavar="DISK")
+@site_option
+@json_option
+def export(target: Path, site: Site, as_json: bool) -> None:
+    """Copy the sealed turn to a disk, read it back from there, and record that it was handed over.
+
+    Example:
+        alx export /media/disk
+    """
+    with site.locked(), screen.progress() as tell:
+        done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None))
+    if as_json:
+        screen.machine(
+            {"bundle": done.path, "digest": done.digest, "round": done.round, "bytes": done.size, "again": done.again}
+        )
+        return
+    click.echo(f"round {done.round}: {'was on the disk already' if done.again else 'copied'}, read back and verified")
+    click.echo(f"'{done.path}' ({files.size(done.size)})")
+    click.echo("safe to remove the disk")
+
+
+@click.command("import-and-select")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@site_option
+@json_option
+def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
+    """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on.
+
+    Example:
+        alx import-and-select /media/disk/alx-1f3a90c2-r001-learner
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+
+    with site.locked(), screen.progress() as tell:
+        chosen = turns.import_and_select(site, bundle, tell)
+    if as_json:
+        screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again, "selection": chosen.body})
+        return
+    click.echo(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
+    if chosen.again:
+        click.echo("already imported; nothing changed")
+    click.echo(selection_table(chosen.body))
+    for line in selection_words(chosen.body):
+        click.echo(line)
+    click.echo(f"next: {site.position().next_command}")
+
+
+def selection_table(body: dict[str, Any]) -> str:
+    """Every candidate with the sender's loss, one's own, the sum, and the score if there is one; means for people."""
+    n = body["samples"]
+    rows = []
+    for i, label in enumerate(body["labels"]):
+        own = body["own"][i]
+        total = "not finite" if own is None else f"{(body['signed'][i] + own) / n:.4f}"
+        row = [label, f"{body['signed'][i]:.3f}", "not finite" if own is None else f"{own:.3f}", total]
+        if body["held_out"]:
+            row.append(f"{body['held_out'][i]:.4f}")
+        rows.append([*row, "<- chosen" if i == body["index"] else ""])
+    header = ["snapshot", "their loss sum", "own loss sum", "global mean"] + (["held out"] if body["held_out"] else [])
+    return screen.table([*header, ""], rows)
+
+
+def selection_words(body: dict[str, Any]) -> list[str]:
+    """What the selection means, and what about it deserves a look."""
+    mean = body["global_loss"] / body["samples"]
+    out = [f"chosen: {body['label']} of round {body['round']}, global loss {body['global_loss']:.6g} ({mean:.4f} a sample)"]
+    if body["blend"]:
+        b = body["blend"]
+        stretch = "" if b["stretch"] == 1 else f", stretched to {b['stretch']:g} of the way from the start"
+        out.append(
+            f"a blend: {b['weight']:g} of the sender's step {b['own_step']}, {1 - b['weight']:g} of step {b['peer_step']} "
+            f"of our bundle {b['peer_bundle'][:16]}…{stretch}"
+        )
+    if body["start_sent"] is True:
+        out.append("the sender started from a snapshot that we sent, bit for bit")
+    if body["start_sent"] is False:
+        out.append("LOOK: the sender's t=0 is not the snapshot that it says it chose from ours; ask the peer")
+    if body["loss_rose"] is False:
+        out.append("the global loss did not rise")
+    if body["loss_rose"] is True:
+        out.append("LOOK: the global loss rose, which it cannot on fixed data; did a data set change?")
+    if body["stalled"]:
+        out.append(
+            'STALL: both sides chose t=0: every step on one\'s own data raises the global loss. candidates = "blended" '
+            "in the plan, or a shorter sampling period, gets out of it"
+        )
+    return out
+
+
+@click.command()
+@site_option
+@json_option
+def status(site: Site, as_json: bool) -> None:
+    """Where the exchange stands, and the command to run next.
+
+    Example:
+        alx status
+    """
+    position = site.position()
+    last = position.selected[-1] if position.selected else None
+    if as_json:
+        screen.machine(
+            {"site": site.folder, "role": site.role, "plan": site.plan.name, "plan_digest": site.plan_file.digest,
+             "round": position.round, "rounds": site.plan.rounds, "step": position.step, "next": position.next_command,
+             "sealed": len(position.sealed), "accepted": len(position.accepted),
+             "global_loss": last["global_loss"] if last else None, "samples": last["samples"] if last else None}
+        )  # fmt: skip
+        return
+    click.echo(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
+    click.echo(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")
+    if last:
+        click.echo(f"last selection: {last['label']} of round {last['round']}, global loss {last['global_loss']:.6g}")
+    click.echo(f"next: {position.next_command}")
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
+@site_option
+@json_option
+def best(out: Path, site: Site, as_json: bool) -> None:
+    """Write the selected model with the least global loss of all rounds; loading it needs no alx.
+
+    Example:
+        alx best model.safetensors
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+
+    found = turns.best(site)
+    files.replace(out, turns.best_file(found))
+    if as_json:
+        screen.machine({"file": out, "round": found.round, "snapshot": found.label, "global_loss": found.global_loss,
+                        "samples": found.samples, "held_out": found.held_out})  # fmt: skip
+        return
+    score = "" if found.held_out is None else f", held-out score {found.held_out:.4f}"
+    click.echo(f"wrote '{out}': {found.label} of round {found.round}, global loss {found.global_loss:.6g}{score}")

@@ -1,0 +1,86 @@
+"""The `alx` command: finds a sub-command's module only when it is asked for, and turns refusals into exit codes."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from alx import __version__
+from alx.cli import screen
+from alx.errors import AlxError, UsageError
+
+# Where each command lives, and its line in `alx --help`: the help must not import what the commands need.
+COMMANDS = {
+    "init": ("exchange", "Make a site's folder."),
+    "identity": ("exchange", "Write the small file that introduces this site to its peer."),
+    "pair": ("exchange", "Pin the peer, after two people compared the words."),
+    "check": ("exchange", "Say in words what is wrong with this site's task."),
+    "train-local": ("exchange", "Train one turn and seal it in the outbox."),
+    "export": ("exchange", "Copy the sealed turn to a disk and read it back."),
+    "import-and-select": ("exchange", "Verify the peer's bundle and choose where to go on."),
+    "status": ("exchange", "Where the exchange stands, and what to do next."),
+    "best": ("exchange", "Write the best model so far."),
+    "audit": ("audit", "Verify a bundle or a site and say what is in it."),
+    "demo": ("study", "Both sites on this machine, real bundles, real data."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of a first exchange."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One command, imported."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"alx.cli.{COMMANDS[cmd_name][0]}")
+        return getattr(module, cmd_name.replace("-", "_"))  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `alx --help`, without importing any command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="alx")
+def cli() -> None:
+    """Improve one model together with another organisation, without a network and without showing data.
+
+    Each side trains on its own data and carries a signed bundle to the other on a disk.
+
+    Example:
+        alx demo
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exits with the refusal's code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        done: Any = cli.main(args=arguments, prog_name="alx", standalone_mode=False)
+    except AlxError as error:
+        screen.fail(error)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx is not None else "alx"
+        message = error.format_message().rstrip(".")
+        screen.fail(UsageError(message[:1].lower() + message[1:], f"{path} --help"))
+        return UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("alx: stopped; the same command goes on from here", err=True)
+        return 130
+    return done if isinstance(done, int) else 0

@@ -1,0 +1,173 @@
+"""Every refusal, as one tree; the exit code sits on the class.
+
+    AlxError                     1   never raised itself
+    ├── UsageError               2   the command, a file of one's own, or the order of commands is off
+    │   ├── ConfigError          2   plan.toml, site.toml or a task cannot be used
+    │   └── DivergedError        2   training reached a loss or a weight that is not finite
+    ├── IncompleteError         10   the sender, or a copy, did not finish
+    ├── TrustError              11   signature wrong, or by a key that is not pinned
+    ├── CorruptError            12   bytes differ from what was signed
+    ├── MalformedError          13   well signed, but not a bundle of this format
+    │   └── NotFiniteError      13   a weight or a loss that is NaN or infinite
+    ├── LimitError              14   larger than any bundle may be
+    ├── PeerError               15   from or for somebody else, or under another plan
+    ├── TurnError               16   not what the exchange expects now
+    │   ├── RollbackError       16   an older round than the last accepted one
+    │   ├── ForkError           16   a second, different bundle for a round already accepted
+    │   ├── GapError            16   a round too far ahead
+    │   ├── StaleError          16   answers something other than our last bundle
+    │   └── LedgerError         16   the ledger is lost, or its chain is broken
+    ├── ModelError              17   tensors differ from the agreed model
+    ├── SpaceError              18   no space left
+    ├── LockedError             19   another alx command works on this site
+    ├── ForbiddenFileError      20   a name or a type of file that no bundle has
+    └── StorageError            21   a disk or folder could not be read or written
+
+Knows nothing but words. Codes 0 (done) and 1 (a bug: a traceback) need no class.
+"""
+
+import unicodedata
+
+
+class AlxError(Exception):
+    """A refusal: one line of what is wrong (expected and got), and one of what to do.
+
+    Args:
+        message: lower case, no full stop, the offending value quoted.
+        hint: the remedy, or empty where there is none.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(AlxError):
+    """The command, a file of one's own, or the order of commands is off."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """plan.toml, site.toml or a task cannot be used as it stands."""
+
+
+class DivergedError(UsageError):
+    """Training reached a loss or a weight that is not finite."""
+
+
+class IncompleteError(AlxError):
+    """The sender, or whoever copied, did not finish."""
+
+    exit_code = 10
+
+
+class TrustError(AlxError):
+    """The signature is wrong, or was made with a key that is not pinned."""
+
+    exit_code = 11
+
+
+class CorruptError(AlxError):
+    """Bytes differ from what was signed; every bad file is named."""
+
+    exit_code = 12
+
+
+class MalformedError(AlxError):
+    """Signed by the right key, but not a bundle of this format."""
+
+    exit_code = 13
+
+
+class NotFiniteError(MalformedError):
+    """A weight or a loss is NaN or infinite."""
+
+
+class LimitError(AlxError):
+    """Larger than any bundle may be; nothing was read."""
+
+    exit_code = 14
+
+
+class PeerError(AlxError):
+    """From or for somebody else, or under another plan."""
+
+    exit_code = 15
+
+
+class TurnError(AlxError):
+    """Not what the exchange expects now."""
+
+    exit_code = 16
+
+
+class RollbackError(TurnError):
+    """An older round than the last accepted one."""
+
+
+class ForkError(TurnError):
+    """A second, different bundle for a round that was already accepted."""
+
+
+class GapError(TurnError):
+    """A round too far ahead."""
+
+
+class StaleError(TurnError):
+    """It answers something other than this site's last bundle."""
+
+
+class LedgerError(TurnError):
+    """The ledger is lost, or its chain is broken."""
+
+
+class ModelError(AlxError):
+    """Tensors differ from the agreed model in name, dtype or shape."""
+
+    exit_code = 17
+
+
+class SpaceError(AlxError):
+    """No space left on a device."""
+
+    exit_code = 18
+
+
+class LockedError(AlxError):
+    """Another alx command works on this site."""
+
+    exit_code = 19
+
+
+class ForbiddenFileError(AlxError):
+    """A name or a type of file that no bundle has: link, pipe, device, `../x`, `Thumbs.db`."""
+
+    exit_code = 20
+
+
+class StorageError(AlxError):
+    """A disk or folder could not be read or written."""
+
+    exit_code = 21
+
+
+def escape(text: str, limit: int = 80) -> str:
+    """A peer's text, safe to print: control, format and unassigned characters become escapes.
+
+    Args:
+        text: anything that came from outside.
+        limit: characters kept; the rest becomes an ellipsis.
+
+    Returns:
+        One line without terminal escapes, right-to-left marks or line ends.
+    """
+    kept = text[:limit]
+    safe = "".join(
+        c if not unicodedata.category(c).startswith(("C", "Zl", "Zp")) else c.encode("unicode_escape").decode("ascii")
+        for c in kept
+    )
+    return safe + ("…" if len(text) > limit else "")

@@ -1,0 +1,142 @@
+"""Durable files: a name shows either the old bytes or the new ones, whatever happens in between.
+
+Knows paths and bytes; knows no bundle and no site. The operating system's refusals become alx's here.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from alx.errors import LockedError, SpaceError, StorageError, escape
+
+SPARE_BYTES = 16 << 20  # left over on a disk after a copy: room for the folder itself and for the ledger
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Odd file systems (FUSE, SMB, exFAT drivers) cannot sync a folder and say so in one of these ways.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR, errno.ENOSYS)
+
+
+@contextlib.contextmanager
+def storage(path: Path | str) -> Iterator[None]:
+    """Translate what the operating system refuses about `path`.
+
+    Raises:
+        SpaceError: no space, no quota, or a file too large for the file system.
+        StorageError: anything else: read-only, pulled out, failing, no permission.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = escape(str(path), 200)
+        if error.errno in _NO_SPACE:
+            raise SpaceError(f"no space left at '{where}' ({error.strerror})", "free some, then run it again") from error
+        raise StorageError(
+            f"cannot use '{where}': {error.strerror or error}",
+            "is the disk still there and writable? run the same command again",
+        ) from error
+
+
+def write(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
+    """Write a new file and sync it; for files inside a folder that is not yet visible under its final name."""
+    with storage(path):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+
+
+def replace(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
+    """Write `path` so that it holds either its old bytes or `data`, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary, data, mode)
+    with storage(path):
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable, where its file system can."""
+    with storage(path):
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
+        finally:
+            os.close(fd)
+
+
+def sync_tree(path: Path) -> None:
+    """Make the names in a folder and in its folders durable."""
+    for inner in path.iterdir():
+        if inner.is_dir():
+            sync_folder(inner)
+    sync_folder(path)
+
+
+def publish(folder: Path, final: Path) -> None:
+    """Give a finished folder its final name: the one moment at which it becomes visible."""
+    sync_tree(folder)
+    with storage(final):
+        folder.rename(final)
+    sync_folder(final.parent)
+    if folder.parent != final.parent:
+        sync_folder(folder.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder of our own, if it is there."""
+    with storage(path):
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def require_space(folder: Path, need: int) -> None:
+    """Refuse before anything is written when `need` more bytes will not fit.
+
+    Raises:
+        SpaceError: says how many are needed and how many are free.
+    """
+    with storage(folder):
+        free = shutil.disk_usage(folder).free
+    if free < need + SPARE_BYTES:
+        raise SpaceError(
+            f"'{escape(str(folder), 200)}' has {size(free)} free, expected at least {size(need + SPARE_BYTES)}",
+            "free some or take a larger disk, then run it again",
+        )
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a site's lock; the kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        LockedError: another process holds it.
+    """
+    with storage(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockedError(
+                f"another alx command works on '{path.parent}'", "wait until it has ended, then run it again"
+            ) from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: `1.4 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:  # noqa: PLR2004 - decimal units, as disks are sold
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -1,0 +1,76 @@
+"""A model's state as one flat run of bytes, and back.
+
+Knows tensors; knows no file. The order of the tensors is the caller's (the bundle's layout).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from alx.errors import ConfigError
+from alx.learning.task import State
+
+DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.complex64: "C64",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+    torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64",
+    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
+}  # fmt: skip
+_BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
+
+
+def of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the model's state on the CPU: what the model does later does not change it."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+def describe(state: State) -> list[tuple[str, str, list[int]]]:
+    """Name, dtype (by its name in safetensors) and shape of each tensor.
+
+    Raises:
+        ConfigError: something in the state is no tensor, or of a dtype that cannot travel.
+    """
+    out = []
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"the model's state_dict holds '{name}', which is no tensor", "move it out of the state")
+        if value.dtype not in DTYPES:
+            raise ConfigError(f"the model's tensor '{name}' is of {value.dtype}, which cannot travel")
+        out.append((name, DTYPES[value.dtype], list(value.shape)))
+    return out
+
+
+def to_bytes(state: State, order: Sequence[str]) -> bytes:
+    """The little-endian bytes of all tensors, one after the other, in `order`."""
+    return b"".join(
+        state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() for name in order
+    )
+
+
+def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:
+    """The inverse of `to_bytes`.
+
+    Args:
+        data: the flat state.
+        tensors: name, dtype and shape of each, in the order they lie in.
+
+    Returns:
+        Tensors on the CPU that own their memory.
+    """
+    flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
+    out, at = {}, 0
+    for name, dtype, shape in tensors:
+        kind = _BY_NAME[dtype]
+        count = torch.Size(shape).numel() * kind.itemsize
+        # a copy of its own: a view may start where its dtype must not
+        out[name] = flat[at : at + count].clone().view(kind).reshape(tuple(shape))
+        at += count
+    return out
+
+
+def finite(state: State) -> str | None:
+    """The name of the first tensor that holds NaN or infinity, or None."""
+    return next(
+        (n for n, v in state.items() if (v.is_floating_point() or v.is_complex()) and not torch.isfinite(v).all()), None
+    )

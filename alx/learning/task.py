@@ -1,0 +1,67 @@
+"""The one seam: what a user brings. Read this and `alx/bundle/manifest.py` to see all that can leave a site.
+
+Knows torch's types; knows nothing of files, keys and peers. Private data reach the core as loss sums, a sample count
+and a state_dict, through no other door.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+"""A model's `state_dict()`: parameters and buffers by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossSum:
+    """A loss summed over one's own samples (paper, equation 1: sums add up over sites, means do not).
+
+    Attributes:
+        total: the sum, lower is better; its unit is that of the loss.
+        count: number of samples it is a sum over, at least 1, the same at every call.
+    """
+
+    total: float
+    count: int
+
+
+class Trainer(Protocol):
+    """torch's Stateful, plus one step. Made anew for each turn."""
+
+    def step(self) -> float:
+        """Take one optimiser step on the model it was made for.
+
+        Returns:
+            The training loss (mean over the batch), for the progress bar.
+        """
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on after a crash, the model itself and torch's global random state excepted.
+
+        Tensors, numbers, strings, lists and dicts only: it is written without pickled objects.
+        """
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A record of plain functions. Make one with `alx.tasks.supervised`, or by hand.
+
+    Attributes:
+        new_model: a model with its initial weights; called after torch's random state was seeded with the plan's seed.
+        trainer: (model, seed) -> Trainer of that model on one's own data.
+        measure: (model) -> LossSum over one's own data; called in evaluation mode without gradients; repeatable.
+        held_out: optional (model) -> a score on data kept apart, higher is better; shown to people, never sent.
+    """
+
+    new_model: Callable[[], nn.Module]
+    trainer: Callable[[nn.Module, int], Trainer]
+    measure: Callable[[nn.Module], LossSum]
+    held_out: Callable[[nn.Module], float] | None = None

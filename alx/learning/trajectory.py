@@ -1,0 +1,112 @@
+"""Run a turn's training and sample it: the state at step 0, at every period-th step, and at the last.
+
+Knows a task and its trainer; writes nothing. Sampling only copies: the run is the same whatever the period, so the
+snapshots of period 2 are every second one of period 1, bit for bit (CPU). T includes the final state, which the paper
+leaves open ("t = 0, 1, ..., T-1"); without it the last steps of work would be lost. Our reading.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from alx.errors import DivergedError
+from alx.learning import state
+from alx.learning.task import State, Task
+
+
+def seed_all(seed: int) -> None:
+    """Seed every random generator a task may draw from: torch, NumPy's and Python's global ones."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % (1 << 32))  # noqa: NPY002 - a user's data set may use the global one
+    random.seed(seed)
+
+
+def _random_state() -> dict[str, Any]:
+    name, keys, position, has_gauss, gauss = cast("tuple[Any, ...]", np.random.get_state())  # noqa: NPY002
+    version, internal, following = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, torch.tensor(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
+        "python": [version, list(internal), following],
+    }
+
+
+def _set_random_state(saved: dict[str, Any]) -> None:
+    torch.set_rng_state(saved["torch"])
+    if saved["cuda"]:
+        torch.cuda.set_rng_state_all(saved["cuda"])
+    name, keys, *rest = saved["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, internal, following = saved["python"]
+    random.setstate((version, tuple(internal), following))
+
+
+class Run:
+    """One turn's training: a model, its trainer and the step it is at.
+
+    Args:
+        task: what the user brought.
+        start: the state to begin from.
+        seed: of this turn; the same seed gives the same run on a CPU.
+    """
+
+    def __init__(self, task: Task, start: State, seed: int) -> None:
+        self.model: nn.Module = task.new_model()
+        self.model.load_state_dict(dict(start))
+        self.model.train()
+        seed_all(seed)
+        self.trainer = task.trainer(self.model, seed)
+        self.at = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on bit-identically in a new process."""
+        return {
+            "at": self.at,
+            "model": state.of(self.model),
+            "trainer": self.trainer.state_dict(),
+            "random": _random_state(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self.at = saved["at"]
+        self.model.load_state_dict(saved["model"])
+        self.trainer.load_state_dict(saved["trainer"])
+        _set_random_state(saved["random"])
+
+
+def sample(run: Run, steps: int, period: int, tell: Callable[[int, float], None]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Train to step `steps` and yield (step, state) along the way.
+
+    Args:
+        run: at step 0, or where a saved one left off (that step's snapshot is not yielded again).
+        steps: optimiser steps of the turn (the paper's T).
+        period: steps between snapshots (the paper's I).
+        tell: called after each step with the step and its training loss.
+
+    Yields:
+        Copies of the state at 0, period, 2·period, …, and at `steps`.
+
+    Raises:
+        DivergedError: a snapshot holds NaN or infinity, or the training loss is not finite.
+    """
+    if run.at == 0:
+        yield 0, state.of(run.model)
+    while run.at < steps:
+        loss = run.trainer.step()
+        run.at += 1
+        if not math.isfinite(loss):
+            raise DivergedError(f"the training loss is {loss} at step {run.at}", "lower the learning rate in the plan")
+        tell(run.at, loss)
+        if run.at % period == 0 or run.at == steps:
+            copy = state.of(run.model)
+            bad = state.finite(copy)
+            if bad is not None:
+                raise DivergedError(f"'{bad}' is not finite at step {run.at}", "lower the learning rate in the plan")
+            yield run.at, copy

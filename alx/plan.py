@@ -1,0 +1,255 @@
+"""The agreement: what both sites settled before round 1, one file, identical on both sides.
+
+Knows the fields and their limits; knows no site, no data and no torch. A plan is named by the SHA-256 of the
+bytes of its file, so `sha256sum plan.toml` on either side tells whether both have the same one.
+"""
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from alx.errors import ConfigError, UsageError, escape
+
+MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
+MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
+MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
+
+Role = Literal["learner", "provider"]
+Scalar = bool | int | float | str
+Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown fields, no coercion of text to numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class StepsBySide(Strict):
+    """Fixed steps a side."""
+
+    learner: Count = Field(description="optimiser steps of each of the learner's turns")
+    provider: Count = Field(description="optimiser steps of each of the provider's turns")
+
+
+class Optimiser(Strict):
+    """The optimiser of every turn; it starts afresh each turn. Options are torch.optim's."""
+
+    name: Literal["adam", "adamw", "sgd"] = Field(description="the torch.optim class")
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(default=1e-3, description="learning rate")
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="weight decay")
+    betas: tuple[float, float] | None = Field(default=None, description="adam, adamw: running-average coefficients")
+    eps: float | None = Field(default=None, description="adam, adamw: added to the denominator")
+    amsgrad: bool | None = Field(default=None, description="adam, adamw: the AMSGrad variant")
+    momentum: float | None = Field(default=None, description="sgd: momentum factor")
+    nesterov: bool | None = Field(default=None, description="sgd: Nesterov momentum")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("betas"), list):
+            return value | {"betas": tuple(value["betas"])}
+        return value
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        foreign = ("momentum", "nesterov") if self.name != "sgd" else ("betas", "eps", "amsgrad")
+        given = [name for name in foreign if getattr(self, name) is not None]
+        if given:
+            raise ValueError(f"{self.name} has no option {', '.join(given)}")
+        return self
+
+    def options(self) -> dict[str, object]:
+        """Keyword arguments for the torch.optim class; what is unset is left to torch's default."""
+        return {k: v for k, v in self.model_dump(exclude={"name"}).items() if v is not None}
+
+
+class ModelSource(Strict):
+    """Where the model comes from."""
+
+    source: str = Field(
+        description="torchvision:NAME, module:function, or file.py:function with the file beside plan.toml",
+        pattern=r"^[^:\s]+:[A-Za-z_][A-Za-z0-9_]*$",
+    )
+    arguments: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="keyword arguments")
+
+    def file(self) -> str | None:
+        """The name of the file of the user's own that the plan speaks of, if it does."""
+        where = self.source.split(":", 1)[0]
+        return where if where.endswith(".py") else None
+
+
+class Images(Strict):
+    """How an image becomes the model's input: resized, divided by 255, normalised. The same on both sides."""
+
+    size: tuple[Count, Count] | None = Field(default=None, description="[height, width]; others are resized to it")
+    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour")
+    mean: list[Finite] = Field(default_factory=list, description="subtracted, one number a channel; default 0")
+    std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, description="divides, one a channel")
+    classes: list[str] = Field(default_factory=list, description="class names in label order; image folders need it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get("size"), list):
+            return value | {"size": tuple(value["size"])}
+        return value
+
+    @model_validator(mode="after")
+    def _one_number_a_channel(self) -> Self:
+        for name in ("mean", "std"):
+            got = len(getattr(self, name))
+            if got not in (0, self.channels):
+                raise ValueError(f"{name} needs {self.channels} numbers, one a channel, and has {got}")
+        return self
+
+
+class Numeric(Strict):
+    """A column of numbers: (value - mean) / std."""
+
+    mean: Finite = Field(default=0.0, description="subtracted")
+    std: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(default=1.0, description="divides")
+    missing: Literal["refuse"] | Finite = Field(default="refuse", description="refuse, or the value to put instead")
+
+
+class Categorical(Strict):
+    """A column of categories: one-hot over `values`."""
+
+    values: Annotated[list[str], Field(min_length=1)] = Field(description="every category, in order")
+    missing: Literal["refuse", "zeros"] = Field(default="refuse", description="refuse, or an all-zero one-hot")
+
+
+class Columns(Strict):
+    """How a row of a table becomes the model's input, in the order written. The same on both sides."""
+
+    label: str = Field(description="the column to predict")
+    classes: list[str] = Field(default_factory=list, description="label values in order; none: the label is a number")
+    numeric: dict[str, Numeric] = Field(default_factory=dict, description="columns of numbers")
+    categorical: dict[str, Categorical] = Field(default_factory=dict, description="columns of categories")
+
+    @model_validator(mode="after")
+    def _some_and_distinct(self) -> Self:
+        names = [*self.numeric, *self.categorical]
+        if not names:
+            raise ValueError("no column is declared: add [columns.numeric.NAME] or [columns.categorical.NAME]")
+        if len({*names, self.label}) != len(names) + 1:
+            raise ValueError("a column is declared twice, or is the label")
+        return self
+
+
+class Plan(Strict):
+    """What both sites agreed before round 1."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="a short name for people")
+    rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = Field(description="assistance rounds R (paper, Algorithm 1)")
+    round_steps: Count | StepsBySide = Field(
+        description="steps of a round, shared in proportion to the data sizes; or {learner = N, provider = N}"
+    )
+    sampling_period: Count = Field(description="steps between snapshots (the paper's I)")
+    batch_size: Count = Field(default=64, description="samples a step")
+    candidates: Literal["trajectory", "blended"] = Field(
+        default="blended", description="trajectory: the paper's snapshots only; blended: averages with the peer's too"
+    )
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(default=0, description="of theta^0 and of every turn")
+    loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "own"] = Field(
+        default="cross_entropy", description="the objective; own: what the task of the user measures, of any sign"
+    )
+    optimiser: Optimiser = Field(description="local training")
+    model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
+    images: Images | None = Field(default=None, description="how images become inputs")
+    columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
+    settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
+
+    def steps(self, role: Role, own: int, peer: int) -> int:
+        """Optimiser steps of one turn of `role` (paper 4.2: the budget of a round goes by data size).
+
+        Args:
+            role: whose turn.
+            own: number of samples of that side.
+            peer: number of samples of the other side.
+
+        Returns:
+            At least one step.
+        """
+        if isinstance(self.round_steps, StepsBySide):
+            return self.round_steps.learner if role == "learner" else self.round_steps.provider
+        return max(1, round(self.round_steps * own / (own + peer)))
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A plan and the exact bytes it was read from."""
+
+    plan: Plan
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hexadecimal: the plan's name."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+def parse(data: bytes, where: str = "plan.toml") -> PlanFile:
+    """Read a plan out of the bytes of its file.
+
+    Args:
+        data: TOML, UTF-8, at most `MAX_PLAN_BYTES`.
+        where: the file's name, for messages.
+
+    Raises:
+        ConfigError: not TOML, an unknown or missing field, or a value out of range.
+    """
+    if len(data) > MAX_PLAN_BYTES:
+        raise ConfigError(f"{where} has {len(data)} bytes, and a plan at most {MAX_PLAN_BYTES}")
+    try:
+        return PlanFile(Plan.model_validate(tomllib.loads(data.decode("utf-8"))), data)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"{where} is not TOML: {escape(str(error))}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {explain(error)}", "docs/plan.md describes every field") from error
+
+
+def load(path: Path) -> PlanFile:
+    """Read the plan file at `path`.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: see `parse`.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no plan '{escape(str(path))}'")
+    return parse(path.read_bytes(), path.name)
+
+
+def explain(error: ValidationError) -> str:
+    """Every fault of a validation, in one line for people: `field: what is wrong (got ...)`."""
+    told = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(escape(str(part)) for part in fault["loc"]) or "it"
+        got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
+        told.append(f"{where}: {escape(fault['msg'][:1].lower() + fault['msg'][1:], 160)}{got}")
+    return "; ".join(dict.fromkeys(told))
+
+
+def differences(ours: Plan, theirs: Plan) -> list[str]:
+    """The fields in which two plans differ, each as `field: ours …, theirs …`."""
+    a, b = _flat(ours.model_dump()), _flat(theirs.model_dump())
+    return [
+        f"{key}: here {escape(repr(a.get(key)))}, there {escape(repr(b.get(key)))}"
+        for key in dict.fromkeys([*a, *b])
+        if a.get(key) != b.get(key)
+    ]
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, object]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, object] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return flat

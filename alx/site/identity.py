@@ -1,0 +1,97 @@
+"""A site as it introduces itself: one small file, carried to the peer once, compared by people through its words.
+
+Knows the file's form; knows no folder. The words cover the whole file: key, plan, model and sample count, so whoever
+changes any of these on the disk changes the words.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from alx import plan
+from alx.bundle import keys, strict_json
+from alx.bundle.keys import PublicKey
+from alx.bundle.manifest import MAX_SAMPLES, MAX_TENSORS, Layout, Tensor, layout_order
+from alx.bundle.signature import Sha256
+from alx.errors import ConfigError, MalformedError
+from alx.plan import PlanFile, Role, Strict, explain
+
+MAX_IDENTITY_BYTES = 8 << 20  # a plan, a key, and MAX_TENSORS names
+IDENTITY_NAME = "identity.json"
+
+
+class IdentityFile(Strict):
+    """What a site tells its peer before round 1."""
+
+    format: Literal["alx-identity"]
+    version: Literal[1]
+    role: Role
+    public_key: Annotated[str, Field(max_length=keys.MAX_PEM_BYTES)] = Field(description="SubjectPublicKeyInfo PEM")
+    plan: str = Field(description="the text of plan.toml, byte for byte")
+    code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
+    samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = Field(description="number of the site's own samples")
+    tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)] = Field(
+        description="the common model's tensors in layout order"
+    )
+
+
+@dataclass(frozen=True)
+class Identity:
+    """An identity file and the exact bytes it was read from."""
+
+    file: IdentityFile
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def words(self) -> str:
+        """Twelve words to read out loud."""
+        return keys.words(self.digest)
+
+    @cached_property
+    def key(self) -> PublicKey:
+        """The public key."""
+        return keys.parse_public(self.file.public_key, "the identity's key")
+
+    @cached_property
+    def plan_file(self) -> PlanFile:
+        """The plan it was made under."""
+        return plan.parse(self.file.plan.encode("utf-8"), "the identity's plan")
+
+    @property
+    def layout(self) -> Layout:
+        """The model's."""
+        return Layout(tuple(self.file.tensors))
+
+
+def of(file: IdentityFile) -> Identity:
+    """An identity with the bytes of its file; the same values give the same bytes."""
+    return Identity(file, file.model_dump_json(indent=1).encode("utf-8"))
+
+
+def parse(data: bytes) -> Identity:
+    """Read an identity file from outside.
+
+    Raises:
+        LimitError: larger than `MAX_IDENTITY_BYTES`.
+        MalformedError: no identity file, no usable key or plan in it.
+    """
+    value = strict_json.parse(data, "the identity file", MAX_IDENTITY_BYTES)
+    try:
+        identity = Identity(IdentityFile.model_validate(value), data)
+        _ = identity.key, identity.plan_file
+    except ValidationError as error:
+        raise MalformedError(f"not an identity file: {explain(error)}", "make one with alx identity") from error
+    except ConfigError as error:
+        raise MalformedError(f"the identity file's plan: {error.message}") from error
+    names = [t.name for t in identity.file.tensors]
+    if names != [t.name for t in layout_order(identity.file.tensors)] or len(set(names)) != len(names):
+        raise MalformedError("the identity file's tensors are not in layout order")
+    return identity

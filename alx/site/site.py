@@ -1,0 +1,326 @@
+"""The folder of one organisation: its configuration, key, plan, peer, and where everything lies.
+
+    site.toml       role, task, data; the site's own
+    plan.toml       the agreement, and the model's .py file if it names one
+    key.pem         the private key, mode 0600; public.pem beside it
+    identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
+    ledger.sqlite   what was sent and accepted
+    work/           the turn in progress; gone when it is sealed
+    outbox/ inbox/  bundles sealed here, bundles accepted
+    staging/        a copy in progress
+    lock
+
+Knows the folder; knows no model and no loss.
+"""
+
+import contextlib
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import Field, ValidationError
+
+from alx import files, plan
+from alx.bundle import keys, manifest
+from alx.errors import ConfigError, LedgerError, PeerError, TurnError, UsageError, escape
+from alx.plan import PlanFile, Role, Scalar, Strict, explain
+from alx.site import identity, ledger, position
+from alx.site.identity import IDENTITY_NAME, Identity
+from alx.site.ledger import Entry
+from alx.site.position import Position
+
+SITE_NAME = "site.toml"
+PLAN_NAME = "plan.toml"
+INIT_NAME = "init.safetensors"
+MAX_CODE_BYTES = 1 << 20  # a model's source file
+DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
+
+
+class Data(Strict):
+    """The site's own data. Stays here: nothing of this table is ever sent."""
+
+    kind: DataKind = Field(description="npz (MedMNIST's array names), images (a folder a class), csv, or torchvision's")
+    path: str = Field(description="file or folder, relative to the site's folder")
+    held_out: str | None = Field(default=None, description="file or folder kept apart for a score; csv and images")
+
+
+class SiteFile(Strict):
+    """site.toml."""
+
+    role: Role = Field(description="learner: goes first and reads the last reply; provider: answers")
+    task: str = Field(default="built-in", description="built-in, or the file that holds make_task, beside site.toml")
+    device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
+    data: Data | None = Field(default=None, description="for the built-in task")
+    settings: dict[str, Scalar] = Field(default_factory=dict, description="for a task of one's own")
+
+
+@dataclass(frozen=True)
+class Site:
+    """One organisation's side of one exchange."""
+
+    folder: Path
+    config: SiteFile
+    plan_file: PlanFile
+
+    @property
+    def role(self) -> Role:
+        """Learner or provider."""
+        return self.config.role
+
+    @property
+    def plan(self) -> plan.Plan:
+        """The agreement."""
+        return self.plan_file.plan
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's file."""
+        return self.folder / "ledger.sqlite"
+
+    @property
+    def outbox(self) -> Path:
+        """Bundles sealed here."""
+        return self.folder / "outbox"
+
+    @property
+    def inbox(self) -> Path:
+        """Bundles accepted here."""
+        return self.folder / "inbox"
+
+    def entries(self) -> list[Entry]:
+        """The ledger, its chain checked."""
+        return ledger.read(self.ledger_path)
+
+    def position(self) -> Position:
+        """Where the exchange stands."""
+        return position.of(self.entries(), self.role, self.plan.rounds)
+
+    def private_key(self) -> ec.EllipticCurvePrivateKey:
+        """This site's private key."""
+        return keys.load_private(self.folder / "key.pem")
+
+    @cached_property
+    def public_key(self) -> keys.PublicKey:
+        """This site's public key."""
+        return keys.load_public(self.folder / "public.pem")
+
+    @property
+    def code_digest(self) -> str | None:
+        """SHA-256 of the model's own .py file, if the plan names one."""
+        name = None if self.plan.model is None else self.plan.model.file()
+        return None if name is None else hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+
+    def own_identity(self) -> Identity:
+        """How this site introduced itself.
+
+        Raises:
+            UsageError: it has not yet.
+        """
+        path = self.folder / IDENTITY_NAME
+        if not path.is_file():
+            raise UsageError("this site has no identity file yet", "run alx identity")
+        return identity.parse(path.read_bytes())
+
+    @cached_property
+    def peer(self) -> Identity:
+        """The pinned peer: the file that was compared, unchanged since.
+
+        Raises:
+            TurnError: no peer yet.
+            LedgerError: peer.json is not the file that was pinned.
+        """
+        pinned = next((e.body for e in reversed(self.entries()) if e.kind == "paired"), None)
+        if pinned is None:
+            raise TurnError("this site has no peer yet", "run alx identity, carry the file, then alx pair PEER-FILE")
+        path = self.folder / "peer.json"
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != pinned["identity"]:
+            raise LedgerError("peer.json is not the file that was pinned", "restore it from the site's backup")
+        return identity.parse(data)
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the site for one command; see `files.lock`."""
+        return files.lock(self.folder / "lock")
+
+
+def create(
+    folder: Path,
+    config: SiteFile,
+    plan_path: Path,
+    *,
+    init: Path | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
+) -> Site:
+    """Make a site's folder: all of it, or nothing.
+
+    Args:
+        folder: where; must not exist, or be empty.
+        config: site.toml; a task's file is copied into the folder.
+        plan_path: the plan; it is copied, and so is the model's .py file that it names.
+        init: a safetensors file to start from instead of random weights; the learner's only.
+        key: the private key; made anew when None.
+
+    Raises:
+        UsageError, ConfigError: something named is not there or cannot be used.
+    """
+    plan_file = plan.load(plan_path)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+    copies = {PLAN_NAME: plan_file.data} | _code(plan_file, plan_path.parent)
+    if config.task != "built-in":
+        path = Path(config.task)
+        copies[path.name] = _source(path)
+        config = config.model_copy(update={"task": path.name})
+    if init is not None:
+        if config.role != "learner":
+            raise UsageError("--init is the learner's: the provider starts from what the learner sends")
+        copies[INIT_NAME] = _bytes(init)
+    staging = folder.with_name(f".{folder.name}.new")
+    files.remove_tree(staging)
+    with files.storage(staging):
+        for name in ("outbox", "inbox"):
+            (staging / name).mkdir(parents=True)
+    key = keys.generate() if key is None else key
+    public = keys.PublicKey(key.public_key())
+    files.write(staging / "key.pem", keys.private_pem(key), 0o600)
+    files.write(staging / "public.pem", public.pem.encode("ascii"))
+    files.write(staging / SITE_NAME, _toml(config).encode("utf-8"))
+    for name, content in copies.items():
+        files.write(staging / name, content)
+    ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
+    if folder.exists():
+        folder.rmdir()
+    files.publish(staging, folder)
+    return load(folder)
+
+
+def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:
+    """The model's own .py file, if the plan names one."""
+    name = None if plan_file.plan.model is None else plan_file.plan.model.file()
+    if name is None:
+        return {}
+    if Path(name).name != name:
+        raise ConfigError(f"the model's file '{escape(name)}' has to lie beside the plan")
+    return {name: _source(folder / name)}
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise UsageError(f"there is no file '{escape(str(path), 200)}'")
+    return path.read_bytes()
+
+
+def _source(path: Path) -> bytes:
+    data = _bytes(path)
+    if len(data) > MAX_CODE_BYTES:
+        raise ConfigError(f"'{escape(str(path), 200)}' has {len(data)} bytes, and a source file at most {MAX_CODE_BYTES}")
+    return data
+
+
+def _toml(config: SiteFile) -> str:
+    def quoted(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    lines = [
+        "# This site's own settings: they never travel. docs/site.md describes every field.",
+        f"role = {quoted(config.role)}",
+        f"task = {quoted(config.task)}",
+        f"device = {quoted(config.device)}",
+    ]
+    if config.data is not None:
+        lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
+        if config.data.held_out is not None:
+            lines.append(f"held_out = {quoted(config.data.held_out)}")
+    return "\n".join(lines) + "\n"
+
+
+def load(folder: Path) -> Site:
+    """Open a site's folder.
+
+    Raises:
+        UsageError: it is none.
+        ConfigError: its configuration cannot be used.
+    """
+    path = folder / SITE_NAME
+    if not path.is_file():
+        raise UsageError(f"'{escape(str(folder), 200)}' is no site: it has no {SITE_NAME}", "make one with alx init")
+    try:
+        config = SiteFile.model_validate(tomllib.loads(path.read_bytes().decode("utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{SITE_NAME} is not TOML: {escape(str(error))}") from error
+    except ValidationError as error:
+        raise ConfigError(f"{SITE_NAME}: {explain(error)}", "docs/site.md describes every field") from error
+    return Site(folder.absolute(), config, plan.load(folder / PLAN_NAME))
+
+
+def find(start: Path) -> Site:
+    """The site that holds `start`: this folder or the nearest one above it, like a git repository.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / SITE_NAME).is_file():
+            return load(folder)
+    raise UsageError(
+        f"'{escape(str(start.absolute()), 200)}' is not inside a site", "go to a site's folder, or name one with --site"
+    )
+
+
+def pair(site: Site, data: bytes) -> Identity:
+    """Pin the peer. The caller has shown the words to a person who compared them.
+
+    Args:
+        site: this site; it has an identity file already.
+        data: the peer's identity file.
+
+    Raises:
+        PeerError: the same role, the site's own file, another plan, other code.
+        ModelError: another model.
+        TurnError: bundles were exchanged with another peer already.
+    """
+    peer = identity.parse(data)
+    check_peer(site, peer)
+    entries = site.entries()
+    pinned = next((e.body for e in reversed(entries) if e.kind == "paired"), None)
+    if pinned is not None and pinned["identity"] == peer.digest:
+        return peer
+    if any(e.kind in ("sealed", "accepted") for e in entries):
+        raise TurnError("this site has exchanged bundles with another peer already", "make a new site for a new peer")
+    files.replace(site.folder / "peer.json", data)
+    files.replace(site.folder / "peer.pem", peer.key.pem.encode("ascii"))
+    ledger.append(
+        site.ledger_path,
+        "paired",
+        {
+            "identity": peer.digest,
+            "own_identity": site.own_identity().digest,
+            "key": peer.key.fingerprint,
+            "samples": peer.file.samples,
+        },
+    )
+    return peer
+
+
+def check_peer(site: Site, peer: Identity) -> None:
+    """Compare a peer's identity with this site's plan, code and model; see `pair`."""
+    own = site.own_identity()
+    if peer.key.fingerprint == own.key.fingerprint:
+        raise PeerError("this is the site's own identity file", "pair with the peer's")
+    if peer.file.role == site.role:
+        raise PeerError(f"the peer is a {peer.file.role} too", f"one site has to be made with --role {_other(site.role)}")
+    if peer.plan_file.digest != site.plan_file.digest:
+        told = plan.differences(site.plan, peer.plan_file.plan)
+        what = "; ".join(told) if told else "the same values in other bytes (comments, spaces or line ends)"
+        raise PeerError(f"the peer's plan is another one: {what}", "make both sites from the same file")
+    if peer.file.code != site.code_digest:
+        raise PeerError("the model's source file differs on the two sides", "make both sites from the same file")
+    manifest.check_model(peer.file.tensors, own.layout)
+
+
+def _other(role: Role) -> Role:
+    return next(r for r in get_args(Role) if r != role)

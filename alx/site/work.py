@@ -1,0 +1,83 @@
+"""The turn in progress: snapshots and the last checkpoint, as bytes, each file whole or not there.
+
+Knows names and bytes; knows no tensor. A turn that was killed goes on from here; what belongs to another turn is
+thrown away.
+"""
+
+import json
+from pathlib import Path
+
+from alx import files
+from alx.errors import CorruptError
+
+_TURN = "turn.json"
+_CHECKPOINT = "checkpoint"
+_LOSSES = "losses.json"
+
+
+class Work:
+    """The work folder of one turn.
+
+    Args:
+        folder: its place.
+        turn: what tells this turn from any other: round, start, plan.
+    """
+
+    def __init__(self, folder: Path, turn: dict[str, str | int]) -> None:
+        self._folder = folder
+        text = json.dumps(turn, sort_keys=True).encode("utf-8")
+        path = folder / _TURN
+        if not path.is_file() or path.read_bytes() != text:
+            files.remove_tree(folder)
+            with files.storage(folder):
+                folder.mkdir(parents=True)
+            files.replace(path, text)
+
+    @property
+    def bundle(self) -> Path:
+        """Where the bundle is put together."""
+        return self._folder / "bundle"
+
+    def _state(self, label: str) -> Path:
+        return self._folder / f"{label}.state"
+
+    def put(self, label: str, state: bytes) -> None:
+        """Keep one flat state under a name made of letters, digits and `-`."""
+        files.replace(self._state(label), state)
+
+    def get(self, label: str) -> bytes:
+        """A kept state.
+
+        Raises:
+            CorruptError: it is gone.
+        """
+        path = self._state(label)
+        if not path.is_file():
+            raise CorruptError(f"the turn's own file '{path}' is gone", f"remove '{self._folder}' to begin the turn anew")
+        return path.read_bytes()
+
+    def has(self, label: str) -> bool:
+        """Whether a state of that name was kept."""
+        return self._state(label).is_file()
+
+    def put_checkpoint(self, data: bytes) -> None:
+        """Replace the checkpoint."""
+        files.replace(self._folder / _CHECKPOINT, data)
+
+    def checkpoint(self) -> bytes | None:
+        """The last checkpoint, or None at the beginning."""
+        path = self._folder / _CHECKPOINT
+        return path.read_bytes() if path.is_file() else None
+
+    def put_losses(self, losses: dict[str, list[float]]) -> None:
+        """Keep the losses measured so far."""
+        files.replace(self._folder / _LOSSES, json.dumps(losses).encode("utf-8"))
+
+    def losses(self) -> dict[str, list[float]]:
+        """The losses measured so far: total and count by the state's name."""
+        path = self._folder / _LOSSES
+        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+
+    def remove(self) -> None:
+        """The turn is sealed: throw everything away."""
+        files.remove_tree(self._folder)

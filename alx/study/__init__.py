@@ -1,0 +1,1 @@
+"""Both sites on one machine, and what they are compared with."""

@@ -1,0 +1,51 @@
+"""Between the two worlds: a model's tensors and the flat state that travels."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from alx.bundle.manifest import Layout, layout_order
+from alx.bundle.manifest import Tensor as TensorSpec
+from alx.errors import ConfigError
+from alx.learning import state
+from alx.learning.task import State
+
+Tell = Callable[[str, int, int, float | None], None]
+"""Called with what is done, how much of it, how much in all, and a loss where there is one."""
+
+
+def silent(_what: str, _done: int, _total: int, _loss: float | None = None) -> None:
+    """Progress for those who do not look."""
+
+
+def layout_of(tensors: State) -> Layout:
+    """How a model's state lies in a bundle.
+
+    Raises:
+        ConfigError: something in it cannot travel.
+    """
+    described = state.describe(tensors)
+    return Layout(tuple(layout_order(TensorSpec(name=n, dtype=d, shape=s) for n, d, s in described)))  # type: ignore[arg-type]
+
+
+def to_flat(tensors: State, layout: Layout) -> bytes:
+    """A model's state as it travels."""
+    return state.to_bytes(tensors, [t.name for t in layout.tensors])
+
+
+def from_flat(flat: bytes, layout: Layout) -> dict[str, Tensor]:
+    """The inverse of `to_flat`."""
+    return state.from_bytes(flat, [(t.name, t.dtype, t.shape) for t in layout.tensors])
+
+
+def same_count(count: int, samples: int) -> None:
+    """A loss is a sum over the samples that the peer was told of, or sums of two rounds cannot be compared.
+
+    Raises:
+        ConfigError: the data changed.
+    """
+    if count != samples:
+        raise ConfigError(
+            f"the data changed since pairing: {samples} samples then, {count} now",
+            "put them back, or make a new site on both sides",
+        )

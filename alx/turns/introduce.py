@@ -1,0 +1,65 @@
+"""What a site tells its peer before round 1, and the weights that everything begins with."""
+
+import safetensors
+from torch import Tensor
+
+from alx import files
+from alx.errors import ConfigError, TurnError
+from alx.learning import measure, state, trajectory
+from alx.learning.task import Task
+from alx.site import identity
+from alx.site.identity import Identity, IdentityFile
+from alx.site.site import INIT_NAME, Site
+from alx.tasks import load
+from alx.turns.bridge import layout_of
+
+
+def introduce(site: Site) -> Identity:
+    """Write this site's identity file: its key, plan, model and sample count.
+
+    Raises:
+        ConfigError: the task cannot be used.
+        TurnError: the data or the model changed after bundles were exchanged.
+    """
+    task = load.task(site.folder, site.config, site.plan)
+    tensors = initial(site, task)
+    layout = layout_of(tensors)
+    samples = measure.measure(task, task.new_model(), tensors).count
+    made = identity.of(
+        IdentityFile(
+            format="alx-identity",
+            version=1,
+            role=site.role,
+            public_key=site.public_key.pem,
+            plan=site.plan_file.data.decode("utf-8"),
+            code=site.code_digest,
+            samples=samples,
+            tensors=list(layout.tensors),
+        )
+    )
+    path = site.folder / identity.IDENTITY_NAME
+    if path.is_file() and path.read_bytes() != made.data and any(e.kind == "paired" for e in site.entries()):
+        raise TurnError(
+            f"the data or the model changed since pairing: {site.own_identity().file.samples} samples then, {samples} now",
+            "put them back, or make a new site on both sides",
+        )
+    files.replace(path, made.data)
+    return made
+
+
+def initial(site: Site, task: Task) -> dict[str, Tensor]:
+    """theta^0: the weights given at `alx init --init`, or the plan's model seeded with the plan's seed.
+
+    Raises:
+        ConfigError: the given weights are not those of the model.
+    """
+    trajectory.seed_all(site.plan.seed)
+    model = task.new_model()
+    given = site.folder / INIT_NAME
+    if given.is_file():
+        try:
+            with safetensors.safe_open(given, framework="pt") as file:
+                model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (RuntimeError, safetensors.SafetensorError) as error:
+            raise ConfigError(f"'{INIT_NAME}' does not fit the model: {error}") from error
+    return state.of(model)

@@ -1,0 +1,258 @@
+"""One turn's training: start at the selection, train, sample, blend, measure, seal.
+
+Killed at any point, the same call goes on: what is done lies in the site's work folder, each file whole.
+"""
+
+import hashlib
+import io
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from alx import files
+from alx.bundle import read, write
+from alx.bundle.manifest import KEYFRAME_EVERY, Blend, Candidate, Layout, Manifest, Party, Start
+from alx.bundle.signature import SignedFile
+from alx.errors import DivergedError, TurnError
+from alx.learning import blend as blends
+from alx.learning import measure, state, trajectory
+from alx.learning.task import Task
+from alx.site import disk, ledger
+from alx.site.position import Position, sequence
+from alx.site.site import Site
+from alx.site.work import Work
+from alx.tasks import load
+from alx.turns.bridge import Tell, from_flat, same_count, silent, to_flat
+from alx.turns.introduce import initial
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A turn's bundle in the outbox."""
+
+    path: Path
+    digest: str
+    round: int
+    size: int
+    raw_size: int
+    candidates: int
+    again: bool
+
+
+def turn_seed(plan_seed: int, round_: int, role: str) -> int:
+    """The seed of one turn: the first 63 bits of SHA-256 of `seed/round/role`."""
+    return int.from_bytes(hashlib.sha256(f"{plan_seed}/{round_}/{role}".encode()).digest()[:8]) >> 1
+
+
+def train(site: Site, tell: Tell = silent) -> Sealed:
+    """One turn: start at the selection, train, sample, measure, seal. Killed at any point, the same call goes on.
+
+    Args:
+        site: this site, locked by the caller.
+        tell: progress.
+
+    Raises:
+        TurnError: it is not this site's turn.
+        DivergedError, ConfigError: training or the task failed.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    position = site.position()
+    if position.step == "export":
+        return _sealed(site, position.sealed[-1], again=True)
+    if position.step != "train":
+        raise TurnError(f"there is no turn to train now (round {position.round})", f"next: {position.next_command}")
+    key = site.private_key()  # before hours of training, not after
+    turn = _Turn.begin(site, position, tell)
+    turn.put_start()
+    snapshots = turn.sample()
+    recipes = turn.blend(snapshots[-1])
+    losses = turn.measure([*snapshots, *recipes])
+    files.remove_tree(turn.work.bundle)
+    manifest, data = turn.pack([label for label in (*snapshots, *recipes) if label in losses], recipes, losses)
+    digest = write.seal(turn.work.bundle, manifest, data, key)
+    final = site.outbox / manifest.name()
+    files.remove_tree(final)  # left by a command that was killed before the ledger knew of it
+    files.publish(turn.work.bundle, final)
+    body = {
+        "round": manifest.round,
+        "sequence": manifest.sequence,
+        "bundle": manifest.name(),
+        "digest": digest,
+        "previous": manifest.previous,
+        "answers": manifest.answers,
+    }
+    ledger.append(site.ledger_path, "sealed", body)
+    turn.work.remove()
+    return _sealed(site, body, again=False)
+
+
+def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
+    path = site.outbox / body["bundle"]
+    with disk.opened(path, site.public_key, body["digest"]) as (source, signed, manifest):
+        count = len(manifest.candidates)
+        size = sum(source.sizes.values())
+        return Sealed(path, signed.digest, body["round"], size, manifest.layout.nbytes * count, count, again)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What every step of a turn needs. States are kept in `work` by label: `t<step>`, `blend-<n>`, `start`, `peer`."""
+
+    site: Site
+    position: Position
+    task: Task
+    work: Work
+    layout: Layout
+    steps: int
+    tell: Tell
+
+    @classmethod
+    def begin(cls, site: Site, position: Position, tell: Tell) -> Self:
+        own, peer = site.own_identity(), site.peer
+        answers = position.accepted[-1]["digest"] if position.accepted else ""
+        work = Work(site.folder / "work", {"round": position.round, "plan": site.plan_file.digest, "answers": answers})
+        return cls(
+            site,
+            position,
+            load.task(site.folder, site.config, site.plan),
+            work,
+            own.layout,
+            site.plan.steps(site.role, own.file.samples, peer.file.samples),
+            tell,
+        )
+
+    def put_start(self) -> None:
+        """Keep the selected state, and the peer's final snapshot where blends are asked for."""
+        if not self.position.accepted:
+            self._keep("start", to_flat(initial(self.site, self.task), self.layout))
+            return
+        folder, body = disk.last_accepted(self.site)
+        index = self.position.selected[-1]["index"]
+        with disk.opened(folder, self.site.peer.key, body["digest"]) as (source, signed, manifest):
+            last = len(manifest.snapshots) - 1
+            wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
+            for label, i in wanted.items():
+                if not self.work.has(label):
+                    self._keep(label, next(s for _, _, s in read.states(source, signed, manifest, i, i)))
+
+    def _keep(self, label: str, flat: bytes) -> None:
+        if not self.work.has(label):
+            self.work.put(label, flat)
+
+    def _state(self, label: str) -> dict[str, Tensor]:
+        return from_flat(self.work.get(label), self.layout)
+
+    def sample(self) -> list[str]:
+        """Train, keeping snapshots and checkpoints; return the snapshots' labels in order."""
+        run = trajectory.Run(
+            self.task, self._state("start"), turn_seed(self.site.plan.seed, self.position.round, self.site.role)
+        )
+        saved = self.work.checkpoint()
+        if saved is not None:
+            run.load_state_dict(torch.load(io.BytesIO(saved), weights_only=True))
+        period = self.site.plan.sampling_period
+        for step, tensors in trajectory.sample(
+            run, self.steps, period, lambda step, loss: self.tell("training", step, self.steps, loss)
+        ):
+            self.work.put(f"t{step}", to_flat(tensors, self.layout))
+            buffer = io.BytesIO()
+            torch.save(run.state_dict(), buffer)
+            self.work.put_checkpoint(buffer.getvalue())
+        return [f"t{step}" for step in sorted({*range(0, self.steps + 1, period), self.steps})]
+
+    def blend(self, final: str) -> dict[str, blends.Recipe]:
+        """Keep the blends; return their recipes by label."""
+        if not self.work.has("peer"):
+            return {}
+        start, own, peer = (self._state(label) for label in ("start", final, "peer"))
+        parameters = {name for name, _ in self.task.new_model().named_parameters()}
+        out = {}
+        for i, recipe in enumerate(blends.RECIPES):
+            made = blends.blend(start, own, peer, recipe, parameters)
+            if state.finite(made) is None:
+                self.work.put(f"blend-{i}", to_flat(made, self.layout))
+                out[f"blend-{i}"] = recipe
+        return out
+
+    def measure(self, labels: list[str]) -> dict[str, float]:
+        """The own loss sum at every kept state; a blend at which it is not finite is left out."""
+        done = self.work.losses()
+        model = self.task.new_model()
+        out: dict[str, float] = {}
+        for i, label in enumerate(labels):
+            if label not in done:
+                measured = measure.measure(self.task, model, self._state(label))
+                done[label] = [measured.total, measured.count]
+                self.work.put_losses(done)
+            total, count = done[label]
+            same_count(int(count), self.site.own_identity().file.samples)
+            self.tell("measuring", i + 1, len(labels), None)
+            if math.isfinite(total):
+                out[label] = total
+            elif label.startswith("t"):
+                raise DivergedError(f"the own loss is {total} at step {label[1:]}", "lower the learning rate in the plan")
+        return out
+
+    def pack(
+        self, labels: list[str], recipes: dict[str, blends.Recipe], losses: dict[str, float]
+    ) -> tuple[Manifest, list[SignedFile]]:
+        """Compress every kept state into the bundle's folder, and say what it holds."""
+        data: list[SignedFile] = []
+        candidates = []
+        before: bytes | None = None
+        for i, label in enumerate(labels):
+            flat = self.work.get(label)
+            keyframe = i % KEYFRAME_EVERY == 0
+            written = write.write_candidate(self.work.bundle, i, flat, None if keyframe else before, self.layout)
+            data += written
+            candidates.append(
+                Candidate(
+                    step=None if label in recipes else int(label[1:]),
+                    blend=self._blend_entry(recipes[label]) if label in recipes else None,
+                    loss=losses[label],
+                    state=hashlib.sha256(flat).hexdigest(),
+                    keyframe=keyframe,
+                    files=[f.name for f in written],
+                )
+            )
+            before = flat
+            self.tell("sealing", i + 1, len(labels), None)
+        return self._manifest(candidates), data
+
+    def _blend_entry(self, recipe: blends.Recipe) -> Blend:
+        _, body = disk.last_accepted(self.site)
+        with disk.opened(self.site.inbox / body["bundle"], self.site.peer.key, body["digest"]) as (_, signed, manifest):
+            return Blend(
+                own_step=self.steps,
+                peer_bundle=signed.digest,
+                peer_step=manifest.snapshots[-1].step or 0,
+                weight=recipe.weight,
+                stretch=recipe.stretch,
+            )
+
+    def _manifest(self, candidates: list[Candidate]) -> Manifest:
+        site, position = self.site, self.position
+        own, peer = site.own_identity(), site.peer
+        start = None
+        if position.accepted:
+            chosen = position.selected[-1]
+            start = Start(candidate=chosen["index"], global_loss=chosen["global_loss"], samples=chosen["samples"])
+        return Manifest(
+            format="alx-bundle",
+            version=1,
+            sender=Party(role=site.role, key=own.key.fingerprint),
+            receiver=Party(role=peer.file.role, key=peer.key.fingerprint),
+            plan=site.plan_file.digest,
+            round=position.round,
+            sequence=sequence(site.role, position.round),
+            previous=position.sealed[-1]["digest"] if position.sealed else None,
+            answers=position.accepted[-1]["digest"] if position.accepted else None,
+            start=start,
+            samples=own.file.samples,
+            tensors=list(self.layout.tensors),
+            candidates=candidates,
+        )
