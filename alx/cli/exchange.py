@@ -12,7 +12,6 @@ from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, UsageError
 from alx.plan import Role
-from alx.site import disk
 from alx.site import identity as identities
 from alx.site import site as sites
 from alx.site.site import Data, DataKind, Site, SiteFile
@@ -190,6 +189,8 @@ def export(target: Path, site: Site, as_json: bool) -> None:
     Example:
         alx export /media/disk
     """
+    from alx.site import disk  # noqa: PLC0415 - numpy
+
     with site.locked(), screen.progress() as tell:
         done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None))
     if as_json:

@@ -14,11 +14,12 @@ from typing import Any
 from alx import files
 from alx.bundle import read
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import Manifest, check_model
+from alx.bundle.manifest import DATA_FOLDER, Manifest, check_model
 from alx.bundle.read import Source
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
 from alx.errors import (
     CorruptError,
+    ForbiddenFileError,
     ForkError,
     GapError,
     MalformedError,
@@ -93,6 +94,9 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
         if signed.digest != last["digest"]:
             raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
         total = sum(own.sizes.values())
+        for path in (final, partial, partial / DATA_FOLDER):
+            if path.is_symlink():
+                raise ForbiddenFileError(f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk")
         again = final.exists()
         if not again:
             read.copy(own, signed, data, partial)

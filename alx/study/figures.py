@@ -33,7 +33,7 @@ def by_round(
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), dpi=120, layout="constrained")
     rounds = range(1, len(global_loss) + 1)
     left.plot(rounds, global_loss, marker="o", color=COLOURS["assisted"])
-    left.set(xlabel="round", ylabel="global loss, mean over both sites' samples", yscale="log", xticks=rounds)
+    left.set(xlabel="round", ylabel="global loss a sample", yscale="log", xticks=rounds)
     for name, values in scores.items():
         mine = name == "assisted"
         right.plot(

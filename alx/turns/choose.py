@@ -42,13 +42,21 @@ def import_and_select(site: Site, path: Path, tell: Tell = silent) -> Chosen:
         AlxError: see `disk.accept`; then nothing was changed.
         NotFiniteError: the own loss is finite nowhere.
     """
-    accepted = disk.accept(site, path, lambda what, i, n: tell(what, i, n, None))
+    accepted = _unfinished(site, path) or disk.accept(site, path, lambda what, i, n: tell(what, i, n, None))
     position = site.position()
     if position.step != "select":
         return Chosen(accepted.path, accepted.signer.fingerprint, accepted.again, position.selected[-1])
     body = _select(site, accepted, tell)
     ledger.append(site.ledger_path, "selected", body)
     return Chosen(accepted.path, accepted.signer.fingerprint, accepted.again, body)
+
+
+def _unfinished(site: Site, path: Path) -> disk.Accepted | None:
+    """The bundle of that name that was taken in, but not yet measured when the command was stopped: no disk is needed."""
+    if site.position().step != "select" or path.exists():
+        return None
+    folder, body = disk.last_accepted(site)
+    return disk.Accepted(folder, body["digest"], site.peer.key, again=True) if folder.name == path.name else None
 
 
 def _select(site: Site, accepted: disk.Accepted, tell: Tell) -> dict[str, Any]:

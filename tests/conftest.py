@@ -1,0 +1,192 @@
+"""Two small sites and a disk, in the states of an exchange that tests begin from. Own code is never mocked."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alx.cli.main import run
+from alx.plan import Role
+from alx.site import site as sites
+from alx.site.site import Data, Site, SiteFile
+
+PLAN = """\
+name = "tiny"
+rounds = 2
+round_steps = 12
+sampling_period = 2
+batch_size = 8
+seed = 3
+
+[optimiser]
+name = "adam"
+lr = 0.01
+
+[model]
+source = "alx.tasks.models:mlp"
+arguments = { inputs = 4, classes = 3, hidden = 8 }
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class World:
+    """Two sites and a disk in one folder; everything in it may be copied elsewhere."""
+
+    root: Path
+
+    @property
+    def disk(self) -> Path:
+        return self.root / "disk"
+
+    def folder(self, role: Role) -> Path:
+        return self.root / role
+
+    def site(self, role: Role) -> Site:
+        return sites.load(self.folder(role))
+
+    def bundle(self, role: Role, round_: int = 1) -> Path:
+        """The bundle of that turn on the disk."""
+        (found,) = self.disk.glob(f"alx-*-r{round_:03d}-{role}")
+        return found
+
+    def fingerprint(self, role: Role) -> dict[str, bytes]:
+        """Every byte of a site's ledger and inbox, by path: a refused bundle must leave this as it was."""
+        folder = self.folder(role)
+        return {
+            str(p.relative_to(folder)): p.read_bytes()
+            for p in [folder / "ledger.sqlite", *sorted((folder / "inbox").rglob("*"))]
+            if p.is_file()
+        }
+
+    def turn(self, role: Role) -> Path:
+        """Train and export; the bundle on the disk."""
+        assert run(["train-local", "--site", str(self.folder(role))]) == 0
+        assert run(["export", str(self.disk), "--site", str(self.folder(role))]) == 0
+        return self.bundle(role, self.site(role).position().sealed[-1]["round"])
+
+    def take(self, role: Role, bundle: Path) -> int:
+        """Import; the exit code."""
+        return run(["import-and-select", str(bundle), "--site", str(self.folder(role))])
+
+
+def make_data(root: Path, seed: int = 0) -> None:
+    """Three Gaussian blobs in four dimensions; the learner holds mostly the first, the provider the others."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(3, 4)) * 2
+    for role, shares, count in (("learner", (0.8, 0.1, 0.1), 40), ("provider", (0.1, 0.45, 0.45), 60)):
+        y = rng.choice(3, size=count, p=shares)
+        x = (centres[y] + rng.normal(size=(count, 4))).astype(np.float32)
+        np.savez(root / f"{role}.npz", train_images=x, train_labels=y, test_images=x[:10], test_labels=y[:10])
+
+
+def make_world(root: Path, plan: str = PLAN) -> World:
+    """Two sites, not yet paired."""
+    (root / "disk").mkdir(parents=True)
+    (root / "plan.toml").write_text(plan)
+    make_data(root)
+    for role in ("learner", "provider"):
+        config = SiteFile(role=role, data=Data(kind="npz", path=f"../{role}.npz"))
+        sites.create(root / role, config, root / "plan.toml")
+    return World(root)
+
+
+def pair_world(world: World) -> World:
+    """Introduce and pin both."""
+    for role in ("learner", "provider"):
+        assert run(["identity", str(world.disk / f"{role}.json"), "--site", str(world.folder(role))]) == 0
+    for role, other in (("learner", "provider"), ("provider", "learner")):
+        assert run(["pair", str(world.disk / f"{other}.json"), "--yes", "--site", str(world.folder(role))]) == 0
+    return world
+
+
+@pytest.fixture(scope="session")
+def _stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An exchange at its stages, played once."""
+    root = tmp_path_factory.mktemp("stages")
+    world = pair_world(make_world(root / "now"))
+
+    def keep(name: str) -> None:
+        shutil.copytree(world.root, root / name)
+
+    keep("paired")
+    bundle = world.turn("learner")
+    keep("sent")
+    assert world.take("provider", bundle) == 0
+    reply = world.turn("provider")
+    keep("answered")
+    assert world.take("learner", reply) == 0
+    bundle = world.turn("learner")
+    keep("second")
+    assert world.take("provider", bundle) == 0
+    assert world.take("learner", world.turn("provider")) == 0
+    keep("finished")
+    return {name: root / name for name in ("paired", "sent", "answered", "second", "finished")}
+
+
+@pytest.fixture
+def stage(_stages: dict[str, Path], tmp_path: Path) -> Callable[[str], World]:
+    """A private copy of the exchange at one stage.
+
+    paired: nobody trained; sent: the learner's round 1 is on the disk; answered: the provider's reply too;
+    second: the learner imported it and its round 2 is on the disk; finished: both rounds done.
+    """
+
+    def copy(name: str) -> World:
+        target = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(_stages[name], target)
+        return World(target)
+
+    return copy
+
+
+@pytest.fixture
+def alx(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run a command line in this process."""
+
+    def command(*arguments: str | Path) -> Result:
+        capsys.readouterr()
+        code = run([str(a) for a in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def alx_process() -> Callable[..., Result]:
+    """Run a command line in a process of its own."""
+
+    def command(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "alx", *map(str, arguments)],
+            capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=240,
+        )  # fmt: skip
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return command
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """After set-up nothing needs a network: a connection is a failed test."""
+
+    def refuse(*_arguments: object) -> None:
+        raise AssertionError("a test opened a network connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    yield  # noqa: PT022 - the patch lasts as long as the test

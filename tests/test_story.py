@@ -1,0 +1,121 @@
+"""The main test: two sites, a disk, two rounds, in separate processes where that matters."""
+
+import json
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from alx.site import ledger
+
+
+def test_two_sites_that_share_nothing_but_a_disk_finish_two_rounds(stage, alx):
+    world = stage("finished")
+    for role in ("learner", "provider"):
+        told = json.loads(alx("status", "--site", world.folder(role), "--json").out)
+        assert (told["step"], told["sealed"], told["accepted"]) == ("done", 2, 2)
+        assert alx("audit", world.folder(role)).code == 0
+
+
+def test_the_global_loss_never_rises_and_every_start_was_sent(stage):
+    world = stage("finished")
+    chosen = [*world.site("learner").position().selected, *world.site("provider").position().selected]
+    chosen.sort(key=lambda body: (body["round"], body["digest"] in _sent_by(world, "provider")))
+    losses = [body["global_loss"] for body in chosen]
+    assert losses == sorted(losses, reverse=True)
+    assert [body["start_sent"] for body in chosen] == [None, True, True, True]
+    assert not any(body["loss_rose"] for body in chosen)
+
+
+def _sent_by(world, role):
+    return {body["digest"] for body in world.site(role).position().sealed}
+
+
+def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage):
+    """Against torch alone: every candidate decoded, both losses computed from the two data files."""
+    from alx.bundle import keys, read
+    from alx.tasks import models
+
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    body = world.site("learner").position().selected[-1]
+    totals = []
+    data = [np.load(world.root / f"{role}.npz") for role in ("learner", "provider")]
+    with read.survey(world.bundle("provider")) as source:
+        key = keys.load_public(world.folder("provider") / "public.pem")
+        signed = read.verify(source, read.claimed_key(source)[0], key)
+        manifest = read.read_manifest(source, signed)
+        for _, candidate, flat in read.states(source, signed, manifest):
+            model = models.mlp(4, 3, 8)
+            model.load_state_dict(
+                {
+                    t.name: torch.frombuffer(bytearray(flat[a:b]), dtype=torch.float32).reshape(t.shape)
+                    for t, a, b in manifest.layout.spans()
+                }
+            )
+            model.requires_grad_(requires_grad=False)
+            sums = [
+                float(torch.nn.functional.cross_entropy(
+                    model(torch.from_numpy(d["train_images"])), torch.from_numpy(d["train_labels"]), reduction="sum"
+                ))
+                for d in data
+            ]  # fmt: skip
+            assert abs(sums[1] - candidate.loss) < 1e-3
+            totals.append(sum(sums))
+    assert body["index"] == int(np.argmin(totals))
+    assert abs(body["global_loss"] - min(totals)) < 1e-3
+    assert body["samples"] == 100
+
+
+def test_best_is_a_plain_safetensors_file_of_the_least_global_loss(stage, alx, tmp_path):
+    world = stage("finished")
+    out = tmp_path / "best.safetensors"
+    told = json.loads(alx("best", out, "--site", world.folder("learner"), "--json").out)
+    least = min(world.site("learner").position().selected, key=lambda body: body["global_loss"])
+    assert (told["round"], told["global_loss"]) == (least["round"], least["global_loss"])
+    tensors = safetensors.numpy.load_file(out)
+    x, y = (np.load(world.root / "learner.npz")[f"train_{n}"] for n in ("images", "labels"))
+    for i in (0, 2, 4):
+        x = x @ tensors[f"{i}.weight"].T + tensors[f"{i}.bias"]
+        x = np.maximum(x, 0) if i < 4 else x
+    own = float(torch.nn.functional.cross_entropy(torch.from_numpy(x), torch.from_numpy(y), reduction="sum"))
+    assert abs(own - least["own"][least["index"]]) < 1e-3
+    with safetensors.safe_open(out, "numpy") as file:
+        assert json.loads(file.metadata()["alx"])["global_loss"] == least["global_loss"]
+
+
+def test_both_chains_stand_in_the_ledgers_and_in_the_bundles(stage):
+    world = stage("finished")
+    learner, provider = (ledger.read(world.folder(r) / "ledger.sqlite") for r in ("learner", "provider"))
+    sealed = [e.body for e in learner if e.kind == "sealed"]
+    replies = [e.body for e in provider if e.kind == "sealed"]
+    assert [b["answers"] for b in replies] == [b["digest"] for b in sealed]
+    assert sealed[1]["answers"] == replies[0]["digest"]
+    assert sealed[1]["previous"] == sealed[0]["digest"]
+
+
+def test_status_always_names_the_next_command(stage, alx):
+    expected = {
+        "paired": ("train-local", "import-and-select"),
+        "sent": ("import-and-select", "import-and-select"),
+        "answered": ("import-and-select", "import-and-select"),
+        "second": ("import-and-select", "import-and-select"),
+        "finished": ("best", "best"),
+    }
+    for name, commands in expected.items():
+        world = stage(name)
+        for role, command in zip(("learner", "provider"), commands, strict=True):
+            told = alx("status", "--site", world.folder(role))
+            assert told.code == 0
+            assert f"next: alx {command}" in told.out
+
+
+def test_a_site_is_found_from_within_by_option_and_by_environment(stage, alx, monkeypatch, tmp_path):
+    world = stage("paired")
+    monkeypatch.chdir(world.folder("learner") / "outbox")
+    assert "learner's site" in alx("status").out
+    monkeypatch.chdir(tmp_path)
+    assert alx("status").code == 2
+    monkeypatch.setenv("ALX_SITE", str(world.folder("provider")))
+    assert "provider's site" in alx("status").out
+    assert "learner's site" in alx("status", "--site", world.folder("learner")).out
