@@ -6,7 +6,9 @@ import numpy as np
 import safetensors.numpy
 import torch
 
+from alx.bundle import keys, read
 from alx.site import ledger
+from alx.tasks import models
 
 
 def test_two_sites_that_share_nothing_but_a_disk_finish_two_rounds(stage, alx):
@@ -33,9 +35,6 @@ def _sent_by(world, role):
 
 def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage):
     """Against torch alone: every candidate decoded, both losses computed from the two data files."""
-    from alx.bundle import keys, read
-    from alx.tasks import models
-
     world = stage("answered")
     assert world.take("learner", world.bundle("provider")) == 0
     body = world.site("learner").position().selected[-1]

@@ -193,14 +193,3 @@ def _finite(data: bytes | memoryview, dtype: str) -> bool:
         if bool(((words & m) == m).any()):
             return False
     return True
-
-
-def tensors_of(state: bytes, layout: Layout) -> dict[str, Any]:
-    """The tensors of a flat state in the form `safetensors.serialize` takes; needs no torch."""
-    names = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool",
-             "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "C64": "complex64",
-             "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
-             "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}  # fmt: skip
-    return {
-        t.name: {"dtype": names[t.dtype], "shape": list(t.shape), "data": bytes(state[a:b])} for t, a, b in layout.spans()
-    }

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
+from safetensors.torch import save
 
-from alx.bundle import codec, read
+from alx.bundle import read
 from alx.bundle.manifest import Layout, Manifest
 from alx.errors import UsageError
 from alx.learning import measure, select
@@ -149,5 +149,4 @@ def best_file(found: Best) -> bytes:
         "global_loss": found.global_loss,
         "samples": found.samples,
     }
-    tensors = codec.tensors_of(found.state, found.layout)
-    return bytes(safetensors.serialize(tensors, {"alx": json.dumps(about)}))
+    return save(from_flat(found.state, found.layout), {"alx": json.dumps(about)})
