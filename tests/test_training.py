@@ -1,0 +1,264 @@
+"""A turn's training: the same whatever interrupts or samples it, batch-norm buffers and all."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from alx.bundle import keys, read
+from alx.learning import blend, measure, state, trajectory
+from alx.learning.task import LossSum, Task
+from alx.site import site as sites
+from alx.tasks import supervised
+from tests.conftest import PLAN, make_world, pair_world
+
+LOSS = nn.CrossEntropyLoss(reduction="none")
+
+
+def normed_task(seed=0):
+    """A task with dropout and batch norm: global random state and buffers both matter."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(40, 4, generator=generator)
+    data = torch.utils.data.TensorDataset(x, (x[:, 0] > 0).long())
+    return supervised(
+        lambda: nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2)),
+        data, LOSS, lambda parameters: torch.optim.Adam(parameters, lr=0.01), batch_size=8,
+    )  # fmt: skip
+
+
+def sampled(task, steps, period, seed=1):
+    trajectory.seed_all(0)
+    run = trajectory.Run(task, state.of(task.new_model()), seed)
+    return dict(trajectory.sample(run, steps, period, lambda _step, _loss: None))
+
+
+def same(a, b):
+    return all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_sampling_does_not_change_the_run():
+    task = normed_task()
+    every, second, fifth = (sampled(task, 12, period) for period in (1, 2, 5))
+    assert list(every) == list(range(13))
+    assert list(second) == [0, 2, 4, 6, 8, 10, 12]
+    assert list(fifth) == [0, 5, 10, 12]
+    assert all(same(every[step], snapshot) for part in (second, fifth) for step, snapshot in part.items())
+
+
+def test_every_snapshot_is_a_copy_of_its_own_step():
+    snapshots = sampled(normed_task(), 6, 1)
+    assert all(not same(snapshots[i], snapshots[i + 1]) for i in range(6))
+
+
+def test_batch_norm_buffers_are_in_the_snapshots():
+    snapshots = sampled(normed_task(), 6, 3)
+    assert int(snapshots[6]["1.num_batches_tracked"]) == 6
+    assert not torch.equal(snapshots[0]["1.running_mean"], snapshots[6]["1.running_mean"])
+
+
+def test_losses_are_measured_in_evaluation_mode_and_leave_the_model_alone():
+    task = normed_task()
+    snapshot = sampled(task, 6, 3)[6]
+    model = task.new_model()
+    first, second = (measure.measure(task, model, snapshot) for _ in range(2))
+    assert first == second
+    assert first.count == 40
+    assert same(state.of(model), snapshot)
+
+
+def test_a_blend_averages_batch_norm_statistics_and_never_stretches_them():
+    task = normed_task()
+    snapshots = sampled(task, 6, 3)
+    parameters = {n for n, _ in task.new_model().named_parameters()}
+    recipe = blend.Recipe(0.5, 2.0)
+    made = blend.blend(snapshots[0], snapshots[3], snapshots[6], recipe, parameters)
+    mean = (snapshots[3]["1.running_var"].double() + snapshots[6]["1.running_var"].double()) / 2
+    assert torch.equal(made["1.running_var"], mean.float())
+    assert int(made["1.num_batches_tracked"]) == 3
+    half = (snapshots[3]["0.weight"].double() + snapshots[6]["0.weight"].double()) / 2
+    start = snapshots[0]["0.weight"].double()
+    assert torch.equal(made["0.weight"], (start + 2 * (half - start)).float())
+
+
+class _Diverging:
+    def __init__(self, model):
+        self.model, self.at = model, 0
+
+    def step(self):
+        self.at += 1
+        return float("nan") if self.at == 3 else 1.0
+
+    def state_dict(self):
+        return {"at": self.at}
+
+    def load_state_dict(self, saved):
+        self.at = saved["at"]
+
+
+def test_training_that_diverges_is_refused_with_its_step():
+    task = Task(lambda: nn.Linear(1, 1), lambda model, _seed: _Diverging(model), lambda _model: LossSum(1.0, 1))
+    with pytest.raises(trajectory.DivergedError, match="nan at step 3"):
+        sampled(task, 5, 1)
+
+
+def decoded(world, role, round_=1):
+    """Every candidate of a bundle in the outbox: label -> (own loss, state)."""
+    site = sites.load(world.folder(role))
+    body = next(b for b in site.position().sealed if b["round"] == round_)
+    with read.survey(site.outbox / body["bundle"]) as source:
+        signed = read.verify(source, read.claimed_key(source)[0], site.public_key)
+        manifest = read.read_manifest(source, signed)
+        return {c.label: (c.loss, flat) for _, c, flat in read.states(source, signed, manifest)}
+
+
+def test_bundles_of_period_2_hold_every_second_snapshot_of_period_1(tmp_path):
+    worlds = [
+        pair_world(make_world(tmp_path / str(p), PLAN.replace("sampling_period = 2", f"sampling_period = {p}")))
+        for p in (1, 2)
+    ]
+    for world in worlds:
+        world.turn("learner")
+    one, two = (decoded(world, "learner") for world in worlds)
+    assert len(one) == 6  # t = 0, 1, …, 5: 12 steps shared 40 : 60
+    assert set(two) == {"t=0", "t=2", "t=4", "t=5"}
+    assert all(one[label] == kept for label, kept in two.items())
+
+
+def test_the_same_seed_gives_the_same_bundle_digest(stage):
+    digests = []
+    for _ in range(2):
+        world = stage("paired")
+        world.turn("learner")
+        digests.append(world.site("learner").position().sealed[-1]["digest"])
+    assert digests[0] == digests[1]
+
+
+def test_train_local_again_after_sealing_changes_nothing(stage, alx):
+    world = stage("paired")
+    first = alx("train-local", "--site", world.folder("learner"), "--json")
+    again = alx("train-local", "--site", world.folder("learner"), "--json")
+    assert json.loads(again.out) == json.loads(first.out) | {"again": True}
+
+
+KILLER = """
+import os, signal, sys
+from alx import files
+from alx.cli.main import run
+
+left, write = int(sys.argv[1]), files.write
+
+def write_until_killed(path, data, mode=0o644):
+    global left
+    left -= 1
+    if left < 0:
+        write(path, bytes(data)[: len(data) // 2], mode)
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(path, data, mode)
+
+files.write = write_until_killed
+sys.exit(run(["train-local", "--site", sys.argv[2]]))
+"""
+
+
+def test_killed_at_any_write_the_same_command_ends_bit_identical(stage):
+    """SIGKILL after every n-th write of the turn, half of that write done; then the same command again."""
+    whole = stage("paired")
+    whole.turn("learner")
+    expected = whole.site("learner").position().sealed[-1]["digest"]
+    world = stage("paired")
+    before = world.fingerprint("learner")
+    kills = 0
+    for survive in (0, 1, 2, 5, 9, 14, 20, 28):
+        done = subprocess.run(
+            [sys.executable, "-c", KILLER, str(survive), world.folder("learner")], capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert world.fingerprint("learner") == before
+        kills += 1
+    assert kills >= 5
+    world.turn("learner")
+    assert world.site("learner").position().sealed[-1]["digest"] == expected
+    assert not (world.folder("learner") / "work").exists()
+
+
+def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
+    plan = PLAN.replace("round_steps = 12", "round_steps = 1500").replace("sampling_period = 2", "sampling_period = 20")
+    worlds = [pair_world(make_world(tmp_path / name, plan)) for name in ("whole", "killed")]
+    for world in worlds:  # the same keys, so that digests can be compared
+        for role in ("learner", "provider"):
+            for name in ("key.pem", "public.pem", "peer.json", "peer.pem", "identity.json", "ledger.sqlite"):
+                source = worlds[0].folder(role) / name
+                (world.folder(role) / name).write_bytes(source.read_bytes())
+    whole, killed = worlds
+    whole.turn("learner")
+    folder = killed.folder("learner")
+    process = subprocess.Popen([sys.executable, "-m", "alx", "train-local", "--site", folder], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while len(list((folder / "work").glob("t*.state"))) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    left = len(list((folder / "work").glob("t*.state")))
+    assert 3 <= left < 31
+    killed.turn("learner")
+    digests = [w.site("learner").position().sealed[-1]["digest"] for w in worlds]
+    assert digests[0] == digests[1]
+
+
+def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):
+    """Peak resident memory of one turn with 4 and with 40 snapshots of 8 MB each differs by less than 3 of them."""
+    peaks = []
+    for period in (15, 1):
+        plan = re.sub("hidden = 8", "hidden = 1400", PLAN).replace("sampling_period = 2", f"sampling_period = {period}")
+        world = pair_world(make_world(tmp_path / str(period), plan.replace("round_steps = 12", "round_steps = 75")))
+        code = (
+            "import resource, sys; from alx.cli.main import run;"
+            f"assert run(['train-local', '--site', {str(world.folder('learner'))!r}]) == 0;"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]))
+    flat = 4 * (4 * 1400 + 1400 + 1400 * 1400 + 1400 + 1400 * 3 + 3)
+    assert peaks[1] - peaks[0] < 3 * flat, (peaks, flat)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_turn_runs_on_a_gpu_when_there_is_one(stage):
+    world = stage("paired")
+    assert world.site("learner").config.device == "auto"
+    world.turn("learner")
+
+
+def test_a_stall_is_reported_with_its_remedy(tmp_path, alx):
+    """Complementary classes, the paper's candidates only: both sides choose t = 0, and are told what to do."""
+    plan = PLAN.replace("seed = 3", 'seed = 3\ncandidates = "trajectory"').replace("lr = 0.01", "lr = 0.3")
+    world = make_world(tmp_path / "w", plan)
+    for role, classes in (("learner", [0]), ("provider", [1, 2])):
+        rng = np.random.default_rng(1)
+        y = rng.choice(classes, size=50)
+        np.savez(world.root / f"{role}.npz", train_images=np.zeros((50, 4), np.float32), train_labels=y)
+    pair_world(world)
+    assert world.take("provider", world.turn("learner")) == 0
+    told = alx("import-and-select", world.turn("provider"), "--site", world.folder("learner"))
+    assert told.code == 0
+    assert "STALL" in told.out
+    assert 'candidates = "blended"' in told.out
+    assert all(b["stalled"] for b in world.site("learner").position().selected)
+
+
+def test_keys_of_a_new_site_are_its_own(stage):
+    world = stage("paired")
+    prints = {keys.load_public(world.folder(r) / "public.pem").fingerprint for r in ("learner", "provider")}
+    assert len(prints) == 2
+    assert (world.folder("learner") / "key.pem").stat().st_mode & 0o777 == 0o600
