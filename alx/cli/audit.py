@@ -15,7 +15,7 @@ from alx.errors import UsageError, escape
 from alx.site import site as sites
 
 
-@click.command()
+@click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
 @click.argument("target", type=click.Path(path_type=Path), metavar="BUNDLE|SITE")
 @click.option("--key", "key_path", type=click.Path(path_type=Path), help="The sender's public key, as PEM.")
 @json_option
@@ -24,9 +24,6 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
 
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, its own and the pinned peer's are known.
-
-    Example:
-        alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem
     """
     if (target / sites.SITE_NAME).is_file():
         report = audits.site(sites.load(target))

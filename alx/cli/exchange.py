@@ -43,7 +43,7 @@ def _data(value: str | None, held_out: str | None) -> Data | None:
     return Data(kind=kind, path=os.path.abspath(path), held_out=kept)  # type: ignore[arg-type]  # noqa: PTH100
 
 
-@click.command()
+@click.command(epilog="Example: alx init clinic --role learner --plan plan.toml --data npz:clinic.npz")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="SITE")
 @click.option("--role", type=click.Choice(get_args(Role)), required=True, help="The learner goes first.")
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), required=True, help="The agreed plan.toml.")
@@ -56,11 +56,7 @@ def init(
     folder: Path, role: Role, plan_path: Path, task: str, data: str | None, held_out: str | None,
     init_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a site's folder: key, plan, ledger.
-
-    Example:
-        alx init clinic --role learner --plan plan.toml --data npz:clinic.npz
-    """
+    """Make a site's folder: key, plan, ledger."""
     config = SiteFile(role=role, task=task, data=_data(data, held_out))
     site = sites.create(folder, config, plan_path, init=init_path)
     if as_json:
@@ -72,7 +68,7 @@ def init(
     click.echo("next: alx identity")
 
 
-@click.command()
+@click.command(epilog="Example: alx identity /media/disk/clinic.json")
 @click.argument("out", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
 @site_option
 @json_option
@@ -80,9 +76,6 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     """Write the small file that introduces this site to its peer, and show its words.
 
     It holds the public key, the plan, the model's tensor names and shapes, and the number of samples; nothing else.
-
-    Example:
-        alx identity /media/disk/clinic.json
     """
     from alx import turns  # noqa: PLC0415 - torch
 
@@ -98,17 +91,13 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     click.echo("next: carry the file to the peer; compare the words with them by telephone; then alx pair PEER-FILE")
 
 
-@click.command()
+@click.command(epilog="Example: alx pair /media/disk/centre.json")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="The words were compared already.")
 @site_option
 @json_option
 def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
-    """Check that the peer has the same plan and model, show its words, and pin its key.
-
-    Example:
-        alx pair /media/disk/centre.json
-    """
+    """Check that the peer has the same plan and model, show its words, and pin its key."""
     if not file.is_file():
         raise UsageError(f"there is no file '{file}'")
     with files.storage(file), file.open("rb") as opened:
@@ -129,15 +118,11 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     click.echo(f"next: {site.position().next_command}")
 
 
-@click.command()
+@click.command(epilog="Example: alx check")
 @site_option
 @json_option
 def check(site: Site, as_json: bool) -> None:
-    """Try the task of this site and say in words what is wrong with it.
-
-    Example:
-        alx check
-    """
+    """Try the task of this site and say in words what is wrong with it."""
     from alx.tasks import check as checks  # noqa: PLC0415 - torch
     from alx.tasks import load  # noqa: PLC0415
 
@@ -152,15 +137,11 @@ def check(site: Site, as_json: bool) -> None:
         )
 
 
-@click.command("train-local")
+@click.command("train-local", epilog="Example: alx train-local")
 @site_option
 @json_option
 def train_local(site: Site, as_json: bool) -> None:
-    """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on.
-
-    Example:
-        alx train-local
-    """
+    """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on."""
     from alx import turns  # noqa: PLC0415 - torch
 
     with site.locked(), screen.progress() as tell:
@@ -179,16 +160,12 @@ def train_local(site: Site, as_json: bool) -> None:
     click.echo("next: alx export DISK")
 
 
-@click.command()
+@click.command(epilog="Example: alx export /media/disk")
 @click.argument("target", type=click.Path(path_type=Path), metavar="DISK")
 @site_option
 @json_option
 def export(target: Path, site: Site, as_json: bool) -> None:
-    """Copy the sealed turn to a disk, read it back from there, and record that it was handed over.
-
-    Example:
-        alx export /media/disk
-    """
+    """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
     from alx.site import disk  # noqa: PLC0415 - numpy
 
     with site.locked(), screen.progress() as tell:
@@ -203,16 +180,12 @@ def export(target: Path, site: Site, as_json: bool) -> None:
     click.echo("safe to remove the disk")
 
 
-@click.command("import-and-select")
+@click.command("import-and-select", epilog="Example: alx import-and-select /media/disk/alx-1f3a90c2-r001-learner")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @site_option
 @json_option
 def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
-    """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on.
-
-    Example:
-        alx import-and-select /media/disk/alx-1f3a90c2-r001-learner
-    """
+    """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on."""
     from alx import turns  # noqa: PLC0415 - torch
 
     with site.locked(), screen.progress() as tell:
@@ -271,15 +244,11 @@ def selection_words(body: dict[str, Any]) -> list[str]:
     return out
 
 
-@click.command()
+@click.command(epilog="Example: alx status")
 @site_option
 @json_option
 def status(site: Site, as_json: bool) -> None:
-    """Where the exchange stands, and the command to run next.
-
-    Example:
-        alx status
-    """
+    """Where the exchange stands, and the command to run next."""
     position = site.position()
     last = position.selected[-1] if position.selected else None
     if as_json:
@@ -297,16 +266,12 @@ def status(site: Site, as_json: bool) -> None:
     click.echo(f"next: {position.next_command}")
 
 
-@click.command()
+@click.command(epilog="Example: alx best model.safetensors")
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
 @site_option
 @json_option
 def best(out: Path, site: Site, as_json: bool) -> None:
-    """Write the selected model with the least global loss of all rounds; loading it needs no alx.
-
-    Example:
-        alx best model.safetensors
-    """
+    """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
     from alx import turns  # noqa: PLC0415 - torch
 
     found = turns.best(site)

@@ -49,15 +49,12 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: alx demo")
 @click.version_option(__version__, prog_name="alx")
 def cli() -> None:
     """Improve one model together with another organisation, without a network and without showing data.
 
     Each side trains on its own data and carries a signed bundle to the other on a disk.
-
-    Example:
-        alx demo
     """
 
 

@@ -9,7 +9,7 @@ from alx.cli import screen
 from alx.cli.screen import json_option
 
 
-@click.command()
+@click.command(epilog="Example: alx demo --rounds 3")
 @click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Assistance rounds.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of everything random.")
 @click.option(
@@ -17,11 +17,7 @@ from alx.cli.screen import json_option
 )
 @json_option
 def demo(rounds: int, seed: int, folder: Path, as_json: bool) -> None:
-    """Play a whole exchange between two sites on this machine: real bundles, real data, under a minute.
-
-    Example:
-        alx demo --rounds 3
-    """
+    """Play a whole exchange between two sites on this machine: real bundles, real data, under a minute."""
     from alx.study import demo as demos  # noqa: PLC0415 - torch and matplotlib
 
     done = demos.run(folder, rounds, seed, lambda line: None if as_json else click.echo(line))
