@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from alx.errors import LockedError, SpaceError, StorageError, escape
+from alx.errors import LimitError, LockedError, SpaceError, StorageError, escape
 
 SPARE_BYTES = 16 << 20  # left over on a disk after a copy: room for the folder itself and for the ledger
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -40,13 +40,35 @@ def storage(path: Path | str) -> Iterator[None]:
 
 
 def write(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
-    """Write a new file and sync it; for files inside a folder that is not yet visible under its final name."""
+    """Write a new file and sync it; for files inside a folder that is not yet visible under its final name.
+
+    What has the name already goes first: on a disk that others had it may be a link, or a pipe that would hang us.
+    """
     with storage(path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        path.unlink(missing_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(fd)
+
+
+def read(path: Path, limit: int) -> bytes:
+    """A file of one's own, whole.
+
+    Args:
+        path: the file.
+        limit: bytes it may have.
+
+    Raises:
+        LimitError: it has more.
+        StorageError: it is not there or cannot be read.
+    """
+    with storage(path), path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LimitError(f"'{escape(str(path), 200)}' has more than the {limit} bytes that it may have")
+    return data
 
 
 def replace(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
@@ -73,10 +95,10 @@ def sync_folder(path: Path) -> None:
 
 def sync_tree(path: Path) -> None:
     """Make the names in a folder and in its folders durable."""
-    for inner in path.iterdir():
-        if inner.is_dir():
-            sync_folder(inner)
-    sync_folder(path)
+    with storage(path):
+        folders = [inner for inner in path.iterdir() if inner.is_dir()]
+    for folder in (*folders, path):
+        sync_folder(folder)
 
 
 def publish(folder: Path, final: Path) -> None:
@@ -90,10 +112,12 @@ def publish(folder: Path, final: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder of our own, if it is there."""
+    """Remove a folder of our own, if it is there, or whatever has its name; a link itself, never what it points to."""
     with storage(path):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def require_space(folder: Path, need: int) -> None:
@@ -121,12 +145,14 @@ def lock(path: Path) -> Iterator[None]:
     with storage(path):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockedError(
-                f"another alx command works on '{path.parent}'", "wait until it has ended, then run it again"
-            ) from error
+        with storage(path):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LockedError(
+                    f"another alx command works on '{escape(str(path.parent), 200)}'",
+                    "wait until it has ended, then run it again",
+                ) from error
         yield
     finally:
         os.close(fd)

@@ -18,7 +18,7 @@ import zstandard
 
 from alx.bundle import strict_json
 from alx.bundle.manifest import DTYPES, FLOATS, PART_BYTES, Layout
-from alx.errors import CorruptError, LimitError, MalformedError, NotFiniteError, escape
+from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
 
 LEVEL = 1  # higher levels find nothing more in byte planes of noise (docs/decisions/0003-codec.md)
 MAX_HEADER_BYTES = 1 << 12  # at most 15 planes of about 60 bytes each
@@ -105,8 +105,8 @@ def decode(file: bytes, before: bytes | memoryview | None, layout: Layout, part:
 
     Raises:
         LimitError: it would decompress to more than its part, or wants a larger window.
-        CorruptError: the frame is damaged (its signature was made over damage).
-        MalformedError: no single frame, or not the planes of this part.
+        MalformedError: not one whole frame around one safetensors file; its signature was made over that.
+        ModelError: not the planes of this part of the agreed model.
     """
     start, stop = layout.part(part)
     raw = _decompress(file, raw_size(layout, part), name)
@@ -138,9 +138,9 @@ def _decompress(file: bytes, limit: int, name: str) -> bytes:
     try:
         raw = zstandard.ZstdDecompressor().decompress(file, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise CorruptError(f"{name} does not decompress: {escape(str(error))}") from error
+        raise MalformedError(f"{name} does not decompress: {escape(str(error))}") from error
     if len(raw) != claim.content_size:
-        raise CorruptError(f"{name} decompresses to {len(raw)} bytes, expected {claim.content_size}")
+        raise MalformedError(f"{name} decompresses to {len(raw)} bytes, expected {claim.content_size}")
     return raw
 
 
@@ -157,8 +157,10 @@ def _planes(raw: bytes, expected: list[tuple[str, int]], name: str) -> dict[str,
     for plane, count in expected:
         want[plane] = {"dtype": "U8", "shape": [count], "data_offsets": [at, at + count]}
         at += count
-    if header != want or len(raw) != 8 + size + at:
-        raise MalformedError(f"{name} does not hold the byte planes of its part of the agreed model")
+    if header != want:
+        raise ModelError(f"{name} does not hold the byte planes of its part of the agreed model")
+    if len(raw) != 8 + size + at:
+        raise MalformedError(f"{name} has {len(raw) - 8 - size} bytes of planes, expected {at}")
     data = np.frombuffer(raw, np.uint8, at, 8 + size)
     return {p: data[w["data_offsets"][0] : w["data_offsets"][1]] for p, w in want.items()}
 

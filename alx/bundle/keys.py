@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from mnemonic import Mnemonic
 
-from alx.errors import MalformedError, TrustError, UsageError
+from alx import files
+from alx.errors import MalformedError, TrustError, UsageError, escape
 
 MAX_PEM_BYTES = 4096  # a P-256 key has 178
 WORDS_BYTES = 16  # 128 bits, 12 words: to forge another identity with the same words costs 2^128 tries
@@ -81,9 +82,10 @@ def load_public(path: Path) -> PublicKey:
         UsageError: there is no such file.
         MalformedError: see `parse_public`.
     """
-    if not path.is_file():
-        raise UsageError(f"there is no key file '{path}'")
-    return parse_public(path.read_bytes()[: MAX_PEM_BYTES + 1].decode("ascii", "replace"), f"'{path}'")
+    with files.storage(path):
+        if not path.is_file():
+            raise UsageError(f"there is no key file '{escape(str(path), 200)}'")
+    return parse_public(files.read(path, MAX_PEM_BYTES).decode("ascii", "replace"), f"'{escape(str(path), 200)}'")
 
 
 def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -93,11 +95,12 @@ def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
         TrustError: others than the owner may read the file.
         UsageError: there is no such file, or it is no unencrypted P-256 PKCS8 key.
     """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no private key '{path}'") from error
-    with os.fdopen(fd, "rb") as file:
+    with files.storage(path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise UsageError(f"there is no private key '{path}'") from error
+    with files.storage(path), os.fdopen(fd, "rb") as file:
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
         if mode & 0o077:
             raise TrustError(

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from alx.bundle import strict_json
 from alx.bundle.signature import Sha256
 from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
-from alx.plan import MAX_ROUNDS, MAX_STEPS, Role, explain
+from alx.plan import MAX_ROUNDS, MAX_STEPS, Role
 
 MANIFEST_NAME = "manifest.json"
 DATA_FOLDER = "data"
@@ -33,6 +33,7 @@ PART_BYTES = 32 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and th
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider)")
 # Bytes of one element, by the dtype's name in safetensors.
 DTYPES = {
     "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
@@ -166,9 +167,12 @@ class Manifest(_Strict):
             raise ValueError("a snapshot follows a blend")
         if not self.candidates[0].keyframe:
             raise ValueError("the first candidate is no keyframe")
-        parts = Layout(tuple(self.tensors)).parts
+        layout = Layout(tuple(self.tensors))
+        if layout.nbytes > MAX_STATE_BYTES:  # before a list as long as the claim is made
+            raise LimitError(f"a snapshot of {layout.nbytes} bytes, and {MAX_STATE_BYTES} are allowed")
+        parts = layout.parts
         for i, c in enumerate(self.candidates):
-            if c.files != [part_name(i, p) for p in range(parts)]:
+            if len(c.files) != parts or c.files != [part_name(i, p) for p in range(parts)]:
                 raise ValueError(f"the files of candidate {i} are not {parts} parts by their names")
 
     @property
@@ -250,12 +254,7 @@ def parse(data: bytes) -> Manifest:
             f"{MANIFEST_NAME} is of format version {escape(repr(value.get('version')))}, expected {VERSION}",
             "the other side uses another alx: install the same version on both",
         )
-    try:
-        manifest = Manifest.model_validate(value)
-    except ValidationError as error:
-        raise MalformedError(f"{MANIFEST_NAME}: {explain(error)}") from error
-    if manifest.layout.nbytes > MAX_STATE_BYTES:
-        raise LimitError(f"a snapshot of {manifest.layout.nbytes} bytes, and {MAX_STATE_BYTES} are allowed")
+    manifest = strict_json.validate(Manifest, value, f"{MANIFEST_NAME} is not of an alx bundle")
     for c in manifest.candidates:
         if not math.isfinite(c.loss):
             raise NotFiniteError(f"the loss of {c.label} is {c.loss}")

@@ -7,16 +7,18 @@ reaches a parser before its digest was compared with the signed one, no file is 
 import contextlib
 import errno
 import hashlib
+import heapq
 import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from alx import files
 from alx.bundle import codec, signature
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME, Candidate, Manifest, parse
+from alx.bundle.manifest import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME, Candidate, Manifest, parse
 from alx.bundle.signature import MAX_FILE_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
@@ -30,7 +32,17 @@ from alx.errors import (
 
 CHUNK_BYTES = 1 << 20
 # What operating systems leave on disks without being asked.
-JUNK = (".ds_store", "thumbs.db", "desktop.ini", ".spotlight-v100", ".trashes", ".fseventsd", "system volume information")
+JUNK = (
+    ".ds_store",
+    ".gitignore",
+    ".gitattributes",
+    "thumbs.db",
+    "desktop.ini",
+    ".spotlight-v100",
+    ".trashes",
+    ".fseventsd",
+    "system volume information",
+)
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
@@ -43,6 +55,8 @@ class Source:
     _folders: dict[str, int]
     damage: dict[str, str] = field(default_factory=dict)
     """Files that are missing, extra, or differ from what was signed, each with its reason."""
+    _manifest: bytes | None = None
+    """The manifest's bytes, compared already: it is needed twice and read once."""
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[int]:
@@ -73,12 +87,16 @@ class Source:
         """A file's bytes if they are what was signed; else None, and the reason is noted in `damage`."""
         if signed.name in self.damage:
             return None
+        if signed.name == MANIFEST_NAME and self._manifest is not None:
+            return self._manifest
         data = self.read(signed.name, signed.size)
         if len(data) != signed.size:
             self.damage[signed.name] = "its size changed while it was read"
         elif hashlib.sha256(data).hexdigest() != signed.digest:
             self.damage[signed.name] = "differs from what was signed"
         else:
+            if signed.name == MANIFEST_NAME:
+                self._manifest = data
             return data
         return None
 
@@ -102,19 +120,20 @@ def _regular(name: str, status: os.stat_result) -> None:
             "no file",
         )  # fmt: skip
         raise ForbiddenFileError(f"'{escape(name)}' is {kind}, expected a plain file")
-    if status.st_nlink != 1:
+    if status.st_nlink > 1:  # some drivers of foreign file systems say 0
         raise ForbiddenFileError(f"'{escape(name)}' is a hard link to another file")
     if status.st_size > MAX_FILE_BYTES:
         raise LimitError(f"'{escape(name)}' has {status.st_size} bytes, and may have {MAX_FILE_BYTES}")
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, folder: str) -> None:
     if name.lower() in JUNK or name.startswith("._"):
         raise ForbiddenFileError(
-            f"'{escape(name)}' is not of the bundle: the operating system left it there", "delete it, then run it again"
+            f"'{folder}{escape(name)}' is not of the bundle: an operating system or a program left it there",
+            "delete it, then run it again",
         )
     if not NAME.fullmatch(name):
-        raise ForbiddenFileError(f"'{escape(name)}' is a name that no bundle has")
+        raise ForbiddenFileError(f"'{folder}{escape(name)}' is a name that no bundle has")
 
 
 def _survey(fd: int, prefix: str, sizes: dict[str, int]) -> bool:
@@ -122,7 +141,7 @@ def _survey(fd: int, prefix: str, sizes: dict[str, int]) -> bool:
     has_data = False
     with os.scandir(fd) as entries:
         for entry in entries:
-            _check_name(entry.name)
+            _check_name(entry.name, prefix)
             status = entry.stat(follow_symlinks=False)
             if not prefix and entry.name == DATA_FOLDER and stat.S_ISDIR(status.st_mode):
                 has_data = True
@@ -139,7 +158,7 @@ def survey(path: Path) -> Iterator[Source]:
     """Look at a bundle's folder: names, types and sizes; opens no file.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or it is the disk that bundles lie on.
         ForbiddenFileError: a name or a type of file that no bundle has.
         LimitError: too many files, or one too large.
         IncompleteError: no `round.sig`.
@@ -147,30 +166,47 @@ def survey(path: Path) -> Iterator[Source]:
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link on the disk
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-    if path.is_symlink():
-        raise ForbiddenFileError(f"'{escape(str(path))}' is a symbolic link", "name the folder it points to yourself")
-    if not path.is_dir():
-        raise UsageError(f"there is no bundle folder '{escape(str(path), 200)}'", "is the disk there?")
+    with files.storage(path):
+        if path.is_symlink():
+            raise ForbiddenFileError(
+                f"'{escape(str(path), 200)}' is a symbolic link", "name the folder it points to yourself"
+            )
+        if not path.is_dir():
+            raise UsageError(f"there is no bundle folder '{escape(str(path), 200)}'", "is the disk there?")
     sizes: dict[str, int] = {}
     with contextlib.ExitStack() as stack:
         with files.storage(path):
             root = os.open(path, flags)
             stack.callback(os.close, root)
             folders = {"": root}
+            if not _has_signature(root):  # before names are looked at: a disk full of other things is no attack
+                _refuse_unsigned(path)
             if _survey(root, "", sizes):
                 folders[DATA_FOLDER] = os.open(DATA_FOLDER, flags, dir_fd=root)
                 stack.callback(os.close, folders[DATA_FOLDER])
                 _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes)
-        if SIGNATURE_NAME not in sizes:
-            raise IncompleteError(f"'{escape(path.name)}' has no {SIGNATURE_NAME}: the sender did not finish", _nested(path))
         yield Source(path, sizes, folders)
 
 
-def _nested(path: Path) -> str:
-    bundles = sorted(p.name for p in path.glob("alx-*") if (p / SIGNATURE_NAME).is_file())
+def _has_signature(root: int) -> bool:
+    try:
+        os.stat(SIGNATURE_NAME, dir_fd=root, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _refuse_unsigned(path: Path) -> NoReturn:
+    bundles = heapq.nlargest(1, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name)))
     if bundles:
-        return f"did you mean {escape(str(path / bundles[-1]), 200)}?"
-    return "let the sender run alx export again; it goes on where it stopped"
+        raise UsageError(
+            f"'{escape(str(path), 200)}' is not a bundle, but a folder that holds bundles",
+            f"did you mean {escape(str(path / bundles[0]), 300)}?",
+        )
+    raise IncompleteError(
+        f"'{escape(path.name)}' has no {SIGNATURE_NAME}: the sender, or whoever copied it, did not finish",
+        "let the sender run alx export again, or copy the folder again; both go on where they stopped",
+    )
 
 
 def claimed_key(source: Source) -> tuple[bytes, str]:
@@ -214,6 +250,16 @@ def verify(source: Source, data: bytes, key: PublicKey) -> SignedBundle:
     return signed
 
 
+def require_manifest(signed: SignedBundle) -> None:
+    """Refuse what the right key signed for some other purpose.
+
+    Raises:
+        MalformedError: no manifest is signed.
+    """
+    if MANIFEST_NAME not in signed.files:
+        raise MalformedError(f"a valid signature, but over no {MANIFEST_NAME}: not an alx bundle")
+
+
 def read_manifest(source: Source, signed: SignedBundle) -> Manifest:
     """The manifest, after its digest was compared; checked against the folder's name and the signed files.
 
@@ -221,8 +267,7 @@ def read_manifest(source: Source, signed: SignedBundle) -> Manifest:
         CorruptError: it differs from what was signed.
         LimitError, MalformedError, NotFiniteError: see `manifest.parse`.
     """
-    if MANIFEST_NAME not in signed.files:
-        raise MalformedError(f"a valid signature, but over no {MANIFEST_NAME}: not an alx bundle")
+    require_manifest(signed)
     data = source.read_signed(signed.files[MANIFEST_NAME])
     if data is None:
         source.refuse_damage()
@@ -253,6 +298,10 @@ def copy(source: Source, signed: SignedBundle, signature_bytes: bytes, folder: P
     with files.storage(folder):
         (folder / DATA_FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
+        kept = {DATA_FOLDER, *signed.files}
+        for there in (*folder.iterdir(), *(folder / DATA_FOLDER).iterdir()):
+            if there.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
+                files.remove_tree(there)
     missing = [f for f in signed.files.values() if not _is_copied(folder / f.name, f)]
     files.require_space(folder, sum(f.size for f in missing))
     for f in missing:
@@ -264,10 +313,15 @@ def copy(source: Source, signed: SignedBundle, signature_bytes: bytes, folder: P
 
 
 def _is_copied(path: Path, signed: SignedFile) -> bool:
-    if not path.is_file() or path.stat().st_size != signed.size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == signed.digest
+    with files.storage(path):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size != signed.size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == signed.digest
 
 
 def states(

@@ -5,27 +5,42 @@ the text says: each is a way to show two readers two different documents, or to 
 """
 
 import json
-from typing import NoReturn
+import re
+from typing import NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from alx.errors import LimitError, MalformedError, escape
+from alx.plan import explain
 
 MAX_DIGITS = 400  # the longest finite float in plain notation has 309 digits
+MAX_DEPTH = 32  # our deepest document has 7 levels; a report on a fault recurses as deep as the value
+# A value of three bytes becomes an object of some hundred, and a fault report of a thousand: bytes are no bound on memory.
+# The statement over MAX_FILES files, the largest document, has 250,000.
+MAX_VALUES = 400_000
+MAX_FAULTS = 20  # told one by one; a document of another kind has as many faults as values
+# Without a closing quote it matches to the end, so that no text makes the search start over and over.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-def parse(data: bytes, what: str, limit: int) -> object:
+def parse(data: bytes, what: str, limit: int, values: int = MAX_VALUES) -> object:
     """Read one JSON document.
 
     Args:
         data: UTF-8 without a byte order mark.
         what: the document's name, for messages.
         limit: bytes it may have.
+        values: values it may have, nested ones counted; looked at before any is made.
 
     Raises:
-        LimitError: larger than `limit`.
+        LimitError: larger than `limit`, or more values than `values`.
         MalformedError: not JSON, a key given twice, NaN or Infinity, a number of absurd length, nested too deeply.
     """
     if len(data) > limit:
         raise LimitError(f"{what} has {len(data)} bytes, and may have {limit}")
+    _check_shape(data, what, values)
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
         out = dict(items)
@@ -50,5 +65,35 @@ def parse(data: bytes, what: str, limit: int) -> object:
         raise MalformedError(f"{what} is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise MalformedError(f"{what} is not JSON: {escape(str(error))}") from error
-    except RecursionError as error:  # the interpreter's own guard; our deepest document has 7 levels
-        raise MalformedError(f"{what} is nested too deeply") from error
+
+
+def _check_shape(data: bytes, what: str, values: int) -> None:
+    bare = _STRING.sub(b"", data)
+    count = 1 + bare.count(b",") + bare.count(b"[") + bare.count(b"{")
+    if count > values:
+        raise LimitError(f"{what} has about {count} values, and may have {values}")
+    depth = 0
+    for bracket in _BRACKET.finditer(bare):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise MalformedError(f"{what} is nested too deeply")
+
+
+def validate(model: type[_Model], value: object, what: str, hint: str = "") -> _Model:
+    """What was parsed, as a record.
+
+    Args:
+        model: the record's class.
+        value: from `parse`.
+        what: the document and what it should be, for the message: "x is no y".
+        hint: the remedy, if there is one.
+
+    Raises:
+        MalformedError: says which field is wrong.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        count = error.error_count()
+        told = explain(error) if count <= MAX_FAULTS else f"{count} fields are missing, unknown or wrong"
+        raise MalformedError(f"{what}: {told}", hint) from error
