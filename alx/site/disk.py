@@ -14,7 +14,7 @@ from typing import Any
 from alx import files
 from alx.bundle import read
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import DATA_FOLDER, Manifest, check_model
+from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, Manifest, check_model
 from alx.bundle.read import Source
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
 from alx.errors import (
@@ -22,6 +22,8 @@ from alx.errors import (
     ForbiddenFileError,
     ForkError,
     GapError,
+    IncompleteError,
+    LimitError,
     MalformedError,
     PeerError,
     RollbackError,
@@ -81,8 +83,9 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
     position = site.position()
     if not position.sealed:
         raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
-    if not disk.is_dir():
-        raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
+    with files.storage(disk):
+        if not disk.is_dir():
+            raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
     last = position.sealed[-1]
     source = site.outbox / last["bundle"]
     final = disk / last["bundle"]
@@ -94,14 +97,19 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
         if signed.digest != last["digest"]:
             raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
         total = sum(own.sizes.values())
-        for path in (final, partial, partial / DATA_FOLDER):
-            if path.is_symlink():
-                raise ForbiddenFileError(f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk")
-        again = final.exists()
+        with files.storage(disk):
+            for path in (final, partial, partial / DATA_FOLDER):
+                if path.is_symlink():
+                    raise ForbiddenFileError(
+                        f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk"
+                    )
+            again = final.exists()
         if not again:
             read.copy(own, signed, data, partial)
-            files.publish(partial, final)
-    _read_back(site, final, signed, tell)
+            files.sync_tree(partial)
+    _read_back(site, final if again else partial, signed, tell)
+    if not again:  # only what came back whole gets the name of a bundle
+        files.publish(partial, final)
     ledger.append(site.ledger_path, "exported", {"round": last["round"], "bundle": last["bundle"], "digest": signed.digest})
     return Exported(final, signed.digest, total, int(last["round"]), again)
 
@@ -119,10 +127,10 @@ def _read_back(site: Site, path: Path, signed: SignedBundle, tell: Tell) -> None
                 copy.read_signed(f)
                 tell("reading back", i, len(got.files))
             copy.refuse_damage()
-    except (CorruptError, TrustError, MalformedError, StorageError) as error:
+    except (CorruptError, TrustError, MalformedError, IncompleteError, LimitError, StorageError) as error:
         raise CorruptError(
             f"the disk does not give back what was written to it: {error.message}",
-            "do not carry it: delete the folder there, or take another disk, and export again",
+            f"do not carry it: delete {escape(str(path), 200)}, or take another disk, and export again",
         ) from error
     if got.digest != signed.digest:
         raise CorruptError(f"'{escape(str(path), 200)}' is another bundle of that name", "delete it there, and export again")
@@ -149,11 +157,15 @@ def accept(site: Site, path: Path, tell: Tell) -> Accepted:
         known = _known(site, position, signed)
         if known is not None:
             return known
+        read.require_manifest(signed)
+        staging = site.folder / "staging" / signed.digest
+        if source.read_signed(signed.files[MANIFEST_NAME]) is None:
+            # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
+            read.copy(source, signed, data, staging)
         manifest = read.read_manifest(source, signed)
         check_sides(site, manifest)
-        check_turn(position, manifest, signed.digest, peer.file.role)
+        check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
         check_contents(site, manifest)
-        staging = site.folder / "staging" / signed.digest
         _clear_other(staging)
         read.copy(source, signed, data, staging)
     with read.survey(staging) as copy:
@@ -181,10 +193,10 @@ def accept(site: Site, path: Path, tell: Tell) -> Accepted:
 
 def _clear_other(staging: Path) -> None:
     """Throw away what an earlier, other bundle left half-copied."""
-    if staging.parent.is_dir():
-        for other in staging.parent.iterdir():
-            if other != staging:
-                files.remove_tree(other)
+    with files.storage(staging.parent):
+        others = [p for p in staging.parent.iterdir() if p != staging] if staging.parent.is_dir() else []
+    for other in others:
+        files.remove_tree(other)
 
 
 def _known(site: Site, position: Position, signed: SignedBundle) -> Accepted | None:
@@ -222,8 +234,8 @@ def check_sides(site: Site, manifest: Manifest) -> None:
             )
 
 
-def check_turn(position: Position, manifest: Manifest, digest: str, role: str) -> None:
-    """The next bundle of the peer, and an answer to this site's last one.
+def check_turn(position: Position, manifest: Manifest, digest: str, role: str, rounds: int) -> None:
+    """The next bundle of the peer within the plan's rounds, and an answer to this site's last one.
 
     Raises:
         RollbackError, ForkError, GapError, StaleError: say which round was expected and which came.
@@ -240,6 +252,8 @@ def check_turn(position: Position, manifest: Manifest, digest: str, role: str) -
         )
     if manifest.sequence < expected:
         raise RollbackError(f"{came}, expected that of round {(expected + 1) // 2}", "import the newest bundle")
+    if manifest.round > rounds:
+        raise GapError(f"{came}, and the plan has {rounds} rounds", f"next: {position.next_command}")
     if manifest.sequence > expected:
         raise GapError(f"{came}, expected that of round {(expected + 1) // 2}", f"next: {position.next_command}")
     if manifest.previous != accepted.get(last):
@@ -263,9 +277,11 @@ def check_contents(site: Site, manifest: Manifest) -> None:
     """
     check_model(manifest.tensors, site.own_identity().layout)
     if site.plan.loss != "own":
-        for c in manifest.candidates:
-            if c.loss < 0:
-                raise MalformedError(f"the loss of {c.label} is {c.loss}, and {site.plan.loss} is never below 0")
+        claims = [(f"loss of {c.label}", c.loss) for c in manifest.candidates]
+        claims += [] if manifest.start is None else [("claimed global loss", manifest.start.global_loss)]
+        for what, loss in claims:
+            if loss < 0:
+                raise MalformedError(f"the {what} is {loss}, and {site.plan.loss} is never below 0")
     if manifest.start is not None:
         samples = site.own_identity().file.samples + site.peer.file.samples
         if manifest.start.samples != samples:

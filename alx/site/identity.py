@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from alx import plan
 from alx.bundle import keys, strict_json
@@ -17,7 +17,7 @@ from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import MAX_SAMPLES, MAX_TENSORS, Layout, Tensor, layout_order
 from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, MalformedError
-from alx.plan import PlanFile, Role, Strict, explain
+from alx.plan import PlanFile, Role, Strict
 
 MAX_IDENTITY_BYTES = 8 << 20  # a plan, a key, and MAX_TENSORS names
 IDENTITY_NAME = "identity.json"
@@ -85,12 +85,14 @@ def parse(data: bytes) -> Identity:
     """
     value = strict_json.parse(data, "the identity file", MAX_IDENTITY_BYTES)
     try:
-        identity = Identity(IdentityFile.model_validate(value), data)
+        identity = Identity(
+            strict_json.validate(IdentityFile, value, "not an identity file", "make one with alx identity"), data
+        )
         _ = identity.key, identity.plan_file
-    except ValidationError as error:
-        raise MalformedError(f"not an identity file: {explain(error)}", "make one with alx identity") from error
     except ConfigError as error:
         raise MalformedError(f"the identity file's plan: {error.message}") from error
+    except ValueError as error:  # a lone surrogate cannot be UTF-8; TOML's reader takes no number of 5,000 digits
+        raise MalformedError("the identity file's plan is not a plan") from error
     names = [t.name for t in identity.file.tensors]
     if names != [t.name for t in layout_order(identity.file.tensors)] or len(set(names)) != len(names):
         raise MalformedError("the identity file's tensors are not in layout order")

@@ -6,6 +6,7 @@ chain's.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from alx import files
 from alx.errors import LedgerError
@@ -58,8 +59,10 @@ def _open(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         except sqlite3.OperationalError as error:
             # SQLite's own words for what the operating system refused
             if "full" in str(error):
-                raise OSError(28, f"no space for the ledger ({error})") from error
-            raise OSError(5, f"the ledger: {error}") from error
+                raise OSError(errno.ENOSPC, f"no space for the ledger ({error})") from error
+            if "no such" in str(error):  # a table or a column: an empty or foreign database
+                raise LedgerError(f"'{path}' is not a ledger: {error}", _LOST) from error
+            raise OSError(errno.EIO, f"the ledger: {error}") from error
         except sqlite3.DatabaseError as error:
             raise LedgerError(f"'{path}' is not a ledger: {error}", _LOST) from error
 
@@ -83,8 +86,9 @@ def read(path: Path) -> list[Entry]:
     Raises:
         LedgerError: no ledger, or an entry that was changed, removed or put in.
     """
-    if not path.is_file():
-        raise LedgerError(f"the ledger '{path}' is missing", _LOST)
+    with files.storage(path):
+        if not path.is_file():
+            raise LedgerError(f"the ledger '{path}' is missing", _LOST)
     # a journal left by a killed command is rolled back by whoever may write
     with _open(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro") as connection:
         return _entries(connection, path)
@@ -96,7 +100,12 @@ def _entries(connection: sqlite3.Connection, path: Path) -> list[Entry]:
     for number, kind, body, before, digest in connection.execute(
         "SELECT number, kind, body, previous, digest FROM entries ORDER BY number"
     ):
-        if number != len(out) + 1 or before != previous or digest != _digest(number, kind, previous, body):
+        if (
+            kind not in get_args(Kind)
+            or number != len(out) + 1
+            or before != previous
+            or digest != _digest(number, kind, previous, body)
+        ):
             raise LedgerError(f"the chain of '{path}' is broken at entry {number}", _LOST)
         out.append(Entry(number, kind, json.loads(body), before, digest))
         previous = digest

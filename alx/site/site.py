@@ -15,6 +15,7 @@ Knows the folder; knows no model and no loss.
 
 import contextlib
 import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ from pydantic import Field, ValidationError
 
 from alx import files, plan
 from alx.bundle import keys, manifest
-from alx.errors import ConfigError, LedgerError, PeerError, TurnError, UsageError, escape
+from alx.errors import ConfigError, LedgerError, LimitError, PeerError, TurnError, UsageError, escape
 from alx.plan import PlanFile, Role, Scalar, Strict, explain
 from alx.site import identity, ledger, position
 from alx.site.identity import IDENTITY_NAME, Identity
@@ -36,6 +37,7 @@ from alx.site.position import Position
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
 INIT_NAME = "init.safetensors"
+MAX_SITE_BYTES = 1 << 20  # site.toml is a page
 MAX_CODE_BYTES = 1 << 20  # a model's source file
 DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
 
@@ -112,7 +114,7 @@ class Site:
     def code_digest(self) -> str | None:
         """SHA-256 of the model's own .py file, if the plan names one."""
         name = None if self.plan.model is None else self.plan.model.file()
-        return None if name is None else hashlib.sha256((self.folder / name).read_bytes()).hexdigest()
+        return None if name is None else hashlib.sha256(_source(self.folder / name)).hexdigest()
 
     def own_identity(self) -> Identity:
         """How this site introduced itself.
@@ -123,7 +125,7 @@ class Site:
         path = self.folder / IDENTITY_NAME
         if not path.is_file():
             raise UsageError("this site has no identity file yet", "run alx identity")
-        return identity.parse(path.read_bytes())
+        return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES))
 
     @cached_property
     def peer(self) -> Identity:
@@ -137,7 +139,7 @@ class Site:
         if pinned is None:
             raise TurnError("this site has no peer yet", "run alx identity, carry the file, then alx pair PEER-FILE")
         path = self.folder / "peer.json"
-        data = path.read_bytes() if path.is_file() else b""
+        data = files.read(path, identity.MAX_IDENTITY_BYTES) if path.is_file() else b""
         if hashlib.sha256(data).hexdigest() != pinned["identity"]:
             raise LedgerError("peer.json is not the file that was pinned", "restore it from the site's backup")
         return identity.parse(data)
@@ -215,15 +217,19 @@ def _bytes(path: Path) -> bytes:
 
 
 def _source(path: Path) -> bytes:
-    data = _bytes(path)
-    if len(data) > MAX_CODE_BYTES:
-        raise ConfigError(f"'{escape(str(path), 200)}' has {len(data)} bytes, and a source file at most {MAX_CODE_BYTES}")
-    return data
+    """A file of Python source."""
+    with files.storage(path):
+        if not path.is_file():
+            raise UsageError(f"there is no file '{escape(str(path), 200)}'")
+    try:
+        return files.read(path, MAX_CODE_BYTES)
+    except LimitError as error:
+        raise ConfigError(f"{error.message}: a source file is no data") from error
 
 
 def _toml(config: SiteFile) -> str:
-    def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    def quoted(text: str) -> str:  # JSON's escapes are TOML's too, but for DEL
+        return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
     lines = [
         "# This site's own settings: they never travel. docs/site.md describes every field.",
@@ -249,11 +255,11 @@ def load(folder: Path) -> Site:
     if not path.is_file():
         raise UsageError(f"'{escape(str(folder), 200)}' is no site: it has no {SITE_NAME}", "make one with alx init")
     try:
-        config = SiteFile.model_validate(tomllib.loads(path.read_bytes().decode("utf-8")))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{SITE_NAME} is not TOML: {escape(str(error))}") from error
+        config = SiteFile.model_validate(tomllib.loads(files.read(path, MAX_SITE_BYTES).decode("utf-8")))
     except ValidationError as error:
         raise ConfigError(f"{SITE_NAME}: {explain(error)}", "docs/site.md describes every field") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of absurd length
+        raise ConfigError(f"{SITE_NAME} is not TOML: {escape(str(error))}") from error
     return Site(folder.absolute(), config, plan.load(folder / PLAN_NAME))
 
 
