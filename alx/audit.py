@@ -95,7 +95,7 @@ def site(where: Site) -> SiteReport:
         try:
             report = bundle(box / entry.body["bundle"], [key])
         except AlxError as error:
-            error.message = f"{entry.kind} bundle of round {entry.body['round']}: {error.message}"
+            error.message = f"{entry.kind} bundle of round {int(entry.body['round'])}: {error.message}"
             raise
         if report.digest != entry.body["digest"]:
             raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.number} of the ledger names")

@@ -1,5 +1,6 @@
 """`alx audit`: verify, then say in words what is in there. Loads no torch."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from alx import audit as audits
 from alx import files
 from alx.audit import BundleReport, SiteReport
 from alx.bundle import keys
+from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
-from alx.errors import UsageError, escape
+from alx.errors import ConfigError, UsageError, escape
 from alx.site import site as sites
 
 
@@ -25,26 +27,37 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, its own and the pinned peer's are known.
     """
-    if (target / sites.SITE_NAME).is_file():
+    if key_path is None and _is_site(target):
         report = audits.site(sites.load(target))
         screen.machine(_site_json(report)) if as_json else click.echo(_site_words(target, report))
         return
-    known = [keys.load_public(key_path)] if key_path is not None else _known_keys(target)
+    known = [keys.load_public(key_path)] if key_path is not None else _known_keys()
     found = audits.bundle(target, known)
     screen.machine(_bundle_json(found)) if as_json else click.echo(_bundle_words(found))
 
 
-def _known_keys(target: Path) -> list[keys.PublicKey]:
-    for place in (Path.cwd(), target.absolute().parent):
-        try:
-            site = sites.find(place)
-        except UsageError:
-            continue
-        return [site.public_key, *([site.peer.key] if any(e.kind == "paired" for e in site.entries()) else [])]
-    raise UsageError(
-        "whose bundle is it? no --key was given, and this is not inside a site",
-        "name the sender's public key with --key; get it from a person, never from the disk",
-    )
+def _is_site(target: Path) -> bool:
+    # a carried bundle with a site.toml put into it must not be told to be a good site
+    with files.storage(target):
+        return (target / sites.SITE_NAME).is_file() and not (target / SIGNATURE_NAME).exists()
+
+
+def _known_keys() -> list[keys.PublicKey]:
+    """The keys of the site that the person stands in, or has named in ALX_SITE.
+
+    Never of one around the bundle: whoever filled the disk could have put a site there, with keys of their own.
+    """
+    named = os.environ.get("ALX_SITE")
+    try:
+        site = sites.load(Path(named)) if named else sites.find(Path.cwd())
+    except UsageError as error:
+        if named or isinstance(error, ConfigError):
+            raise
+        raise UsageError(
+            "whose bundle is it? no --key was given, and this is not inside a site",
+            "name the sender's public key with --key; get it from a person, never from the disk",
+        ) from error
+    return [site.public_key, *([site.peer.key] if any(e.kind == "paired" for e in site.entries()) else [])]
 
 
 def _bundle_json(report: BundleReport) -> dict[str, Any]:
@@ -123,7 +136,7 @@ def _site_words(target: Path, report: SiteReport) -> str:
             "accepted": lambda b: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
             "selected": lambda b: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
         }[e.kind](e.body)
-        lines.append(f"  {e.number:>4}  {e.kind:<9} {what}")
+        lines.append(f"  {e.number:>4}  {e.kind:<9} {escape(what, 400)}")
     return "\n".join(lines)
 
 
