@@ -149,12 +149,13 @@ def train_local(site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine(
             {"bundle": sealed.path, "digest": sealed.digest, "round": sealed.round, "bytes": sealed.size,
-             "raw_bytes": sealed.raw_size, "snapshots": sealed.candidates, "again": sealed.again}
+             "raw_bytes": sealed.raw_size, "snapshots": sealed.snapshots,
+                "blends": sealed.blends, "again": sealed.again}
         )  # fmt: skip
         return
     click.echo(
         f"round {sealed.round}: {'was sealed already' if sealed.again else 'sealed'} '{sealed.path.name}', "
-        f"{sealed.candidates} snapshots in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
+        f"{sealed.contents} in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
     )
     click.echo(f"digest {sealed.digest}")
     click.echo("next: alx export DISK")

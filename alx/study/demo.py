@@ -150,7 +150,7 @@ def _turn(folder: Path, sender: Site, receiver: Site, say: Say) -> tuple[Sealed,
     with sender.locked():
         sealed = turns.train(sender)
         say(
-            f"  {sender.role:<8} trained and sealed {sealed.candidates} snapshots: {files.size(sealed.size)}, "
+            f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}, "
             f"{sealed.size / sealed.raw_size:.0%} of raw"
         )
         copied = disk.export(sender, folder / "disk", lambda _what, _done, _total: None)
@@ -176,7 +176,7 @@ def _round(folder: Path, both: dict[Role, Site], number: int, say: Say) -> dict[
         "selected": {"learner": body["label"], "provider": there[1].body["label"]},
         "bundles": [
             {"path": str(folder / "disk" / sealed.path.name), "from": role, "bytes": sealed.size,
-             "raw_bytes": sealed.raw_size, "snapshots": sealed.candidates, "digest": sealed.digest}
+             "raw_bytes": sealed.raw_size, "snapshots": sealed.snapshots, "blends": sealed.blends, "digest": sealed.digest}
             for role, (sealed, _) in (("learner", there), ("provider", back))
         ],
     }  # fmt: skip

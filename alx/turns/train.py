@@ -39,8 +39,14 @@ class Sealed:
     round: int
     size: int
     raw_size: int
-    candidates: int
+    snapshots: int
+    blends: int
     again: bool
+
+    @property
+    def contents(self) -> str:
+        """What is in it, for people: `12 snapshots and 8 blends`."""
+        return f"{self.snapshots} snapshots" + (f" and {self.blends} blends" if self.blends else "")
 
 
 def turn_seed(plan_seed: int, round_: int, role: str) -> int:
@@ -93,9 +99,9 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
 def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
     path = site.outbox / body["bundle"]
     with disk.opened(path, site.public_key, body["digest"]) as (source, signed, manifest):
-        count = len(manifest.candidates)
-        size = sum(source.sizes.values())
-        return Sealed(path, signed.digest, body["round"], size, manifest.layout.nbytes * count, count, again)
+        count, snapshots = len(manifest.candidates), len(manifest.snapshots)
+        raw_size, size = manifest.layout.nbytes * count, sum(source.sizes.values())
+        return Sealed(path, signed.digest, body["round"], size, raw_size, snapshots, count - snapshots, again)
 
 
 @dataclass(frozen=True, slots=True)

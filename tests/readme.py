@@ -1,0 +1,57 @@
+"""Plays the README's commands as they stand there; `python -m tests.readme` writes what they print into it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
+
+
+def play(text: str, folder: Path) -> str:
+    """Run every `$ command` of every console block in `folder`, in order; put what it prints under it."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {k: v for k, v in os.environ.items() if k != "ALX_SITE"} | {"PATH": path, "COLUMNS": "100"}
+
+    def block(match: re.Match[str]) -> str:
+        out = []
+        for line in match.group().splitlines():
+            if not line.startswith("$ "):
+                continue
+            done = subprocess.run(
+                ["bash", "-c", line[2:]], cwd=folder, env=environment, check=False, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            if done.returncode:
+                raise AssertionError(f"{line}\n{done.stdout}")
+            out.append(f"{line}\n{done.stdout}")
+        return "".join(out)
+
+    return BLOCK.sub(block, text)
+
+
+def masked(text: str) -> list[str]:
+    """Lines of the console blocks without what differs by key, machine or moment."""
+    out = []
+    for line in "".join(BLOCK.findall(text)).splitlines():
+        if line.startswith("$ "):
+            out.append(line)
+            continue
+        plain = re.sub(r"its words:? .*", "its words", line)
+        plain = re.sub(r"\b[0-9a-f]{8,}\b", "HEX", plain).replace("<- chosen", "")
+        plain = re.sub(r"blend [\d.]+( x[\d.]+)?|t=\d+", "SNAPSHOT", plain)
+        plain = re.sub(r"\d+\.\d+(e-?\d+)?|\d+%|\d+ [kM]?B\b", "NUMBER", plain)
+        plain = re.sub(r"^a blend: .*", "", plain)
+        out.append(re.sub(r"\s+", " ", plain).strip())
+    return [line for line in out if line]
+
+
+if __name__ == "__main__":
+    page = ROOT / "README.md"
+    with tempfile.TemporaryDirectory() as place:
+        page.write_text(play(page.read_text(encoding="utf-8"), Path(place)), encoding="utf-8")
+        shutil.copy(Path(place) / "alx-demo" / "demo.png", ROOT / "docs" / "demo.png")

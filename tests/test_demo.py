@@ -1,0 +1,75 @@
+"""The demo and the README: the story a newcomer sees, played whole, once."""
+
+import json
+
+import pytest
+
+from alx.bundle import keys
+from alx.cli.main import run
+from tests import readme
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """The README's commands in an empty folder: the demo first, then the exchange by hand."""
+    folder = tmp_path_factory.mktemp("readme")
+    return folder, readme.play((readme.ROOT / "README.md").read_text(encoding="utf-8"), folder)
+
+
+def test_the_readmes_commands_print_what_the_readme_says(played):
+    _, text = played
+    assert readme.masked(text) == readme.masked((readme.ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+def test_the_demo_tells_a_true_story(played):
+    folder, _ = played
+    told = json.loads((folder / "alx-demo" / "demo.json").read_text())
+    assert set(told) == {
+        "learner_only", "provider_only", "centralised", "assisted", "rounds", "samples", "seed", "seconds"
+    }  # fmt: skip
+    assert len(told["rounds"]) == 5
+    assert told["assisted"] > max(told["learner_only"], told["provider_only"]) + 0.05
+    assert told["assisted"] > 0.93
+    assert told["centralised"] > 0.96
+    losses = [r["global_loss"] for r in told["rounds"]]
+    assert losses == sorted(losses, reverse=True)
+    for r in told["rounds"]:
+        assert set(r) == {"round", "global_loss", "accuracy", "selected", "bundles"}
+        assert set(r["selected"]) == {"learner", "provider"}
+        for b in r["bundles"]:
+            held = [p for p in (folder / b["path"]).rglob("*") if p.is_file()]
+            assert sum(p.stat().st_size for p in held) == b["bytes"] < 0.78 * b["raw_bytes"]
+    assert (folder / "alx-demo" / "demo.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_demos_sites_and_bundles_are_real(played, alx):
+    folder, _ = played
+    for role in ("learner", "provider"):
+        assert alx("audit", folder / "alx-demo" / role).code == 0
+    bundle = max((folder / "alx-demo" / "disk").iterdir())
+    key = folder / "alx-demo" / bundle.name.rsplit("-", 1)[1] / "public.pem"
+    assert alx("audit", bundle, "--key", key).code == 0
+    assert keys.load_public(key).fingerprint in alx("audit", bundle, "--key", key, "--json").out
+
+
+def test_the_same_seed_gives_the_same_bundle_digests_twice(tmp_path, capsys):
+    digests = []
+    for name in ("a", "b"):
+        assert run(["demo", "--rounds", "1", "--seed", "7", "--dir", str(tmp_path / name), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        digests.append([b["digest"] for r in told["rounds"] for b in r["bundles"]])
+    assert digests[0] == digests[1]
+    assert len(set(digests[0])) == 2
+
+
+def test_the_demo_replaces_an_earlier_demo_and_nothing_else(tmp_path, alx):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    refused = alx("demo", "--dir", tmp_path / "mine")
+    assert refused.code == 2
+    assert "--dir" in refused.err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_readmes_picture_is_a_picture():
+    assert (readme.ROOT / "docs" / "demo.png").read_bytes()[:4] == b"\x89PNG"
