@@ -3,13 +3,18 @@
 Knows the seam's promises and tries each on the task itself.
 """
 
+import io
 import math
+from collections import OrderedDict
+from typing import Any
 
 import torch
+from torch import nn
 
-from alx.errors import AlxError
+from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
+from alx.tasks import code
 
 STEPS = 2  # enough to see the weights move, and to save in between
 
@@ -17,7 +22,8 @@ STEPS = 2  # enough to see the weights move, and to save in between
 def check_task(task: Task, seed: int = 0) -> list[str]:
     """Try every promise of `alx.learning.task` on a task.
 
-    Takes a few optimiser steps and a few passes over the data; changes nothing outside the models it makes.
+    Takes a dozen optimiser steps and a few passes over the data; changes nothing outside the models it makes, torch's,
+    NumPy's and Python's random states excepted.
 
     Args:
         task: what `make_task` returned.
@@ -26,26 +32,21 @@ def check_task(task: Task, seed: int = 0) -> list[str]:
     Returns:
         What is wrong, one sentence each; empty if the task is fit.
     """
-    found: list[str] = []
     try:
-        trajectory.seed_all(seed)
-        start = state.of(task.new_model())
-        state.describe(start)
-        trajectory.seed_all(seed)
-        again = state.of(task.new_model())
+        found, start = _new_model(task, seed)
     except AlxError as error:
         return [error.message]
     except Exception as error:  # noqa: BLE001 - a user's own code may raise anything; here it is told in words
-        return [f"new_model() raised {type(error).__name__}: {error}"]
-    if not _same(start, again):
-        found.append("new_model() gives other weights after the same seed: draw them from torch's global random state")
-    for check in (_measure, _train, _resume):
+        return [f"new_model() raised {code.told(error)}"]
+    if start is None:
+        return found
+    for check in (_measure, _held_out, _train):
         try:
             found += check(task, start, seed)
         except AlxError as error:
             found.append(error.message)
         except Exception as error:  # noqa: BLE001 - as above
-            found.append(f"{check.__name__[1:]}: the task raised {type(error).__name__}: {error}")
+            found.append(f"{check.__name__[1:]}: the task raised {code.told(error)}")
     return found
 
 
@@ -53,62 +54,143 @@ def _same(a: State, b: State) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
 
 
-def _measure(task: Task, start: State, _seed: int) -> list[str]:
+def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
+    """What is wrong with the model, and its first weights, or None where nothing else can be tried."""
+    trajectory.seed_all(seed)
     model = task.new_model()
+    if not isinstance(model, nn.Module):
+        return [f"new_model() returned a {type(model).__name__}, expected an nn.Module"], None
+    start = state.of(model)
+    state.describe(start)
+    if not any(p.requires_grad for p in model.parameters()):
+        return ["new_model() returned a model without weights to train"], None
+    found = []
+    bad = state.finite(start)
+    if bad is not None:
+        found.append(f"new_model() gives weights that are not finite in '{escape(bad)}'")
+    trajectory.seed_all(seed)
+    if not _same(start, state.of(task.new_model())):
+        found.append("new_model() gives other weights after the same seed: draw them from torch's global random state")
+    return found, start
+
+
+def _measure(task: Task, start: State, seed: int) -> list[str]:
+    model = task.new_model()
+    asked = _Asked(model)
     first = measure.measure(task, model, start)
     if not isinstance(first, LossSum):
         return [f"measure() returned a {type(first).__name__}, expected LossSum(total, count)"]
-    found = []
+    found = [
+        f"measure() gives a {name} that is a {type(value).__name__}, expected {kind.__name__}: {kind.__name__}(…) makes one"
+        for name, value, kind in (("total", first.total, float), ("count", first.count, int))
+        if not isinstance(value, kind) and not (kind is float and isinstance(value, int))
+    ]
+    if found:
+        return found
     if not math.isfinite(first.total):
         found.append(f"measure() gives {first.total} at the initial weights")
     if first.count < 1:
         found.append(f"measure() counts {first.count} samples, expected at least 1")
-    if measure.measure(task, model, start) != first:
+    if measure.measure(task, model, start) != first and math.isfinite(first.total):
         found.append("measure() gives another number for the same weights: no random augmentation or dropout there")
     if not _same(state.of(model), start):
         found.append("measure() changes the model: it has to leave weights and buffers alone")
+    # Two signs together, as a model may be used by another way than a call, and a return may be the same for all weights.
+    if not asked.once and measure.measure(task, model, _others(start, seed)) == first:
+        found.append("measure() never asks the model it is given: does it measure another one, from outside?")
     return found
 
 
-def _steps(task: Task, start: State, seed: int, steps: int) -> trajectory.Run:
-    run = trajectory.Run(task, start, seed)
-    for _ in trajectory.sample(run, steps, steps, lambda _step, _loss: None):
-        pass
-    return run
+def _others(start: State, seed: int) -> State:
+    """Weights other than the first ones."""
+    noise = torch.Generator().manual_seed(seed)
+    return {
+        n: v + torch.randn(v.shape, generator=noise).to(v.dtype) if v.is_floating_point() else v for n, v in start.items()
+    }
 
 
-def _train(task: Task, start: State, seed: int) -> list[str]:
-    run = _steps(task, start, seed, STEPS)
-    if _same(state.of(run.model), start):
-        return ["trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters?"]
-    if not _same(state.of(_steps(task, start, seed, STEPS).model), state.of(run.model)):
-        return ["the same seed gives another run: draw every random number from torch, or from the seed given"]
+class _Asked:
+    """Whether a model, or a part of it, was called."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.once = False
+        for part in model.modules():
+            part.register_forward_pre_hook(self._note)
+
+    def _note(self, _part: nn.Module, _inputs: object) -> None:
+        self.once = True
+
+
+def _held_out(task: Task, start: State, _seed: int) -> list[str]:
+    if task.held_out is None:
+        return []
+    model = task.new_model()
+    measure.measure(task, model, start)
+    with torch.no_grad():
+        score = task.held_out(model.eval())
+    if not isinstance(score, (int, float)):
+        return [f"held_out() returned a {type(score).__name__}, expected float: float(…) makes one"]
+    if not _same(state.of(model), start):
+        return ["held_out() changes the model: it has to leave weights and buffers alone"]
     return []
 
 
-def _resume(task: Task, start: State, seed: int) -> list[str]:
-    saved = _steps(task, start, seed, STEPS).state_dict()
+def _go_on(run: trajectory.Run, steps: int) -> list[State]:
+    """Train to `steps`; the states at every STEPS-th step on the way, the first of a fresh run left out."""
+    return [s for step, s in trajectory.sample(run, steps, STEPS, lambda _step, _loss: None) if step]
+
+
+def _step(task: Task, start: State, seed: int) -> list[str]:
+    run = trajectory.Run(task, start, seed)
+    losses = [run.trainer.step() for _ in range(STEPS)]
+    if not isinstance(losses[0], (int, float)):
+        kind = type(losses[0]).__name__
+        return [f"trainer.step() returned a {kind}, expected the training loss as float: float(…) makes one"]
+    moved = state.of(run.model)
+    if state.describe(moved) != state.describe(start):
+        return ["training changes the names, types or shapes of the model's tensors: make all of them in new_model()"]
+    if _same(moved, start):
+        return ["trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters?"]
+    return []
+
+
+def _train(task: Task, start: State, seed: int) -> list[str]:
+    """One run that is saved half-way, and the same run undisturbed."""
+    found = _step(task, start, seed)
+    if found:
+        return found
+    run = trajectory.Run(task, start, seed)
+    (half,) = _go_on(run, STEPS)
+    saved = run.state_dict()
     fault = _unsafe(saved["trainer"], "state_dict()")
     if fault is not None:
         return [fault]
-    whole = _steps(task, start, seed, 2 * STEPS)
+    buffer = io.BytesIO()
+    torch.save(saved, buffer)  # at once: what state_dict() returned may go on with the run
+    (end,) = _go_on(run, 2 * STEPS)
+    undisturbed = _go_on(trajectory.Run(task, start, seed), 2 * STEPS)
+    if not _same(undisturbed[0], half):
+        return ["the same seed gives another run: draw every random number from torch, or from the seed given"]
+    if not _same(undisturbed[1], end):
+        return ["saving a run changes how it goes on: the trainer's state_dict() has to change and to draw nothing"]
+    buffer.seek(0)
     rest = trajectory.Run(task, start, seed)
-    rest.load_state_dict(saved)
-    for _ in trajectory.sample(rest, 2 * STEPS, STEPS, lambda _step, _loss: None):
-        pass
-    if not _same(state.of(whole.model), state.of(rest.model)):
+    rest.load_state_dict(torch.load(buffer, weights_only=True))
+    if not _same(_go_on(rest, 2 * STEPS)[0], end):
         return ["a run that was saved and loaded goes on otherwise: state_dict() of the trainer leaves something out"]
     return []
 
 
-def _unsafe(value: object, where: str) -> str | None:
+def _unsafe(value: Any, where: str) -> str | None:
     """Where a trainer's state holds something that is not written without pickling."""
-    if value is None or isinstance(value, (torch.Tensor, bool, int, float, str)):
+    # exact types: np.float64 is a float, and is written as an object
+    kind = type(value)
+    if isinstance(value, torch.Tensor) or kind in (type(None), bool, int, float, str):
         return None
-    if isinstance(value, dict):
+    if kind in (dict, OrderedDict):
         pairs = [(f"{where}[{k!r}]", v) for k, v in value.items()]
-    elif isinstance(value, (list, tuple)):
+    elif kind in (list, tuple):
         pairs = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
     else:
-        return f"the trainer's {where} is a {type(value).__name__}: keep tensors, numbers, strings, lists and dicts only"
+        return f"the trainer's {where} is a {kind.__name__}: keep tensors, numbers, strings, lists and dicts only"
     return next((told for w, v in pairs if (told := _unsafe(v, w))), None)

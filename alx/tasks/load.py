@@ -9,11 +9,12 @@ from typing import Protocol
 
 import torch
 
-from alx.errors import ConfigError
+from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.plan import Plan, Scalar
-from alx.tasks import data, models
-from alx.tasks.supervised import losses, optimisers, supervised
+from alx.tasks import code, data, fit, models
+from alx.tasks.objective import losses, optimisers, scores
+from alx.tasks.supervised import supervised
 
 
 class SiteConfig(Protocol):
@@ -69,7 +70,9 @@ def device(name: str) -> torch.device:
         place = torch.device(name)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"there is no device '{name}' here: {error}", 'device = "auto" takes what is there') from error
+        raise ConfigError(
+            f"there is no device '{escape(name)}' here: {escape(str(error))}", 'device = "auto" takes what is there'
+        ) from error
     return place
 
 
@@ -86,26 +89,40 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     """
     place = device(config.device)
     if config.task != "built-in":
-        make = getattr(models.module_of(folder / config.task), "make_task", None)
-        if make is None:
-            raise ConfigError(f"'{config.task}' has no function make_task", "docs/tasks.md shows one")
-        made = make(Settings(plan, dict(config.settings), folder, place))
-        if not isinstance(made, Task):
-            raise ConfigError(f"make_task returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one")
-        return made
+        return _own(folder, config, plan, place)
     if config.data is None:
         raise ConfigError("site.toml has no [data]", "add it, or name a task of your own: docs/site.md")
     if plan.model is None:
-        raise ConfigError("the plan has no [model], and the built-in task needs one")
+        raise ConfigError("the plan has no [model], and the built-in task needs one", "docs/plan.md describes it")
     if plan.loss == "own":
-        raise ConfigError('loss = "own" needs a task of your own')
+        raise ConfigError('loss = "own" needs a task of your own', "docs/tasks.md shows one")
     own, held_out = data.load(config.data, folder, plan)
-    return supervised(
+    made = supervised(
         models.find(plan.model, folder),
         own,
         losses(plan.loss),
         optimisers(plan.optimiser.name, plan.optimiser.options()),
         batch_size=plan.batch_size,
         held_out=held_out,
+        score=scores(plan.loss),
         device=place,
     )
+    name = escape(Path(config.data.path).name)
+    fit.refuse_misfit(made, own, plan.loss, f"'{name}'", place)
+    if held_out is not None:
+        fit.refuse_misfit(made, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
+    return made
+
+
+def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
+    """The task of a user's own file."""
+    name = escape(config.task)
+    make = getattr(code.file(folder / config.task), "make_task", None)
+    if not callable(make):
+        raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")
+    made = code.call(f"make_task of '{name}'", make, Settings(plan, dict(config.settings), folder, place))
+    if not isinstance(made, Task):
+        raise ConfigError(
+            f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
+        )
+    return made

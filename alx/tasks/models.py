@@ -3,19 +3,19 @@
 Knows how to find a function that returns an nn.Module; knows no data.
 """
 
-import importlib
-import importlib.util
-import sys
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
 from alx.plan import ModelSource
+from alx.tasks import code
 from alx.tasks.torchvision_cpu import torchvision
+
+_PRETRAINED = ("weights", "pretrained")  # what torchvision's arguments that fetch weights begin with
 
 
 def find(source: ModelSource, folder: Path) -> Callable[[], nn.Module]:
@@ -26,23 +26,20 @@ def find(source: ModelSource, folder: Path) -> Callable[[], nn.Module]:
         folder: where `file.py` lies.
 
     Raises:
-        ConfigError: no such model, or its arguments do not fit.
+        ConfigError: no such model, or, when called, its arguments do not fit.
     """
     where, name = source.source.split(":", 1)
     make: Any
     if where == "torchvision":
-        make = _of_torchvision(name)
+        make = _of_torchvision(name, source.arguments)
     else:
-        module = module_of(folder / where) if where.endswith(".py") else _imported(where)
+        module = code.file(folder / where) if where.endswith(".py") else code.imported(where)
         make = getattr(module, name, None)
         if not callable(make):
             raise ConfigError(f"there is no '{escape(name)}' in '{escape(where)}'", "look at [model] source in the plan")
 
     def new() -> nn.Module:
-        try:
-            model = make(**source.arguments)
-        except TypeError as error:
-            raise ConfigError(f"'{source.source}' does not take the plan's arguments: {error}") from error
+        model = code.call(f"'{source.source}' with the plan's arguments", make, **source.arguments)
         if not isinstance(model, nn.Module):
             raise ConfigError(f"'{source.source}' returned a {type(model).__name__}, expected an nn.Module")
         return model
@@ -50,44 +47,21 @@ def find(source: ModelSource, folder: Path) -> Callable[[], nn.Module]:
     return new
 
 
-def _of_torchvision(name: str) -> Callable[..., Any]:
+def _of_torchvision(name: str, arguments: dict[str, Any]) -> Callable[..., Any]:
     package = torchvision()
     try:
         builder = package.models.get_model_builder(name)
     except ValueError as error:
         raise ConfigError(f"torchvision has no model '{escape(name)}'", "see torchvision.models.list_models()") from error
-
-    def make(**arguments: Any) -> Any:
-        return builder(weights=None, **arguments)  # weights are never fetched: there is no network
-
-    return make
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(f"cannot import '{escape(name)}': {error}", "is it installed on this machine?") from error
-
-
-def module_of(path: Path) -> ModuleType:
-    """Run a user's own source file as a module; it may import what lies beside it.
-
-    Raises:
-        ConfigError: it is not there, or cannot be run.
-    """
-    spec = importlib.util.spec_from_file_location(f"alx_user_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError(f"there is no file '{escape(str(path), 200)}'")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError) as error:
-        raise ConfigError(f"'{path.name}' cannot be run: {error}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
+    for argument in arguments:
+        if argument.startswith(_PRETRAINED):
+            raise ConfigError(
+                f"[model] arguments has '{escape(argument)}', and weights are never fetched",
+                "bring them as a file: alx init --init FILE.safetensors, on the learner's side",
+            )
+    # Some builders fetch a backbone unless told not to: fcn_resnet50 with `weights=None` alone opens a connection.
+    fetched = {p: None for p in inspect.signature(builder).parameters if p.startswith(_PRETRAINED)}
+    return lambda **given: builder(**fetched, **given)
 
 
 class _SmallCNN(nn.Module):

@@ -4,7 +4,7 @@ Knows tensors and data sets; knows no file and no plan. An existing PyTorch scri
 with `reduction="none"`, the model behind a function, and the loop gone.
 """
 
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Sized
 from typing import Any, cast
 
 import torch
@@ -13,24 +13,50 @@ from torch.utils.data import Dataset, TensorDataset, default_collate
 
 from alx.errors import ConfigError
 from alx.learning.task import LossSum, Task, Trainer
+from alx.tasks.objective import Loss, Score, accuracy
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""(outputs [n, …], targets [n, …]) -> losses [n], one a sample, at least 0 unless the plan says `loss = "own"`."""
-
-EVALUATION_BATCH = 512  # samples at once when nothing is kept for a backward pass
+EVALUATION_BATCH = (
+    512  # samples at once when nothing is kept for a backward pass; not the plan's, so sums do not depend on it
+)
 
 
 def batch(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, Tensor]:
-    """The samples at `indices` as (inputs [n, …], targets [n, …])."""
+    """The samples at `indices` as (inputs [n, …], targets [n, …]).
+
+    Raises:
+        ConfigError: a sample is no pair of (input, target).
+    """
     if isinstance(data, TensorDataset):
-        inputs, targets = (t[indices.to(t.device)] for t in data.tensors)
-        return inputs, targets
-    many = getattr(data, "take", None)
-    if many is not None:
-        inputs, targets = many(indices)
-        return inputs, targets
-    inputs, targets = default_collate([data[i] for i in indices.tolist()])
+        found: Any = [t[indices.to(t.device)] for t in data.tensors]
+    elif hasattr(data, "samples_at"):
+        found = data.samples_at(indices)
+    else:
+        found = default_collate([data[i] for i in indices.tolist()])
+    if not isinstance(found, (list, tuple)) or len(found) != 2 or not all(isinstance(t, Tensor) for t in found):  # noqa: PLR2004
+        got = f"{len(found)} parts" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
+        raise ConfigError(
+            f"a sample of the data set has {got}, expected (input, target), each a tensor or a number",
+            "wrap the data set in one whose __getitem__ returns such a pair",
+        )
+    inputs, targets = found
     return inputs, targets
+
+
+def size(data: Dataset[Any]) -> int:
+    """Number of samples.
+
+    Raises:
+        ConfigError: there are none, or they cannot be counted.
+    """
+    try:
+        count = len(cast("Sized", data))
+    except TypeError as error:
+        raise ConfigError(
+            f"the data set, a {type(data).__name__}, has no length", "a loss is a sum over samples that can be counted"
+        ) from error
+    if count < 1:
+        raise ConfigError("the data set holds no samples", "look at the data's path in site.toml")
+    return count
 
 
 class MiniBatches:
@@ -42,7 +68,8 @@ class MiniBatches:
         data: the site's own.
         loss: one loss a sample.
         optimiser: makes an optimiser of the parameters.
-        batch_size: samples a step; the last batch of an epoch may be smaller.
+        batch_size: samples a step; the last batch of an epoch may be smaller. A single sample left over joins the batch
+            before it, as batch norm cannot train on one.
         device: where batches go.
     """
 
@@ -66,9 +93,11 @@ class MiniBatches:
     def step(self) -> float:
         """One optimiser step on the next batch; returns its mean loss."""
         if self._at >= len(self._order):
-            self._order = torch.randperm(len(cast("Sized", self._data)), generator=self._generator)
+            self._order = torch.randperm(size(self._data), generator=self._generator)
             self._at = 0
-        indices = self._order[self._at : self._at + self._batch_size]
+        end = self._at + self._batch_size
+        left_over = self._batch_size > 1 and len(self._order) - end == 1
+        indices = self._order[self._at : end + left_over]
         self._at += len(indices)
         inputs, targets = (t.to(self._device) for t in batch(self._data, indices))
         self._optimiser.zero_grad(set_to_none=True)
@@ -93,12 +122,6 @@ class MiniBatches:
         self._generator.set_state(state["generator"])
 
 
-def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """1 for each sample whose class was found, else 0: float64 [n]. One logit a sample means two classes."""
-    found = outputs.argmax(1) if outputs.ndim > 1 and outputs.shape[1] > 1 else (outputs.reshape(-1) > 0).long()
-    return (found == targets.reshape(-1)).to(torch.float64)
-
-
 def supervised(
     model: Callable[[], nn.Module],
     data: Dataset[Any],
@@ -107,7 +130,7 @@ def supervised(
     *,
     batch_size: int = 64,
     held_out: Dataset[Any] | None = None,
-    score: Callable[[Tensor, Tensor], Tensor] = accuracy,
+    score: Score = accuracy,
     device: str | torch.device = "cpu",
 ) -> Task:
     """Make a Task of a supervised problem.
@@ -115,8 +138,9 @@ def supervised(
     Args:
         model: a function that makes the model; weights drawn from torch's global random state.
         data: the site's own samples, each (input, target); a TensorDataset is indexed without a loop, and so is a
-            data set with a method `take(indices) -> (inputs, targets)`.
-        loss: one loss a sample, float [n]; `nn.CrossEntropyLoss(reduction="none")` for example.
+            data set with a method `samples_at(indices) -> (inputs, targets)`.
+        loss: one loss a sample, float [n]; `nn.CrossEntropyLoss(reduction="none")` for example. Where a sample has
+            several numbers, [n, …], its loss is their mean.
         optimiser: `lambda parameters: torch.optim.Adam(parameters, lr=1e-3)` for example.
         batch_size: samples a step.
         held_out: samples kept apart; their mean score is shown, and never sent.
@@ -124,18 +148,17 @@ def supervised(
         device: where the model and the batches live.
 
     Raises:
-        ConfigError: the data set is empty, or the loss gives no number for each sample.
+        ConfigError: the data set is empty or cannot be counted; when used, a sample is no (input, target), or the loss
+            gives no number for each sample.
     """
     place = torch.device(device)
-    count = len(cast("Sized", data))
-    if count < 1:
-        raise ConfigError("the data set holds no samples", "look at the data's path in site.toml")
+    count = size(data)
+    kept = 0 if held_out is None else size(held_out)
 
-    def total(net: nn.Module, where: Dataset[Any], what: Loss) -> float:
+    def total(net: nn.Module, where: Dataset[Any], samples: int, what: Loss) -> float:
         out = torch.zeros((), dtype=torch.float64)
-        size = len(cast("Sized", where))
-        for at in range(0, size, EVALUATION_BATCH):
-            indices = torch.arange(at, min(at + EVALUATION_BATCH, size))
+        for at in range(0, samples, EVALUATION_BATCH):
+            indices = torch.arange(at, min(at + EVALUATION_BATCH, samples))
             inputs, targets = (t.to(place) for t in batch(where, indices))
             values = what(net(inputs), targets)
             if values.ndim == 0 or len(values) != len(indices):
@@ -144,43 +167,19 @@ def supervised(
                     f"expected one number for each",
                     'make it with reduction="none"',
                 )
-            out += values.reshape(len(indices), -1).to(torch.float64).mean(1).sum().cpu()
+            # to the CPU first: some accelerators have no float64
+            out += values.reshape(len(indices), -1).cpu().to(torch.float64).mean(1).sum()
         return float(out)
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
         return MiniBatches(net, seed, data, loss, optimiser, batch_size, place)
 
     def held_out_score(net: nn.Module) -> float:
-        kept = cast("Dataset[Any]", held_out)
-        return total(net, kept, score) / len(cast("Sized", kept))
+        return total(net, cast("Dataset[Any]", held_out), kept, score) / kept
 
     return Task(
         new_model=lambda: model().to(place),
         trainer=trainer,
-        measure=lambda net: LossSum(total(net, data, loss), count),
+        measure=lambda net: LossSum(total(net, data, count, loss), count),
         held_out=None if held_out is None else held_out_score,
     )
-
-
-def losses(name: str) -> Loss:
-    """The plan's `loss` by its name, one value a sample.
-
-    Args:
-        name: cross_entropy (class numbers), binary_cross_entropy (0 or 1 against one logit), or mse.
-    """
-    table: Mapping[str, Loss] = {
-        "cross_entropy": lambda out, y: nn.functional.cross_entropy(out, y, reduction="none"),
-        "binary_cross_entropy": lambda out, y: nn.functional.binary_cross_entropy_with_logits(
-            out.reshape(len(y), -1).squeeze(1), y.to(out.dtype), reduction="none"
-        ),
-        "mse": lambda out, y: nn.functional.mse_loss(
-            out.reshape(len(y), -1), y.to(out.dtype).reshape(len(y), -1), reduction="none"
-        ).mean(1),
-    }
-    return table[name]
-
-
-def optimisers(name: str, options: Mapping[str, Any]) -> Callable[[Any], torch.optim.Optimizer]:
-    """The plan's optimiser by its name: adam, adamw or sgd, with torch.optim's options."""
-    kind: Any = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[name]
-    return lambda parameters: cast("torch.optim.Optimizer", kind(parameters, **options))

@@ -1,0 +1,107 @@
+"""Arrays in an .npz, named as in MedMNIST: train_images, train_labels, and test_images, test_labels kept apart.
+
+Knows NumPy's file; unpickles nothing. Bytes are images, anything else is numbers as they are.
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from alx.errors import ConfigError, escape
+from alx.plan import Images
+from alx.tasks.images import NormalisedImages, of_pixels
+
+NAMES = "arrays are named as in MedMNIST: train_images, train_labels, and test_images, test_labels where there are any"
+# What NumPy raises on files that are cut off, or are something else.
+_UNREADABLE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_GREY, _COLOUR = 3, 4  # dimensions of [n, h, w] and of [n, h, w, channels]
+
+Array = np.ndarray[Any, Any]
+
+
+def read(path: Path, part: str, images: Images | None) -> TensorDataset | NormalisedImages | None:
+    """One part of the file.
+
+    Args:
+        path: the .npz.
+        part: train or test.
+        images: the plan's account of an input; None takes images as they are.
+
+    Returns:
+        `<part>_images` uint8 [n, h, w] or [n, h, w, 1 or 3] as images, numbers [n, …] as float32; `<part>_labels` [n]
+        or [n, 1] as [n], whole numbers as int64 and others as float32. None if there is no such part.
+
+    Raises:
+        ConfigError: names the file, the array and the row.
+    """
+    x, y = _arrays(path, part)
+    if x is None:
+        return None
+    name, what = escape(path.name), f"{part}_images"
+    if y is None:
+        raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)
+    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or x.size == 0:  # noqa: PLR2004 - samples, and something in each
+        raise ConfigError(
+            f"'{name}' has {what} of shape {list(x.shape)} and {part}_labels of shape {list(y.shape)}, "
+            "expected as many labels as images, and at least one",
+            NAMES,
+        )
+    targets = _targets(y, name, f"{part}_labels")
+    if x.dtype != np.uint8:
+        return TensorDataset(_float32(x, name, what), targets)
+    if x.ndim not in (_GREY, _COLOUR) or (x.ndim == _COLOUR and x.shape[3] not in (1, 3)):
+        raise ConfigError(
+            f"'{name}' has {what} of shape {list(x.shape)}, and images are uint8 [n, height, width] or "
+            "[n, height, width, 3]",
+            "put the channels last; numbers that are no pixels are saved as float32",
+        )
+    pixels = torch.from_numpy(np.ascontiguousarray(x))
+    pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2).contiguous()
+    return of_pixels(pixels, targets, images or Images(channels=1 if pixels.shape[1] == 1 else 3), path.name)
+
+
+def _arrays(path: Path, part: str) -> tuple[Array | None, Array | None]:
+    name = escape(path.name)
+    try:
+        with path.open("rb") as file:  # opened here: NumPy leaves a broken one open
+            opened = np.load(file, allow_pickle=False)
+            if not isinstance(opened, np.lib.npyio.NpzFile):
+                raise ConfigError(f"'{name}' is a single array (.npy), expected an .npz", NAMES)
+            with opened:
+                x, y = (opened.get(key) for key in (f"{part}_images", f"{part}_labels"))
+    except _UNREADABLE as error:
+        why = str(error)
+        if "pickle" in why.lower():
+            raise ConfigError(
+                f"'{name}' holds an array of Python objects, or is no .npz, and nothing is unpickled",
+                'save arrays of numbers: array.astype("float32")',
+            ) from error
+        raise ConfigError(f"cannot read '{name}': {escape(why)}", "is it whole? copy it again") from error
+    return x, y
+
+
+def _targets(y: Array, name: str, what: str) -> Tensor:
+    if y.size == len(y):
+        y = y.reshape(len(y))
+    if y.dtype.kind in "biu":
+        return torch.from_numpy(y.astype(np.int64))
+    return _float32(y, name, what)
+
+
+def _float32(values: Array, name: str, what: str) -> Tensor:
+    """Numbers as float32, refused where there are none or where they are not finite."""
+    if values.dtype.kind not in "biuf":
+        raise ConfigError(f"'{name}' has {what} of type {values.dtype}, expected numbers", NAMES)
+    with np.errstate(over="ignore"):  # told below
+        numbers = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    bad = ~torch.isfinite(numbers.reshape(len(numbers), -1)).all(1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise ConfigError(f"'{name}' has NaN, or a number too large, in {what}[{row}]", "clean the data first")
+    return numbers

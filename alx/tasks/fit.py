@@ -1,0 +1,83 @@
+"""Do a site's data fit the plan's loss and model? Tried on one sample, before any training.
+
+Knows tensors, the plan's loss by name and the model; reads no file.
+"""
+
+import torch
+from torch import Tensor
+
+from alx.errors import ConfigError, escape
+from alx.learning.task import Task
+from alx.tasks import code
+from alx.tasks.data import Samples, targets
+from alx.tasks.supervised import batch
+
+_HINT = "look at loss and [model] in the plan, and at the labels"
+
+
+def refuse_misfit(task: Task, samples: Samples, loss: str, where: str, device: torch.device) -> None:
+    """Compare labels, loss and model: one forward pass over one sample, in evaluation mode.
+
+    Draws from no random state that training uses.
+
+    Args:
+        task: its model is the plan's.
+        samples: as read.
+        loss: the plan's.
+        where: the data's name, for messages.
+        device: where the model lives.
+
+    Raises:
+        ConfigError: says which sample's label cannot be, or why the model cannot take the data.
+    """
+    labels = targets(samples)
+    _labels(labels, loss, where)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model = task.new_model().eval()
+        inputs, _ = batch(samples, torch.zeros(1, dtype=torch.int64))
+        taken = f"the model cannot take {where}, inputs of shape {list(inputs.shape)}: it"
+        outputs = code.call(taken, model, inputs.to(device))
+    if not isinstance(outputs, Tensor) or outputs.ndim < 1 or len(outputs) != 1:
+        got = f"a tensor of shape {list(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        raise ConfigError(
+            f"the model gives {got} for one sample, expected a tensor [1, …]",
+            "a model with several outputs needs a task of your own: docs/tasks.md",
+        )
+    _shapes(outputs, labels, loss, where)
+
+
+def _refuse(labels: Tensor, good: Tensor, where: str, expected: str) -> None:
+    """Name the first sample whose label is bad."""
+    bad = ~good.reshape(len(labels), -1).all(1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        got = labels[row].tolist()
+        raise ConfigError(
+            f"sample {row} of {where} (counted from 0) has the label {escape(str(got))}, expected {expected}", _HINT
+        )
+
+
+def _labels(labels: Tensor, loss: str, where: str) -> None:
+    if loss == "cross_entropy":
+        if labels.is_floating_point():
+            raise ConfigError(
+                f'{where} has labels that are numbers with a fraction (floats), and loss = "cross_entropy" expects '
+                "class numbers",
+                'an .npz: labels.astype("int64"); a CSV: name the classes in [columns] classes',
+            )
+        _refuse(labels, labels >= 0, where, "a class number, 0 or more")
+    if loss == "binary_cross_entropy":
+        _refuse(labels, (labels == 0) | (labels == 1), where, '0 or 1 (loss = "binary_cross_entropy")')
+
+
+def _shapes(outputs: Tensor, labels: Tensor, loss: str, where: str) -> None:
+    """Does the loss know what to compare?"""
+    gives = f"the model gives {list(outputs.shape[1:])} for a sample, and the labels of {where} are {list(labels.shape[1:])}"
+    if loss != "cross_entropy":
+        if outputs[0].numel() != labels[0].numel():
+            raise ConfigError(f'{gives} each: loss = "{loss}" expects as many numbers of both', _HINT)
+        return
+    if outputs.ndim < 2 or outputs.shape[2:] != labels.shape[1:]:  # noqa: PLR2004 - [n, classes]
+        raise ConfigError(f'{gives} each: loss = "cross_entropy" expects [classes] and one class number', _HINT)
+    classes = outputs.shape[1]
+    _refuse(labels, labels < classes, where, f"0 to {classes - 1}, as the model tells {classes} classes apart")

@@ -1,0 +1,143 @@
+"""Images as a model's input: kept as bytes, resized once, normalised batch by batch; and folders of image files.
+
+Knows pixels and the plan's [images]; knows no model.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from alx.errors import ConfigError, escape
+from alx.plan import Images
+from alx.tasks.torchvision_cpu import torchvision
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+DROPPINGS = ("thumbs.db", "desktop.ini", "__macosx")  # what file browsers and archivers leave; and all that begins with .
+CHUNK = 1024  # images resized at once: torchvision widens bytes to floats on the way
+# What Pillow raises on files that are cut off or are something else; UnidentifiedImageError is an OSError.
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
+    """Images kept as bytes, turned into floats batch by batch: a quarter of the memory.
+
+    Args:
+        images: uint8 [n, channels, height, width].
+        targets: [n] or [n, …].
+        mean, std: one a channel, for values between 0 and 1; empty for 0 and 1.
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor, mean: list[float], std: list[float]) -> None:
+        channels = images.shape[1]
+        self.images, self.targets = images, targets
+        self._mean = torch.tensor(mean or [0.0] * channels).reshape(1, channels, 1, 1)
+        self._std = torch.tensor(std or [1.0] * channels).reshape(1, channels, 1, 1)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = self.samples_at(torch.tensor([index]))
+        return inputs[0], targets[0]
+
+    def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """(float32 [n, channels, height, width], targets [n, …]) at `indices`."""
+        return (self.images[indices].to(torch.float32) / 255 - self._mean) / self._std, self.targets[indices]
+
+
+def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> NormalisedImages:
+    """A data set of pixels already in memory.
+
+    Args:
+        pixels: uint8 [n, channels, height, width].
+        targets: [n] or [n, …].
+        images: the plan's account of an input.
+        name: of the file, for messages.
+
+    Raises:
+        ConfigError: another number of channels than the plan's.
+    """
+    if pixels.shape[1] != images.channels:
+        raise ConfigError(
+            f"'{escape(name)}' has images of {pixels.shape[1]} channels, expected {images.channels}",
+            "look at [images] channels in the plan: 1 for grey, 3 for colour",
+        )
+    if images.size is not None and tuple(pixels.shape[2:]) != images.size:
+        resize = torchvision().transforms.v2.functional.resize
+        pixels = torch.cat([resize(chunk, list(images.size), antialias=True) for chunk in torch.split(pixels, CHUNK)])
+    return NormalisedImages(pixels, targets, images.mean, images.std)
+
+
+def folder(path: Path, images: Images) -> NormalisedImages:
+    """A folder for each class, named as in the plan, with image files in it; a class may be missing or empty.
+
+    The order is that of the plan's classes, then of the file names. What begins with a dot is passed over; anything
+    else that is no image of a kind that is read is refused, so that nothing is left out unnoticed.
+
+    Args:
+        path: the folder of the classes' folders.
+        images: size and classes are needed.
+
+    Raises:
+        ConfigError: names the file or the folder that cannot be used.
+    """
+    if images.size is None or not images.classes:
+        raise ConfigError(
+            "an image folder needs [images] size and classes in the plan, the same on both sides",
+            "docs/plan.md describes them",
+        )
+    hint = f"one folder for each class: {escape(', '.join(images.classes), 200)}"
+    found = {entry.name: entry for entry in _visible(path)}
+    for name, entry in found.items():
+        if name not in images.classes:
+            what = "a folder" if entry.is_dir() else "a file"
+            raise ConfigError(f"'{escape(path.name)}' has {what} '{escape(name)}', which is no class of the plan", hint)
+        if not entry.is_dir():
+            raise ConfigError(f"'{escape(path.name)}/{escape(name)}' is a file, expected the folder of a class", hint)
+    pixels, targets = [], []
+    for label, name in enumerate(images.classes):
+        for file in _visible(found[name]) if name in found else ():
+            pixels.append(_pixels(file, images.channels, images.size))
+            targets.append(label)
+    if not pixels:
+        raise ConfigError(f"'{escape(str(path), 200)}' holds no images", hint)
+    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+    return NormalisedImages(stacked, torch.tensor(targets), images.mean, images.std)
+
+
+def _visible(path: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise ConfigError(f"cannot read the folder '{escape(str(path), 200)}': {error.strerror}") from error
+    return (e for e in entries if not e.name.startswith(".") and e.name.lower() not in DROPPINGS)
+
+
+def _pixels(file: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:
+    """uint8 [height, width, channels] of one file."""
+    name = f"'{escape(file.parent.name)}/{escape(file.name)}'"
+    if file.suffix.lower() not in ENDINGS or not file.is_file():
+        raise ConfigError(f"{name} is no image of a kind that is read", f"kinds: {', '.join(ENDINGS)}; or move it elsewhere")
+    try:
+        with Image.open(file) as image:
+            if image.mode[0] in "IF":  # Pillow would clip them to 8 bits, and a scan would come out white
+                raise ConfigError(
+                    f"{name} has more than 8 bits a pixel (mode {image.mode})", "scale it to 8 bits first, on purpose"
+                )
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a telephone's JPEG with a preview behind
+                raise ConfigError(f"{name} holds {image.n_frames} images, expected one")  # type: ignore[attr-defined]
+            shown = image.convert("L" if channels == 1 else "RGB")
+            shown = shown.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    except _UNREADABLE as error:
+        raise ConfigError(
+            f"{name} cannot be read as an image: {escape(str(error))}", "replace it, or move it elsewhere"
+        ) from error
+    return np.asarray(shown).reshape(*size, channels)

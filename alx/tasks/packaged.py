@@ -1,0 +1,65 @@
+"""CIFAR-10, SVHN and MNIST from files that torchvision keeps; downloads nothing.
+
+Knows torchvision's data sets and their places; CIFAR-10's files are pickles, and torchvision opens them only where
+their MD5 is the published one.
+"""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from alx.errors import ConfigError, escape
+from alx.plan import Images
+from alx.tasks.images import NormalisedImages, of_pixels
+from alx.tasks.torchvision_cpu import torchvision
+
+_NAMES = {"cifar10": "CIFAR10", "svhn": "SVHN", "mnist": "MNIST"}
+_LIES_AT = {
+    "cifar10": "cifar-10-batches-py/data_batch_1 and the others",
+    "svhn": "train_32x32.mat and test_32x32.mat",
+    "mnist": "MNIST/raw/train-images-idx3-ubyte and the others, unpacked",
+}
+_GREY = 3  # dimensions of [n, h, w]
+# What torchvision raises on files that are not there, cut off, or something else; SciPy is what reads SVHN.
+_UNREADABLE = (
+    RuntimeError, OSError, ValueError, AssertionError, KeyError, IndexError, TypeError, EOFError, ImportError,
+    pickle.UnpicklingError,
+)  # fmt: skip
+
+
+def read(kind: str, path: Path, images: Images, *, train: bool) -> NormalisedImages:
+    """One of torchvision's sets.
+
+    Args:
+        kind: cifar10, svhn or mnist.
+        path: torchvision's `root`.
+        images: the plan's account of an input.
+        train: the training part, or else the test part.
+
+    Raises:
+        ConfigError: the files are not there or cannot be read; the hint says how to get them.
+    """
+    name = _NAMES[kind]
+    part = "train" if train else "test"
+    sets = torchvision().datasets
+    try:
+        if kind == "svhn":
+            held = sets.SVHN(str(path), split=part, download=False)
+            pixels, targets = torch.from_numpy(held.data), torch.from_numpy(held.labels)
+        else:
+            held = getattr(sets, name)(str(path), train=train, download=False)
+            pixels, targets = torch.as_tensor(held.data), torch.as_tensor(held.targets)
+            pixels = pixels.unsqueeze(1) if pixels.ndim == _GREY else pixels.permute(0, 3, 1, 2).contiguous()
+    except _UNREADABLE as error:
+        each = ', split="train" and split="test"' if kind == "svhn" else ""
+        raise ConfigError(
+            f"cannot read {name} ({part}) at '{escape(str(path), 200)}': {escape(str(error), 120)}",
+            f"expected {_LIES_AT[kind]}; on a machine with a network: "
+            f"torchvision.datasets.{name}(FOLDER{each}, download=True); carry FOLDER here",
+        ) from error
+    if len(pixels) != len(targets) or not len(pixels):
+        raise ConfigError(
+            f"{name} ({part}) at '{escape(str(path), 200)}' has {len(pixels)} images and {len(targets)} labels"
+        )
+    return of_pixels(pixels, targets.to(torch.int64), images, f"{name} ({part})")
