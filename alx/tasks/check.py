@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedTensorMixin
 
 from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
@@ -60,8 +61,13 @@ def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
     model = task.new_model()
     if not isinstance(model, nn.Module):
         return [f"new_model() returned a {type(model).__name__}, expected an nn.Module"], None
+    lazy = next((n for n, v in model.state_dict().items() if isinstance(v, UninitializedTensorMixin)), None)
+    if lazy is not None:
+        return [
+            f"new_model() returned a model whose '{escape(lazy)}' has no shape yet: pass a sample through it there"
+        ], None
+    state.describe(model.state_dict())
     start = state.of(model)
-    state.describe(start)
     if not any(p.requires_grad for p in model.parameters()):
         return ["new_model() returned a model without weights to train"], None
     found = []
@@ -125,7 +131,7 @@ def _held_out(task: Task, start: State, _seed: int) -> list[str]:
     if task.held_out is None:
         return []
     model = task.new_model()
-    measure.measure(task, model, start)
+    model.load_state_dict(dict(start))
     with torch.no_grad():
         score = task.held_out(model.eval())
     if not isinstance(score, (int, float)):

@@ -24,7 +24,8 @@ def told(error: BaseException) -> str:
     """An exception in one line: its type, what it says, and the user's line that it came from."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(n in f.filename for n in _NOT_THE_USERS)]
     where = f" ({escape(Path(frames[-1].filename).name)}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {escape(str(error), 300)}{where}"
+    says = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {escape(says, 300)}{where}"
 
 
 def call(what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
