@@ -1,0 +1,448 @@
+"""The carried folder: damage, odd files, odd file systems, full disks. Good files stay staged; nothing is followed."""
+
+import errno
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from alx.bundle import read
+from alx.errors import (
+    AlxError,
+    CorruptError,
+    ForbiddenFileError,
+    IncompleteError,
+    LimitError,
+    MalformedError,
+    SpaceError,
+    StorageError,
+    TrustError,
+    UsageError,
+)
+from tests import forge
+from tests.conftest import World
+from tests.forge import Forge, refused, refused_import
+
+DATA = "data/c0001-p0000.safetensors.zst"
+
+
+@pytest.fixture
+def sent(stage) -> World:
+    return stage("sent")
+
+
+@pytest.fixture
+def bundle(sent) -> Path:
+    return sent.bundle("learner")
+
+
+class Fault(NamedTuple):
+    """What happens to the folder, and what must be said about it."""
+
+    make: object
+    error: type[AlxError]
+    words: tuple[str, ...] = ()
+    hint: str | None = None
+
+
+def flip(path: Path, at: int = -20) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def linked(path: Path, link) -> None:
+    kept = path.with_name("kept")
+    path.rename(kept)
+    link(kept, path)
+
+
+def outside(bundle: Path, name: str) -> None:
+    """Moved out of the bundle, with a symbolic link in its place."""
+    (bundle / name).rename(bundle.parent / "kept")
+    (bundle / name).symlink_to(bundle.parent / "kept")
+
+
+def listening(path: Path) -> None:
+    """A socket; by its short relative name, for a socket's path has 108 bytes."""
+    here = Path.cwd()
+    os.chdir(path.parent)
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+DAMAGE = {
+    "a byte of the signature changed": Fault(
+        lambda b: flip(b / "round.sig", 400), TrustError, ("does not verify",), "again"
+    ),
+    "a byte of the manifest changed": Fault(
+        lambda b: flip(b / "manifest.json"), CorruptError, ("1 of the bundle's files", "'manifest.json' differs"), "copy"
+    ),
+    "a byte of a snapshot changed": Fault(
+        lambda b: flip(b / DATA), CorruptError, ("1 of the bundle's files", f"'{DATA}' differs"), "alx export"
+    ),
+    "a file cut short": Fault(
+        lambda b: os.truncate(b / DATA, 9), CorruptError, (f"'{DATA}' has 9 bytes, expected",), "copy"
+    ),
+    "an empty manifest": Fault(lambda b: os.truncate(b / "manifest.json", 0), CorruptError, ("has 0 bytes",), "copy"),
+    "an empty signature": Fault(lambda b: os.truncate(b / "round.sig", 0), MalformedError, ("not JSON",)),
+    "a file that grew": Fault(
+        lambda b: (b / DATA).write_bytes((b / DATA).read_bytes() + b"x"), CorruptError, (f"'{DATA}' has",), "copy"
+    ),
+    "a missing file": Fault(lambda b: (b / DATA).unlink(), CorruptError, (f"'{DATA}' is missing",), "copy"),
+    "a missing manifest": Fault(
+        lambda b: (b / "manifest.json").unlink(), CorruptError, ("'manifest.json' is missing",), "copy"
+    ),
+    "a missing data folder": Fault(lambda b: shutil.rmtree(b / "data"), CorruptError, ("4 of the", "is missing"), "copy"),
+    "an extra file": Fault(lambda b: (b / "data/x").touch(), CorruptError, ("'data/x' is not signed",), "copy"),
+    "a site.toml of whoever carried it": Fault(
+        lambda b: (b / "site.toml").touch(), CorruptError, ("'site.toml' is not signed",), "copy"
+    ),
+    # unsigned bytes must not reach a parser: neither is told to be malformed
+    "a manifest that is no JSON any more": Fault(
+        lambda b: (b / "manifest.json").write_bytes(b"{" * (b / "manifest.json").stat().st_size), CorruptError,
+        ("'manifest.json' differs",), "copy",
+    ),
+    "a snapshot that is no frame any more": Fault(
+        lambda b: (b / DATA).write_bytes(b"\0" * (b / DATA).stat().st_size), CorruptError, (f"'{DATA}' differs",), "copy"
+    ),
+    "no signature": Fault(
+        lambda b: (b / "round.sig").unlink(), IncompleteError, ("has no round.sig", "did not finish"), "alx export"
+    ),
+}  # fmt: skip
+
+# What operating systems and programs leave behind: a remedy that is no alarm.
+JUNK = (".DS_Store", "data/.DS_Store", "Thumbs.db", ".gitignore", "._manifest.json", "desktop.ini")
+
+NAMES = {
+    "a case collision": ("Manifest.json", "Manifest.json"),
+    "a line end": ("a\nb", r"'a\nb'"),
+    "a terminal's escape": ("a\x1b[2Jb", r"'a\x1b[2Jb'"),
+    "a right-to-left mark": ("a\u202eb", r"'a\u202eb'"),
+    "bytes that are no UTF-8": (os.fsdecode(b"a\xffb"), r"'a\udcffb'"),
+    "a drive": ("C:\\x", r"'C:\x'"),
+    "255 characters": ("a" * 255, "…"),
+    "a hidden file": (".x", "'.x'"),
+    "in the data folder": ("data/X", "'data/X'"),
+}
+
+TYPES = {
+    "a symbolic link": Fault(lambda b: outside(b, DATA), ForbiddenFileError, (f"'{DATA}' is a symbolic link",)),
+    "a link in place of the signature": Fault(lambda b: outside(b, "round.sig"), ForbiddenFileError, ("symbolic link",)),
+    "a link in place of the data folder": Fault(
+        lambda b: outside(b, "data"), ForbiddenFileError, ("'data' is a symbolic link",)
+    ),
+    "a hard link": Fault(lambda b: linked(b / DATA, os.link), ForbiddenFileError, ("is a hard link",)),
+    "a pipe": Fault(lambda b: ((b / DATA).unlink(), os.mkfifo(b / DATA)), ForbiddenFileError, (f"'{DATA}' is a pipe",)),
+    "a pipe in place of the signature": Fault(
+        lambda b: ((b / "round.sig").unlink(), os.mkfifo(b / "round.sig")), ForbiddenFileError, ("'round.sig' is a pipe",)
+    ),
+    "a socket": Fault(lambda b: ((b / DATA).unlink(), listening(b / DATA)), ForbiddenFileError, ("is a socket",)),
+    "a folder": Fault(lambda b: (b / "data/x").mkdir(), ForbiddenFileError, ("'data/x' is a folder",)),
+    "a sparse file of 10 TB": Fault(lambda b: os.truncate(b / DATA, 10 << 40), LimitError, ("10995116277760 bytes",)),
+}
+
+
+def check(sent: World, bundle: Path, capsys, fault: Fault) -> None:
+    fault.make(bundle)
+    refused_import(capsys, sent, "provider", bundle, fault.error, *fault.words, hint=fault.hint)
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_bundle_is_refused_with(sent, bundle, capsys, name):
+    check(sent, bundle, capsys, DAMAGE[name])
+
+
+@pytest.mark.parametrize("name", JUNK)
+def test_junk_on_the_disk_is_named_with_its_remedy(sent, bundle, capsys, name):
+    (bundle / name).touch()
+    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, f"'{name}' is not of the bundle", hint="delete it")
+    (bundle / name).unlink()
+    assert sent.take("provider", bundle) == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_name_is_refused_and_escaped_with(sent, bundle, capsys, name):
+    made, printed = NAMES[name]
+    (bundle / made).touch()
+    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, printed, "a name that no bundle has")
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_file_is_refused_that_is(sent, bundle, capsys, name):
+    check(sent, bundle, capsys, TYPES[name])
+
+
+def test_a_link_in_place_of_the_bundle_is_not_followed(sent, bundle, capsys):
+    link = sent.disk / "link"
+    link.symlink_to(bundle)
+    refused_import(capsys, sent, "provider", link, ForbiddenFileError, "is a symbolic link", hint="name the folder")
+
+
+def test_more_files_than_a_bundle_may_have_are_not_read(sent, bundle, capsys, monkeypatch):
+    monkeypatch.setattr(read, "MAX_FILES", 3)
+    refused_import(capsys, sent, "provider", bundle, LimitError, "more than 3 files")
+
+
+def test_the_disk_given_instead_of_the_bundle_is_answered_with_the_bundle(sent, bundle, capsys):
+    (sent.disk / "alx-00000000-r002-learner.partial").mkdir()
+    refused_import(
+        capsys, sent, "provider", sent.disk, UsageError, "folder that holds bundles", hint=f"did you mean {bundle}"
+    )
+    refused_import(capsys, sent, "provider", bundle / "data", IncompleteError, "'data' has no round.sig")
+
+
+def test_what_is_not_there_is_a_usage_error(sent, bundle, capsys):
+    for path in (sent.disk / "none", bundle / "round.sig"):
+        refused_import(capsys, sent, "provider", path, UsageError, "there is no bundle folder", hint="is the disk there")
+    refused_import(capsys, sent, "provider", sent.disk / ("x" * 300), StorageError, "cannot use", hint="disk still there")
+
+
+def test_every_bad_file_is_named_and_the_good_ones_are_not_copied_again(sent, bundle, capsys):
+    bad = ("manifest.json", "data/c0000-p0000.safetensors.zst", "data/c0002-p0000.safetensors.zst")
+    kept = {name: (bundle / name).read_bytes() for name in bad}
+    for name in bad:
+        flip(bundle / name)
+    words = [f"'{name}' differs" for name in bad]
+    refused_import(capsys, sent, "provider", bundle, CorruptError, "3 of the bundle's files are bad", *words, hint="copy")
+    (staged,) = (sent.folder("provider") / "staging").iterdir()
+    good = {p.name: p.stat().st_ino for p in staged.rglob("*") if p.is_file()}
+    assert sorted(good) == ["c0001-p0000.safetensors.zst", "c0003-p0000.safetensors.zst"]
+    for name, data in kept.items():
+        (bundle / name).write_bytes(data)
+    assert sent.take("provider", bundle) == 0
+    inbox = sent.folder("provider") / "inbox" / bundle.name
+    assert {name: (inbox / "data" / name).stat().st_ino for name in good} == good
+    assert not list((sent.folder("provider") / "staging").iterdir())
+
+
+def test_a_bundle_with_files_of_another_round_is_corrupt(stage, capsys):
+    world = stage("second")
+    old, new = world.bundle("learner", 1), world.bundle("learner", 2)
+    name = "data/c0002-p0000.safetensors.zst"
+    shutil.copy(old / name, new / name)
+    refused_import(capsys, world, "provider", new, CorruptError, f"'{name}'", hint="copy")
+
+
+def test_each_file_of_the_disk_is_opened_once(sent, bundle, monkeypatch):
+    opened = []
+    really = os.open
+
+    def recording(path, flags, mode=0o777, *, dir_fd=None):
+        fd = really(path, flags, mode, dir_fd=dir_fd)
+        where = Path(f"/proc/self/fd/{fd}").readlink()
+        if where.is_file() and where.is_relative_to(bundle):
+            opened.append(where.relative_to(bundle).as_posix())
+        return fd
+
+    monkeypatch.setattr(os, "open", recording)
+    watching.append(str(bundle))
+    assert sent.take("provider", bundle) == 0
+    watching.clear()
+    assert sorted(opened) == sorted(p.relative_to(bundle).as_posix() for p in bundle.rglob("*") if p.is_file())
+    assert opened[0] == "round.sig"
+
+
+watching: list[str] = []
+
+
+def _refuse_other_opens(event, arguments):
+    # os.open says no mode; open() and everything above it does
+    if watching and event == "open" and arguments[1] is not None and str(arguments[0]).startswith(watching[0]):
+        raise AssertionError(f"opened by its path: {arguments[0]}")
+
+
+sys.addaudithook(_refuse_other_opens)  # for good, but silent while nothing is watched
+
+
+@pytest.mark.parametrize("swap", ["pipe", "link", "content"])
+def test_a_disk_that_changes_between_look_and_use_gains_nothing(sent, bundle, monkeypatch, swap):
+    really = os.open
+    path = bundle / "manifest.json"
+    (sent.root / "secret").write_text("{}")
+    kept = path.read_bytes()
+
+    def swapping(name, flags, mode=0o777, *, dir_fd=None):
+        if name == "manifest.json" and dir_fd is not None:
+            path.unlink(missing_ok=True)
+            if swap == "pipe":
+                os.mkfifo(path)
+            elif swap == "link":
+                path.symlink_to(sent.root / "secret")
+            else:
+                path.write_bytes(kept.replace(b'"round": 1', b'"round": 2'))
+        return really(name, flags, mode, dir_fd=dir_fd)
+
+    def restore():
+        path.unlink()
+        path.write_bytes(kept)
+
+    before = sent.fingerprint("provider")
+    monkeypatch.setattr(os, "open", swapping)
+    error = CorruptError if swap == "content" else ForbiddenFileError
+    with pytest.raises(error):
+        forge.cli.main(args=forge.command(sent, "provider", bundle), standalone_mode=False)
+    restore()
+    assert forge.run(forge.command(sent, "provider", bundle)) == error.exit_code
+    assert sent.fingerprint("provider") == before
+
+
+def test_a_disk_that_is_pulled_out_while_it_is_read_is_a_storage_error(sent, bundle, capsys, monkeypatch):
+    really = os.open
+
+    def gone(name, flags, mode=0o777, *, dir_fd=None):
+        if dir_fd is not None and name.startswith("c0002"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return really(name, flags, mode, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", gone)
+        refused_import(capsys, sent, "provider", bundle, StorageError, "c0002", "Input/output error", hint="still there")
+    assert sent.take("provider", bundle) == 0
+
+
+# --- space and unwilling disks
+
+
+def nearly_full(_path):
+    return shutil._ntuple_diskusage(1 << 30, 1 << 30, 1 << 20)
+
+
+def test_an_import_without_space_copies_nothing(sent, bundle, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", nearly_full)
+        refused_import(capsys, sent, "provider", bundle, SpaceError, "1.0 MB free, expected at least", hint="free some")
+    assert sent.take("provider", bundle) == 0
+
+
+def test_an_export_without_space_writes_nothing(sent, bundle, capsys, monkeypatch):
+    target = sent.root / "other"
+    target.mkdir()
+    monkeypatch.setattr(shutil, "disk_usage", nearly_full)
+    arguments = ["export", str(target), "--site", str(sent.folder("learner"))]
+    refused(capsys, arguments, SpaceError, "1.0 MB free", hint="larger disk")
+    assert not [p for p in target.rglob("*") if p.is_file()]
+    assert bundle.is_dir()
+
+
+@pytest.mark.parametrize("way", ["export", "import-and-select"])
+def test_a_disk_that_fills_up_midway_stops_the_command_and_the_same_command_goes_on(sent, bundle, capsys, way):
+    """The kernel's own refusal of a write: a file may not grow beyond 1,000 bytes, and the manifest does."""
+    target = sent.root / "other"
+    target.mkdir()
+    role = "learner" if way == "export" else "provider"
+    arguments = [way, str(target if way == "export" else bundle), "--site", str(sent.folder(role))]
+    before = sent.fingerprint(role)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        refused(capsys, arguments, SpaceError, "no space left", "manifest.json", hint="run it again")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sent.fingerprint(role) == before
+    assert not (target / bundle.name).exists()
+    assert forge.run(arguments) == 0
+
+
+def test_a_disk_that_takes_no_writes_is_a_storage_error(sent, bundle, capsys):
+    """A folder of the kernel's: there even root makes none."""
+    arguments = ["export", "/proc", "--site", str(sent.folder("learner"))]
+    before = sent.fingerprint("learner")
+    refused(capsys, arguments, StorageError, "cannot use '/proc/", hint="writable")
+    target = sent.root / "other"
+    target.mkdir()
+    (target / f"{bundle.name}.partial").touch()
+    refused(capsys, [*arguments[:1], str(target), *arguments[2:]], StorageError, "cannot use", hint="writable")
+    refused(capsys, [*arguments[:1], str(target / "none"), *arguments[2:]], UsageError, "there is no folder", hint="mounted")
+    assert sent.fingerprint("learner") == before
+
+
+def test_a_fake_stick_is_found_out_and_the_export_is_not_recorded(sent, bundle, capsys, monkeypatch):
+    target = sent.root / "stick"
+    target.mkdir()
+    really = os.fsync
+
+    def losing(fd):
+        really(fd)
+        where = Path(f"/proc/self/fd/{fd}").readlink()
+        if where.is_relative_to(target) and where.name.startswith(("c0001", "c0003")):
+            os.pwrite(fd, b"\0\0\0\0", 8)
+
+    arguments = ["export", str(target), "--site", str(sent.folder("learner"))]
+    before = sent.fingerprint("learner")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", losing)
+        refused(
+            capsys,
+            arguments,
+            CorruptError,
+            "does not give back what was written",
+            "2 of",
+            "c0001",
+            "c0003",
+            hint="another disk",
+        )
+    assert sent.fingerprint("learner") == before
+    assert [p.name for p in target.iterdir()] == [f"{bundle.name}.partial"]
+    assert forge.run(arguments) == 0
+    assert [p.name for p in target.iterdir()] == [bundle.name]
+
+
+def test_another_bundle_of_the_same_name_on_the_disk_is_not_overwritten(sent, bundle, capsys):
+    Forge.of(sent, "learner").edit(lambda m: m["candidates"][0].update(loss=1.5))
+    kept = {p: p.read_bytes() for p in bundle.rglob("*") if p.is_file()}
+    arguments = ["export", str(sent.disk), "--site", str(sent.folder("learner"))]
+    refused(capsys, arguments, CorruptError, "another bundle of that name", hint="delete it there")
+    (bundle / "round.sig").unlink()
+    refused(capsys, arguments, CorruptError, "does not give back", hint="delete")
+    assert {p: p.read_bytes() for p in bundle.rglob("*") if p.is_file()}.items() <= kept.items()
+
+
+def test_an_export_writes_through_nothing_that_was_left_on_the_disk(sent, bundle):
+    """Links, pipes and strangers' files where the copy goes are replaced, never written through."""
+    target = sent.root / "prepared"
+    partial = target / f"{bundle.name}.partial"
+    (partial / "data").mkdir(parents=True)
+    (target / "victim").write_text("mine")
+    (partial / "manifest.json").symlink_to(target / "victim")
+    os.link(target / "victim", partial / "data/c0000-p0000.safetensors.zst")
+    os.mkfifo(partial / DATA)
+    (partial / "data/c0009-p0000.safetensors.zst").touch()
+    (partial / ".DS_Store").touch()
+    assert forge.run(["export", str(target), "--site", str(sent.folder("learner"))]) == 0
+    assert (target / "victim").read_text() == "mine"
+    assert sent.take("provider", target / bundle.name) == 0
+
+
+def test_an_export_follows_no_link_to_a_folder(sent, bundle, capsys):
+    target = sent.root / "prepared"
+    target.mkdir()
+    (target / f"{bundle.name}.partial").symlink_to(sent.folder("provider"))
+    arguments = ["export", str(target), "--site", str(sent.folder("learner"))]
+    refused(capsys, arguments, ForbiddenFileError, "symbolic link", hint="another disk")
+
+
+def test_an_audit_of_a_bomb_stays_within_a_gigabyte(sent, bundle):
+    """In a process whose memory the kernel limits; 32,768 run-length blocks of 128 KiB, 4 GiB in all."""
+    block = (1 << 1 | (128 << 10) << 3).to_bytes(3, "little") + b"\0"
+    last = (1 | 1 << 1 | (128 << 10) << 3).to_bytes(3, "little") + b"\0"
+    body = block * 32_767 + last + b"\0" * 4
+    maker = Forge.of(sent, "learner")
+    for claim, code, words in ((1 << 32, 14, "would decompress to"), (500, 13, "does not decompress")):
+        header = b"\x28\xb5\x2f\xfd" + bytes([0xC4, 0x38]) + claim.to_bytes(8, "little")  # a window of 128 KiB
+        maker.frame(1, header + body)
+        done = subprocess.run(
+            ["sh", "-c", 'ulimit -v 1048576 && exec "$@"', "sh", sys.executable, "-m", "alx", "audit", bundle,
+             "--key", sent.folder("learner") / "public.pem"],
+            capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr

@@ -1,0 +1,294 @@
+"""The order of the exchange, the site's own memory, and two commands at once."""
+
+import fcntl
+import shutil
+import sqlite3
+
+import pytest
+
+from alx.errors import (
+    ConfigError,
+    DivergedError,
+    ForkError,
+    GapError,
+    LedgerError,
+    LockedError,
+    PeerError,
+    RollbackError,
+    StaleError,
+    StorageError,
+    TrustError,
+    TurnError,
+    UsageError,
+)
+from tests import forge
+from tests.conftest import PLAN, make_world, pair_world
+from tests.forge import Forge, command, refused, refused_import
+
+
+def test_the_same_bundle_again_changes_nothing(stage, alx):
+    world = stage("answered")
+    before = world.fingerprint("provider")
+    done = alx(*command(world, "provider", world.bundle("learner")))
+    assert (done.code, "already imported; nothing changed" in done.out) == (0, True)
+    assert world.fingerprint("provider") == before
+
+
+def test_an_older_round_is_a_rollback(stage, capsys):
+    world = stage("finished")
+    told = ("round 1", "round 2")
+    refused_import(capsys, world, "provider", world.bundle("learner", 1), RollbackError, *told, hint="newest")
+    refused_import(capsys, world, "learner", world.bundle("provider", 1), RollbackError, *told, hint="newest")
+
+
+def test_an_older_round_that_was_never_seen_is_a_rollback_too(stage, capsys):
+    """The provider's ledger has round 1 of the learner only as its second bundle: a forged past."""
+    world = stage("finished")
+    forged = Forge.of(world, "provider", 1)
+    forged.edit(lambda m: m.update(samples=60))  # the same again, under another digest
+    refused_import(
+        capsys, world, "learner", forged.bundle, ForkError, "round 1", "sealed the round twice", hint="ask the peer"
+    )
+
+
+def test_the_same_round_with_other_content_is_a_fork(stage, capsys):
+    world = stage("answered")
+    forged = Forge.of(world, "learner")
+    forged.edit(lambda m: m["candidates"][0].update(loss=1.5))
+    told = ("round 1", "different one", "sealed the round twice")
+    refused_import(capsys, world, "provider", forged.bundle, ForkError, *told, hint="stop here")
+
+
+def test_a_round_before_the_first_one_expected_is_a_rollback(stage, capsys):
+    """Round 1's reply left out of the ledger by an old backup of the provider: the learner is at round 2."""
+    world = stage("second")
+    old = stage("sent")
+    shutil.copy(old.folder("provider") / "ledger.sqlite", world.folder("provider"))
+    refused_import(capsys, world, "provider", world.bundle("learner", 2), GapError, "round 2", "expected that of round 1")
+
+
+def test_a_later_round_is_a_gap_and_both_rounds_are_named(stage, capsys):
+    world, later = stage("sent"), stage("second")
+    for role in ("provider",):  # the same keys: both are copies of one exchange
+        refused_import(
+            capsys,
+            world,
+            role,
+            later.bundle("learner", 2),
+            GapError,
+            "round 2",
+            "expected that of round 1",
+            hint="next: alx",
+        )
+
+
+def test_a_round_beyond_the_plan_is_a_gap(stage, capsys):
+    world = stage("finished")
+    third = world.disk / world.bundle("learner", 2).name.replace("r002", "r003")
+    shutil.copytree(world.bundle("learner", 2), third)
+    forged = Forge(third, Forge.of(world, "learner").key)
+    sealed = [b["digest"] for b in world.site("provider").position().sealed]
+    accepted = [b["digest"] for b in world.site("provider").position().accepted]
+
+    def say(manifest):
+        manifest.update(round=3, sequence=5, previous=accepted[-1], answers=sealed[-1])
+        for candidate in manifest["candidates"]:
+            if candidate["blend"]:
+                candidate["blend"]["peer_bundle"] = sealed[-1]
+
+    forged.edit(say)
+    refused_import(capsys, world, "provider", third, GapError, "round 3", "the plan has 2 rounds", hint="alx best")
+
+
+def test_a_bundle_that_answers_something_else_is_stale(stage, capsys):
+    world = stage("answered")
+    forged = Forge.of(world, "provider")
+
+    def say(manifest):
+        manifest["answers"] = "0" * 64
+        for candidate in manifest["candidates"]:
+            if candidate["blend"]:
+                candidate["blend"]["peer_bundle"] = "0" * 64
+
+    forged.edit(say)
+    refused_import(capsys, world, "learner", forged.bundle, StaleError, "round 1", "does not answer", hint="newest bundle")
+
+
+def test_a_bundle_that_continues_another_history_is_a_fork(stage, capsys):
+    world = stage("second")
+    forged = Forge.of(world, "learner", 2)
+    forged.edit(lambda m: m.update(previous="0" * 64))
+    refused_import(capsys, world, "provider", forged.bundle, ForkError, "another history", hint="old backup")
+
+
+def test_a_site_restored_from_an_old_backup_notices(stage, capsys):
+    """The learner's ledger has forgotten its own round 1: the reply answers something it never sealed."""
+    world = stage("answered")
+    shutil.copy(stage("paired").folder("learner") / "ledger.sqlite", world.folder("learner"))
+    refused_import(capsys, world, "learner", world.bundle("provider"), StaleError, "does not answer", hint="old backup")
+
+
+def test_a_bundle_of_another_pair_is_refused(stage, capsys, tmp_path):
+    world = stage("sent")
+    other = pair_world(make_world(tmp_path / "other"))
+    bundle = other.turn("learner")
+    refused_import(capsys, world, "provider", bundle, TrustError, "signed with the key", hint="pinned peer")
+
+
+def test_a_bundle_under_another_plan_is_refused(stage, capsys):
+    world = stage("sent")
+    other = "0" * 64
+    bundle = world.bundle("learner")
+    named = bundle.rename(bundle.with_name("alx-00000000-r001-learner"))
+    Forge(named, Forge.of(world, "learner").key).edit(lambda m: m.update(plan=other))
+    refused_import(capsys, world, "provider", named, PeerError, "plan is 0000", "expected", hint="this plan")
+
+
+def test_a_reply_that_did_not_start_where_it_says_is_flagged(stage, alx):
+    world = stage("answered")
+    forged = Forge.of(world, "provider")
+    forged.edit(lambda m: m["start"].update(candidate=0 if m["start"]["candidate"] else 1))
+    done = alx(*command(world, "learner", forged.bundle))
+    assert done.code == 0
+    assert "LOOK: the sender's t=0 is not the snapshot" in done.out
+    assert world.site("learner").position().selected[-1]["start_sent"] is False
+
+
+def test_a_reply_that_started_beyond_what_was_sent_is_flagged(stage, alx):
+    world = stage("answered")
+    forged = Forge.of(world, "provider")
+    forged.edit(lambda m: m["start"].update(candidate=4000))
+    assert "LOOK: the sender's t=0" in alx(*command(world, "learner", forged.bundle)).out
+
+
+def test_a_claimed_global_loss_that_rose_is_flagged(stage, alx):
+    world = stage("second")
+    forged = Forge.of(world, "learner", 2)
+    forged.edit(lambda m: m["start"].update(global_loss=1e6))
+    done = alx(*command(world, "provider", forged.bundle))
+    assert (done.code, "LOOK: the global loss rose" in done.out) == (0, True)
+    assert world.site("provider").position().selected[-1]["loss_rose"] is True
+    assert "LOOK: the loss rose" in alx("audit", world.folder("provider")).out
+
+
+# --- the site's own memory
+
+
+def forget(path):
+    path.unlink()
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def scribbled(path):
+    path.write_bytes(b"no database at all, but long enough to be looked at as one" * 20)
+
+
+def edited(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER no_update")
+        connection.execute("UPDATE entries SET body = replace(body, '\"round\": 1', '\"round\": 2') WHERE kind = 'sealed'")
+    connection.close()
+
+
+def cut_out(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER no_delete")
+        connection.execute("DELETE FROM entries WHERE number = 2")
+    connection.close()
+
+
+@pytest.mark.parametrize("harm", [forget, emptied, scribbled, edited, cut_out])
+def test_a_ledger_is_not_trusted_after_it_was(stage, capsys, harm):
+    world = stage("answered")
+    path = world.folder("learner") / "ledger.sqlite"
+    harm(path)
+    site = ["--site", str(world.folder("learner"))]
+    before = path.read_bytes() if path.exists() else None
+    for arguments in (
+        command(world, "learner", world.bundle("provider")),
+        ["status", *site], ["train-local", *site], ["export", str(world.disk), *site],
+        ["audit", str(world.folder("learner"))],
+    ):  # fmt: skip
+        refused(capsys, arguments, LedgerError, hint="restore the whole site")
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_the_ledger_itself_refuses_changes(stage):
+    connection = sqlite3.connect(stage("sent").folder("learner") / "ledger.sqlite")
+    for statement in ("DELETE FROM entries", "UPDATE entries SET kind = 'x'"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+    connection.close()
+
+
+def test_a_pinned_peer_that_was_exchanged_is_refused(stage, capsys):
+    world = stage("sent")
+    path = world.folder("provider") / "peer.json"
+    kept = path.read_bytes()
+    for data in (kept.replace(b'"samples":', b'"samples": '), b"", None):
+        path.unlink() if data is None else path.write_bytes(data)
+        told = "not the file that was pinned"
+        refused_import(capsys, world, "provider", world.bundle("learner"), LedgerError, told, hint="backup")
+
+
+def test_a_private_key_that_others_can_read_signs_nothing(stage, capsys):
+    world = stage("paired")
+    key = world.folder("learner") / "key.pem"
+    key.chmod(0o640)
+    arguments = ["train-local", "--site", str(world.folder("learner"))]
+    refused(capsys, arguments, TrustError, "its mode is 0640, expected 0600", hint="chmod 600")
+    assert not list((world.folder("learner") / "outbox").iterdir())
+    key.unlink()
+    refused(capsys, arguments, UsageError, "no private key")
+    key.mkdir()
+    refused(capsys, arguments, StorageError, "key.pem", "Is a directory")
+
+
+def test_a_site_without_its_public_key_is_refused(stage, capsys):
+    world = stage("sent")
+    path = world.folder("provider") / "public.pem"
+    path.unlink()
+    refused_import(capsys, world, "provider", world.bundle("learner"), UsageError, "no key file")
+
+
+@pytest.mark.parametrize("way", ["import-and-select", "export", "train-local", "identity"])
+def test_the_second_of_two_commands_on_one_site_is_told_to_wait(stage, capsys, way):
+    world = stage("answered")
+    site = ["--site", str(world.folder("learner"))]
+    given = {"import-and-select": [str(world.bundle("provider"))], "export": [str(world.disk)]}.get(way, [])
+    before = world.fingerprint("learner")
+    with (world.folder("learner") / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused(capsys, [way, *given, *site], LockedError, "another alx command", hint="wait")
+    assert world.fingerprint("learner") == before
+    assert forge.run(["status", *site]) == 0
+
+
+def test_an_order_of_commands_that_makes_no_sense_names_the_next_one(stage, capsys):
+    world = stage("paired")
+    learner, provider = (["--site", str(world.folder(role))] for role in ("learner", "provider"))
+    refused(capsys, ["export", str(world.disk), *learner], TurnError, "nothing to export", hint="alx train-local")
+    refused(capsys, ["train-local", *provider], TurnError, "no turn to train now", hint="alx import-and-select")
+    refused(capsys, ["best", str(world.root / "x"), *learner], UsageError, "nothing was selected", hint="alx train-local")
+
+
+def test_a_site_that_cannot_be_used_says_what_is_wrong(stage, capsys):
+    world = stage("paired")
+    site = world.folder("learner") / "site.toml"
+    arguments = ["status", "--site", str(world.folder("learner"))]
+    for text in ("role = 3", "x = " + "9" * 5000, "x = " + "[" * 100_000, "\x00"):
+        site.write_text(text)
+        refused(capsys, arguments, ConfigError, "site.toml")
+    site.unlink()
+    refused(capsys, arguments, UsageError, "is no site", hint="alx init")
+
+
+def test_training_that_diverges_is_a_refusal_and_seals_nothing(tmp_path, capsys):
+    plan = PLAN.replace("lr = 0.01", "lr = 1e30")
+    world = pair_world(make_world(tmp_path / "world", plan))
+    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], DivergedError, hint="learning rate")
+    assert not list((world.folder("learner") / "outbox").iterdir())
+    assert world.site("learner").position().step == "train"
