@@ -95,7 +95,7 @@ def resnet_trajectory(snapshots: int, period: int) -> list[dict[str, torch.Tenso
     model = torchvision().models.resnet18(num_classes=10)
     digits = load_digits()
     images = torch.from_numpy(digits.images).to(torch.float32)[:, None].repeat(1, 3, 1, 1) / 16
-    images = nn.functional.interpolate(images, 32)
+    images = nn.functional.interpolate(images, 64)  # at 32 the last stage is 1 x 1, and most weights stand still
     targets = torch.from_numpy(digits.target)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     out = [state.of(model)]
@@ -110,16 +110,18 @@ def resnet_trajectory(snapshots: int, period: int) -> list[dict[str, torch.Tenso
 
 
 def test_a_resnet18_trajectory_takes_at_most_078_of_raw_and_comes_back():
+    """One keyframe and fifteen deltas, as bundles have them; the first three deltas, the largest, stand for all."""
     trajectory = resnet_trajectory(snapshots=4, period=20)
     layout = layout_of(trajectory[0])
-    before, size = None, 0
+    before, shares = None, []
     for tensors in trajectory:
         flat = to_flat(tensors, layout)
         parts = [codec.encode(memoryview(flat), before, layout, p) for p in range(layout.parts)]
         back = b"".join(codec.decode(f, before, layout, p, "a") for p, f in enumerate(parts))
         assert hashlib.sha256(back).digest() == hashlib.sha256(flat).digest()
-        size += sum(map(len, parts))
+        shares.append(sum(map(len, parts)) / layout.nbytes)
         before = flat
-    share = size / (layout.nbytes * len(trajectory))
-    print(f"share of raw, one keyframe and three deltas: {share:.4f}")  # noqa: T201 - shown by -s
+    deltas = manifest.KEYFRAME_EVERY - 1
+    share = (shares[0] + deltas * sum(shares[1:]) / len(shares[1:])) / manifest.KEYFRAME_EVERY
+    print(f"share of raw: keyframe and deltas {[round(s, 4) for s in shares]}, together {share:.4f}")  # noqa: T201 - for -s
     assert share <= 0.78
