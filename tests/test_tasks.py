@@ -586,7 +586,7 @@ ELSEWHERE = Restless().eval()
         (changed(new_model=lambda: 3), ["new_model() returned a int, expected an nn.Module"]),
         (changed(new_model=nn.ReLU), ["new_model() returned a model without weights to train"]),
         (changed(new_model=lambda: OddState(4, 3)), ["the model's state_dict holds '_extra_state', which is no tensor"]),
-        (changed(new_model=lambda: nn.LazyLinear(3)), ["new_model() returned a model whose 'weight' has no shape yet: pass a sample"]),
+        (changed(new_model=lambda: nn.LazyLinear(3)), ["a model whose 'weight' has no shape yet: pass a sample"]),
         (task(model=lambda: Unseeded(4, 3)), ["new_model() gives other weights after the same seed: draw them from"]),
         (
             changed(new_model=_not_finite),

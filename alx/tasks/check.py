@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
@@ -61,7 +61,7 @@ def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
     model = task.new_model()
     if not isinstance(model, nn.Module):
         return [f"new_model() returned a {type(model).__name__}, expected an nn.Module"], None
-    lazy = next((n for n, v in model.state_dict().items() if isinstance(v, UninitializedTensorMixin)), None)
+    lazy = next((n for n, v in model.state_dict().items() if is_lazy(v)), None)
     if lazy is not None:
         return [
             f"new_model() returned a model whose '{escape(lazy)}' has no shape yet: pass a sample through it there"
