@@ -16,6 +16,7 @@ from alx.errors import ConfigError, UsageError, escape
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
+MAX_FAULTS = 5  # told of one file; the rest is counted
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Role = Literal["learner", "provider"]
@@ -41,7 +42,7 @@ class Optimiser(Strict):
     """The optimiser of every turn; it starts afresh each turn. Options are torch.optim's."""
 
     name: Literal["adam", "adamw", "sgd"] = Field(description="the torch.optim class")
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(default=1e-3, description="learning rate")
+    lr: Annotated[float, Field(gt=0, le=1e6)] = Field(default=1e-3, description="learning rate")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="weight decay")
     betas: tuple[float, float] | None = Field(default=None, description="adam, adamw: running-average coefficients")
     eps: float | None = Field(default=None, description="adam, adamw: added to the denominator")
@@ -205,13 +206,13 @@ def parse(data: bytes, where: str = "plan.toml") -> PlanFile:
         ConfigError: not TOML, an unknown or missing field, or a value out of range.
     """
     if len(data) > MAX_PLAN_BYTES:
-        raise ConfigError(f"{where} has {len(data)} bytes, and a plan at most {MAX_PLAN_BYTES}")
+        raise ConfigError(f"{where} has more than {MAX_PLAN_BYTES} bytes: that is no plan")
     try:
         return PlanFile(Plan.model_validate(tomllib.loads(data.decode("utf-8"))), data)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{where} is not TOML: {escape(str(error))}") from error
     except ValidationError as error:
         raise ConfigError(f"{where}: {explain(error)}", "docs/plan.md describes every field") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits
+        raise ConfigError(f"{where} is not TOML: {escape(str(error))}") from error
 
 
 def load(path: Path) -> PlanFile:
@@ -223,7 +224,8 @@ def load(path: Path) -> PlanFile:
     """
     if not path.is_file():
         raise UsageError(f"there is no plan '{escape(str(path))}'")
-    return parse(path.read_bytes(), path.name)
+    with path.open("rb") as file:
+        return parse(file.read(MAX_PLAN_BYTES + 1), path.name)
 
 
 def explain(error: ValidationError) -> str:
@@ -233,7 +235,9 @@ def explain(error: ValidationError) -> str:
         where = ".".join(escape(str(part)) for part in fault["loc"]) or "it"
         got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
         told.append(f"{where}: {escape(fault['msg'][:1].lower() + fault['msg'][1:], 160)}{got}")
-    return "; ".join(dict.fromkeys(told))
+    distinct = list(dict.fromkeys(told))
+    more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
+    return "; ".join(distinct[:MAX_FAULTS]) + more
 
 
 def differences(ours: Plan, theirs: Plan) -> list[str]:

@@ -36,7 +36,7 @@ def test_every_local_link_and_path_of_a_page_leads_somewhere(page):
 
 
 def test_the_limits_on_the_format_page_are_those_of_the_code():
-    from alx.bundle import codec, manifest, signature  # noqa: PLC0415
+    from alx.bundle import codec, manifest, signature, strict_json  # noqa: PLC0415
     from alx.plan import MAX_ROUNDS  # noqa: PLC0415
 
     page = (ROOT / "docs" / "format.md").read_text()
@@ -44,6 +44,7 @@ def test_the_limits_on_the_format_page_are_those_of_the_code():
     assert signature.MAX_FILE_BYTES == (64 << 20) + (64 << 10)
     assert manifest.PART_BYTES == 33_554_432
     assert codec.MAX_WINDOW_BYTES == 8 << 20
+    assert f"{strict_json.MAX_VALUES:,} ({signature.MAX_SIGNATURE_VALUES} around" in page
     for number in (manifest.MAX_FILES, manifest.MAX_CANDIDATES, manifest.MAX_TENSORS, codec.MAX_HEADER_BYTES, MAX_ROUNDS):
         assert f"{number:,}" in page
     assert f"every {manifest.KEYFRAME_EVERY}" in page

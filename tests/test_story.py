@@ -1,5 +1,6 @@
 """The main test: two sites, a disk, two rounds, in separate processes where that matters."""
 
+import io
 import json
 
 import numpy as np
@@ -118,3 +119,13 @@ def test_a_site_is_found_from_within_by_option_and_by_environment(stage, alx, mo
     monkeypatch.setenv("ALX_SITE", str(world.folder("provider")))
     assert "provider's site" in alx("status").out
     assert "learner's site" in alx("status", "--site", world.folder("learner")).out
+
+
+def test_pairing_asks_whether_the_words_were_compared(stage, alx, monkeypatch):
+    world = stage("paired")
+    asked = ["pair", world.disk / "provider.json", "--site", world.folder("learner")]
+    for answer, code in (("n\n", 11), ("y\n", 0), ("", 130)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        told = alx(*asked)
+        assert told.code == code, told.err
+        assert world.site("provider").own_identity().words in told.out

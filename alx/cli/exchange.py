@@ -10,7 +10,7 @@ import click
 from alx import files
 from alx.cli import screen
 from alx.cli.screen import json_option
-from alx.errors import ConfigError, UsageError
+from alx.errors import ConfigError, TrustError, UsageError
 from alx.plan import Role
 from alx.site import identity as identities
 from alx.site import site as sites
@@ -107,8 +107,8 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     if not as_json:
         click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model")
         click.echo(f"its words: {peer.words}")
-    if not yes:
-        click.confirm("Did the peer read out these very words?", abort=True, err=True)
+    if not yes and not click.confirm("Did the peer read out these very words?", err=True):
+        raise TrustError("the words were not the same, so no key was pinned", "ask the peer for their identity file again")
     with site.locked():
         sites.pair(site, data)
     if as_json:

@@ -51,7 +51,7 @@ def progress() -> Iterator[Tell]:
         def tell(what: str, done: int, total: int, loss: float | None = None) -> None:
             if what not in shown:
                 shown[what] = bars.add_task(what, total=total, loss="")
-            bars.update(shown[what], completed=done, loss="" if loss is None else f"loss {loss:.4g}")
+            bars.update(shown[what], completed=done, loss="" if loss is None else f"loss {loss:<9.4g}")
 
         yield tell
 

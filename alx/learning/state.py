@@ -71,6 +71,9 @@ def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -
 
 def finite(state: State) -> str | None:
     """The name of the first tensor that holds NaN or infinity, or None."""
-    return next(
-        (n for n, v in state.items() if (v.is_floating_point() or v.is_complex()) and not torch.isfinite(v).all()), None
-    )
+
+    def fine(v: Tensor) -> bool:
+        wide = v.to(torch.float32) if v.itemsize == 1 and v.is_floating_point() else v  # no isfinite for float8
+        return bool(torch.isfinite(wide).all())
+
+    return next((n for n, v in state.items() if not fine(v)), None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from safetensors.torch import save
 
+from alx import files
 from alx.bundle import read
 from alx.bundle.manifest import Layout, Manifest
 from alx.errors import UsageError
@@ -53,8 +54,9 @@ def import_and_select(site: Site, path: Path, tell: Tell = silent) -> Chosen:
 
 def _unfinished(site: Site, path: Path) -> disk.Accepted | None:
     """The bundle of that name that was taken in, but not yet measured when the command was stopped: no disk is needed."""
-    if site.position().step != "select" or path.exists():
-        return None
+    with files.storage(path):
+        if site.position().step != "select" or path.exists():
+            return None
     folder, body = disk.last_accepted(site)
     return disk.Accepted(folder, body["digest"], site.peer.key, again=True) if folder.name == path.name else None
 
