@@ -125,6 +125,7 @@ def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
         ({"train_images": grey(), "train_labels": np.arange(3)}, "of shape [4, 6, 6] and train_labels of shape [3]"),
         ({"train_images": grey(0), "train_labels": np.arange(0)}, "at least one"),
         ({"train_images": np.float32(3), "train_labels": np.arange(1)}, "of shape []"),
+        ({"train_images": np.ones((2, 2)), "train_labels": np.zeros((2, 0))}, "train_labels of shape [2, 0]"),
         ({"train_images": grey(), "train_labels": np.int64(1)}, "train_labels of shape []"),
         ({"train_images": np.zeros((2, 9), np.uint8), "train_labels": np.arange(2)}, "images are uint8 [n, height, width]"),
         ({"train_images": np.zeros((2, 3, 9, 9), np.uint8), "train_labels": np.arange(2)}, "put the channels last"),

@@ -46,7 +46,7 @@ def read(path: Path, part: str, images: Images | None) -> TensorDataset | Normal
     name, what = escape(path.name), f"{part}_images"
     if y is None:
         raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)
-    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or x.size == 0:  # noqa: PLR2004 - samples, and something in each
+    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or 0 in (x.size, y.size):  # noqa: PLR2004 - samples, and something in each
         raise ConfigError(
             f"'{name}' has {what} of shape {list(x.shape)} and {part}_labels of shape {list(y.shape)}, "
             "expected as many labels as images, and at least one",

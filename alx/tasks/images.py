@@ -99,7 +99,9 @@ def folder(path: Path, images: Images) -> NormalisedImages:
     for name, entry in found.items():
         if name not in images.classes:
             what = "a folder" if entry.is_dir() else "a file"
-            raise ConfigError(f"'{escape(path.name)}' has {what} '{escape(name)}', which is no class of the plan", hint)
+            raise ConfigError(
+                f"'{escape(path.resolve().name)}' has {what} '{escape(name)}', which is no class of the plan", hint
+            )
         if not entry.is_dir():
             raise ConfigError(f"'{escape(path.name)}/{escape(name)}' is a file, expected the folder of a class", hint)
     pixels, targets = [], []
