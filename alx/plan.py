@@ -10,18 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alx.errors import ConfigError, UsageError, escape
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
 MAX_FAULTS = 5  # told of one file; the rest is counted
+MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Role = Literal["learner", "provider"]
 Scalar = bool | int | float | str
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"'{escape(name)}' stands there twice")
+        seen.add(name)
+    return names
+
+
+Names = Annotated[list[str], Field(max_length=MAX_NAMES), AfterValidator(_distinct)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -42,7 +55,7 @@ class Optimiser(Strict):
     """The optimiser of every turn; it starts afresh each turn. Options are torch.optim's."""
 
     name: Literal["adam", "adamw", "sgd"] = Field(description="the torch.optim class")
-    lr: Annotated[float, Field(gt=0, le=1e6)] = Field(default=1e-3, description="learning rate")
+    lr: Annotated[float, Field(gt=0, le=1e30)] = Field(default=1e-3, description="learning rate")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="weight decay")
     betas: tuple[float, float] | None = Field(default=None, description="adam, adamw: running-average coefficients")
     eps: float | None = Field(default=None, description="adam, adamw: added to the denominator")
@@ -92,7 +105,7 @@ class Images(Strict):
     channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour")
     mean: list[Finite] = Field(default_factory=list, description="subtracted, one number a channel; default 0")
     std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, description="divides, one a channel")
-    classes: list[str] = Field(default_factory=list, description="class names in label order; image folders need it")
+    classes: Names = Field(default_factory=list, description="class names in label order; image folders need it")
 
     @model_validator(mode="before")
     @classmethod
@@ -121,7 +134,7 @@ class Numeric(Strict):
 class Categorical(Strict):
     """A column of categories: one-hot over `values`."""
 
-    values: Annotated[list[str], Field(min_length=1)] = Field(description="every category, in order")
+    values: Names = Field(min_length=1, description="every category, in order")
     missing: Literal["refuse", "zeros"] = Field(default="refuse", description="refuse, or an all-zero one-hot")
 
 
@@ -129,7 +142,7 @@ class Columns(Strict):
     """How a row of a table becomes the model's input, in the order written. The same on both sides."""
 
     label: str = Field(description="the column to predict")
-    classes: list[str] = Field(default_factory=list, description="label values in order; none: the label is a number")
+    classes: Names = Field(default_factory=list, description="label values in order; none: the label is a number")
     numeric: dict[str, Numeric] = Field(default_factory=dict, description="columns of numbers")
     categorical: dict[str, Categorical] = Field(default_factory=dict, description="columns of categories")
 

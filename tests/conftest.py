@@ -1,5 +1,6 @@
 """Two small sites and a disk, in the states of an exchange that tests begin from. Own code is never mocked."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -10,11 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from alx.cli.main import run
 from alx.plan import Role
 from alx.site import site as sites
 from alx.site.site import Data, Site, SiteFile
+
+# The models are tiny: a second thread costs more than it does, far more beside other work. Processes inherit it.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 PLAN = """\
 name = "tiny"

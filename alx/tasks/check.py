@@ -66,8 +66,8 @@ def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
         return [
             f"new_model() returned a model whose '{escape(lazy)}' has no shape yet: pass a sample through it there"
         ], None
-    state.describe(model.state_dict())
     start = state.of(model)
+    state.describe(start)
     if not any(p.requires_grad for p in model.parameters()):
         return ["new_model() returned a model without weights to train"], None
     found = []
