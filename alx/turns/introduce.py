@@ -1,10 +1,12 @@
 """What a site tells its peer before round 1, and the weights that everything begins with."""
 
 import safetensors
+from safetensors.torch import load_file
 from torch import Tensor
 
 from alx import files
-from alx.errors import ConfigError, TurnError
+from alx.bundle.manifest import check_model
+from alx.errors import ConfigError, ModelError, TurnError, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
 from alx.site import identity
@@ -54,12 +56,16 @@ def initial(site: Site, task: Task) -> dict[str, Tensor]:
         ConfigError: the given weights are not those of the model.
     """
     trajectory.seed_all(site.plan.seed)
-    model = task.new_model()
-    given = site.folder / INIT_NAME
-    if given.is_file():
-        try:
-            with safetensors.safe_open(given, framework="pt") as file:
-                model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        except (RuntimeError, safetensors.SafetensorError) as error:
-            raise ConfigError(f"'{INIT_NAME}' does not fit the model: {error}") from error
-    return state.of(model)
+    fresh = state.of(task.new_model())
+    path = site.folder / INIT_NAME
+    if not path.is_file():
+        return fresh
+    try:
+        given = load_file(path)
+        check_model(layout_of(given).tensors, layout_of(fresh))
+    except (ModelError, ValueError, safetensors.SafetensorError) as error:
+        raise ConfigError(
+            f"'{INIT_NAME}' does not fit the plan's model: {escape(str(error), 400)}",
+            "give weights of this very model to alx init --init",
+        ) from error
+    return given
