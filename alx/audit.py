@@ -87,11 +87,16 @@ def site(where: Site) -> SiteReport:
         AlxError: whatever else is wrong with a bundle.
     """
     entries = where.entries()
+    where.check_agreement()
     reports = []
     for entry in entries:
         if entry.kind not in ("sealed", "accepted"):
             continue
         box, key = (where.outbox, where.public_key) if entry.kind == "sealed" else (where.inbox, where.peer.key)
+        if not (box / entry.body["bundle"]).is_dir():
+            raise CorruptError(
+                f"the {entry.kind} bundle of round {entry.body['round']} is gone from '{box}'", "restore the site"
+            )
         try:
             report = bundle(box / entry.body["bundle"], [key])
         except AlxError as error:

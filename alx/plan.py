@@ -179,6 +179,11 @@ class Plan(Strict):
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
+    def schedule(self, role: Role, own: int, peer: int) -> list[int]:
+        """The steps of one turn's snapshots: 0, every sampling period, and the last (see `steps` for the arguments)."""
+        last = self.steps(role, own, peer)
+        return sorted({*range(0, last + 1, self.sampling_period), last})
+
     def steps(self, role: Role, own: int, peer: int) -> int:
         """Optimiser steps of one turn of `role` (paper 4.2: the budget of a round goes by data size).
 

@@ -65,6 +65,7 @@ def test_the_same_seed_gives_the_same_bundle_digests_twice(tmp_path, capsys):
 def test_the_demo_replaces_an_earlier_demo_and_nothing_else(tmp_path, alx):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "mine" / "demo.json").write_text("{}")
     refused = alx("demo", "--dir", tmp_path / "mine")
     assert refused.code == 2
     assert "--dir" in refused.err

@@ -12,7 +12,6 @@ from alx import plan, turns
 from alx.bundle import keys, read
 from alx.errors import ConfigError, TurnError
 from alx.learning import state
-from alx.site import disk
 from alx.site import site as sites
 from alx.site.site import Data, SiteFile
 from alx.tasks import models
@@ -205,19 +204,127 @@ def test_a_task_of_ones_own_with_losses_of_any_sign_goes_through_a_round(tmp_pat
         assert body["label"] != "t=0"
 
 
-def test_an_interrupted_selection_goes_on_without_the_disk(stage, alx):
-    """Taken in, then stopped while measuring, and the disk already gone: the same command still ends the job."""
+def test_what_was_agreed_on_is_not_changed_behind_the_peers_back(stage, alx):
+    """A plan edited after pairing is noticed by its own site, before anything is trained, imported or told to be good."""
     world = stage("sent")
-    bundle = world.bundle("learner")
+    path = world.folder("provider") / "plan.toml"
+    path.write_text(path.read_text().replace("lr = 0.01", "lr = 0.02"))
+    for words in (["import-and-select", world.bundle("learner")], ["audit"]):
+        site = [world.folder("provider")] if words == ["audit"] else ["--site", world.folder("provider")]
+        told = alx(*words, *site)
+        assert told.code == 2
+        assert "plan.toml was changed after" in told.err
 
-    site = world.site("provider")
-    with site.locked():
-        disk.accept(site, bundle, lambda _what, _done, _total: None)
-    shutil.rmtree(bundle)
-    assert site.position().step == "select"
-    told = alx("import-and-select", bundle, "--site", world.folder("provider"))
+
+def test_a_models_source_edited_after_pairing_is_noticed(tmp_path, alx):
+    (tmp_path / "net.py").write_text("from alx.tasks.models import mlp\n")
+    (tmp_path / "plan.toml").write_text(PLAN.replace("alx.tasks.models:mlp", "net.py:mlp"))
+    data = make_world(tmp_path / "data").root
+    for role in ("learner", "provider"):
+        words = ["--role", role, "--plan", tmp_path / "plan.toml", "--data", f"npz:{data / role}.npz"]
+        assert alx("init", tmp_path / role, *words).code == 0
+        assert alx("identity", tmp_path / f"{role}.json", "--site", tmp_path / role).code == 0
+    assert alx("pair", tmp_path / "provider.json", "--yes", "--site", tmp_path / "learner").code == 0
+    with (tmp_path / "learner" / "net.py").open("a") as file:
+        file.write("# another activation\n")
+    told = alx("train-local", "--site", tmp_path / "learner")
+    assert told.code == 2
+    assert "the model's source file was changed after" in told.err
+
+
+def test_a_plan_whose_turns_no_bundle_could_hold_is_refused_at_pairing(tmp_path, alx):
+    world = make_world(
+        tmp_path / "w", PLAN.replace("round_steps = 12", "round_steps = 20000").replace("_period = 2", "_period = 1")
+    )
+    for role in ("learner", "provider"):
+        assert alx("identity", tmp_path / f"{role}.json", "--site", world.folder(role)).code == 0
+    told = alx("pair", tmp_path / "provider.json", "--yes", "--site", world.folder("learner"))
+    assert told.code == 2
+    assert "lengthen sampling_period" in told.err
+
+
+TAMPERED = """
+import dataclasses
+from alx.site import site
+from alx.tasks import LossSum, load
+
+def make_task(s):
+    config = site.SiteFile(role="provider", data=site.Data(kind="npz", path="../provider.npz"))
+    return dataclasses.replace(load.task(s.folder, config, s.plan), CHANGE)
+"""
+
+
+def tamper(world, change):
+    """Make the provider's task another one, as a user's faulty code would."""
+    folder = world.folder("provider")
+    (folder / "task.py").write_text(TAMPERED.replace("CHANGE", change))
+    (folder / "site.toml").write_text('role = "provider"\ntask = "task.py"\n')
+
+
+def test_a_bundle_whose_own_loss_is_finite_nowhere_is_refused_and_changes_nothing(stage, alx):
+    world = stage("sent")
+    before = world.fingerprint("provider")
+    config = (world.folder("provider") / "site.toml").read_text()
+    tamper(world, "measure=lambda model: LossSum(float('inf'), 60)")
+    told = alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider"))
+    assert told.code == 13
+    assert "at every candidate" in told.err
+    assert world.fingerprint("provider") == before
+    (world.folder("provider") / "site.toml").write_text(config)
+    assert alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider")).code == 0
+
+
+def test_a_held_out_score_that_is_not_finite_is_told_and_recorded(stage, alx):
+    world = stage("sent")
+    tamper(world, "held_out=lambda model: float('nan')")
+    told = alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider"))
     assert told.code == 0, told.err
-    assert world.site("provider").position().step == "train"
+    assert "not finite" in told.out
+    assert world.site("provider").position().selected[-1]["held_out"][0] is None
+
+
+def test_export_of_a_turn_that_was_answered_already_is_refused(stage, alx):
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    told = alx("export", world.disk, "--site", world.folder("learner"))
+    assert told.code == 16
+    assert "next: alx train-local" in told.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--held-out", "x.npz"],
+        ["--data", "npz:nowhere.npz"],
+        ["--data", "npz:"],
+        ["--data", "parquet:x"],
+        ["--task", "key.pem"],
+        ["--task", "TASK", "--data", "npz:DATA"],
+    ],
+    ids=" ".join,
+)
+def test_options_of_init_that_cannot_be_meant_are_refused(words, stage, alx, tmp_path):
+    world = stage("paired")
+    (tmp_path / "task.py").write_text(OWN_TASK)
+    given = [w.replace("TASK", str(tmp_path / "task.py")).replace("DATA", str(world.root / "learner.npz")) for w in words]
+    told = alx("init", tmp_path / "new", "--role", "learner", "--plan", world.root / "plan.toml", *given)
+    assert told.code == 2
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("body", ["raise OSError('gone')", "return 3.0", "return LossSum(float('nan'), 0) / 2"])
+def test_a_users_code_that_raises_is_told_in_words(body, tmp_path, alx):
+    text = OWN_TASK.replace(
+        "measure=lambda model: LossSum(-100.0 - float(model.weight.detach().sum()), 2)", "measure=broken"
+    )
+    (tmp_path / "task.py").write_text(f"from alx.tasks import LossSum\ndef broken(model):\n    {body}\n{text}")
+    plan_text = PLAN[: PLAN.index("[model]")].replace("seed = 3", 'seed = 3\nloss = "own"') + "[settings]\nrate = 0.5\n"
+    (tmp_path / "plan.toml").write_text(plan_text)
+    words = ["--role", "learner", "--plan", tmp_path / "plan.toml", "--task", tmp_path / "task.py"]
+    assert alx("init", tmp_path / "s", *words).code == 0
+    told = alx("identity", tmp_path / "i.json", "--site", tmp_path / "s")
+    assert told.code == 2
+    assert "measure" in told.err
 
 
 def test_changed_data_are_noticed_before_a_bundle_is_made_of_them(stage, alx):

@@ -1,7 +1,10 @@
 """What needs no torch loads no torch, and works where there is none."""
 
+import re
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +43,33 @@ def test_without_torch(stage, command):
 
 
 def test_init_needs_no_torch(tmp_path, stage):
-    plan = stage("paired").root / "plan.toml"
-    words = ["init", str(tmp_path / "new"), "--role", "learner", "--plan", str(plan), "--data", "npz:x.npz"]
+    root = stage("paired").root
+    words = [
+        "init",
+        tmp_path / "new",
+        "--role",
+        "learner",
+        "--plan",
+        root / "plan.toml",
+        "--data",
+        f"npz:{root}/learner.npz",
+    ]
     done = subprocess.run([sys.executable, "-c", BLOCK, *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_auditors_packages_that_the_readme_names_are_enough():
+    """Every module that auditing loads belongs to the standard library or to a package of the README's list."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    listed = re.search(r"--no-deps ((?:[\w-]+|\\\n|\s)+)", readme.split("auditor's machine")[1])
+    assert listed is not None
+    named = {n.replace("-", "_") for n in listed.group(1).replace("\\", " ").split()}
+    code = (
+        "import sys, alx.cli.audit, alx.cli.main, alx.cli.exchange; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # google: a namespace that securesystemslib looks into for signers in a cloud, which alx never asks for
+    loaded = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"google"}
+    providers = metadata.packages_distributions()
+    wanted = {d.lower().replace("-", "_") for m in loaded for d in providers.get(m, [])}
+    assert wanted - named <= {"setuptools"}, wanted - named  # of the development environment's own start-up

@@ -16,7 +16,7 @@ from alx.bundle import keys, read
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.site import site as sites
-from alx.tasks import supervised
+from alx.tasks import load, supervised
 from tests.conftest import PLAN, make_world, pair_world
 
 LOSS = nn.CrossEntropyLoss(reduction="none")
@@ -85,6 +85,46 @@ def test_a_blend_averages_batch_norm_statistics_and_never_stretches_them():
     half = (snapshots[3]["0.weight"].double() + snapshots[6]["0.weight"].double()) / 2
     start = snapshots[0]["0.weight"].double()
     assert torch.equal(made["0.weight"], (start + 2 * (half - start)).float())
+
+
+class _Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encode, self.decode = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+        self.decode.weight = self.encode.weight
+
+
+def test_weights_that_are_shared_stay_shared_in_a_stretched_blend():
+    start, own, peer = (state.of(_Tied()) for _ in range(3))
+    names = {n for n, _ in _Tied().named_parameters(remove_duplicate=False)}
+    made = blend.blend(start, own, peer, blend.Recipe(0.5, 1.6), names)
+    assert torch.equal(made["encode.weight"], made["decode.weight"])
+
+
+def test_every_blend_of_a_turn_is_what_its_recipe_says(stage):
+    """Recomputed out of both sides' bundles, from what the manifests say."""
+    world = stage("answered")
+    reply = decoded(world, "provider")
+    mine = decoded(world, "learner")
+    document = json.loads((world.bundle("provider") / "manifest.json").read_text())
+    layout = [(t["name"], t["dtype"], t["shape"]) for t in document["tensors"]]
+    start, own, peer = (
+        state.from_bytes(flat, layout) for _, flat in (reply["t=0"], list(reply.values())[4], list(mine.values())[-1])
+    )
+    blends = [c["blend"] for c in document["candidates"] if c["blend"]]
+    assert len(blends) == 8
+    assert [c["step"] for c in document["candidates"]][4] == blends[0]["own_step"]
+    for (_, flat), recipe in zip(list(reply.values())[5:], blends, strict=True):
+        made = blend.blend(start, own, peer, blend.Recipe(recipe["weight"], recipe["stretch"]), set(start))
+        assert state.to_bytes(made, [n for n, _, _ in layout]) == flat
+
+
+def test_a_model_is_made_after_the_plans_seed_wherever_it_is_made(stage):
+    world = stage("paired")
+    site = world.site("learner")
+    task = load.task(site.folder, site.config, site.plan)
+    torch.manual_seed(12345)
+    assert same(state.of(task.new_model()), state.of(task.new_model()))
 
 
 class _Diverging:

@@ -29,6 +29,7 @@ MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
 MAX_TENSORS = 20_000  # a large language model has some thousand
 MAX_STATE_BYTES = 1 << 40  # a terabyte a snapshot: far above what a disk is carried for
 MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
+MAX_BLENDS = 64  # of a turn; alx offers 8
 PART_BYTES = 32 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and three fit in any memory
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 

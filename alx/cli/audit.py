@@ -27,7 +27,11 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, its own and the pinned peer's are known.
     """
-    if key_path is None and _is_site(target):
+    if _is_site(target):
+        if key_path is not None:
+            raise UsageError(
+                f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave --key away"
+            )
         report = audits.site(sites.load(target))
         screen.machine(_site_json(report)) if as_json else click.echo(_site_words(target, report))
         return
@@ -145,6 +149,7 @@ def _flags(body: dict[str, Any]) -> str:
         word
         for name, bad, word in (
             ("start_sent", False, "LOOK: t=0 was not sent"),
+            ("start_loss_true", False, "LOOK: the claimed start's loss is not the one found"),
             ("loss_rose", True, "LOOK: the loss rose"),
             ("stalled", True, "STALL"),
         )

@@ -10,8 +10,8 @@ import click
 from alx import files
 from alx.cli import screen
 from alx.cli.screen import json_option
-from alx.errors import ConfigError, TrustError, UsageError
-from alx.plan import Role
+from alx.errors import ConfigError, TrustError, UsageError, escape
+from alx.plan import Plan, Role
 from alx.site import identity as identities
 from alx.site import site as sites
 from alx.site.site import Data, DataKind, Site, SiteFile
@@ -33,12 +33,19 @@ def site_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)  # fmt: skip
 
 
-def _data(value: str | None, held_out: str | None) -> Data | None:
+def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
     if value is None:
+        if held_out is not None:
+            raise UsageError("--held-out without --data", "a task of your own brings its held-out data itself")
         return None
+    if task != "built-in":
+        raise UsageError("--data is for the built-in task", "a task of your own brings its data itself: docs/tasks.md")
     kind, colon, path = value.partition(":")
     if not colon or kind not in get_args(DataKind):
         raise UsageError(f"--data '{value}', expected KIND:PATH", f"kinds: {', '.join(get_args(DataKind))}")
+    for place in (path, held_out):
+        if place is not None and (not place or not Path(place).exists()):
+            raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
     kept = None if held_out is None else os.path.abspath(held_out)  # noqa: PTH100 - a path for a file of text
     return Data(kind=kind, path=os.path.abspath(path), held_out=kept)  # type: ignore[arg-type]  # noqa: PTH100
 
@@ -57,7 +64,7 @@ def init(
     init_path: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a site's folder: key, plan, ledger."""
-    config = SiteFile(role=role, task=task, data=_data(data, held_out))
+    config = SiteFile(role=role, task=task, data=_data(data, held_out, task))
     site = sites.create(folder, config, plan_path, init=init_path)
     if as_json:
         screen.machine(
@@ -79,9 +86,9 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     """
     from alx import turns  # noqa: PLC0415 - torch
 
+    out = _new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
     with site.locked():
         made = turns.introduce(site)
-    out = Path(f"{site.plan.name}-{site.role}.json") if out is None else out
     files.replace(out, made.data)
     if as_json:
         screen.machine({"file": out, "words": made.words, "digest": made.digest, "samples": made.file.samples})
@@ -104,9 +111,9 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         data = opened.read(MAX_IDENTITY_READ)
     peer = identities.parse(data)
     sites.check_peer(site, peer)
-    if not as_json:
-        click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model")
-        click.echo(f"its words: {peer.words}")
+    if not as_json or not yes:
+        click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model", err=as_json)
+        click.echo(f"its words: {peer.words}", err=as_json)
     if not yes and not click.confirm("Did the peer read out these very words?", err=True):
         raise TrustError("the words were not the same, so no key was pinned", "ask the peer for their identity file again")
     with site.locked():
@@ -198,9 +205,23 @@ def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
     if chosen.again:
         click.echo("already imported; nothing changed")
     click.echo(selection_table(chosen.body))
-    for line in selection_words(chosen.body):
+    for line in selection_words(chosen.body, site.plan):
         click.echo(line)
     click.echo(f"next: {site.position().next_command}")
+
+
+def _new_file(path: Path) -> Path:
+    """A file that is about to be written, refused before any work is done for it."""
+    with files.storage(path):
+        if path.is_dir() or not path.parent.is_dir():
+            raise UsageError(
+                f"'{escape(str(path), 200)}' is a folder, or lies in none", "name a file in a folder that is there"
+            )
+    return path
+
+
+def _mean(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"  # noqa: PLR2004 - wider than its column
 
 
 def selection_table(body: dict[str, Any]) -> str:
@@ -209,38 +230,49 @@ def selection_table(body: dict[str, Any]) -> str:
     rows = []
     for i, label in enumerate(body["labels"]):
         own = body["own"][i]
-        total = "not finite" if own is None else f"{(body['signed'][i] + own) / n:.4f}"
+        total = "not finite" if own is None else _mean((body["signed"][i] + own) / n)
         row = [label, f"{body['signed'][i]:.3f}", "not finite" if own is None else f"{own:.3f}", total]
         if body["held_out"]:
-            row.append(f"{body['held_out'][i]:.4f}")
+            score = body["held_out"][i]
+            row.append("not finite" if score is None else f"{score:.4f}")
         rows.append([*row, "<- chosen" if i == body["index"] else ""])
     header = ["snapshot", "their loss sum", "own loss sum", "global mean"] + (["held out"] if body["held_out"] else [])
     return screen.table([*header, ""], rows)
 
 
-def selection_words(body: dict[str, Any]) -> list[str]:
+def selection_words(body: dict[str, Any], plan: Plan) -> list[str]:
     """What the selection means, and what about it deserves a look."""
     mean = body["global_loss"] / body["samples"]
-    out = [f"chosen: {body['label']} of round {body['round']}, global loss {body['global_loss']:.6g} ({mean:.4f} a sample)"]
+    out = [
+        f"chosen: {body['label']} of round {body['round']}, global loss {body['global_loss']:.6g} ({_mean(mean)} a sample)"
+    ]
     if body["blend"]:
         b = body["blend"]
         stretch = "" if b["stretch"] == 1 else f", stretched to {b['stretch']:g} of the way from the start"
         out.append(
-            f"a blend: {b['weight']:g} of the sender's step {b['own_step']}, {1 - b['weight']:g} of step {b['peer_step']} "
+            f"a blend, says the sender: {b['weight']:g} of its step {b['own_step']}, "
+            f"{1 - b['weight']:g} of step {b['peer_step']} "
             f"of our bundle {b['peer_bundle'][:16]}…{stretch}"
         )
     if body["start_sent"] is True:
         out.append("the sender started from a snapshot that we sent, bit for bit")
     if body["start_sent"] is False:
         out.append("LOOK: the sender's t=0 is not the snapshot that it says it chose from ours; ask the peer")
+    if body["start_loss_true"] is False:
+        out.append("LOOK: the global loss that the sender says it started from is not the one found here for its t=0")
     if body["loss_rose"] is False:
         out.append("the global loss did not rise")
     if body["loss_rose"] is True:
         out.append("LOOK: the global loss rose, which it cannot on fixed data; did a data set change?")
     if body["stalled"]:
+        remedy = (
+            "no blend was better either; a plan with fewer round_steps or a lower learning rate offers nearer ones"
+            if plan.candidates == "blended"
+            else 'a plan with candidates = "blended" gets out of it'
+        )
         out.append(
-            'STALL: both sides chose t=0: every step on one\'s own data raises the global loss. candidates = "blended" '
-            "in the plan, or a shorter sampling period, gets out of it"
+            "STALL: both sides chose t=0, as every step on one's own data raised the global loss. "
+            f"Remedy: {remedy} (a new plan needs new sites on both sides)"
         )
     return out
 
@@ -275,6 +307,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
     from alx import turns  # noqa: PLC0415 - torch
 
+    _new_file(out)
     found = turns.best(site)
     files.replace(out, turns.best_file(found))
     if as_json:

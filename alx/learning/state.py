@@ -3,12 +3,13 @@
 Knows tensors; knows no file. The order of the tensors is the caller's (the bundle's layout).
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from alx.errors import ConfigError
+from alx.errors import ConfigError, escape
 from alx.learning.task import State
 
 DTYPES = {
@@ -17,6 +18,7 @@ DTYPES = {
     torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64",
     torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
+MAX_NAME = 256  # as in the manifest
 _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 
 
@@ -36,10 +38,14 @@ def describe(state: State) -> list[tuple[str, str, list[int]]]:
     """Name, dtype (by its name in safetensors) and shape of each tensor.
 
     Raises:
-        ConfigError: a tensor is of a dtype that cannot travel.
+        ConfigError: a tensor is of a dtype that cannot travel, or has a name that cannot.
     """
     out = []
     for name, value in state.items():
+        if len(name) > MAX_NAME or any(unicodedata.category(c).startswith(("C", "Z")) for c in name):
+            raise ConfigError(
+                f"the model's tensor '{escape(name)}' has a name that cannot travel: spaces, or over {MAX_NAME} characters"
+            )
         if value.dtype not in DTYPES:
             raise ConfigError(f"the model's tensor '{name}' is of {value.dtype}, which cannot travel")
         out.append((name, DTYPES[value.dtype], list(value.shape)))

@@ -39,7 +39,7 @@ def _random_state() -> dict[str, Any]:
 
 def _set_random_state(saved: dict[str, Any]) -> None:
     torch.set_rng_state(saved["torch"])
-    if saved["cuda"]:
+    if len(saved["cuda"]) == torch.cuda.device_count() > 0:  # else the turn goes on elsewhere, not bit for bit
         torch.cuda.set_rng_state_all(saved["cuda"])
     name, keys, *rest = saved["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
@@ -88,7 +88,7 @@ def sample(run: Run, steps: int, period: int, tell: Callable[[int, float], None]
         run: at step 0, or where a saved one left off (that step's snapshot is not yielded again).
         steps: optimiser steps of the turn (the paper's T).
         period: steps between snapshots (the paper's I).
-        tell: called after each step with the step and its training loss.
+        tell: called after each step, and after its snapshot was taken, with the step and its training loss.
 
     Yields:
         Copies of the state at 0, period, 2·period, …, and at `steps`.
@@ -103,10 +103,10 @@ def sample(run: Run, steps: int, period: int, tell: Callable[[int, float], None]
         run.at += 1
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} at step {run.at}", "lower the learning rate in the plan")
-        tell(run.at, loss)
         if run.at % period == 0 or run.at == steps:
             copy = state.of(run.model)
             bad = state.finite(copy)
             if bad is not None:
                 raise DivergedError(f"'{bad}' is not finite at step {run.at}", "lower the learning rate in the plan")
             yield run.at, copy
+        tell(run.at, loss)  # after the snapshot: what is told of is kept

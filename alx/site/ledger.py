@@ -114,8 +114,12 @@ def _entries(connection: sqlite3.Connection, path: Path) -> list[Entry]:
     return out
 
 
-def append(path: Path, kind: Kind, body: dict[str, Any]) -> None:
-    """Add one entry in one transaction: after a crash it is there whole, or not at all.
+def append(path: Path, *entries: tuple[Kind, dict[str, Any]]) -> None:
+    """Add entries in one transaction: after a crash all of them are there, or none.
+
+    Args:
+        path: the ledger's file.
+        *entries: kind and body of each, in order.
 
     Raises:
         LedgerError: see `read`.
@@ -126,7 +130,8 @@ def append(path: Path, kind: Kind, body: dict[str, Any]) -> None:
     with _open(path, "rw") as connection:
         connection.execute("BEGIN IMMEDIATE")
         _entries(connection, path)
-        _append(connection, kind, body)
+        for kind, body in entries:
+            _append(connection, kind, body)
         connection.execute("COMMIT")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from alx.plan import Role
 from alx.site.ledger import Entry, Kind
 
-Step = Literal["pair", "train", "export", "import", "select", "done"]
+Step = Literal["pair", "train", "export", "import", "done"]
 
 
 def sequence(role: Role, round_: int) -> int:
@@ -42,7 +42,6 @@ class Position:
             "train": "alx train-local",
             "export": "alx export DISK",
             "import": "alx import-and-select DISK/BUNDLE",
-            "select": "alx import-and-select DISK/BUNDLE",
             "done": "alx best OUT.safetensors",
         }[self.step]
 
@@ -68,8 +67,6 @@ def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:  # noqa: 
     if last.kind == "paired":
         return at("train" if role == "learner" else "import", 1)
     round_ = int(last.body["round"])
-    if last.kind == "accepted":
-        return at("select", round_)
     if last.kind == "selected":
         if role == "provider":
             return at("train", round_)

@@ -127,6 +127,25 @@ class Site:
             raise UsageError("this site has no identity file yet", "run alx identity")
         return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES))
 
+    def check_agreement(self) -> None:
+        """What was agreed at pairing is what lies in the folder: plan, identity, the model's own source file.
+
+        Raises:
+            ConfigError: one of them was changed since.
+        """
+        bodies = {e.kind: e.body for e in self.entries() if e.kind in ("created", "paired")}
+        found: list[tuple[str, str | None, str | None]] = [("plan.toml", self.plan_file.digest, bodies["created"]["plan"])]
+        if "paired" in bodies:
+            own = self.own_identity()
+            found.append((IDENTITY_NAME, own.digest, bodies["paired"]["own_identity"]))
+            found.append(("the model's source file", self.code_digest, own.file.code))
+        for what, got, agreed in found:
+            if got != agreed:
+                raise ConfigError(
+                    f"{what} was changed after it was agreed on: SHA-256 {str(got)[:8]}…, expected {str(agreed)[:8]}…",
+                    "put the agreed file back; another plan or model needs new sites on both sides",
+                )
+
     @cached_property
     def peer(self) -> Identity:
         """The pinned peer: the file that was compared, unchanged since.
@@ -170,11 +189,18 @@ def create(
         UsageError, ConfigError: something named is not there or cannot be used.
     """
     plan_file = plan.load(plan_path)
+    folder = folder.absolute()
+    if folder == Path.cwd():
+        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
     copies = {PLAN_NAME: plan_file.data} | _code(plan_file, plan_path.parent)
     if config.task != "built-in":
         path = Path(config.task)
+        if path.suffix != ".py" or path.name in copies:
+            raise UsageError(
+                f"--task '{escape(config.task, 200)}', expected a .py file named otherwise than the plan's model"
+            )
         copies[path.name] = _source(path)
         config = config.model_copy(update={"task": path.name})
     if init is not None:
@@ -301,13 +327,15 @@ def pair(site: Site, data: bytes) -> Identity:
     files.replace(site.folder / "peer.pem", peer.key.pem.encode("ascii"))
     ledger.append(
         site.ledger_path,
-        "paired",
-        {
-            "identity": peer.digest,
-            "own_identity": site.own_identity().digest,
-            "key": peer.key.fingerprint,
-            "samples": peer.file.samples,
-        },
+        (
+            "paired",
+            {
+                "identity": peer.digest,
+                "own_identity": site.own_identity().digest,
+                "key": peer.key.fingerprint,
+                "samples": peer.file.samples,
+            },
+        ),
     )
     return peer
 
@@ -326,6 +354,17 @@ def check_peer(site: Site, peer: Identity) -> None:
     if peer.file.code != site.code_digest:
         raise PeerError("the model's source file differs on the two sides", "make both sites from the same file")
     manifest.check_model(peer.file.tensors, own.layout)
+    for role, samples, others in (
+        (site.role, own.file.samples, peer.file.samples),
+        (peer.file.role, peer.file.samples, own.file.samples),
+    ):
+        count = site.plan.steps(role, samples, others) // site.plan.sampling_period + 2 + manifest.MAX_BLENDS
+        if count > manifest.MAX_CANDIDATES or count * own.layout.parts > manifest.MAX_FILES:
+            raise ConfigError(
+                f"a turn of the {role} would have {count} snapshots and blends of {own.layout.parts} files each; a bundle "
+                f"holds {manifest.MAX_CANDIDATES}, and {manifest.MAX_FILES} files",
+                "lengthen sampling_period in the plan, on both sides",
+            )
 
 
 def _other(role: Role) -> Role:

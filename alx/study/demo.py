@@ -28,7 +28,9 @@ from alx.turns import Chosen, Sealed
 ROUND_STEPS = 200
 MINOR = 0.02
 HELD_OUT = 0.2
-MARK = "demo.json"  # a folder with this file is an earlier demo, and may be replaced
+MARK, MARKED = ".alx-demo", b"made by alx demo, which may replace what it made here\n"
+MADE = ("learner", "provider", "disk")  # folders; the files are overwritten
+RESULT = "demo.json"
 PLAN = """\
 # The demo's agreement: docs/plan.md describes every field.
 name = "digits"
@@ -75,11 +77,7 @@ def run(folder: Path, rounds: int, seed: int, say: Say) -> Demo:
         UsageError: the folder holds something else.
     """
     begun = time.monotonic()
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).is_file())):
-        raise UsageError(f"'{folder}' is not empty and no earlier demo", "name another with --dir")
-    files.remove_tree(folder)
-    (folder / "disk").mkdir(parents=True)
-    files.write(folder / MARK, b"{}")
+    _clear(folder)
     sizes = _data(folder, seed)
     (folder / "plan.toml").write_text(PLAN.format(rounds=rounds, round_steps=ROUND_STEPS, seed=seed))
     both = {role: _site(folder, role, seed) for role in get_args(Role)}
@@ -114,8 +112,24 @@ def run(folder: Path, rounds: int, seed: int, say: Say) -> Demo:
         "accuracy on held-out digits",
     )
     result["seconds"] = round(time.monotonic() - begun, 1)
-    files.replace(folder / MARK, json.dumps(result, indent=1).encode("utf-8"))
+    files.replace(folder / RESULT, json.dumps(result, indent=1).encode("utf-8"))
     return Demo(folder, result)
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, or take away what an earlier demo made in it; nothing else is touched."""
+    mark = folder / MARK
+    if folder.exists() and not (mark.is_file() and mark.read_bytes() == MARKED) and not _is_empty(folder):
+        raise UsageError(f"'{folder}' is not empty and no earlier demo", "name another with --dir")
+    for name in MADE:
+        files.remove_tree(folder / name)
+    with files.storage(folder):
+        (folder / "disk").mkdir(parents=True)
+    files.write(mark, MARKED)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _data(folder: Path, seed: int) -> dict[str, int]:

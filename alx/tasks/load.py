@@ -5,12 +5,14 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from alx.errors import ConfigError, escape
-from alx.learning.task import Task
+from alx.learning.task import LossSum, Task, Trainer
+from alx.learning.trajectory import seed_all
 from alx.plan import Plan, Scalar
 from alx.tasks import code, data, fit, models
 from alx.tasks.objective import losses, optimisers, scores
@@ -111,7 +113,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     fit.refuse_misfit(made, own, plan.loss, f"'{name}'", place)
     if held_out is not None:
         fit.refuse_misfit(made, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
-    return made
+    return _guarded(made, plan.seed)
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
@@ -125,4 +127,45 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
         raise ConfigError(
             f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
         )
-    return made
+    return _guarded(made, plan.seed)
+
+
+class _Guarded:
+    """A trainer whose every exception is told in words."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    def step(self) -> float:
+        return float(code.call("a training step", self._trainer.step))
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(code.call("the trainer's state_dict", self._trainer.state_dict))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        code.call("the trainer's load_state_dict", self._trainer.load_state_dict, state)
+
+
+def _guarded(task: Task, seed: int) -> Task:
+    """The same task: every model made after the plan's seed, and what a user's code raises told in words."""
+
+    def new_model() -> nn.Module:
+        seed_all(seed)
+        model = code.call("new_model", task.new_model)
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"new_model returned a {type(model).__name__}, expected an nn.Module")
+        return model
+
+    def measure(model: nn.Module) -> LossSum:
+        found = code.call("measure", task.measure, model)
+        if not isinstance(found, LossSum):
+            raise ConfigError(f"measure returned a {type(found).__name__}, expected LossSum(total, count)")
+        return LossSum(float(found.total), int(found.count))
+
+    held_out = task.held_out
+    return Task(
+        new_model=new_model,
+        trainer=lambda model, turn_seed: _Guarded(code.call("trainer", task.trainer, model, turn_seed)),
+        measure=measure,
+        held_out=None if held_out is None else lambda model: float(code.call("held_out", held_out, model)),
+    )

@@ -9,6 +9,7 @@ from alx.bundle.manifest import Tensor as TensorSpec
 from alx.errors import ConfigError
 from alx.learning import state
 from alx.learning.task import State
+from alx.plan import Plan
 
 Tell = Callable[[str, int, int, float | None], None]
 """Called with what is done, how much of it, how much in all, and a loss where there is one."""
@@ -48,4 +49,17 @@ def same_count(count: int, samples: int) -> None:
         raise ConfigError(
             f"the data changed since pairing: {samples} samples then, {count} now",
             "put them back, or make a new site on both sides",
+        )
+
+
+def refuse_negative(plan: Plan, total: float) -> None:
+    """The peer would refuse it, after the disk was carried.
+
+    Raises:
+        ConfigError: the plan's objective is never below 0, and the loss is.
+    """
+    if plan.loss != "own" and total < 0:
+        raise ConfigError(
+            f"the task's loss sum is {total:g}, and {plan.loss} is never below 0",
+            'set loss = "own" in the plan, on both sides',
         )

@@ -1,23 +1,26 @@
 """Import and select: take a verified bundle in, add one's own loss at every candidate, choose; and the best of all."""
 
+import itertools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
 
-from alx import files
 from alx.bundle import read
 from alx.bundle.manifest import Layout, Manifest
 from alx.errors import UsageError
 from alx.learning import measure, select
-from alx.site import disk, ledger
+from alx.site import disk, incoming
+from alx.site.incoming import Staged
 from alx.site.site import Site
 from alx.tasks import load
 from alx.turns.bridge import Tell, from_flat, same_count, silent
 
-LOSS_SLACK = 1e-6  # relative: what the same loss may differ by on two machines without having risen
+# Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
+LOSS_SLACK = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Chosen:
 
 
 def import_and_select(site: Site, path: Path, tell: Tell = silent) -> Chosen:
-    """Verify and take in the peer's bundle, measure one's own loss at every candidate, choose, record.
+    """Verify the peer's bundle, measure one's own loss at every candidate, choose, and only then accept and record.
 
     Args:
         site: this site, locked by the caller.
@@ -40,77 +43,74 @@ def import_and_select(site: Site, path: Path, tell: Tell = silent) -> Chosen:
         tell: progress.
 
     Raises:
-        AlxError: see `disk.accept`; then nothing was changed.
-        NotFiniteError: the own loss is finite nowhere.
+        AlxError: see `incoming.verified`; then nothing was changed.
+        NotFiniteError: the own loss is finite nowhere; nothing was changed.
     """
-    accepted = _unfinished(site, path) or disk.accept(site, path, lambda what, i, n: tell(what, i, n, None))
-    position = site.position()
-    if position.step != "select":
-        return Chosen(accepted.path, accepted.signer.fingerprint, accepted.again, position.selected[-1])
-    body = _select(site, accepted, tell)
-    ledger.append(site.ledger_path, "selected", body)
-    return Chosen(accepted.path, accepted.signer.fingerprint, accepted.again, body)
+    with incoming.verified(site, path, lambda what, i, n: tell(what, i, n, None)) as found:
+        if isinstance(found, Path):
+            return Chosen(found, site.peer.key.fingerprint, again=True, body=site.position().selected[-1])
+        body = _select(site, found, tell)
+        return Chosen(incoming.accept(site, found, body), site.peer.key.fingerprint, again=False, body=body)
 
 
-def _unfinished(site: Site, path: Path) -> disk.Accepted | None:
-    """The bundle of that name that was taken in, but not yet measured when the command was stopped: no disk is needed."""
-    with files.storage(path):
-        if site.position().step != "select" or path.exists():
-            return None
-    folder, body = disk.last_accepted(site)
-    return disk.Accepted(folder, body["digest"], site.peer.key, again=True) if folder.name == path.name else None
-
-
-def _select(site: Site, accepted: disk.Accepted, tell: Tell) -> dict[str, Any]:
+def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
     task = load.task(site.folder, site.config, site.plan)
     model = task.new_model()
+    manifest, samples = staged.manifest, site.own_identity().file.samples
     own, scores = [], []
-    with disk.opened(accepted.path, site.peer.key, accepted.digest) as (source, signed, manifest):
-        for i, _, flat in read.states(source, signed, manifest):
-            measured = measure.measure(task, model, from_flat(flat, manifest.layout))
-            same_count(measured.count, site.own_identity().file.samples)
-            own.append(measured.total)
-            scores.append(measure.held_out(task, model))
-            tell("measuring", i + 1, len(manifest.candidates), None)
-    samples = manifest.samples + site.own_identity().file.samples
-    chosen = select.select([c.loss for c in manifest.candidates], own, samples)
+    for i, _, flat in read.states(staged.source, staged.signed, manifest):
+        measured = measure.measure(task, model, from_flat(flat, manifest.layout))
+        same_count(measured.count, samples)
+        own.append(measured.total)
+        scores.append(measure.held_out(task, model))
+        tell("measuring", i + 1, len(manifest.candidates), None)
+    chosen = select.select([c.loss for c in manifest.candidates], own, manifest.samples + samples)
+    best = manifest.candidates[chosen.index]
     body: dict[str, Any] = {
         "round": manifest.round,
-        "digest": accepted.digest,
+        "digest": staged.signed.digest,
         "index": chosen.index,
-        "label": manifest.candidates[chosen.index].label,
+        "label": best.label,
         "labels": [c.label for c in manifest.candidates],
         "signed": list(chosen.signed),
-        "own": [x if x - x == 0 else None for x in chosen.own],
-        "held_out": scores if task.held_out is not None else None,
-        "samples": samples,
+        "own": [_finite(x) for x in chosen.own],
+        "held_out": [_finite(x) for x in scores] if task.held_out is not None else None,
+        "samples": chosen.samples,
         "global_loss": chosen.global_loss,
-        "blend": (b.model_dump() if (b := manifest.candidates[chosen.index].blend) else None),
+        "blend": best.blend.model_dump() if best.blend is not None else None,
     }
     return body | _flags(site, manifest, chosen)
 
 
-def _flags(site: Site, manifest: Manifest, chosen: select.Selection) -> dict[str, Any]:
+def _finite(value: float | None) -> float | None:
+    """What JSON and the ledger have no word for becomes None."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _flags(site: Site, manifest: Manifest, chosen: select.Selection) -> dict[str, bool | None]:
     """What the paper's algorithm promises, checked at run time: None where there is nothing to compare with.
 
     start_sent: the reply's t = 0 is, bit for bit, the candidate it says it started from, out of those sent.
-    loss_rose: the global loss the sender claims to have started from, or the one found here, is above the last one.
+    start_loss_true: the global loss it says it started from is the one found here for t = 0.
+    loss_rose: from this site's last selection to the sender's start, or from there to what was chosen now.
     stalled: the sender started at t = 0, and the best candidate is t = 0 again.
     """
     position = site.position()
-    before = position.selected[-1]["global_loss"] if position.selected else None
-    start_sent = stalled = None
-    claimed = chosen.global_loss
+    way = [float(position.selected[-1]["global_loss"])] if position.selected else []
+    start_sent = start_loss_true = stalled = None
     if manifest.start is not None:
         sent = position.sealed[-1]
         with disk.opened(site.outbox / sent["bundle"], site.public_key, sent["digest"]) as (_, _, mine):
             offered = mine.candidates
         i = manifest.start.candidate
+        claimed = manifest.start.global_loss
         start_sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
+        start_loss_true = math.isclose(chosen.totals[0], claimed, rel_tol=LOSS_SLACK)
         stalled = i == 0 and chosen.index == 0
-        claimed = max(claimed, manifest.start.global_loss)
-    rose = None if before is None else claimed - before > LOSS_SLACK * abs(before)
-    return {"start_sent": start_sent, "loss_rose": rose, "stalled": stalled}
+        way.append(claimed)
+    way.append(chosen.global_loss)
+    rose = any(b - a > LOSS_SLACK * abs(a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None
+    return {"start_sent": start_sent, "start_loss_true": start_loss_true, "loss_rose": rose, "stalled": stalled}
 
 
 @dataclass(frozen=True, slots=True)

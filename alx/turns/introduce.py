@@ -13,7 +13,7 @@ from alx.site import identity
 from alx.site.identity import Identity, IdentityFile
 from alx.site.site import INIT_NAME, Site
 from alx.tasks import load
-from alx.turns.bridge import layout_of
+from alx.turns.bridge import layout_of, refuse_negative
 
 
 def introduce(site: Site) -> Identity:
@@ -26,7 +26,14 @@ def introduce(site: Site) -> Identity:
     task = load.task(site.folder, site.config, site.plan)
     tensors = initial(site, task)
     layout = layout_of(tensors)
-    samples = measure.measure(task, task.new_model(), tensors).count
+    bad = state.finite(tensors)
+    if bad is not None:
+        raise ConfigError(
+            f"'{escape(bad)}' of the initial model holds NaN or infinity, which no bundle may",
+            "keep a constant mask out of the state: register_buffer(..., persistent=False)",
+        )
+    measured = measure.measure(task, task.new_model(), tensors)
+    refuse_negative(site.plan, measured.total)
     made = identity.of(
         IdentityFile(
             format="alx-identity",
@@ -35,14 +42,15 @@ def introduce(site: Site) -> Identity:
             public_key=site.public_key.pem,
             plan=site.plan_file.data.decode("utf-8"),
             code=site.code_digest,
-            samples=samples,
+            samples=measured.count,
             tensors=list(layout.tensors),
         )
     )
     path = site.folder / identity.IDENTITY_NAME
     if path.is_file() and path.read_bytes() != made.data and any(e.kind == "paired" for e in site.entries()):
         raise TurnError(
-            f"the data or the model changed since pairing: {site.own_identity().file.samples} samples then, {samples} now",
+            f"the data or the model changed since pairing: {site.own_identity().file.samples} samples then, "
+            f"{measured.count} now",
             "put them back, or make a new site on both sides",
         )
     files.replace(path, made.data)

@@ -6,6 +6,7 @@ Killed at any point, the same call goes on: what is done lies in the site's work
 import hashlib
 import io
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -26,8 +27,10 @@ from alx.site.position import Position, sequence
 from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
-from alx.turns.bridge import Tell, from_flat, same_count, silent, to_flat
+from alx.turns.bridge import Tell, from_flat, refuse_negative, same_count, silent, to_flat
 from alx.turns.introduce import initial
+
+CHECKPOINT_SECONDS = 60  # at most this much work is lost between two snapshots that lie far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
         return _sealed(site, position.sealed[-1], again=True)
     if position.step != "train":
         raise TurnError(f"there is no turn to train now (round {position.round})", f"next: {position.next_command}")
+    site.check_agreement()
     key = site.private_key()  # before hours of training, not after
     turn = _Turn.begin(site, position, tell)
     turn.put_start()
@@ -91,7 +95,7 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
         "previous": manifest.previous,
         "answers": manifest.answers,
     }
-    ledger.append(site.ledger_path, "sealed", body)
+    ledger.append(site.ledger_path, ("sealed", body))
     turn.work.remove()
     return _sealed(site, body, again=False)
 
@@ -159,23 +163,34 @@ class _Turn:
         )
         saved = self.work.checkpoint()
         if saved is not None:
-            run.load_state_dict(torch.load(io.BytesIO(saved), weights_only=True))
-        period = self.site.plan.sampling_period
-        for step, tensors in trajectory.sample(
-            run, self.steps, period, lambda step, loss: self.tell("training", step, self.steps, loss)
-        ):
-            self.work.put(f"t{step}", to_flat(tensors, self.layout))
+            # on the CPU, so that a turn begun on a GPU can go on without one
+            run.load_state_dict(torch.load(io.BytesIO(saved), weights_only=True, map_location="cpu"))
+        kept_at = time.monotonic()
+
+        def keep() -> None:
+            nonlocal kept_at
             buffer = io.BytesIO()
             torch.save(run.state_dict(), buffer)
             self.work.put_checkpoint(buffer.getvalue())
-        return [f"t{step}" for step in sorted({*range(0, self.steps + 1, period), self.steps})]
+            kept_at = time.monotonic()
+
+        def told(step: int, loss: float) -> None:
+            self.tell("training", step, self.steps, loss)
+            if time.monotonic() - kept_at > CHECKPOINT_SECONDS:
+                keep()
+
+        for step, tensors in trajectory.sample(run, self.steps, self.site.plan.sampling_period, told):
+            self.work.put(f"t{step}", to_flat(tensors, self.layout))
+            keep()
+        own, peer = self.site.own_identity(), self.site.peer
+        return [f"t{s}" for s in self.site.plan.schedule(self.site.role, own.file.samples, peer.file.samples)]
 
     def blend(self, final: str) -> dict[str, blends.Recipe]:
         """Keep the blends; return their recipes by label."""
         if not self.work.has("peer"):
             return {}
         start, own, peer = (self._state(label) for label in ("start", final, "peer"))
-        parameters = {name for name, _ in self.task.new_model().named_parameters()}
+        parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
         out = {}
         for i, recipe in enumerate(blends.RECIPES):
             made = blends.blend(start, own, peer, recipe, parameters)
@@ -186,7 +201,7 @@ class _Turn:
 
     def measure(self, labels: list[str]) -> dict[str, float]:
         """The own loss sum at every kept state; a blend at which it is not finite is left out."""
-        done = self.work.losses()
+        done, samples = self.work.losses(), self.site.own_identity().file.samples
         model = self.task.new_model()
         out: dict[str, float] = {}
         for i, label in enumerate(labels):
@@ -195,7 +210,8 @@ class _Turn:
                 done[label] = [measured.total, measured.count]
                 self.work.put_losses(done)
             total, count = done[label]
-            same_count(int(count), self.site.own_identity().file.samples)
+            same_count(int(count), samples)
+            refuse_negative(self.site.plan, total)
             self.tell("measuring", i + 1, len(labels), None)
             if math.isfinite(total):
                 out[label] = total
@@ -209,6 +225,7 @@ class _Turn:
         """Compress every kept state into the bundle's folder, and say what it holds."""
         data: list[SignedFile] = []
         candidates = []
+        blended = self._blend_entries(recipes)
         before: bytes | None = None
         for i, label in enumerate(labels):
             flat = self.work.get(label)
@@ -218,7 +235,7 @@ class _Turn:
             candidates.append(
                 Candidate(
                     step=None if label in recipes else int(label[1:]),
-                    blend=self._blend_entry(recipes[label]) if label in recipes else None,
+                    blend=blended.get(label),
                     loss=losses[label],
                     state=hashlib.sha256(flat).hexdigest(),
                     keyframe=keyframe,
@@ -229,16 +246,23 @@ class _Turn:
             self.tell("sealing", i + 1, len(labels), None)
         return self._manifest(candidates), data
 
-    def _blend_entry(self, recipe: blends.Recipe) -> Blend:
-        _, body = disk.last_accepted(self.site)
-        with disk.opened(self.site.inbox / body["bundle"], self.site.peer.key, body["digest"]) as (_, signed, manifest):
-            return Blend(
+    def _blend_entries(self, recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:
+        """How each blend was made, for the manifest."""
+        if not recipes:
+            return {}
+        folder, body = disk.last_accepted(self.site)
+        with disk.opened(folder, self.site.peer.key, body["digest"]) as (_, signed, manifest):
+            peer_step = manifest.snapshots[-1].step or 0
+        return {
+            label: Blend(
                 own_step=self.steps,
                 peer_bundle=signed.digest,
-                peer_step=manifest.snapshots[-1].step or 0,
+                peer_step=peer_step,
                 weight=recipe.weight,
                 stretch=recipe.stretch,
             )
+            for label, recipe in recipes.items()
+        }
 
     def _manifest(self, candidates: list[Candidate]) -> Manifest:
         site, position = self.site, self.position

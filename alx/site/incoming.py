@@ -1,0 +1,213 @@
+"""What comes in: verify a bundle from outside in private staging, then, once it was scored, accept it.
+
+Knows bundles, the ledger and the peer; knows no model's meaning. Each step refuses with its own error and leaves inbox
+and ledger as they were; one rename and one transaction of the ledger commit it.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alx import files
+from alx.bundle import read
+from alx.bundle.manifest import MANIFEST_NAME, MAX_BLENDS, Manifest, check_model
+from alx.bundle.read import Source
+from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
+from alx.errors import ForkError, GapError, MalformedError, PeerError, RollbackError, StaleError, escape
+from alx.site import ledger
+from alx.site.position import Position
+from alx.site.site import Site
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and how much in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A bundle in private staging, verified to the last weight, and not accepted yet."""
+
+    folder: Path
+    source: Source
+    signed: SignedBundle
+    manifest: Manifest
+
+
+@contextlib.contextmanager
+def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
+    """Verify a bundle on a disk, copy it into private staging, and verify the copy whole.
+
+    Args:
+        site: this site, locked by the caller.
+        path: the bundle's folder on the disk.
+        tell: progress.
+
+    Yields:
+        What was staged; or, for the bundle that was accepted last, its folder in the inbox.
+
+    Raises:
+        AlxError: see the order in `docs/format.md`; every step has its class.
+    """
+    site.check_agreement()
+    peer = site.peer
+    with read.survey(path) as source:
+        data, claimed = read.claimed_key(source)
+        if claimed == site.public_key.fingerprint:
+            raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
+        signed = read.verify(source, data, peer.key)
+        position = site.position()
+        known = _known(site, position, signed)
+        if known is not None:
+            yield known
+            return
+        read.require_manifest(signed)
+        staging = site.folder / "staging" / signed.digest
+        if source.read_signed(signed.files[MANIFEST_NAME]) is None:
+            # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
+            read.copy(source, signed, data, staging)
+        manifest = read.read_manifest(source, signed)
+        check_sides(site, manifest)
+        check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
+        check_contents(site, manifest)
+        _clear_other(staging)
+        read.copy(source, signed, data, staging)
+    with read.survey(staging) as copy:
+        signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), peer.key)
+        copy.refuse_damage()
+        for i, _, _ in read.states(copy, signed, manifest):
+            tell("checking", i + 1, len(manifest.candidates))
+        yield Staged(staging, copy, signed, manifest)
+
+
+def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:
+    """Take a staged bundle in: its folder moves to the inbox, and the ledger says so and what was selected.
+
+    Args:
+        site: this site, locked by the caller.
+        staged: what was verified.
+        selection: the body of the ledger's entry on the selection.
+
+    Returns:
+        The bundle's folder in the inbox.
+    """
+    manifest = staged.manifest
+    final = site.inbox / manifest.name()
+    files.remove_tree(final)  # left by a command that was killed before the ledger knew of it
+    files.publish(staged.folder, final)
+    body = {
+        "round": manifest.round,
+        "sequence": manifest.sequence,
+        "bundle": manifest.name(),
+        "digest": staged.signed.digest,
+        "previous": manifest.previous,
+        "answers": manifest.answers,
+    }
+    ledger.append(site.ledger_path, ("accepted", body), ("selected", selection))
+    return final
+
+
+def _clear_other(staging: Path) -> None:
+    """Throw away what an earlier, other bundle left half-copied."""
+    with files.storage(staging.parent):
+        others = [p for p in staging.parent.iterdir() if p != staging] if staging.parent.is_dir() else []
+    for other in others:
+        files.remove_tree(other)
+
+
+def _known(site: Site, position: Position, signed: SignedBundle) -> Path | None:
+    for body in position.accepted:
+        if body["digest"] == signed.digest:
+            if body is not position.accepted[-1]:
+                raise RollbackError(
+                    f"this is the bundle of round {body['round']}, which was imported; "
+                    f"the last one imported is that of round {position.accepted[-1]['round']}",
+                    "import the newest bundle on the disk",
+                )
+            return site.inbox / str(body["bundle"])
+    return None
+
+
+def check_sides(site: Site, manifest: Manifest) -> None:
+    """From the peer, to this site, under this plan.
+
+    Raises:
+        PeerError: says who and what was expected.
+    """
+    peer = site.peer
+    for what, got, expected in (
+        ("sender's role", manifest.sender.role, peer.file.role),
+        ("sender's key", manifest.sender.key, peer.key.fingerprint),
+        ("receiver's role", manifest.receiver.role, site.role),
+        ("receiver's key", manifest.receiver.key, site.public_key.fingerprint),
+        ("plan", manifest.plan, site.plan_file.digest),
+        ("sender's sample count", str(manifest.samples), str(peer.file.samples)),
+    ):
+        if got != expected:
+            raise PeerError(
+                f"the bundle's {what} is {escape(got, 16)}, expected {escape(expected, 16)}",
+                "is it meant for this site and this plan?",
+            )
+
+
+def check_turn(position: Position, manifest: Manifest, digest: str, role: str, rounds: int) -> None:
+    """The next bundle of the peer within the plan's rounds, and an answer to this site's last one.
+
+    Raises:
+        RollbackError, ForkError, GapError, StaleError: say which round was expected and which came.
+    """
+    accepted = {int(b["sequence"]): b["digest"] for b in position.accepted}
+    sealed = {int(b["sequence"]): b["digest"] for b in position.sealed}
+    last = max(accepted, default=0)
+    expected = last + 2 if last else (1 if role == "learner" else 2)
+    came = f"this is the {role}'s bundle of round {manifest.round}"
+    if manifest.sequence in accepted and accepted[manifest.sequence] != digest:
+        raise ForkError(
+            f"{came}, and a different one of that round was imported before: the peer has sealed the round twice",
+            "stop here and ask the peer: one of the two histories is false",
+        )
+    if manifest.sequence < expected:
+        raise RollbackError(f"{came}, expected that of round {(expected + 1) // 2}", "import the newest bundle")
+    if manifest.round > rounds:
+        raise GapError(f"{came}, and the plan has {rounds} rounds", f"next: {position.next_command}")
+    if manifest.sequence > expected:
+        raise GapError(f"{came}, expected that of round {(expected + 1) // 2}", f"next: {position.next_command}")
+    if manifest.previous != accepted.get(last):
+        raise ForkError(
+            f"{came}, but it continues another history than the bundle imported last",
+            "one side was restored from an old backup, or made its site anew",
+        )
+    if manifest.answers != sealed.get(expected - 1):
+        raise StaleError(
+            f"{came}, but it does not answer the bundle that this site sealed last",
+            "has the peer imported your newest bundle? is this site's ledger an old backup?",
+        )
+
+
+def check_contents(site: Site, manifest: Manifest) -> None:
+    """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
+
+    Raises:
+        ModelError: another model.
+        PeerError: snapshots of other steps, or blends, that the plan does not have; another number of samples in all.
+        MalformedError: a negative loss where the plan's objective has none.
+    """
+    check_model(manifest.tensors, site.own_identity().layout)
+    own, peer = site.own_identity().file.samples, site.peer.file.samples
+    steps, expected = [c.step for c in manifest.snapshots], site.plan.schedule(manifest.sender.role, peer, own)
+    if steps != expected:
+        raise PeerError(
+            f"{len(steps)} snapshots up to step {steps[-1]}, expected {len(expected)} up to {expected[-1]} by the plan",
+            "does the peer keep to the plan?",
+        )
+    blends = len(manifest.candidates) - len(steps)
+    if blends > (MAX_BLENDS if site.plan.candidates == "blended" else 0):
+        raise PeerError(f"{blends} blends, more than the plan allows", "does the peer keep to the plan?")
+    if site.plan.loss != "own":
+        claims = [(f"loss of {c.label}", c.loss) for c in manifest.candidates]
+        claims += [] if manifest.start is None else [("claimed global loss", manifest.start.global_loss)]
+        for what, loss in claims:
+            if loss < 0:
+                raise MalformedError(f"the {what} is {loss}, and {site.plan.loss} is never below 0")
+    if manifest.start is not None and manifest.start.samples != own + peer:
+        raise PeerError(f"the bundle counts {manifest.start.samples} samples on both sides, expected {own + peer}")
