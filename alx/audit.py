@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alx.bundle import read
+from alx.bundle import carried, read
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, TrustError
@@ -59,7 +59,7 @@ def bundle(path: Path, keys: Sequence[PublicKey]) -> BundleReport:
     Raises:
         AlxError: the first of the faults that import would refuse it for, the turn and the peer excepted.
     """
-    with read.survey(path) as source:
+    with carried.survey(path) as source:
         data, claimed = read.claimed_key(source)
         key = next((k for k in keys if k.fingerprint == claimed), None)
         if key is None:

@@ -17,7 +17,7 @@ import zstandard
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import codec, keys, read, signature
+from alx.bundle import carried, codec, keys, read, signature
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Layout, Tensor
 from alx.cli.main import cli, run
@@ -138,7 +138,7 @@ class Forge:
 
     def restate(self, change: Callable[[list[bytearray]], None]) -> None:
         """Change the decoded states; compress, list and sign them anew."""
-        with read.survey(self.bundle) as source:
+        with carried.survey(self.bundle) as source:
             signed = signature.verify((self.bundle / "round.sig").read_bytes(), PublicKey(self.key.public_key()))
             flats = [bytearray(s) for _, _, s in read.states(source, signed, read.read_manifest(source, signed))]
         change(flats)

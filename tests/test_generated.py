@@ -5,7 +5,7 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 
-from alx.bundle import keys, manifest, read
+from alx.bundle import carried, keys, manifest, read
 from alx.cli.main import COMMANDS
 from alx.plan import Plan
 from tests import generated
@@ -32,7 +32,7 @@ def test_every_exported_manifest_and_identity_validates(stage):
     assert len(found) == 4
     for bundle in found:
         validator("manifest").validate(json.loads((bundle / "manifest.json").read_text()))
-        with read.survey(bundle) as source:
+        with carried.survey(bundle) as source:
             role = bundle.name.rsplit("-", 1)[1]
             key = keys.load_public(world.folder(role) / "public.pem")
             assert read.read_manifest(source, read.verify(source, read.claimed_key(source)[0], key)).name() == bundle.name

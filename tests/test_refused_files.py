@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from alx.bundle import read
+from alx.bundle import carried
 from alx.errors import (
     AlxError,
     CorruptError,
@@ -189,7 +189,7 @@ def test_a_link_in_place_of_the_bundle_is_not_followed(sent, bundle, capsys):
 
 
 def test_more_files_than_a_bundle_may_have_are_not_read(sent, bundle, capsys, monkeypatch):
-    monkeypatch.setattr(read, "MAX_FILES", 3)
+    monkeypatch.setattr(carried, "MAX_FILES", 3)
     refused_import(capsys, sent, "provider", bundle, LimitError, "more than 3 files")
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from alx import plan, turns
-from alx.bundle import keys, read
+from alx.bundle import carried, keys, read
 from alx.errors import ConfigError, TurnError
 from alx.learning import state
 from alx.site import site as sites
@@ -49,7 +49,7 @@ def make_task(settings):
 
 
 def decoded(bundle, key):
-    with read.survey(bundle) as source:
+    with carried.survey(bundle) as source:
         signed = read.verify(source, read.claimed_key(source)[0], keys.load_public(key))
         manifest = read.read_manifest(source, signed)
         return manifest, [flat for _, _, flat in read.states(source, signed, manifest)]

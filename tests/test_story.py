@@ -7,7 +7,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from alx.bundle import keys, read
+from alx.bundle import carried, keys, read
 from alx.site import ledger
 from alx.tasks import models
 
@@ -41,7 +41,7 @@ def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage
     body = world.site("learner").position().selected[-1]
     totals = []
     data = [np.load(world.root / f"{role}.npz") for role in ("learner", "provider")]
-    with read.survey(world.bundle("provider")) as source:
+    with carried.survey(world.bundle("provider")) as source:
         key = keys.load_public(world.folder("provider") / "public.pem")
         signed = read.verify(source, read.claimed_key(source)[0], key)
         manifest = read.read_manifest(source, signed)

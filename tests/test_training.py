@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from alx.bundle import keys, read
+from alx.bundle import carried, keys, read
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.site import site as sites
@@ -152,7 +152,7 @@ def decoded(world, role, round_=1):
     """Every candidate of a bundle in the outbox: label -> (own loss, state)."""
     site = sites.load(world.folder(role))
     body = next(b for b in site.position().sealed if b["round"] == round_)
-    with read.survey(site.outbox / body["bundle"]) as source:
+    with carried.survey(site.outbox / body["bundle"]) as source:
         signed = read.verify(source, read.claimed_key(source)[0], site.public_key)
         manifest = read.read_manifest(source, signed)
         return {c.label: (c.loss, flat) for _, c, flat in read.states(source, signed, manifest)}

@@ -1,212 +1,26 @@
-"""Open a bundle that may be an attack: look, verify, and only then read.
+"""Read a bundle that may be an attack: verify, and only then parse and decompress.
 
-Knows the bundle's folder; knows no site, ledger or model. Of a folder on a carried disk nothing but `round.sig`
-reaches a parser before its digest was compared with the signed one, no file is opened twice, and no link is followed.
+Knows what a bundle holds; knows no site, ledger or model. Of a folder on a carried disk nothing but `round.sig`
+reaches a parser before its digest was compared with the signed one, and no file is opened twice.
 """
 
-import contextlib
-import errno
 import hashlib
-import heapq
-import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 
 from alx import files
 from alx.bundle import codec, signature
+from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME, Candidate, Manifest, parse
-from alx.bundle.signature import MAX_FILE_BYTES, MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
+from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Manifest, parse
+from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
     ForbiddenFileError,
-    IncompleteError,
-    LimitError,
     MalformedError,
-    UsageError,
     escape,
 )
-
-CHUNK_BYTES = 1 << 20
-# What operating systems leave on disks without being asked.
-JUNK = (
-    ".ds_store",
-    ".gitignore",
-    ".gitattributes",
-    "thumbs.db",
-    "desktop.ini",
-    ".spotlight-v100",
-    ".trashes",
-    ".fseventsd",
-    "system volume information",
-)
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
-
-
-@dataclass(slots=True)
-class Source:
-    """A bundle's folder, surveyed but not read: names, types and sizes are those of a bundle."""
-
-    path: Path
-    sizes: dict[str, int]
-    _folders: dict[str, int]
-    damage: dict[str, str] = field(default_factory=dict)
-    """Files that are missing, extra, or differ from what was signed, each with its reason."""
-    _manifest: bytes | None = None
-    """The manifest's bytes, compared already: it is needed twice and read once."""
-
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[int]:
-        """A descriptor of one file, opened within the surveyed folder and looked at again after opening."""
-        folder, _, base = name.rpartition("/")
-        with files.storage(self.path / name):
-            try:
-                fd = os.open(base, _OPEN, dir_fd=self._folders[folder])
-            except OSError as error:
-                if error.errno != errno.ELOOP:
-                    raise
-                raise ForbiddenFileError(f"'{escape(name)}' is a symbolic link") from error
-            try:
-                _regular(name, os.fstat(fd))
-                yield fd
-            finally:
-                os.close(fd)
-
-    def read(self, name: str, size: int) -> bytes:
-        """At most one byte more than `size` bytes of a file: enough to see that it is too long."""
-        out = bytearray()
-        with self.open(name) as fd, files.storage(self.path / name):
-            while len(out) <= size and (piece := os.read(fd, min(CHUNK_BYTES, size + 1 - len(out)))):
-                out += piece
-        return bytes(out)
-
-    def read_signed(self, signed: SignedFile) -> bytes | None:
-        """A file's bytes if they are what was signed; else None, and the reason is noted in `damage`."""
-        if signed.name in self.damage:
-            return None
-        if signed.name == MANIFEST_NAME and self._manifest is not None:
-            return self._manifest
-        data = self.read(signed.name, signed.size)
-        if len(data) != signed.size:
-            self.damage[signed.name] = "its size changed while it was read"
-        elif hashlib.sha256(data).hexdigest() != signed.digest:
-            self.damage[signed.name] = "differs from what was signed"
-        else:
-            if signed.name == MANIFEST_NAME:
-                self._manifest = data
-            return data
-        return None
-
-    def refuse_damage(self) -> None:
-        """Raise `CorruptError` naming every bad file, if there is one."""
-        if self.damage:
-            told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(self.damage.items()))
-            raise CorruptError(
-                f"{len(self.damage)} of the bundle's files are bad: {told}",
-                "copy the bundle again, or ask the sender to run alx export once more",
-            )
-
-
-def _regular(name: str, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        kind = next(
-            (word for test, word in (
-                (stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"),
-                (stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device"),
-            ) if test(status.st_mode)),
-            "no file",
-        )  # fmt: skip
-        raise ForbiddenFileError(f"'{escape(name)}' is {kind}, expected a plain file")
-    if status.st_nlink > 1:  # some drivers of foreign file systems say 0
-        raise ForbiddenFileError(f"'{escape(name)}' is a hard link to another file")
-    if status.st_size > MAX_FILE_BYTES:
-        raise LimitError(f"'{escape(name)}' has {status.st_size} bytes, and may have {MAX_FILE_BYTES}")
-
-
-def _check_name(name: str, folder: str) -> None:
-    if name.lower() in JUNK or name.startswith("._"):
-        raise ForbiddenFileError(
-            f"'{folder}{escape(name)}' is not of the bundle: an operating system or a program left it there",
-            "delete it, then run it again",
-        )
-    if not NAME.fullmatch(name):
-        raise ForbiddenFileError(f"'{folder}{escape(name)}' is a name that no bundle has")
-
-
-def _survey(fd: int, prefix: str, sizes: dict[str, int]) -> bool:
-    """Add the files of one folder to `sizes`; true if it holds the data folder."""
-    has_data = False
-    with os.scandir(fd) as entries:
-        for entry in entries:
-            _check_name(entry.name, prefix)
-            status = entry.stat(follow_symlinks=False)
-            if not prefix and entry.name == DATA_FOLDER and stat.S_ISDIR(status.st_mode):
-                has_data = True
-                continue
-            _regular(prefix + entry.name, status)
-            sizes[prefix + entry.name] = status.st_size
-            if len(sizes) > MAX_FILES + 2:
-                raise LimitError(f"more than {MAX_FILES} files")
-    return has_data
-
-
-@contextlib.contextmanager
-def survey(path: Path) -> Iterator[Source]:
-    """Look at a bundle's folder: names, types and sizes; opens no file.
-
-    Raises:
-        UsageError: there is no such folder, or it is the disk that bundles lie on.
-        ForbiddenFileError: a name or a type of file that no bundle has.
-        LimitError: too many files, or one too large.
-        IncompleteError: no `round.sig`.
-        StorageError: the disk cannot be read.
-    """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link on the disk
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
-    with files.storage(path):
-        if path.is_symlink():
-            raise ForbiddenFileError(
-                f"'{escape(str(path), 200)}' is a symbolic link", "name the folder it points to yourself"
-            )
-        if not path.is_dir():
-            raise UsageError(f"there is no bundle folder '{escape(str(path), 200)}'", "is the disk there?")
-    sizes: dict[str, int] = {}
-    with contextlib.ExitStack() as stack:
-        with files.storage(path):
-            root = os.open(path, flags)
-            stack.callback(os.close, root)
-            folders = {"": root}
-            if not _has_signature(root):  # before names are looked at: a disk full of other things is no attack
-                _refuse_unsigned(path)
-            if _survey(root, "", sizes):
-                folders[DATA_FOLDER] = os.open(DATA_FOLDER, flags, dir_fd=root)
-                stack.callback(os.close, folders[DATA_FOLDER])
-                _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes)
-        yield Source(path, sizes, folders)
-
-
-def _has_signature(root: int) -> bool:
-    try:
-        os.stat(SIGNATURE_NAME, dir_fd=root, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _refuse_unsigned(path: Path) -> NoReturn:
-    bundles = heapq.nlargest(1, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name)))
-    if bundles:
-        raise UsageError(
-            f"'{escape(str(path), 200)}' is not a bundle, but a folder that holds bundles",
-            f"did you mean {escape(str(path / bundles[0]), 300)}?",
-        )
-    raise IncompleteError(
-        f"'{escape(path.name)}' has no {SIGNATURE_NAME}: the sender, or whoever copied it, did not finish",
-        "let the sender run alx export again, or copy the folder again; both go on where they stopped",
-    )
 
 
 def claimed_key(source: Source) -> tuple[bytes, str]:

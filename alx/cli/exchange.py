@@ -13,6 +13,7 @@ from alx.cli.screen import json_option
 from alx.errors import ConfigError, TrustError, UsageError, escape
 from alx.plan import Plan, Role
 from alx.site import identity as identities
+from alx.site import pairing
 from alx.site import site as sites
 from alx.site.site import Data, DataKind, Site, SiteFile
 
@@ -110,14 +111,14 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     with files.storage(file), file.open("rb") as opened:
         data = opened.read(MAX_IDENTITY_READ)
     peer = identities.parse(data)
-    sites.check_peer(site, peer)
+    pairing.check_peer(site, peer)
     if not as_json or not yes:
         click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model", err=as_json)
         click.echo(f"its words: {peer.words}", err=as_json)
     if not yes and not click.confirm("Did the peer read out these very words?", err=True):
         raise TrustError("the words were not the same, so no key was pinned", "ask the peer for their identity file again")
     with site.locked():
-        sites.pair(site, data)
+        pairing.pair(site, data)
     if as_json:
         screen.machine({"peer": peer.file.role, "key": peer.key.fingerprint, "words": peer.words})
         return

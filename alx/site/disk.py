@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import read
+from alx.bundle import carried, read
+from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, Manifest
-from alx.bundle.read import Source
 from alx.bundle.signature import SignedBundle
 from alx.errors import (
     CorruptError,
@@ -78,7 +78,7 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
     source = site.outbox / last["bundle"]
     final = disk / last["bundle"]
     partial = disk / f"{last['bundle']}{PARTIAL}"
-    with read.survey(source) as own:
+    with carried.survey(source) as own:
         data, _ = read.claimed_key(own)
         signed = read.verify(own, data, site.public_key)
         own.refuse_damage()
@@ -105,7 +105,7 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
 
 def _read_back(site: Site, path: Path, signed: SignedBundle, tell: Tell) -> None:
     try:
-        with read.survey(path) as copy:
+        with carried.survey(path) as copy:
             for name in copy.sizes:
                 with copy.open(name) as fd, contextlib.suppress(OSError):
                     # what was just written sits in the cache: ask for the disk's own word, where the system can
@@ -150,7 +150,7 @@ def opened(folder: Path, key: PublicKey, digest: str) -> Iterator[tuple[Source, 
     """
     if not folder.is_dir():
         raise CorruptError(f"the site's bundle '{folder}' is gone", "restore the site from its backup")
-    with read.survey(folder) as source:
+    with carried.survey(folder) as source:
         signed = read.verify(source, read.claimed_key(source)[0], key)
         source.refuse_damage()
         if signed.digest != digest:

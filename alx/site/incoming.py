@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import read
+from alx.bundle import carried, read
+from alx.bundle.carried import Source
 from alx.bundle.manifest import MANIFEST_NAME, MAX_BLENDS, Manifest, check_model
-from alx.bundle.read import Source
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
 from alx.errors import ForkError, GapError, MalformedError, PeerError, RollbackError, StaleError, escape
 from alx.site import ledger
@@ -51,7 +51,7 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
     """
     site.check_agreement()
     peer = site.peer
-    with read.survey(path) as source:
+    with carried.survey(path) as source:
         data, claimed = read.claimed_key(source)
         if claimed == site.public_key.fingerprint:
             raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
@@ -72,7 +72,7 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
         check_contents(site, manifest)
         _clear_other(staging)
         read.copy(source, signed, data, staging)
-    with read.survey(staging) as copy:
+    with carried.survey(staging) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), peer.key)
         copy.refuse_damage()
         for i, _, _ in read.states(copy, signed, manifest):

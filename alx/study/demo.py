@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from alx import files, turns
 from alx.errors import UsageError
 from alx.plan import Role
-from alx.site import disk
+from alx.site import disk, pairing
 from alx.site import site as sites
 from alx.site.site import Data, Site, SiteFile
 from alx.study import baselines, figures, splits
@@ -84,7 +84,7 @@ def run(folder: Path, rounds: int, seed: int, say: Say) -> Demo:
     say(f"learner: {sizes['learner']} images, mostly of 0-4; provider: {sizes['provider']}, mostly of 5-9")
     introduced = {role: turns.introduce(site) for role, site in both.items()}
     for role, other in (("learner", "provider"), ("provider", "learner")):
-        sites.pair(both[role], introduced[other].data)
+        pairing.pair(both[role], introduced[other].data)
         say(f"{role} pinned the {other}'s key; its words: {' '.join(introduced[other].words.split()[:4])} …")
     played = [_round(folder, both, number, say) for number in range(1, rounds + 1)]
     say("training without assistance, for comparison: the learner, the provider, and both data sets pooled")
