@@ -107,8 +107,8 @@ def _read_back(site: Site, path: Path, signed: SignedBundle, tell: Tell) -> None
     try:
         with carried.survey(path) as copy:
             for name in copy.sizes:
-                with copy.open(name) as fd, contextlib.suppress(OSError):
-                    # what was just written sits in the cache: ask for the disk's own word, where the system can
+                # what was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)
+                with copy.open(name) as fd, contextlib.suppress(OSError, AttributeError):
                     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             data, _ = read.claimed_key(copy)
             got = read.verify(copy, data, site.public_key)
