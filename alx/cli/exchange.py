@@ -8,10 +8,10 @@ from typing import Any, get_args
 import click
 
 from alx import files
-from alx.cli import screen
+from alx.cli import screen, selection
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, TrustError, UsageError, escape
-from alx.plan import Plan, Role
+from alx.plan import Role
 from alx.site import identity as identities
 from alx.site import pairing
 from alx.site import site as sites
@@ -205,8 +205,8 @@ def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
     click.echo(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
     if chosen.again:
         click.echo("already imported; nothing changed")
-    click.echo(selection_table(chosen.body))
-    for line in selection_words(chosen.body, site.plan):
+    click.echo(selection.table(chosen.body))
+    for line in selection.words(chosen.body, site.plan):
         click.echo(line)
     click.echo(f"next: {site.position().next_command}")
 
@@ -219,63 +219,6 @@ def _new_file(path: Path) -> Path:
                 f"'{escape(str(path), 200)}' is a folder, or lies in none", "name a file in a folder that is there"
             )
     return path
-
-
-def _mean(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"  # noqa: PLR2004 - wider than its column
-
-
-def selection_table(body: dict[str, Any]) -> str:
-    """Every candidate with the sender's loss, one's own, the sum, and the score if there is one; means for people."""
-    n = body["samples"]
-    rows = []
-    for i, label in enumerate(body["labels"]):
-        own = body["own"][i]
-        total = "not finite" if own is None else _mean((body["signed"][i] + own) / n)
-        row = [label, f"{body['signed'][i]:.3f}", "not finite" if own is None else f"{own:.3f}", total]
-        if body["held_out"]:
-            score = body["held_out"][i]
-            row.append("not finite" if score is None else f"{score:.4f}")
-        rows.append([*row, "<- chosen" if i == body["index"] else ""])
-    header = ["snapshot", "their loss sum", "own loss sum", "global mean"] + (["held out"] if body["held_out"] else [])
-    return screen.table([*header, ""], rows)
-
-
-def selection_words(body: dict[str, Any], plan: Plan) -> list[str]:
-    """What the selection means, and what about it deserves a look."""
-    mean = body["global_loss"] / body["samples"]
-    out = [
-        f"chosen: {body['label']} of round {body['round']}, global loss {body['global_loss']:.6g} ({_mean(mean)} a sample)"
-    ]
-    if body["blend"]:
-        b = body["blend"]
-        stretch = "" if b["stretch"] == 1 else f", stretched to {b['stretch']:g} of the way from the start"
-        out.append(
-            f"a blend, says the sender: {b['weight']:g} of its step {b['own_step']}, "
-            f"{1 - b['weight']:g} of step {b['peer_step']} "
-            f"of our bundle {b['peer_bundle'][:16]}…{stretch}"
-        )
-    if body["start_sent"] is True:
-        out.append("the sender started from a snapshot that we sent, bit for bit")
-    if body["start_sent"] is False:
-        out.append("LOOK: the sender's t=0 is not the snapshot that it says it chose from ours; ask the peer")
-    if body["start_loss_true"] is False:
-        out.append("LOOK: the global loss that the sender says it started from is not the one found here for its t=0")
-    if body["loss_rose"] is False:
-        out.append("the global loss did not rise")
-    if body["loss_rose"] is True:
-        out.append("LOOK: the global loss rose, which it cannot on fixed data; did a data set change?")
-    if body["stalled"]:
-        remedy = (
-            "no blend was better either; a plan with fewer round_steps or a lower learning rate offers nearer ones"
-            if plan.candidates == "blended"
-            else 'a plan with candidates = "blended" gets out of it'
-        )
-        out.append(
-            "STALL: both sides chose t=0, as every step on one's own data raised the global loss. "
-            f"Remedy: {remedy} (a new plan needs new sites on both sides)"
-        )
-    return out
 
 
 @click.command(epilog="Example: alx status")
