@@ -339,3 +339,32 @@ def test_changed_data_are_noticed_before_a_bundle_is_made_of_them(stage, alx):
     assert not list((world.folder("learner") / "outbox").iterdir())
     with pytest.raises(TurnError):
         turns.introduce(world.site("learner"))
+
+
+def test_a_task_whose_model_changed_after_pairing_is_refused_with_its_tensors(stage, alx):
+    world = stage("sent")
+    tamper(world, "new_model=lambda: __import__('alx.tasks.models', fromlist=['x']).mlp(4, 3, 9)")
+    told = alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider"))
+    assert told.code == 17
+    assert "'0.weight' expected F32[8, 4], got F32[9, 4]" in told.err
+
+
+def test_the_peers_identity_file_is_not_overwritten(stage, alx):
+    world = stage("paired")
+    before = (world.disk / "provider.json").read_bytes()
+    told = alx("identity", world.disk / "provider.json", "--site", world.folder("learner"))
+    assert told.code == 2
+    assert (world.disk / "provider.json").read_bytes() == before
+    assert alx("identity", world.disk / "learner.json", "--site", world.folder("learner")).code == 0
+
+
+def test_an_identity_file_serves_as_the_key_of_an_audit(stage, alx):
+    world = stage("sent")
+    assert alx("audit", world.bundle("learner"), "--key", world.disk / "learner.json").code == 0
+    assert alx("audit", world.bundle("learner"), "--key", world.disk / "provider.json").code == 11
+
+
+def test_alx_alone_shows_its_help(alx):
+    told = alx()
+    assert "import-and-select" in told.err
+    assert "error" not in told.err

@@ -14,12 +14,15 @@ from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, UsageError, escape
+from alx.site import identity
 from alx.site import site as sites
 
 
 @click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
 @click.argument("target", type=click.Path(path_type=Path), metavar="BUNDLE|SITE")
-@click.option("--key", "key_path", type=click.Path(path_type=Path), help="The sender's public key, as PEM.")
+@click.option(
+    "--key", "key_path", type=click.Path(path_type=Path), help="The sender's public key: its PEM, or its identity file."
+)
 @json_option
 def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
     """Verify a bundle, or a whole site with its history, and say in words what is in it.
@@ -35,9 +38,18 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
         report = audits.site(sites.load(target))
         screen.machine(_site_json(report)) if as_json else click.echo(_site_words(target, report))
         return
-    known = [keys.load_public(key_path)] if key_path is not None else _known_keys()
+    known = [_key(key_path)] if key_path is not None else _known_keys()
     found = audits.bundle(target, known)
     screen.machine(_bundle_json(found)) if as_json else click.echo(_bundle_words(found))
+
+
+def _key(path: Path) -> keys.PublicKey:
+    with files.storage(path):
+        data = b""
+        if path.is_file():
+            with path.open("rb") as file:
+                data = file.read(identity.MAX_IDENTITY_BYTES + 1)
+    return identity.parse(data).key if data[:1] == b"{" else keys.load_public(path)
 
 
 def _is_site(target: Path) -> bool:
@@ -93,6 +105,7 @@ def _bundle_words(report: BundleReport) -> str:
     numbers = sum(t.nbytes for t in m.tensors)
     blends = len(m.candidates) - len(m.snapshots)
     steps = ", ".join(str(c.step) for c in m.snapshots)
+    losses = [c.loss for c in m.candidates]
     lines = [
         f"bundle '{escape(report.path.name)}': good",
         f"  digest       {report.digest}",
@@ -111,7 +124,7 @@ def _bundle_words(report: BundleReport) -> str:
         *([f"  blends       {blends}, averages of the last snapshot and one of the receiver's own"] if blends else []),
         "numbers about the sender's data:",
         f"  samples      {m.samples}",
-        f"  loss sums    {len(m.candidates)}, one for each snapshot and blend",
+        f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
     ]
     if m.start is not None:
         lines.append(

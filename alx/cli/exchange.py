@@ -83,11 +83,17 @@ def init(
 def identity(out: Path | None, site: Site, as_json: bool) -> None:
     """Write the small file that introduces this site to its peer, and show its words.
 
-    It holds the public key, the plan, the model's tensor names and shapes, and the number of samples; nothing else.
+    It holds the role, the public key, the plan's text, the model's tensor names and shapes, the digest of its source
+    file if it has one, and the number of samples.
     """
     from alx import turns  # noqa: PLC0415 - torch
 
     out = _new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
+    if out.exists():
+        with files.storage(out), out.open("rb") as opened:
+            there = opened.read(MAX_IDENTITY_READ)
+        if site.public_key.pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
+            raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
     with site.locked():
         made = turns.introduce(site)
     files.replace(out, made.data)
@@ -187,6 +193,7 @@ def export(target: Path, site: Site, as_json: bool) -> None:
     click.echo(f"round {done.round}: {'was on the disk already' if done.again else 'copied'}, read back and verified")
     click.echo(f"'{done.path}' ({files.size(done.size)})")
     click.echo("safe to remove the disk")
+    click.echo(f"next: carry it; the peer runs alx import-and-select DISK/{done.path.name}")
 
 
 @click.command("import-and-select", epilog="Example: alx import-and-select /media/disk/alx-1f3a90c2-r001-learner")
@@ -214,10 +221,10 @@ def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
 def _new_file(path: Path) -> Path:
     """A file that is about to be written, refused before any work is done for it."""
     with files.storage(path):
-        if path.is_dir() or not path.parent.is_dir():
-            raise UsageError(
-                f"'{escape(str(path), 200)}' is a folder, or lies in none", "name a file in a folder that is there"
-            )
+        if path.is_dir():
+            raise UsageError(f"'{escape(str(path), 200)}' is a folder, expected a file's name", "name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"there is no folder '{escape(str(path.parent), 200)}'", "make it, or name another")
     return path
 
 

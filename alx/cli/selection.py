@@ -48,7 +48,12 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
     if body["start_sent"] is False:
         out.append("LOOK: the sender's t=0 is not the snapshot that it says it chose from ours; ask the peer")
     if body["start_loss_true"] is False:
-        out.append("LOOK: the global loss that the sender says it started from is not the one found here for its t=0")
+        own, n = body["own"][0], body["samples"]
+        here = "not finite" if own is None else f"{(body['signed'][0] + own) / n:.6g}"
+        out.append(
+            f"LOOK: the sender says it began at a global loss of {body['claimed_start'] / n:.6g} a sample, and its t=0 has "
+            f"{here} here; did its data or its device change? ask the peer"
+        )
     if body["loss_rose"] is False:
         out.append("the global loss did not rise")
     if body["loss_rose"] is True:

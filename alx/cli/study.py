@@ -17,7 +17,7 @@ from alx.cli.screen import json_option
 )
 @json_option
 def demo(rounds: int, seed: int, folder: Path, as_json: bool) -> None:
-    """Play a whole exchange between two sites on this machine: real bundles, real data, under a minute."""
+    """Play a whole exchange between two sites on this machine: real bundles, real data, half a minute on two idle cores."""
     from alx.study import demo as demos  # noqa: PLC0415 - torch and matplotlib
 
     done = demos.run(folder, rounds, seed, lambda line: None if as_json else click.echo(line))

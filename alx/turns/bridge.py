@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from alx.bundle.manifest import Layout, layout_order
+from alx.bundle.manifest import Layout, check_model, layout_order
 from alx.bundle.manifest import Tensor as TensorSpec
 from alx.errors import ConfigError
 from alx.learning import state
-from alx.learning.task import State
+from alx.learning.task import State, Task
 from alx.plan import Plan
 
 Tell = Callable[[str, int, int, float | None], None]
@@ -37,6 +37,15 @@ def to_flat(tensors: State, layout: Layout) -> bytes:
 def from_flat(flat: bytes, layout: Layout) -> dict[str, Tensor]:
     """The inverse of `to_flat`."""
     return state.from_bytes(flat, [(t.name, t.dtype, t.shape) for t in layout.tensors])
+
+
+def same_model(task: Task, agreed: Layout) -> None:
+    """The task's model is the one that was paired.
+
+    Raises:
+        ModelError: it was changed since.
+    """
+    check_model(layout_of(state.of(task.new_model())).tensors, agreed)
 
 
 def same_count(count: int, samples: int) -> None:

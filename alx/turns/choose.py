@@ -17,7 +17,7 @@ from alx.site import disk, incoming
 from alx.site.incoming import Staged
 from alx.site.site import Site
 from alx.tasks import load
-from alx.turns.bridge import Tell, from_flat, same_count, silent
+from alx.turns.bridge import Tell, from_flat, same_count, same_model, silent
 
 # Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
 LOSS_SLACK = 1e-5
@@ -55,6 +55,7 @@ def import_and_select(site: Site, path: Path, tell: Tell = silent) -> Chosen:
 
 def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
     task = load.task(site.folder, site.config, site.plan)
+    same_model(task, site.own_identity().layout)
     model = task.new_model()
     manifest, samples = staged.manifest, site.own_identity().file.samples
     own, scores = [], []
@@ -77,6 +78,7 @@ def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
         "held_out": [_finite(x) for x in scores] if task.held_out is not None else None,
         "samples": chosen.samples,
         "global_loss": chosen.global_loss,
+        "claimed_start": manifest.start.global_loss if manifest.start is not None else None,
         "blend": best.blend.model_dump() if best.blend is not None else None,
     }
     return body | _flags(site, manifest, chosen)

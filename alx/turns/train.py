@@ -27,7 +27,7 @@ from alx.site.position import Position, sequence
 from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
-from alx.turns.bridge import Tell, from_flat, refuse_negative, same_count, silent, to_flat
+from alx.turns.bridge import Tell, from_flat, refuse_negative, same_count, same_model, silent, to_flat
 from alx.turns.introduce import initial
 
 CHECKPOINT_SECONDS = 60  # at most this much work is lost between two snapshots that lie far apart
@@ -73,7 +73,12 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
     if position.step == "export":
         return _sealed(site, position.sealed[-1], again=True)
     if position.step != "train":
-        raise TurnError(f"there is no turn to train now (round {position.round})", f"next: {position.next_command}")
+        why = {
+            "pair": "no peer is paired yet",
+            "import": f"it is the peer's turn: its bundle of round {position.round} was not imported yet",
+            "done": f"all {site.plan.rounds} rounds are done",
+        }[position.step]
+        raise TurnError(f"there is no turn to train now: {why}", f"next: {position.next_command}")
     site.check_agreement()
     key = site.private_key()  # before hours of training, not after
     turn = _Turn.begin(site, position, tell)
@@ -125,10 +130,12 @@ class _Turn:
         own, peer = site.own_identity(), site.peer
         answers = position.accepted[-1]["digest"] if position.accepted else ""
         work = Work(site.folder / "work", {"round": position.round, "plan": site.plan_file.digest, "answers": answers})
+        task = load.task(site.folder, site.config, site.plan)
+        same_model(task, own.layout)
         return cls(
             site,
             position,
-            load.task(site.folder, site.config, site.plan),
+            task,
             work,
             own.layout,
             site.plan.steps(site.role, own.file.samples, peer.file.samples),
