@@ -116,6 +116,17 @@ How data become the model's input ([images], [columns]) belongs here, as a loss 
 if the input is; where the data lie belongs to each side's own site.toml.
 
 A model of one's own is code that runs on both machines: read the file that a plan names before you make a site of it.
+A plan may be edited until the sites are made; after that, another plan needs new sites on both sides.
+
+Two small models come with alx (`alx/tasks/models.py`): `alx.tasks.models:small_cnn` (`channels`, `size`, `classes`) for
+small square images, and `alx.tasks.models:mlp` (`inputs`, `classes`, `hidden`) for rows of a table. `inputs` is the number
+of numeric columns plus, for each categorical column, the number of its values; `classes` is 1 for `binary_cross_entropy`
+and for a number to predict.
+
+A whole plan, from `examples/csv`:
+
+```toml
+{(ROOT / "examples" / "csv" / "plan.toml").read_text(encoding="utf-8")}```
 """
 
 SITE_HEAD = """# site.toml
