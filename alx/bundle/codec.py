@@ -3,7 +3,7 @@
 Knows words and planes; knows no torch, no loss, no folder. A file is one zstd frame around one safetensors file, so
 `zstd -d` and safetensors open it. What is inside: the difference of each word to the same word of the state before
 (modulo 2^bits, zigzag), cut into byte planes. Snapshots of one trajectory differ little, yet no two floats are equal,
-so LZ matching alone finds nothing; the high planes of the difference are nearly constant.
+so LZ matching alone finds nothing; the highest plane of the difference is nearly constant.
 `docs/format.md` has the whole of it, with a decoder of 30 lines.
 """
 

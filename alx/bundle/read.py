@@ -143,7 +143,7 @@ def states(
 ) -> Iterator[tuple[int, Candidate, bytes]]:
     """Decode the candidates one after the other: each file compared, decompressed within bounds, each state checked.
 
-    Memory holds two states and one file, however many candidates there are.
+    Memory holds a few states and one file, however many candidates there are.
 
     Args:
         source: the bundle, on the disk or staged.

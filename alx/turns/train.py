@@ -145,7 +145,8 @@ class _Turn:
     def put_start(self) -> None:
         """Keep the selected state, and the peer's final snapshot where blends are asked for."""
         if not self.position.accepted:
-            self._keep("start", to_flat(initial(self.site, self.task), self.layout))
+            if not self.work.has("start"):
+                self.work.put("start", to_flat(initial(self.site, self.task), self.layout))
             return
         folder, body = disk.last_accepted(self.site)
         index = self.position.selected[-1]["index"]
@@ -154,11 +155,7 @@ class _Turn:
             wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
                 if not self.work.has(label):
-                    self._keep(label, next(s for _, _, s in read.states(source, signed, manifest, i, i)))
-
-    def _keep(self, label: str, flat: bytes) -> None:
-        if not self.work.has(label):
-            self.work.put(label, flat)
+                    self.work.put(label, next(s for _, _, s in read.states(source, signed, manifest, i, i)))
 
     def _state(self, label: str) -> dict[str, Tensor]:
         return from_flat(self.work.get(label), self.layout)
