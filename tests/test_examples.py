@@ -7,6 +7,7 @@ import runpy
 import shlex
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from alx.site import site as sites
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
-NAMES = ("npz", "images", "csv", "torchvision", "own_model", "own_task")
+NAMES = ("npz", "images", "csv", "torchvision", "own_model", "own_task", "own_environment")
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +52,8 @@ def play(line, monkeypatch):
         Path(arguments[0]).mkdir()
     elif program == "cp":
         shutil.copy(*arguments)
+    elif program == "printf":
+        subprocess.run(["bash", "-c", line], check=True)
     else:
         pytest.fail(f"a README has a command that this test does not know: {line}")
 
@@ -92,7 +95,7 @@ def test_an_example_is_played_as_its_readme_says_and_its_global_loss_falls(name,
     assert run(["audit", "learner"]) == 0
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "torchvision"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("torchvision", "own_environment")])
 def test_an_examples_data_are_the_same_each_time(name, tmp_path, monkeypatch):
     made = []
     for folder in (tmp_path / "a", tmp_path / "b"):
@@ -135,9 +138,10 @@ def test_the_real_mnist_is_dealt_out_to_two_sites(tmp_path, monkeypatch):
 def test_every_example_is_in_the_list_and_none_is_left_out():
     listed = re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(NAMES)
-    assert sorted(p.name for p in EXAMPLES.iterdir() if p.is_dir()) == sorted(NAMES)
+    assert sorted(p.name for p in EXAMPLES.iterdir() if p.is_dir()) == sorted([*NAMES, "paper"])
     for name in NAMES:
-        assert {"plan.toml", "README.md", "make_data.py"} <= {p.name for p in (EXAMPLES / name).iterdir()}
+        files = {p.name for p in (EXAMPLES / name).iterdir()}
+        assert {"plan.toml", "README.md", "task.py" if name == "own_environment" else "make_data.py"} <= files
         assert len((EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()) <= 20
 
 

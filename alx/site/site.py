@@ -57,7 +57,7 @@ class SiteFile(Strict):
     task: str = Field(default="built-in", description="built-in, or the file that holds make_task, beside site.toml")
     device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
     data: Data | None = Field(default=None, description="for the built-in task")
-    settings: dict[str, Scalar] = Field(default_factory=dict, description="for a task of one's own")
+    settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
 
 @dataclass(frozen=True)
@@ -254,8 +254,8 @@ def _source(path: Path) -> bytes:
 
 
 def _toml(config: SiteFile) -> str:
-    def quoted(text: str) -> str:  # JSON's escapes are TOML's too, but for DEL
-        return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    def quoted(value: Scalar | list[Scalar]) -> str:  # JSON's numbers, lists and escapes are TOML's too, but for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
     lines = [
         "# This site's own settings: they never travel. docs/site.md describes every field.",
@@ -267,6 +267,8 @@ def _toml(config: SiteFile) -> str:
         lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
         if config.data.held_out is not None:
             lines.append(f"held_out = {quoted(config.data.held_out)}")
+    if config.settings:
+        lines += ["", "[settings]", *(f"{quoted(k)} = {quoted(v)}" for k, v in config.settings.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -19,21 +19,32 @@ COLOURS = {
 
 
 def by_round(
-    path: Path, title: str, global_loss: Sequence[float], scores: Mapping[str, Sequence[float]], score: str
+    path: Path,
+    title: str,
+    chosen: Sequence[float],
+    objective: str,
+    scores: Mapping[str, Sequence[float]],
+    score: str,
+    *,
+    log: bool,
+    digits: int,
 ) -> None:
-    """Global loss beside the held-out score, both by round.
+    """The objective beside the held-out score, both by round.
 
     Args:
         path: the PNG to write.
         title: one line above both.
-        global_loss: mean over all samples after each round.
+        chosen: the objective, mean over all samples, at what was chosen in each round.
+        objective: what it is.
         scores: by name (see `COLOURS`), the score after each round.
         score: what the score is.
+        log: the objective's axis is logarithmic.
+        digits: decimals of the score.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), dpi=120, layout="constrained")
-    rounds = range(1, len(global_loss) + 1)
-    left.plot(rounds, global_loss, marker="o", color=COLOURS["assisted"])
-    left.set(xlabel="round", ylabel="global loss a sample", yscale="log", xticks=rounds)
+    rounds = range(1, len(chosen) + 1)
+    left.plot(rounds, chosen, marker="o", color=COLOURS["assisted"])
+    left.set(xlabel="round", ylabel=objective, yscale="log" if log else "linear", xticks=rounds)
     for name, values in scores.items():
         mine = name == "assisted"
         right.plot(
@@ -41,7 +52,7 @@ def by_round(
             linewidth=2.2 if mine else 1.4, linestyle="-" if mine else "--",
         )  # fmt: skip
         right.annotate(
-            f"{values[-1]:.3f}", (len(values), values[-1]), xytext=(6, 0), textcoords="offset points",
+            f"{values[-1]:.{digits}f}", (len(values), values[-1]), xytext=(6, 0), textcoords="offset points",
             va="center", color=COLOURS[name], fontsize=8,
         )  # fmt: skip
     right.set(xlabel="round", ylabel=score, xticks=rounds)

@@ -3,6 +3,7 @@
 Knows where things are named; the work is done by `data`, `models` and `supervised`, or by the user's `make_task`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +39,7 @@ class SiteConfig(Protocol):
         ...
 
     @property
-    def settings(self) -> dict[str, Scalar]:
+    def settings(self) -> dict[str, Scalar | list[Scalar]]:
         """For a task of one's own."""
         ...
 
@@ -55,9 +56,29 @@ class Settings:
     """
 
     plan: Plan
-    own: dict[str, Scalar]
+    own: dict[str, Scalar | list[Scalar]]
     folder: Path
     device: torch.device
+
+    @property
+    def model(self) -> Callable[[], nn.Module]:
+        """The function that makes the plan's [model].
+
+        Raises:
+            ConfigError: the plan has none, or it is not found.
+        """
+        if self.plan.model is None:
+            raise ConfigError("the plan has no [model]", "docs/plan.md describes it")
+        return models.find(self.plan.model, self.folder)
+
+    @property
+    def optimiser(self) -> Callable[[Any], torch.optim.Optimizer]:
+        """Makes the plan's [optimiser] of a model's parameters.
+
+        Raises:
+            ConfigError: torch refuses its options.
+        """
+        return optimisers(self.plan.optimiser.name, self.plan.optimiser.options())
 
 
 def device(name: str) -> torch.device:

@@ -117,7 +117,7 @@ def _flags(site: Site, manifest: Manifest, chosen: select.Selection) -> dict[str
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best model so far."""
+    """A selected model: the best so far, or the latest."""
 
     round: int
     label: str
@@ -134,11 +134,27 @@ def best(site: Site) -> Best:
     Raises:
         UsageError: nothing was selected yet.
     """
+    return _selected(site, min(_selections(site), key=lambda b: float(b["global_loss"])))
+
+
+def latest(site: Site) -> Best:
+    """The model that was selected last: for the learner, the round's result (paper: theta^r).
+
+    Raises:
+        UsageError: nothing was selected yet.
+    """
+    return _selected(site, _selections(site)[-1])
+
+
+def _selections(site: Site) -> tuple[dict[str, Any], ...]:
     position = site.position()
     if not position.selected:
         raise UsageError("nothing was selected yet, so there is no best model", f"next: {position.next_command}")
-    chosen = min(position.selected, key=lambda b: float(b["global_loss"]))
-    body = next(b for b in position.accepted if b["digest"] == chosen["digest"])
+    return position.selected
+
+
+def _selected(site: Site, chosen: dict[str, Any]) -> Best:
+    body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
     with disk.opened(site.inbox / body["bundle"], site.peer.key, body["digest"]) as (source, signed, manifest):
         flat = next(s for _, _, s in read.states(source, signed, manifest, chosen["index"], chosen["index"]))
         score = chosen["held_out"][chosen["index"]] if chosen["held_out"] else None

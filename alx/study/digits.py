@@ -1,0 +1,77 @@
+"""The demo's data: scikit-learn's packaged handwritten digits, 1,797 real images of 8 x 8 pixels.
+
+From UCI (Alpaydin and Kaynak, 1998). A fifth is held out. The learner holds the digits 0-4 and 2 % of the others, the
+provider 5-9 and 2 % of the others.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from alx.plan import Role
+from alx.site.site import Data, SiteFile
+from alx.study import splits
+from alx.study.case import Case
+
+ROUND_STEPS = 200
+MINOR = 0.02
+HELD_OUT = 0.2
+PLAN = """\
+# The demo's agreement: docs/plan.md describes every field.
+name = "digits"
+rounds = {rounds}
+round_steps = {round_steps}      # shared in proportion to the data sizes
+sampling_period = 10
+batch_size = 64
+candidates = "blended"
+seed = {seed}
+
+[optimiser]
+name = "adam"
+lr = 0.001
+
+[model]
+source = "alx.tasks.models:small_cnn"
+arguments = {{ channels = 1, size = 8, classes = 10 }}
+
+[images]
+channels = 1
+"""
+
+
+def case(folder: Path, rounds: int, seed: int) -> Case:
+    """Write learner.npz, provider.npz and pooled.npz into `folder`; `seed` decides who holds what."""
+    sizes = _data(folder, seed)
+    return Case(
+        plan=PLAN.format(rounds=rounds, round_steps=ROUND_STEPS, seed=seed),
+        configs={name: _config("provider" if name == "provider" else "learner", name) for name in sizes},
+        steps=ROUND_STEPS,
+        intro=f"learner: {sizes['learner']} images, mostly of 0-4; provider: {sizes['provider']}, mostly of 5-9",
+        score="accuracy",
+        scored="accuracy on held-out digits",
+        digits=3,
+    )
+
+
+def _config(role: Role, name: str) -> SiteFile:
+    return SiteFile(role=role, data=Data(kind="npz", path=str(Path("..") / f"{name}.npz")))
+
+
+def _data(folder: Path, seed: int) -> dict[str, int]:
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - nothing else of scikit-learn is used
+
+    digits = load_digits()
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(digits.target))
+    images = np.round(digits.images[order] * (255 / 16)).astype(np.uint8)  # pixels come as 0 to 16
+    labels = digits.target[order].astype(np.int64)
+    kept = round(len(labels) * (1 - HELD_OUT))
+    learner, provider = splits.complementary(labels[:kept], [0, 1, 2, 3, 4], MINOR, rng)
+    parts = {"learner": learner, "provider": provider, "pooled": np.arange(kept)}
+    for name, indices in parts.items():
+        np.savez(
+            folder / f"{name}.npz",
+            train_images=images[indices], train_labels=labels[indices],
+            test_images=images[kept:], test_labels=labels[kept:],
+        )  # fmt: skip
+    return {name: len(indices) for name, indices in parts.items()}

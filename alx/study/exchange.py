@@ -1,0 +1,88 @@
+"""Both sites of an exchange and a folder that plays the disk, through the same functions as the commands.
+
+Knows sites and turns; knows no data and no score.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from alx import files, turns
+from alx.plan import Role
+from alx.site import disk, pairing
+from alx.site import site as sites
+from alx.site.site import Site, SiteFile
+from alx.turns import Chosen, Sealed
+
+Say = Callable[[str], None]
+FOLDERS = (*get_args(Role), "disk")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One carried bundle: what was sealed, and what its receiver chose."""
+
+    sealed: Sealed
+    chosen: Chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Two paired sites in one folder; the folder `disk` beside them is what is carried."""
+
+    folder: Path
+    sites: Mapping[Role, Site]
+    say: Say
+
+    def play(self) -> tuple[Turn, Turn]:
+        """One round: the learner's turn and the provider's answer."""
+        learner, provider = self.sites["learner"], self.sites["provider"]
+        return self._turn(learner, provider), self._turn(provider, learner)
+
+    def _turn(self, sender: Site, receiver: Site) -> Turn:
+        with sender.locked():
+            sealed = turns.train(sender)
+            packed = sealed.size / sealed.raw_size
+            of_raw = f", {packed:.0%} of raw" if packed < 1 else ""  # the manifest alone outweighs a tiny model
+            self.say(f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}{of_raw}")
+            copied = disk.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
+        with receiver.locked():
+            chosen = turns.import_and_select(receiver, copied.path)
+        body = chosen.body
+        self.say(
+            f"  {receiver.role:<8} checked the {sender.role}'s signature ({chosen.signer[:8]}…) and chose {body['label']}: "
+            f"the least global loss, {body['global_loss'] / body['samples']:.3f} a sample"
+        )
+        return Turn(sealed, chosen)
+
+
+def begin(folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, say: Say) -> Exchange:
+    """Make both sites from one plan, and pair them.
+
+    Args:
+        folder: where; it exists, and holds none of `FOLDERS`.
+        plan: the text of plan.toml.
+        configs: site.toml of `learner` and `provider`.
+        seed: of the two keys. Never do this with keys that matter.
+        say: told the story, line by line.
+    """
+    with files.storage(folder):
+        (folder / "disk").mkdir()
+    files.replace(folder / "plan.toml", plan.encode("utf-8"))
+    both: dict[Role, Site] = {role: _site(folder, role, configs[role], seed) for role in get_args(Role)}
+    directions: tuple[tuple[Role, Role], ...] = (("learner", "provider"), ("provider", "learner"))
+    introduced = {role: turns.introduce(site) for role, site in both.items()}
+    for role, other in directions:
+        pairing.pair(both[role], introduced[other].data)
+        say(f"{role} pinned the {other}'s key; its words: {' '.join(introduced[other].words.split()[:4])} …")
+    return Exchange(folder, both, say)
+
+
+def _site(folder: Path, role: Role, config: SiteFile, seed: int) -> Site:
+    # keys out of the seed, so that the same seed gives the same bundle digests
+    number = int.from_bytes(hashlib.sha256(f"alx demo {seed} {role}".encode()).digest()) >> 1
+    return sites.create(folder / role, config, folder / "plan.toml", key=ec.derive_private_key(number, ec.SECP256R1()))

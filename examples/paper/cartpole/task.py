@@ -1,0 +1,15 @@
+from alx.tasks import policy_gradient
+from alx.tasks.cartpole import cartpole
+
+
+def make_task(settings):
+    return policy_gradient(
+        policy=settings.model,
+        environments=cartpole,
+        parameters=settings.own["lengths"],
+        optimiser=settings.optimiser,
+        batch_size=settings.plan.batch_size,
+        seed=settings.plan.seed,
+        device=settings.device,
+        **settings.plan.settings,
+    )
