@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint wheelhouse docs clean
+.PHONY: demo test lint bench wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -16,6 +16,10 @@ lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Ratios against a peer or a limit, measured side by side: a table, and bench.json.
+bench: $(VENV)/dev
+	$(BIN)/python -m tests.bench bench.json
 
 # Rewrites what is generated: docs/cli.md, docs/plan.md, docs/site.md, schemas/.
 docs: $(VENV)/dev
