@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench wheelhouse docs clean
+.PHONY: demo test lint bench paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -20,6 +20,15 @@ lint: $(VENV)/dev
 # Ratios against a peer or a limit, measured side by side: a table, and bench.json.
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench bench.json
+
+# The paper's experiments (examples/paper/README.md): long, for one core each; they go on where they were stopped.
+paper-cartpole: SEEDS := 0 1 2 3 4 5 6 7 8 9
+paper-lunarlander: SEEDS := 0 1 2 3 4
+paper-cartpole paper-lunarlander: paper-%: $(VENV)/user
+	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/returns.py $* --seeds $(SEEDS) --out runs/$*
+	$(BIN)/python examples/paper/figures.py runs/$* --out runs
+	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/animations.py runs/$* --out runs
+	test $* = cartpole || OMP_NUM_THREADS=1 $(BIN)/python examples/paper/landings.py runs/$* --out runs
 
 # Rewrites what is generated: docs/cli.md, docs/plan.md, docs/site.md, schemas/.
 docs: $(VENV)/dev

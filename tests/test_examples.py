@@ -160,6 +160,12 @@ def test_the_page_on_tasks_shows_the_script_and_the_task_of_the_example():
     assert shown == [(EXAMPLES / "own_task" / name).read_text(encoding="utf-8") for name in ("script.py", "task.py")]
 
 
+def test_the_page_on_tasks_shows_the_environment_of_the_example():
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert shown == (EXAMPLES / "own_environment" / "task.py").read_text(encoding="utf-8")
+
+
 def test_a_task_is_about_three_edits_away_from_the_script():
     """Imports aside: the loss, and the loop in whose place `make_task` stands."""
     script, task = (

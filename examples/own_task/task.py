@@ -44,7 +44,7 @@ def make_task(settings):
         model=Forecast,
         data=Patients(settings.folder / "own.csv"),
         loss=loss,
-        optimiser=lambda parameters: torch.optim.Adam(parameters, lr=settings.plan.settings["lr"]),
+        optimiser=settings.optimiser,
         batch_size=settings.plan.batch_size,
         device=settings.device,
     )

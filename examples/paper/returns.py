@@ -2,8 +2,9 @@
 
     python returns.py cartpole --seeds 0 1 2 --out runs/cartpole
 
-writes seed-N.json (returns by round) and seed-N/ (the policy after each round, as safetensors) for each seed. A seed
-that has its JSON is not played again, so a run that was stopped goes on.
+writes seed-N.json (returns by number of steps) and seed-N/ (the policies, as safetensors) for each seed. A seed that
+has its JSON is not played again, so a run that was stopped goes on. AssistPG is judged after each round (two turns), the
+others after each turn's number of steps, for as many steps in all.
 """
 
 import argparse
@@ -97,32 +98,30 @@ def play(name: str, seed: int, out: Path) -> dict:
         )
         for who in values
     }  # fmt: skip
-    steps = agreed.steps("learner", 1, 1) + agreed.steps("provider", 1, 1)
-    of = {
-        who: tasks.task(HERE / name, config.model_copy(update={"task": "task.py"}), agreed)
-        for who, config in configs.items()
-    }
+    turn = agreed.steps("learner", 1, 1)
+    place = HERE / name
+    of = {who: tasks.task(place, config.model_copy(update={"task": "task.py"}), agreed) for who, config in configs.items()}
     judge = Judge(played, agreed, values, of["learner"].new_model)
     trajectory.seed_all(seed)
-    start = state.of(of["learner"].new_model())
-    rows = {"start": [judge(start)]}
+    rows: dict[str, list[dict]] = {"start": [{"steps": 0} | judge(state.of(of["learner"].new_model()))]}
     (out / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
 
-    def keep(algorithm: str, number: int, weights: dict[str, Tensor], chosen: str = "") -> None:
-        save_file(dict(weights), out / f"seed-{seed}" / f"{algorithm}-{number}.safetensors")
-        rows.setdefault(algorithm, []).append(judge(weights) | ({"chosen": chosen} if chosen else {}))
-        told = ", ".join(f"{k} {v:.1f}" for k, v in rows[algorithm][-1].items() if k != "chosen")
+    def keep(algorithm: str, steps: int, weights: dict[str, Tensor], chosen: str) -> None:
+        save_file(dict(weights), out / f"seed-{seed}" / f"{algorithm}-{steps}.safetensors")
+        found = judge(weights)
+        rows.setdefault(algorithm, []).append({"steps": steps, "chosen": chosen} | found)
+        told = ", ".join(f"{k} {v:.1f}" for k, v in found.items())
         print(
-            f"{name} seed {seed} {algorithm} round {number}: {told} {chosen} ({time.monotonic() - begun:.0f} s)", flush=True
+            f"{name} seed {seed}, {time.monotonic() - begun:.0f} s: {algorithm} {steps} steps: {told} {chosen}", flush=True
         )
 
-    with tempfile.TemporaryDirectory() as place:
-        for number, (weights, chosen) in enumerate(assisted(Path(place), text, configs, seed), 1):
-            keep("AssistPG", number, weights, chosen)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (weights, chosen) in enumerate(assisted(Path(folder), text, configs, seed), 1):
+            keep("AssistPG", 2 * turn * number, weights, chosen)
     for algorithm, who in WHO.items():
-        for number, weights in enumerate(baselines.alone(of[who], agreed.seed, agreed.rounds, steps), 1):
-            keep(algorithm, number, weights)
-    return {"game": name, "seed": seed, "values": values, "steps_a_round": steps, "returns": rows}
+        for number, weights in enumerate(baselines.alone(of[who], agreed.seed, 2 * agreed.rounds, turn), 1):
+            keep(algorithm, turn * number, weights, "")
+    return {"game": name, "seed": seed, "values": values, "turn": turn, "rounds": agreed.rounds, "returns": rows}
 
 
 def main() -> None:

@@ -1,0 +1,124 @@
+"""The paper's experiments, made tiny: every script of examples/paper runs, and says what it did."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from alx import plan
+from alx.study.games import CARTPOLE, LUNAR_LANDER
+
+PAPER = Path(__file__).parents[1] / "examples" / "paper"
+
+
+def tiny(text):
+    for name, value in (("max_steps", 12), ("evaluation_episodes", 1), ("batch_size", 20), ("rounds", 5)):
+        text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
+    return text.replace("{ learner = 20, provider = 20 }", "{ learner = 2, provider = 2 }")
+
+
+@pytest.fixture(scope="module", params=["cartpole", "lunarlander"])
+def played(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
+    agreed = folder / "paper" / request.param / "plan.toml"
+    agreed.write_text(tiny(agreed.read_text()))
+    script(folder, "returns.py", request.param, "--seeds", "3", "--out", "runs")
+    return folder, request.param
+
+
+def script(folder, name, *arguments):
+    done = subprocess.run(
+        [sys.executable, f"paper/{name}", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_algorithm_starts_alike_and_gets_as_many_steps(played):
+    folder, game = played
+    run = json.loads((folder / "runs" / "seed-3.json").read_text())
+    assert (run["game"], run["seed"], run["turn"], run["rounds"]) == (game, 3, 2, 5)
+    returns = run["returns"]
+    assert set(returns) == {"start", "AssistPG", "PG", "Learner-PG", "Provider-PG"}
+    assert [r["steps"] for r in returns["AssistPG"]] == [4, 8, 12, 16, 20]
+    for algorithm in ("PG", "Learner-PG", "Provider-PG"):
+        assert [r["steps"] for r in returns[algorithm]] == list(range(2, 21, 2))
+    for rows in returns.values():
+        for row in rows:
+            assert {"learner", "provider", "Test I", "Test II"} <= set(row)
+    kept = {p.name for p in (folder / "runs" / "seed-3").iterdir()}
+    assert kept == {f"{a}-{r['steps']}.safetensors" for a, rows in returns.items() if a != "start" for r in rows}
+
+
+def test_a_seed_is_not_played_twice(played):
+    folder, game = played
+    before = (folder / "runs" / "seed-3.json").read_bytes()
+    assert script(folder, "returns.py", game, "--seeds", "3", "--out", "runs") == ""
+    assert (folder / "runs" / "seed-3.json").read_bytes() == before
+
+
+def test_the_figure_shows_the_numbers_of_the_run(played):
+    folder, game = played
+    told = script(folder, "figures.py", "runs", "--out", "pictures")
+    assert told.count("| 5 | AssistPG |") == 2
+    run = json.loads((folder / "runs" / "seed-3.json").read_text())["returns"]
+    drawn = json.loads((folder / "pictures" / f"{game}.json").read_text())["by_seed_and_round"]
+    same, papers = drawn.values()
+    for rows in (same, papers):
+        assert rows["AssistPG"]["Test I"][0][1:] == pytest.approx([r["Test I"] for r in run["AssistPG"]], abs=1e-3)
+    assert same["PG"]["learner"][0][5] == pytest.approx(run["PG"][-1]["learner"], abs=1e-3)
+    assert papers["PG"]["learner"][0][5] == pytest.approx(run["PG"][4]["learner"], abs=1e-3)
+    with Image.open(folder / "pictures" / f"{game}.png") as picture:
+        assert picture.size[0] > 1000
+
+
+def test_plays_are_drawn(played):
+    folder, game = played
+    script(folder, "animations.py", "runs", "--seed", "3", "--out", "pictures")
+    moving = sorted(p.name for p in (folder / "pictures").glob("*.gif"))
+    assert len(moving) == 6
+    for name in moving:
+        with Image.open(folder / "pictures" / name) as picture:
+            assert picture.n_frames > 2
+    if game == "lunarlander":
+        told = script(folder, "landings.py", "runs", "--seed", "3", "--out", "pictures")
+        assert told.count("by_round: ") == 40
+        assert told.count("by_test: ") == 16
+        flown = json.loads((folder / "pictures" / "landings.json").read_text())
+        assert {f["end"] for f in flown["by_round"]} <= {"landed", "standing", "crashed or left", "still up"}
+
+
+def test_the_plans_are_the_papers():
+    for name, rounds, hidden, cap in (("cartpole", 10, 4, 500), ("lunarlander", 5, 32, 1000)):
+        agreed = plan.load(PAPER / name / "plan.toml").plan
+        assert agreed.rounds == rounds
+        assert agreed.steps("learner", 1, 1) == agreed.steps("provider", 1, 1) == 20
+        assert agreed.schedule("learner", 1, 1) == [0, 4, 8, 12, 16, 20]
+        assert agreed.model.arguments["hidden"] == hidden
+        assert (agreed.optimiser.name, agreed.optimiser.lr, agreed.batch_size) == ("adam", 0.005, 32)
+        assert (agreed.settings["discount"], agreed.settings["max_steps"]) == (0.99, cap)
+        assert agreed.candidates == "trajectory"
+
+
+def test_the_draws_are_the_papers():
+    for game, environments, learner, provider, test in (
+        (CARTPOLE, 5, (4, 5), (0, 1), (0, 5)),
+        (LUNAR_LANDER, 10, (10, 15), (35, 40), (10, 40)),
+    ):
+        values = game.values(7)
+        assert values == game.values(7) != game.values(8)
+        assert values["pooled"] == values["learner"] + values["provider"]
+        assert len(values["learner"]) == len(values["provider"]) == environments
+        assert learner[0] <= min(values["learner"]) <= max(values["learner"]) <= learner[1]
+        assert provider[0] <= min(values["provider"]) <= max(values["provider"]) <= provider[1]
+        one, two = (game.test(name, 7, 20_000) for name in ("Test I", "Test II"))
+        low, high = test
+        assert low <= min(one) <= max(one) <= high
+        assert sum(one) / len(one) == pytest.approx((low + high) / 2, rel=0.02)
+        assert sum(two) / len(two) == pytest.approx(low + (high - low) * 5 / 6, rel=0.01)  # the mean of Beta(5, 1)
