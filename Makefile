@@ -26,6 +26,7 @@ paper-cartpole: SEEDS := 0 1 2 3 4 5 6 7 8 9
 paper-lunarlander: SEEDS := 0 1 2 3 4
 paper-cartpole paper-lunarlander: paper-%: $(VENV)/user
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/returns.py $* --seeds $(SEEDS) --out runs/$*
+	test $* = lunarlander || OMP_NUM_THREADS=1 $(BIN)/python examples/paper/restarts.py $* --seeds $(SEEDS) --out runs/$*
 	$(BIN)/python examples/paper/figures.py runs/$* --out runs
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/animations.py runs/$* --out runs
 	test $* = cartpole || OMP_NUM_THREADS=1 $(BIN)/python examples/paper/landings.py runs/$* --out runs

@@ -78,6 +78,14 @@ def test_the_figure_shows_the_numbers_of_the_run(played):
         assert picture.size[0] > 1000
 
 
+def test_restarted_training_is_told_beside_the_rest(played):
+    folder, game = played
+    told = script(folder, "restarts.py", game, "--seeds", "3", "--out", "runs")
+    assert "| 5 | Cyclic-PG |" in told
+    found = json.loads((folder / "runs" / "restarts-3.json").read_text())
+    assert [len(rows) for rows in found.values()] == [5, 5]
+
+
 def test_plays_are_drawn(played):
     folder, game = played
     script(folder, "animations.py", "runs", "--seed", "3", "--out", "pictures")

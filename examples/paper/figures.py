@@ -109,6 +109,11 @@ def main() -> None:
     }
     result = {"game": runs[0]["game"], "seeds": [r["seed"] for r in runs], "by_seed_and_round": numbers}
     (given.out / f"{result['game']}.json").write_text(json.dumps(result))
+    kept = np.array([[r["chosen"].replace("t=", "").split(", ") for r in run["returns"]["AssistPG"]] for run in runs], int)
+    share = (kept.mean(0) / turn).round(2)
+    print("share of a turn's steps that the receiver kept, by round:")
+    for who, column in (("learner's", 0), ("provider's", 1)):
+        print(f"  {who} turns: {' '.join(map(str, share[:, column]))}; all {share[:, column].mean():.2f}")
     for title, found in rows.items():
         print(f"\n{title}\n{table(found, [rounds // 2, rounds])}".replace(":\n", ": "))
 

@@ -85,23 +85,28 @@ def assisted(folder: Path, text: str, configs: dict[str, SiteFile], seed: int) -
         yield load(turns.best_file(turns.latest(learner))), chosen
 
 
-def play(name: str, seed: int, out: Path) -> dict:
-    played, begun = GAMES[name], time.monotonic()
-    text = re.sub(r"(?m)^seed = \d+", f"seed = {seed}", (HERE / name / "plan.toml").read_text())
+def prepared(name: str, seed: int) -> tuple[str, dict[str, SiteFile], plan.Plan, dict[str, list[float]], dict[str, Task]]:
+    """The plan's text with this seed, the sites' configurations, the plan, who has which values, and everybody's task."""
+    played, place = GAMES[name], HERE / name
+    text = re.sub(r"(?m)^seed = \d+", f"seed = {seed}", (place / "plan.toml").read_text())
     agreed = plan.parse(text.encode()).plan
     values = played.game.values(seed)
-    task_file = HERE / name / "task.py"
     configs = {
         who: SiteFile(
-            role="provider" if who == "provider" else "learner", task=str(task_file), device="cpu",
+            role="provider" if who == "provider" else "learner", task=str(place / "task.py"), device="cpu",
             settings={played.setting: values[who]},
         )
         for who in values
     }  # fmt: skip
-    turn = agreed.steps("learner", 1, 1)
-    place = HERE / name
     of = {who: tasks.task(place, config.model_copy(update={"task": "task.py"}), agreed) for who, config in configs.items()}
-    judge = Judge(played, agreed, values, of["learner"].new_model)
+    return text, configs, agreed, values, of
+
+
+def play(name: str, seed: int, out: Path) -> dict:
+    begun = time.monotonic()
+    text, configs, agreed, values, of = prepared(name, seed)
+    turn = agreed.steps("learner", 1, 1)
+    judge = Judge(GAMES[name], agreed, values, of["learner"].new_model)
     trajectory.seed_all(seed)
     rows: dict[str, list[dict]] = {"start": [{"steps": 0} | judge(state.of(of["learner"].new_model()))]}
     (out / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
