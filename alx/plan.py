@@ -21,7 +21,8 @@ MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,84
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Role = Literal["learner", "provider"]
-Scalar = bool | int | float | str
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = bool | int | Finite | str
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
 
 
@@ -35,7 +36,6 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 Names = Annotated[list[str], Field(max_length=MAX_NAMES), AfterValidator(_distinct)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Strict(BaseModel):

@@ -1,8 +1,10 @@
 """Policy gradients: rollouts against plain loops, estimators against the paper's formula, losses bit for bit."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,11 +13,13 @@ import torch
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Categorical, Independent, Normal
 
-from alx.errors import ConfigError
+from alx import plan
+from alx.errors import ConfigError, DivergedError
 from alx.learning import measure, state, trajectory
-from alx.tasks import check_task, lunar_lander, policy_gradient, rollout, sync_vector
+from alx.site.site import SiteFile
+from alx.tasks import check_task, load, lunar_lander, policy_gradient, rollout, sync_vector
 from alx.tasks.cartpole import SHORTEST, cartpole
 from alx.tasks.lunar_lander import PoweredLander, lunar_landers
 from alx.tasks.models import mlp
@@ -294,7 +298,6 @@ def test_another_process_measures_the_same_number():
     task = poles()
     trajectory.seed_all(1)
     model = task.new_model()
-    torch.set_num_threads(1)
     assert {*told} == {measure.measure(task, model, state.of(model)).total.hex() + "\n"}
 
 
@@ -326,9 +329,12 @@ def test_the_task_keeps_every_promise():
     [
         ({"batch_size": 2}, "batch_size is 2 episodes, expected at least one for each of the 3 environments"),
         ({"estimator": "actor_critic"}, "estimator is 'actor_critic', expected one of reward_to_go, whole_episode"),
-        ({"discount": 0}, "discount is 0, expected above 0, at most 1"),
-        ({"max_steps": 0}, "max_steps is 0, expected at least 1"),
-        ({"evaluation_episodes": 0}, "evaluation_episodes is 0, expected at least 1"),
+        ({"discount": 0}, "discount is 0, expected a number above 0, at most 1"),
+        ({"discount": "0.99"}, "discount is '0.99', expected a number above 0, at most 1"),
+        ({"max_steps": 500.0}, "max_steps is 500.0, expected a whole number, at least 1"),
+        ({"batch_size": True}, "batch_size is True, expected a whole number, at least 1"),
+        ({"max_steps": 0}, "max_steps is 0, expected a whole number, at least 1"),
+        ({"evaluation_episodes": 0}, "evaluation_episodes is 0, expected a whole number, at least 1"),
     ],
 )
 def test_settings_out_of_range_are_told(settings, told):
@@ -336,9 +342,27 @@ def test_settings_out_of_range_are_told(settings, told):
         policy_gradient(lambda: mlp(4, 2, 4), cartpole, LENGTHS, adam, **settings)
 
 
-def test_no_parameters_are_told():
-    with pytest.raises(ConfigError, match="there are no parameters"):
-        policy_gradient(lambda: mlp(4, 2, 4), cartpole, [], adam)
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ([], "there are no parameters"),
+        ("0.5", "parameters is '0.5', expected a list"),
+        (0.5, "parameters is 0.5, expected a"),
+    ],
+)
+def test_parameters_that_are_no_list_of_values_are_told(parameters, told):
+    with pytest.raises(ConfigError, match=told):
+        policy_gradient(lambda: mlp(4, 2, 4), cartpole, parameters, adam)
+
+
+def test_one_episode_has_nothing_to_be_compared_with():
+    with pytest.raises(ConfigError, match="reward_to_go compares at least two"):
+        policy_gradient(lambda: mlp(4, 2, 4), cartpole, [0.5], adam, batch_size=1)
+    assert policy_gradient(lambda: mlp(4, 2, 4), cartpole, [0.5], adam, batch_size=1, estimator="whole_episode")
+
+
+class Keys(Levers):
+    action_space = gym.spaces.Text(3)
 
 
 class Words(Levers):
@@ -354,6 +378,7 @@ class Words(Levers):
         (lambda values: [Levers(v) for v in values], "environments returned a list, expected a gymnasium VectorEnv"),
         (lambda _values: CartPoleVectorEnv(1), "environments made 1 sub-environments for 96 values"),
         (sync_vector(Words), "the environment observes a Dict, expected an array"),
+        (sync_vector(Keys), "the environment takes a Text, expected one of Discrete, MultiDiscrete"),
         (
             lambda values: SyncVectorEnv([lambda: Levers(5) for _ in values], autoreset_mode=AutoresetMode.DISABLED),
             "has autoreset disabled",
@@ -368,12 +393,148 @@ def test_environments_that_cannot_be_used_are_told(environments, told):
 
 @pytest.mark.parametrize(
     ("policy", "told"),
-    [(lambda: nn.Unflatten(0, (1, 1, -1)), r"a tensor of shape \[1, 1, 96, 4\]"), (lambda: nn.LSTM(4, 2), "a tuple")],
+    [
+        (lambda: nn.Unflatten(0, (1, 1, -1)), r"a tensor of shape \[1, 1, 96, 4\], expected logits"),
+        (lambda: nn.LSTM(4, 2), "a tuple, expected logits"),
+        (lambda: nn.Linear(4, 3), "3 logits, expected 2, one for each action"),
+        (lambda: nn.Linear(4, 1), "1 logits, expected 2, one for each action"),
+    ],
 )
 def test_a_policy_that_gives_no_logits_is_told(policy, told):
     task = policy_gradient(policy, cartpole, LENGTHS, adam)
-    with pytest.raises(ConfigError, match=f"the policy returned {told}, expected logits"):
+    with pytest.raises(ConfigError, match=f"the policy returned {told}"):
         task.measure(task.new_model())
+
+
+def test_logits_for_a_continuous_action_are_told():
+    task = policy_gradient(lambda: nn.Linear(1, 2), sync_vector(Slider), [0.5], adam)
+    with pytest.raises(ConfigError, match=r"expected a torch\.distributions\.Distribution") as told:
+        task.measure(task.new_model())
+    assert "Independent(Normal(mean, std), 1)" in told.value.hint
+
+
+class Dials(Levers):
+    action_space = gym.spaces.MultiDiscrete([3, 3], start=[10, 20])
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        return np.ones(1, np.float32), float(action.sum() == self.value), True, False, {}
+
+
+def test_composed_actions_start_where_the_space_says():
+    class Two(nn.Linear):
+        def forward(self, x):
+            return Independent(Categorical(logits=super().forward(x).unflatten(1, (2, 3))), 1)
+
+    assert check_task(policy_gradient(lambda: Two(1, 6), sync_vector(Dials), [32], adam)) == []
+
+
+class Broken(Corridor):
+    """Pays or observes what it was told to, from the second step on."""
+
+    def __init__(self, value):
+        super().__init__(9)
+        self.value = value
+
+    def step(self, action):
+        observation, reward, ended, cut, info = super().step(action)
+        if self.at > 1:
+            reward, observation = (self.value, observation) if self.value == np.inf else (reward, observation + self.value)
+        return observation, reward, ended, cut, info
+
+
+def test_what_is_not_finite_is_told_apart():
+    for value, told in ((np.inf, "an environment paid inf at step 2"), (np.nan, "an environment observes NaN")):
+        task = policy_gradient(lambda: nn.Linear(1, 2), sync_vector(Broken), [value], adam)
+        with pytest.raises(ConfigError, match=told):
+            task.measure(task.new_model())
+    task = poles()
+    model = task.new_model()
+    trainer = task.trainer(model, 0)
+    for parameter in model.parameters():
+        parameter.data *= np.inf
+    with pytest.raises(DivergedError, match="the policy gives NaN"):
+        trainer.step()
+    assert task.measure(model).total == np.inf  # at a candidate of the peer's: it is not chosen
+
+
+class Reusing(CartPoleVectorEnv):
+    """Observes through one array, as SyncVectorEnv(copy=False) does, and pays in half precision."""
+
+    def reset(self, *, seed=None, options=None):
+        self.view, info = super().reset(seed=seed, options=options)
+        return self.view, info
+
+    def step(self, action):
+        self.view[:], reward, *rest = super().step(action)
+        return self.view, reward.astype(np.float16), *rest
+
+
+def test_an_environment_may_reuse_its_arrays():
+    a, b = play(CartPoleVectorEnv(3)), play(Reusing(3))
+    assert torch.equal(a.observations, b.observations)
+    assert b.rewards.dtype == np.float64
+    assert np.array_equal(a.rewards, b.rewards)
+
+
+def test_rewards_of_another_shape_are_told():
+    class Columns(CartPoleVectorEnv):
+        def step(self, action):
+            observation, reward, *rest = super().step(action)
+            return observation, reward[:, None], *rest
+
+    with pytest.raises(ConfigError, match=r"paid an array of shape \[3, 1\], expected \[3\]"):
+        play(Columns(3))
+
+
+def test_what_is_measured_is_the_plain_mean_and_what_is_shown_is_not_discounted():
+    task = policy_gradient(lambda: nn.Linear(1, 2), sync_vector(Corridor), [2, 9], adam, evaluation_episodes=3,
+                           held_out=[4, 10, 16], max_steps=8, discount=0.5)  # fmt: skip
+    model = task.new_model()
+    assert task.measure(model).total == -(1 + 0.5) - (2 - 0.5**7)  # the second is cut after 8
+    assert task.held_out(model) == (4 + 8 + 8) / 3
+
+
+def test_a_step_tells_minus_the_mean_discounted_return():
+    task = policy_gradient(lambda: nn.Linear(1, 2), sync_vector(Corridor), [1, 3], adam, batch_size=3, discount=0.5)
+    assert task.trainer(task.new_model(), 0).step() == -(1 + 1.75) / 2
+
+
+def test_a_slot_that_plays_on_after_a_cut_is_not_said_to_have_ended():
+    played = play(SyncVectorEnv([lambda: Corridor(3, cut=2), lambda: Corridor(20)]), max_steps=12)
+    assert played.terminated.tolist() == [False, False]
+    assert played.truncated.tolist() == [True, True]
+
+
+def test_a_batch_of_32_and_reward_to_go_are_the_default():
+    made = []
+
+    def environments(values):
+        made.append(len(values))
+        return cartpole(values)
+
+    runs = []
+    for settings in ({}, {"estimator": "reward_to_go", "batch_size": 32}):
+        task = policy_gradient(lambda: mlp(4, 2, 4), environments, LENGTHS, adam, **settings)
+        trajectory.seed_all(0)
+        run = trajectory.Run(task, state.of(task.new_model()), 1)
+        run.trainer.step()
+        runs.append(state.of(run.model))
+    assert made == [32, 32]
+    assert all(torch.equal(runs[0][n], runs[1][n]) for n in runs[0])
+
+
+def test_a_plan_that_forbids_negative_losses_is_refused_before_any_round(tmp_path):
+    example = Path(__file__).parents[1] / "examples" / "own_environment"
+    shutil.copy(example / "task.py", tmp_path)
+    text = (example / "plan.toml").read_text().replace('loss = "own"\n', "")
+    config = SiteFile(role="learner", task="task.py", device="cpu", settings={"masses": [1.0], "seed": 1})
+    with pytest.raises(ConfigError, match="may be below 0") as told:
+        load.task(tmp_path, config, plan.parse(text.encode()).plan)
+    assert 'loss = "own"' in told.value.hint
+    config = SiteFile(role="learner", task="task.py", device="cpu")
+    with pytest.raises(ConfigError, match=r"\[settings\] in site.toml has no 'masses'"):
+        load.task(tmp_path, config, plan.parse(text.encode()).plan)
 
 
 def test_only_returns_travel(tmp_path, alx):

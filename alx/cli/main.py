@@ -22,7 +22,7 @@ COMMANDS = {
     "status": ("exchange", "Where the exchange stands, and what to do next."),
     "best": ("exchange", "Write the best model so far."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
-    "demo": ("study", "Both sites on this machine, real bundles, real data."),
+    "demo": ("study", "Both sites on this machine, real bundles."),
 }
 
 

@@ -59,9 +59,11 @@ class Task:
         trainer: (model, seed) -> Trainer of that model on one's own data.
         measure: (model) -> LossSum over one's own data; called in evaluation mode without gradients; repeatable.
         held_out: optional (model) -> a score on data kept apart, higher is better; shown to people, never sent.
+        signed: losses may be below 0, as minus a return is; the plan then has to say `loss = "own"`.
     """
 
     new_model: Callable[[], nn.Module]
     trainer: Callable[[nn.Module, int], Trainer]
     measure: Callable[[nn.Module], LossSum]
     held_out: Callable[[nn.Module], float] | None = None
+    signed: bool = False

@@ -36,7 +36,7 @@ def check_task(task: Task, seed: int = 0) -> list[str]:
     try:
         found, start = _new_model(task, seed)
     except AlxError as error:
-        return [error.message]
+        return [_words(error)]
     except Exception as error:  # noqa: BLE001 - a user's own code may raise anything; here it is told in words
         return [f"new_model() raised {code.told(error)}"]
     if start is None:
@@ -45,10 +45,14 @@ def check_task(task: Task, seed: int = 0) -> list[str]:
         try:
             found += check(task, start, seed)
         except AlxError as error:
-            found.append(error.message)
+            found.append(_words(error))
         except Exception as error:  # noqa: BLE001 - as above
             found.append(f"{check.__name__[1:]}: the task raised {code.told(error)}")
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _words(error: AlxError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _same(a: State, b: State) -> bool:
@@ -156,7 +160,10 @@ def _step(task: Task, start: State, seed: int) -> list[str]:
     if state.describe(moved) != state.describe(start):
         return ["training changes the names, types or shapes of the model's tensors: make all of them in new_model()"]
     if _same(moved, start):
-        return ["trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters?"]
+        return [
+            "trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters? "
+            "Or was there nothing to learn from in the first steps, as every loss or return was the same?"
+        ]
     return []
 
 

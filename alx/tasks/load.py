@@ -44,6 +44,13 @@ class SiteConfig(Protocol):
         ...
 
 
+class Own(dict[str, Scalar | list[Scalar]]):
+    """The [settings] of a site.toml; what is not there is told in words."""
+
+    def __missing__(self, name: str) -> Scalar | list[Scalar]:
+        raise ConfigError(f"[settings] in site.toml has no '{escape(name)}'", "add it there: it stays on this side")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a user's `make_task` is given.
@@ -56,7 +63,7 @@ class Settings:
     """
 
     plan: Plan
-    own: dict[str, Scalar | list[Scalar]]
+    own: Own
     folder: Path
     device: torch.device
 
@@ -143,10 +150,15 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
     make = getattr(code.file(folder / config.task), "make_task", None)
     if not callable(make):
         raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")
-    made = code.call(f"make_task of '{name}'", make, Settings(plan, dict(config.settings), folder, place))
+    made = code.call(f"make_task of '{name}'", make, Settings(plan, Own(config.settings), folder, place))
     if not isinstance(made, Task):
         raise ConfigError(
             f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
+        )
+    if made.signed and plan.loss != "own":
+        raise ConfigError(
+            f"the losses of '{name}' may be below 0, and the plan says loss = \"{plan.loss}\"",
+            'set loss = "own" in the plan, on both sides',
         )
     return _guarded(made, plan.seed)
 
@@ -189,4 +201,5 @@ def _guarded(task: Task, seed: int) -> Task:
         trainer=lambda model, turn_seed: _Guarded(code.call("trainer", task.trainer, model, turn_seed)),
         measure=measure,
         held_out=None if held_out is None else lambda model: float(code.call("held_out", held_out, model)),
+        signed=task.signed,
     )

@@ -6,22 +6,23 @@ same episode seeds each time.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+import math
+from collections.abc import Callable, Iterator, Sequence, Sized
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from alx.errors import ConfigError, escape
+from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
 from alx.tasks import rollout
 from alx.tasks.rollout import Environments, Episodes
 
 Value = TypeVar("Value")
 Estimator = Literal["reward_to_go", "whole_episode"]
-ESTIMATORS = ("reward_to_go", "whole_episode")
+SEEDS = 1 << 31  # of a training step's environments; gymnasium takes any int from 0, and adds the slot's number
 
 
 def advantages(episodes: Episodes, estimator: Estimator, discount: float) -> NDArray[np.float64]:
@@ -30,8 +31,9 @@ def advantages(episodes: Episodes, estimator: Estimator, discount: float) -> NDA
     Args:
         episodes: as played.
         estimator: whole_episode: the episode's discounted return, the same for each of its steps, as the paper writes
-            it. reward_to_go: the discounted rewards from the step on, minus their mean over all steps of the batch:
-            the same gradient in expectation (but for the factor discount^t, left out as usual), with less noise.
+            it. reward_to_go: the discounted rewards from the step on, minus their mean over all steps of the batch;
+            less noise. The factor discount^t is left out, as usual. The mean holds each episode's own rewards, which
+            shrinks the step: a bias of the order of 1 / episodes (docs/decisions/0008-policy-gradients.md).
         discount: of a reward one step later.
     """
     to_go = episodes.rewards_to_go(discount)
@@ -75,11 +77,12 @@ class Reinforce:
 
     def step(self) -> float:
         """Play, and climb; returns minus the mean discounted return of what was played."""
-        seed = int(torch.randint(1 << 31, ()))
+        seed = int(torch.randint(SEEDS, ()))
         played = rollout.play(self._envs, self._policy, self._max_steps, seed, self._device)
         weight = advantages(played, self._estimator, self._discount) * self._weight
         mask = torch.from_numpy(played.played)
-        output = rollout.distribution(self._policy(played.observations[mask].to(self._device)))
+        space = self._envs.single_action_space
+        output = rollout.distribution(self._policy(played.observations[mask].to(self._device)), space)
         log_prob = output.log_prob(played.actions[mask].to(self._device))
         score = log_prob.reshape(len(log_prob), -1).sum(1)
         factor = torch.from_numpy(weight[played.played]).to(score.dtype).to(self._device)
@@ -129,59 +132,72 @@ def policy_gradient(
         max_steps: an episode is cut after so many; an environment's own time limit may be shorter.
         evaluation_episodes: an environment, for the loss; all are played side by side.
         held_out: values kept apart; the mean undiscounted return, one episode each, is shown and never sent.
-        seed: of the episodes that losses and scores are measured on.
+        seed: of the episodes that losses and scores are measured on. Each side may have its own, and should where its
+            parameters are worth guessing: who knows the seed can play the very episodes that a loss was measured on.
         device: where the policy lives.
 
     Raises:
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
     """
-    refused = _faults(len(parameters), batch_size, estimator, discount, max_steps, evaluation_episodes)
+    counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
+    refused = next(_faults(parameters, estimator, discount, counts), None)
     if refused is not None:
         raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")
     place = torch.device(device)
+    number = len(parameters)
 
-    @functools.cache
-    def slots(kind: str) -> Any:
-        wanted = {
-            "train": [parameters[i % len(parameters)] for i in range(batch_size)],
-            "measure": [p for p in parameters for _ in range(evaluation_episodes)],
-            "held_out": list(held_out),
-        }[kind]
-        made = environments(wanted)
-        rollout.refuse_unfit(made, len(wanted))
-        return made
+    def made_once(values: Sequence[Value]) -> Callable[[], Any]:
+        @functools.cache  # making hundreds of environments costs more than playing in them
+        def slots() -> Any:
+            made = environments(values)
+            rollout.refuse_unfit(made, len(values))
+            return made
 
-    def returns(kind: str, net: nn.Module, gamma: float) -> NDArray[np.float64]:
-        with torch.random.fork_rng(devices=[] if place.type == "cpu" else None):
+        return slots
+
+    trained = made_once([parameters[i % number] for i in range(batch_size)])
+    measured = made_once([p for p in parameters for _ in range(evaluation_episodes)])
+    kept_apart = made_once(held_out)
+
+    def returns(envs: Any, net: nn.Module, gamma: float) -> NDArray[np.float64]:
+        with torch.random.fork_rng(devices=[] if place.type == "cpu" else [place]):
             torch.manual_seed(seed)
-            played = rollout.play(slots(kind), net, max_steps, seed, place)
+            played = rollout.play(envs, net, max_steps, seed, place, keep=False)
         return np.asarray(played.rewards_to_go(gamma)[0])
 
     def trainer(net: nn.Module, _seed: int) -> Trainer:  # all that is random comes from torch's global state
-        return Reinforce(net, slots("train"), len(parameters), estimator, discount, optimiser, max_steps, place)
+        return Reinforce(net, trained(), number, estimator, discount, optimiser, max_steps, place)
 
     def measure(net: nn.Module) -> LossSum:
-        return LossSum(-float(returns("measure", net, discount).sum() / evaluation_episodes), len(parameters))
+        try:
+            found = returns(measured(), net, discount)
+        except DivergedError:  # at a candidate of the peer's: it is not chosen, and the others are looked at
+            return LossSum(math.inf, number)
+        return LossSum(-float(found.sum() / evaluation_episodes), number)
 
     return Task(
         new_model=lambda: policy().to(place),
         trainer=trainer,
         measure=measure,
-        held_out=(lambda net: float(returns("held_out", net, 1.0).mean())) if held_out else None,
+        held_out=(lambda net: float(returns(kept_apart(), net, 1.0).mean())) if len(held_out) else None,
+        signed=True,
     )
 
 
-def _faults(
-    environments: int, batch_size: int, estimator: str, discount: float, max_steps: int, evaluation_episodes: int
-) -> str | None:
-    """The first setting that is out of range, in words."""
-    if environments < 1:
-        return "there are no parameters, expected one for each environment"
-    if batch_size < environments:
-        return f"batch_size is {batch_size} episodes, expected at least one for each of the {environments} environments"
-    if estimator not in ESTIMATORS:
-        return f"estimator is '{escape(str(estimator))}', expected one of {', '.join(ESTIMATORS)}"
-    if not 0 < discount <= 1:
-        return f"discount is {discount}, expected above 0, at most 1"
-    counts = {"max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
-    return next((f"{name} is {value}, expected at least 1" for name, value in counts.items() if value < 1), None)
+def _faults(parameters: Any, estimator: Any, discount: Any, counts: dict[str, Any]) -> Iterator[str]:
+    """The settings that are out of range, in words."""
+    if isinstance(parameters, str) or not isinstance(parameters, Sized):
+        yield f"parameters is {escape(repr(parameters), 60)}, expected a list with a value for each environment"
+    elif not len(parameters):
+        yield "there are no parameters, expected one for each environment"
+    for name, value in counts.items():
+        if type(value) is not int or value < 1:
+            yield f"{name} is {escape(repr(value), 60)}, expected a whole number, at least 1"
+        elif name == "batch_size" and value < len(parameters):
+            yield f"batch_size is {value} episodes, expected at least one for each of the {len(parameters)} environments"
+    if estimator not in get_args(Estimator):
+        yield f"estimator is {escape(repr(estimator), 60)}, expected one of {', '.join(get_args(Estimator))}"
+    elif estimator == "reward_to_go" and counts["batch_size"] == 1:
+        yield "batch_size is 1 episode, and reward_to_go compares at least two"
+    if type(discount) not in (int, float) or not 0 < discount <= 1:
+        yield f"discount is {escape(repr(discount), 60)}, expected a number above 0, at most 1"

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
-from alx.errors import ConfigError
+from alx.errors import ConfigError, DivergedError
 
 Value = TypeVar("Value")
 Environments = Callable[[Sequence[Value]], VectorEnv[Any, Any, Any]]
 """(values of a physical constant) -> a vector environment with one sub-environment for each."""
+
+_CONTINUOUS = "for continuous actions return Independent(Normal(mean, std), 1)"
+_ACTIONS = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary, gym.spaces.Box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,8 @@ class Episodes:
     """n episodes of at most T steps, time first.
 
     Attributes:
-        observations: float32 [T, n, …], what the policy saw before each step.
-        actions: [T, n] or [T, n, …], what it chose.
+        observations: float32 [T, n, …], what the policy saw before each step; [0] where they were not kept.
+        actions: [T, n] or [T, n, …], what it chose; [0] where they were not kept.
         rewards: float64 [T, n]; 0 after the end.
         played: bool [T, n]; False after the end.
         terminated: bool [n]; the game itself ended.
@@ -57,24 +60,32 @@ class Episodes:
         return out
 
 
-def distribution(output: Any) -> Distribution:
+def distribution(output: Any, space: gym.Space[Any]) -> Distribution:
     """What a policy's output means: logits [n, actions], or a torch distribution over a batch of n actions.
 
+    Args:
+        output: the policy's.
+        space: of one environment's actions.
+
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, or there is not one logit for each action.
     """
     if isinstance(output, Distribution):
         return output
-    if isinstance(output, Tensor) and output.ndim == 2:  # noqa: PLR2004 - [n, actions]
-        return Categorical(logits=output, validate_args=False)
-    got = f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-    raise ConfigError(
-        f"the policy returned {got}, expected logits [n, actions] or a torch.distributions.Distribution",
-        "for continuous actions return Independent(Normal(mean, std), 1)",
-    )
+    if not isinstance(space, gym.spaces.Discrete):
+        got = f"a {type(output).__name__}, and its actions are no numbers from a list (a {type(space).__name__})"
+        raise ConfigError(f"the policy returned {got}: expected a torch.distributions.Distribution", _CONTINUOUS)
+    if not isinstance(output, Tensor) or output.ndim != 2:  # noqa: PLR2004 - [n, actions]
+        got = f"a tensor of shape {list(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ConfigError(f"the policy returned {got}, expected logits [n, {space.n}] or a torch.distributions.Distribution")
+    if output.shape[1] != space.n:
+        raise ConfigError(f"the policy returned {output.shape[1]} logits, expected {space.n}, one for each action")
+    return Categorical(logits=output, validate_args=False)
 
 
-def play(envs: VectorEnv[Any, Any, Any], policy: nn.Module, max_steps: int, seed: int, device: torch.device) -> Episodes:
+def play(
+    envs: VectorEnv[Any, Any, Any], policy: nn.Module, max_steps: int, seed: int, device: torch.device, *, keep: bool = True
+) -> Episodes:
     """Play one episode in each sub-environment. Actions are drawn from torch's global random state.
 
     Args:
@@ -83,9 +94,11 @@ def play(envs: VectorEnv[Any, Any, Any], policy: nn.Module, max_steps: int, seed
         max_steps: an episode is cut after so many.
         seed: of the environments; the same seeds and the same random state give the same episodes, bit for bit (CPU).
         device: where the policy lives.
+        keep: observations and actions, to learn from.
 
     Raises:
-        ConfigError: the policy's output cannot be used.
+        ConfigError: the policy's output, an observation or a reward cannot be used.
+        DivergedError: the policy gives NaN.
     """
     space, n = envs.single_action_space, envs.num_envs
     observation, _ = envs.reset(seed=seed)
@@ -94,32 +107,60 @@ def play(envs: VectorEnv[Any, Any, Any], policy: nn.Module, max_steps: int, seed
     observations, actions, rewards, played = [], [], [], []
     with torch.no_grad():
         for _ in range(max_steps):
-            seen = torch.as_tensor(observation, dtype=torch.float32)
-            action = distribution(policy(seen.to(device))).sample().cpu()
+            seen = torch.tensor(np.asarray(observation), dtype=torch.float32)  # a copy: an environment may reuse its own
+            action = _draw(distribution(policy(seen.to(device)), space), seen)
             observation, reward, ended, cut, _ = envs.step(_taken(action, space))
-            observations.append(seen)
-            actions.append(action)
-            rewards.append(np.where(alive, reward, 0.0))
+            if keep:
+                observations.append(seen)
+                actions.append(action)
+            rewards.append(np.where(alive, _paid(reward, n), 0.0))
             played.append(alive)
             terminated |= alive & ended
             truncated |= alive & cut & ~ended
             alive = alive & ~(ended | cut)
             if not alive.any():
                 break
+    paid = np.stack(rewards)
+    if not np.isfinite(paid).all():
+        step, slot = np.argwhere(~np.isfinite(paid))[0]
+        raise ConfigError(f"an environment paid {paid[step, slot]} at step {step + 1} of an episode")
+    none = torch.empty(0)
     return Episodes(
-        torch.stack(observations),
-        torch.stack(actions),
-        np.stack(rewards),
+        torch.stack(observations) if keep else none,
+        torch.stack(actions) if keep else none,
+        paid,
         np.stack(played),
         terminated,
         truncated | alive,
     )
 
 
+def _draw(choice: Distribution, seen: Tensor) -> Tensor:
+    """An action for each observation."""
+    try:
+        return choice.sample().cpu()
+    except (RuntimeError, ValueError) as error:
+        if not bool(torch.isfinite(seen).all()):
+            raise ConfigError("an environment observes NaN or infinity", "look at its parameters") from error
+        raise DivergedError("the policy gives NaN or infinity", "lower the learning rate in the plan") from error
+
+
+def _paid(reward: Any, n: int) -> NDArray[np.float64]:
+    """The slots' rewards [n].
+
+    Raises:
+        ConfigError: they have another shape.
+    """
+    paid = np.asarray(reward, dtype=np.float64)
+    if paid.shape != (n,):
+        raise ConfigError(f"the environments paid an array of shape {list(paid.shape)}, expected [{n}], one number for each")
+    return paid
+
+
 def _taken(action: Tensor, space: gym.Space[Any]) -> NDArray[Any]:
     """The actions [n, …] as the environments take them: numbered from the space's start, or within its bounds."""
     chosen: NDArray[Any] = action.numpy()
-    if isinstance(space, gym.spaces.Discrete):
+    if isinstance(space, (gym.spaces.Discrete, gym.spaces.MultiDiscrete)):
         chosen = chosen + space.start
     if isinstance(space, gym.spaces.Box):
         chosen = chosen.reshape(-1, *space.shape).clip(space.low, space.high)
@@ -167,7 +208,8 @@ def refuse_unfit(envs: VectorEnv[Any, Any, Any], count: int) -> None:
         count: of the values they were made for.
 
     Raises:
-        ConfigError: they are no vector environment of `count` slots, observe no array, or do not start over.
+        ConfigError: they are no vector environment of `count` slots, observe no array, take actions of another kind
+            than arrays, or do not start over.
     """
     if not isinstance(envs, VectorEnv):
         raise ConfigError(
@@ -182,6 +224,9 @@ def refuse_unfit(envs: VectorEnv[Any, Any, Any], count: int) -> None:
             f"the environment observes a {kind}, expected an array (Box)",
             "wrap each in gymnasium.wrappers.FlattenObservation",
         )
+    if not isinstance(envs.single_action_space, _ACTIONS):
+        kind = type(envs.single_action_space).__name__
+        raise ConfigError(f"the environment takes a {kind}, expected one of {', '.join(s.__name__ for s in _ACTIONS)}")
     if envs.metadata.get("autoreset_mode") == AutoresetMode.DISABLED:
         raise ConfigError(
             "the vector environment has autoreset disabled, and refuses to step an episode that ended",

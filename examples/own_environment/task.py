@@ -17,5 +17,6 @@ def make_task(settings):
         parameters=settings.own["masses"],
         optimiser=settings.optimiser,
         batch_size=settings.plan.batch_size,
+        seed=settings.own["seed"],
         **settings.plan.settings,
     )

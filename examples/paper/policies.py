@@ -62,7 +62,7 @@ def play(env, net: nn.Module, cap: int) -> Iterator[Moment]:
     yield Moment(observation, ended=False, reward=0.0)
     for _ in range(cap):
         with torch.no_grad():
-            action = rollout.distribution(net(torch.as_tensor(observation).unsqueeze(0))).sample()
+            action = rollout.distribution(net(torch.as_tensor(observation).unsqueeze(0)), env.action_space).sample()
         observation, reward, ended, _, _ = env.step(int(action))
         yield Moment(observation, ended, float(reward))
         if ended:

@@ -139,7 +139,9 @@ def main() -> None:
         path = given.out / f"seed-{seed}.json"
         if not path.exists():
             result = play(given.game, seed, given.out)
-            path.write_text(json.dumps(result, indent=1))
+            part = path.with_suffix(".part")  # a seed counts as played only when its file is whole
+            part.write_text(json.dumps(result, indent=1))
+            part.replace(path)
 
 
 if __name__ == "__main__":
