@@ -160,10 +160,8 @@ def _step(task: Task, start: State, seed: int) -> list[str]:
     if state.describe(moved) != state.describe(start):
         return ["training changes the names, types or shapes of the model's tensors: make all of them in new_model()"]
     if _same(moved, start):
-        return [
-            "trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters, "
-            + "and was there something to learn from (an episode that paid more than another, say)?"
-        ]
+        told = "trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters, "
+        return [told + "and was there something to learn from (an episode that paid more than another, say)?"]
     return []
 
 
