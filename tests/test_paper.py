@@ -96,8 +96,8 @@ def test_plays_are_drawn(played):
             assert picture.n_frames > 2
     if game == "lunarlander":
         told = script(folder, "landings.py", "runs", "--seed", "3", "--out", "pictures")
-        assert told.count("by_round: ") == 40
-        assert told.count("by_test: ") == 16
+        assert told.count("by_round: ") == 60
+        assert told.count("by_test: ") == 24
         flown = json.loads((folder / "pictures" / "landings.json").read_text())
         assert {f["end"] for f in flown["by_round"]} <= {"landed", "standing", "crashed or left", "still up"}
 

@@ -1,4 +1,4 @@
-"""Plays by round, AssistPG above Learner-PG, as the paper's videos show them.
+"""Plays by round, AssistPG above Learner-PG, as the paper's videos show them; Learner-PG by both counts of a round.
 
     python animations.py runs/cartpole --out docs/results-rl
 
@@ -65,7 +65,7 @@ def pictures(game: str, net, value: float) -> tuple[list[Image.Image], str]:
 def write(path: Path, title: str, columns: list[str], rows: dict[str, list[tuple[list[Image.Image], str]]]) -> None:
     """A grid of plays; one that ended stands still, with how it ended under it."""
     width, height = next(iter(rows.values()))[0][0][0].size
-    left, top, foot = 72, 34, 15
+    left, top, foot = 92, 34, 15
     length = max(len(frames) for plays in rows.values() for frames, _ in plays)
     out = []
     for at in range(length + 12):  # a second of the end
@@ -76,7 +76,7 @@ def write(path: Path, title: str, columns: list[str], rows: dict[str, list[tuple
             pen.text((left + i * (width + 4) + 4, 17), name, fill="black", font=TEXT)
         for j, (name, plays) in enumerate(rows.items()):
             y = top + j * (height + foot + 4)
-            pen.text((4, y + height / 2), name, fill="black", font=TEXT)
+            pen.text((4, y + height / 2 - 8), name, fill="black", font=TEXT)
             for i, (frames, end) in enumerate(plays):
                 x = left + i * (width + 4)
                 sheet.paste(frames[min(at, len(frames) - 1)], (x, y))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
-from policies import MAP, ROUNDS, SHOWN, lander, play, policy
+from policies import MAP, ROUNDS, SHOWN, lander, play, policy, run_of
 
 from alx.study.games import LUNAR_LANDER
 
@@ -21,15 +21,20 @@ CAP = 1000
 MARKS = {"landed": "o", "standing": "s", "crashed or left": "X", "still up": ">"}
 
 
-def fly(runs: Path, seed: int, algorithm: str, number: int, power: float) -> dict:
-    moments = list(play(lander(power), policy(runs, seed, algorithm, number), CAP))
+def called(runs: Path, shown: str) -> str:
+    algorithm, turns = SHOWN[shown]
+    return f"{algorithm} ({turns * run_of(runs)['turn']} steps a round)"
+
+
+def fly(runs: Path, seed: int, shown: str, number: int, power: float) -> dict:
+    moments = list(play(lander(power), policy(runs, seed, shown, number), CAP))
     last = moments[-1]
     if last.ended:
         how = "landed" if last.reward > 0 else "crashed or left"  # +100 at rest, -100 otherwise
     else:
         how = "standing" if last.observation[6] and last.observation[7] else "still up"  # on both legs, engines on
     return {
-        "algorithm": algorithm, "round": number, "power": power, "end": how, "steps": len(moments) - 1,
+        "algorithm": called(runs, shown), "round": number, "power": power, "end": how, "steps": len(moments) - 1,
         "return": round(sum(m.reward for m in moments), 1),
         "x": [round(float(m.observation[0]), 3) for m in moments], "y": [round(float(m.observation[1]), 3) for m in moments],
     }  # fmt: skip
@@ -59,17 +64,17 @@ def panel(axis, flights: list[dict], colours: list, title: str) -> None:
 def legend(figure, lines: dict[str, object]) -> None:
     handles = [plt.Line2D([], [], color=c, linewidth=2, label=name) for name, c in lines.items()]
     handles += [plt.Line2D([], [], color="0.3", marker=m, linestyle="", label=name) for name, m in MARKS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
 
 
 def by_round(path: Path, runs: Path, seed: int) -> list[dict]:
-    figure, axes = plt.subplots(2, len(POWERS), figsize=(12, 6.4), dpi=100, layout="constrained")
+    figure, axes = plt.subplots(len(SHOWN), len(POWERS), figsize=(12, 9.4), dpi=100, layout="constrained")
     colours = [mpl.colormaps["viridis_r"](0.15 + 0.8 * i / (len(ROUNDS) - 1)) for i in range(len(ROUNDS))]
     flown = []
-    for row, algorithm in zip(axes, SHOWN, strict=True):
+    for row, shown in zip(axes, SHOWN, strict=True):
         for axis, power in zip(row, POWERS, strict=True):
-            flights = [fly(runs, seed, algorithm, number, power) for number in ROUNDS]
-            panel(axis, flights, colours, f"{algorithm}, engine power {power}")
+            flights = [fly(runs, seed, shown, number, power) for number in ROUNDS]
+            panel(axis, flights, colours, f"{called(runs, shown)}, power {power}")
             flown += flights
     legend(figure, {f"round {n}": c for n, c in zip(ROUNDS, colours, strict=True)})
     figure.suptitle(f"Fig. 11: landings on one map (seed {MAP}), policies of seed {seed}", fontsize=11)
@@ -80,14 +85,14 @@ def by_round(path: Path, runs: Path, seed: int) -> list[dict]:
 
 def by_test(path: Path, runs: Path, seed: int) -> list[dict]:
     figure, axes = plt.subplots(2, 4, figsize=(12, 6.4), dpi=100, layout="constrained")
-    colours = ["#0072B2", "#D55E00"]
+    colours = ["#0072B2", "#D55E00", "#CC79A7"]
     flown = []
     for row, name in zip(axes, LUNAR_LANDER.tests, strict=True):
         for axis, power in zip(row, LUNAR_LANDER.test(name, seed, 4), strict=True):
-            flights = [fly(runs, seed, algorithm, ROUNDS[-1], power) for algorithm in SHOWN]
+            flights = [fly(runs, seed, shown, ROUNDS[-1], power) for shown in SHOWN]
             panel(axis, flights, colours, f"{name}: engine power {power:.1f}")
             flown += [f | {"test": name} for f in flights]
-    legend(figure, dict(zip(SHOWN, colours, strict=True)))
+    legend(figure, dict(zip((called(runs, s) for s in SHOWN), colours, strict=True)))
     figure.suptitle(
         f"Fig. 12: landings after round {ROUNDS[-1]} on one map (seed {MAP}), policies of seed {seed}", fontsize=11
     )
@@ -111,7 +116,7 @@ def main() -> None:
     for kind, flights in flown.items():
         for f in flights:
             place = f"{f['test']}, " if "test" in f else ""
-            print(f"{kind}: {f['algorithm']} round {f['round']}, {place}power {f['power']:.1f}: {f['end']}, {f['return']}")
+            print(f"{kind}: {f['algorithm']}, round {f['round']}, {place}power {f['power']:.1f}: {f['end']}, {f['return']}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from alx.tasks.lunar_lander import PoweredLander
 
 HERE = Path(__file__).parent
 MAP = 0  # the seed of the one map, start and stream of chances that all plays share
-SHOWN = ("AssistPG", "Learner-PG")
+# Who is shown, and how many turns' steps a round of theirs is: AssistPG's is two, the paper counts one for the others.
+SHOWN = {"AssistPG": ("AssistPG", 2), "Learner-PG": ("Learner-PG", 2), "as the paper\ncounts rounds": ("Learner-PG", 1)}
 ROUNDS = (1, 2, 3, 4, 5)
 
 
@@ -29,12 +30,12 @@ def run_of(runs: Path) -> dict:
     return json.loads(played[0].read_text())
 
 
-def policy(runs: Path, seed: int, algorithm: str, number: int) -> nn.Module:
-    """The policy after a round: two turns of AssistPG, or as many steps without a peer."""
-    run = run_of(runs)
+def policy(runs: Path, seed: int, shown: str, number: int) -> nn.Module:
+    """The policy of one of `SHOWN` after a round."""
+    run, (algorithm, turns) = run_of(runs), SHOWN[shown]
     folder = HERE / run["game"]
     net = models.find(plan.load(folder / "plan.toml").plan.model, folder)()
-    net.load_state_dict(load_file(runs / f"seed-{seed}" / f"{algorithm}-{2 * run['turn'] * number}.safetensors"))
+    net.load_state_dict(load_file(runs / f"seed-{seed}" / f"{algorithm}-{turns * run['turn'] * number}.safetensors"))
     return net.eval()
 
 
