@@ -413,6 +413,41 @@ def test_logits_for_a_continuous_action_are_told():
     assert "Independent(Normal(mean, std), 1)" in told.value.hint
 
 
+class Fixed(nn.Linear):
+    """Whatever a test wants a policy to return."""
+
+    def __init__(self, make):
+        super().__init__(1, 1)
+        self.make = make
+
+    def forward(self, x):
+        return self.make(super().forward(x))
+
+
+@pytest.mark.parametrize(
+    ("env", "make", "told"),
+    [
+        (Slider, lambda x: Categorical(logits=x.expand(-1, 3)), "takes fractions, and the policy's actions are whole"),
+        (Levers, lambda x: Normal(x, 1.0), "takes whole numbers, and the policy's actions are fractions"),
+        (Slider, lambda x: Independent(Normal(x.expand(-1, 2), 1.0), 1), r"have shape \[32, 2\], expected \[32, 1\]"),
+    ],
+)
+def test_actions_of_another_kind_or_shape_are_told(env, make, told):
+    task = policy_gradient(lambda: Fixed(make), sync_vector(env), [0.5], adam)
+    with pytest.raises(ConfigError, match=told):
+        task.measure(task.new_model())
+
+
+def test_a_spread_that_underflows_is_no_distribution_and_stops_no_selection():
+    task = policy_gradient(lambda: Fixed(lambda x: Normal(x, 0 * x)), sync_vector(Slider), [0.5], adam)
+    assert task.measure(task.new_model()).total == np.inf
+
+
+def test_a_policy_is_given_as_a_function():
+    with pytest.raises(ConfigError, match="expected a function that makes one"):
+        policy_gradient(mlp(4, 2, 4), cartpole, [0.5], adam)
+
+
 class Dials(Levers):
     action_space = gym.spaces.MultiDiscrete([3, 3], start=[10, 20])
 
@@ -453,7 +488,7 @@ def test_what_is_not_finite_is_told_apart():
     trainer = task.trainer(model, 0)
     for parameter in model.parameters():
         parameter.data *= np.inf
-    with pytest.raises(DivergedError, match="the policy gives NaN"):
+    with pytest.raises(DivergedError, match="the policy gives no distribution any more"):
         trainer.step()
     assert task.measure(model).total == np.inf  # at a candidate of the peer's: it is not chosen
 

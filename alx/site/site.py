@@ -267,6 +267,8 @@ def _toml(config: SiteFile) -> str:
         lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
         if config.data.held_out is not None:
             lines.append(f"held_out = {quoted(config.data.held_out)}")
+    if config.task != "built-in" and not config.settings:
+        lines += ["", "# What the task needs of this side alone goes below a line [settings]; it stays here."]
     if config.settings:
         lines += ["", "[settings]", *(f"{quoted(k)} = {quoted(v)}" for k, v in config.settings.items())]
     return "\n".join(lines) + "\n"

@@ -45,7 +45,7 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
     _clear(folder)
     case = CASES[task](folder, rounds, seed)
     say(case.intro)
-    both = exchange.begin(folder, case.plan, case.configs, seed, say)
+    both = exchange.begin(folder, case.plan, case.configs, seed, say, returns=case.returns)
     played = [_round(both, case, number) for number in range(1, rounds + 1)]
     say("training without assistance, for comparison: the learner, the provider, and both pooled")
     curves = {name: _alone(both, case, name, rounds) for name in ("learner", "provider", "pooled")}
@@ -64,7 +64,7 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
         folder / PICTURE,
         f"alx demo: {task}, {case.steps} steps a round, seed {seed}",
         [sign * r["global_loss"] / best.samples for r in played],
-        "discounted return, own environments of both" if case.returns else "global loss a sample",
+        "mean discounted return" if case.returns else "global loss a sample",
         {
             "pooled data": curves["pooled"],
             "assisted": [r[case.score] for r in played],

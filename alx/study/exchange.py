@@ -37,6 +37,7 @@ class Exchange:
     folder: Path
     sites: Mapping[Role, Site]
     say: Say
+    returns: bool = False
 
     def play(self) -> tuple[Turn, Turn]:
         """One round: the learner's turn and the provider's answer."""
@@ -53,14 +54,18 @@ class Exchange:
         with receiver.locked():
             chosen = turns.import_and_select(receiver, copied.path)
         body = chosen.body
+        mean = body["global_loss"] / body["samples"]
+        least, greatest = f"the least global loss, {mean:.3f} a sample", f"the greatest return, {-mean:.3f} an environment"
         self.say(
             f"  {receiver.role:<8} checked the {sender.role}'s signature ({chosen.signer[:8]}…) and chose {body['label']}: "
-            f"the least global loss, {body['global_loss'] / body['samples']:.3f} a sample"
+            f"{greatest if self.returns else least}"
         )
         return Turn(sealed, chosen)
 
 
-def begin(folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, say: Say) -> Exchange:
+def begin(
+    folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, say: Say, *, returns: bool = False
+) -> Exchange:
     """Make both sites from one plan, and pair them.
 
     Args:
@@ -69,6 +74,7 @@ def begin(folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, s
         configs: site.toml of `learner` and `provider`.
         seed: of the two keys. Never do this with keys that matter.
         say: told the story, line by line.
+        returns: a loss is minus a return, and is told as one.
     """
     with files.storage(folder):
         (folder / "disk").mkdir()
@@ -79,7 +85,7 @@ def begin(folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, s
     for role, other in directions:
         pairing.pair(both[role], introduced[other].data)
         say(f"{role} pinned the {other}'s key; its words: {' '.join(introduced[other].words.split()[:4])} …")
-    return Exchange(folder, both, say)
+    return Exchange(folder, both, say, returns)
 
 
 def _site(folder: Path, role: Role, config: SiteFile, seed: int) -> Site:

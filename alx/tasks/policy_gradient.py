@@ -140,6 +140,8 @@ def policy_gradient(
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
     """
     counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
+    if isinstance(policy, nn.Module):
+        raise ConfigError("policy is a model, expected a function that makes one", "lambda: … in front of it does")
     refused = next(_faults(parameters, estimator, discount, counts), None)
     if refused is not None:
         raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")

@@ -24,6 +24,7 @@ Environments = Callable[[Sequence[Value]], VectorEnv[Any, Any, Any]]
 """(values of a physical constant) -> a vector environment with one sub-environment for each."""
 
 _CONTINUOUS = "for continuous actions return Independent(Normal(mean, std), 1)"
+_NO_NUMBERS = ("probability tensor contains", "Expected parameter")  # torch, of weights that overflow or are NaN
 _ACTIONS = (gym.spaces.Discrete, gym.spaces.MultiDiscrete, gym.spaces.MultiBinary, gym.spaces.Box)
 
 
@@ -108,7 +109,7 @@ def play(
     with torch.no_grad():
         for _ in range(max_steps):
             seen = torch.tensor(np.asarray(observation), dtype=torch.float32)  # a copy: an environment may reuse its own
-            action = _draw(distribution(policy(seen.to(device)), space), seen)
+            action = _draw(policy, seen, space, device)
             observation, reward, ended, cut, _ = envs.step(_taken(action, space))
             if keep:
                 observations.append(seen)
@@ -135,14 +136,16 @@ def play(
     )
 
 
-def _draw(choice: Distribution, seen: Tensor) -> Tensor:
+def _draw(policy: nn.Module, seen: Tensor, space: gym.Space[Any], device: torch.device) -> Tensor:
     """An action for each observation."""
     try:
-        return choice.sample().cpu()
+        return distribution(policy(seen.to(device)), space).sample().cpu()
     except (RuntimeError, ValueError) as error:
+        if not str(error).startswith(_NO_NUMBERS):
+            raise
         if not bool(torch.isfinite(seen).all()):
             raise ConfigError("an environment observes NaN or infinity", "look at its parameters") from error
-        raise DivergedError("the policy gives NaN or infinity", "lower the learning rate in the plan") from error
+        raise DivergedError("the policy gives no distribution any more", "lower the learning rate in the plan") from error
 
 
 def _paid(reward: Any, n: int) -> NDArray[np.float64]:
@@ -158,12 +161,25 @@ def _paid(reward: Any, n: int) -> NDArray[np.float64]:
 
 
 def _taken(action: Tensor, space: gym.Space[Any]) -> NDArray[Any]:
-    """The actions [n, …] as the environments take them: numbered from the space's start, or within its bounds."""
+    """The actions [n, …] as the environments take them: numbered from the space's start, or within its bounds.
+
+    Raises:
+        ConfigError: they are of another kind or shape.
+    """
     chosen: NDArray[Any] = action.numpy()
+    continuous = np.issubdtype(np.dtype(space.dtype), np.floating)
+    if continuous != action.is_floating_point() and not isinstance(space, gym.spaces.MultiBinary):  # a Bernoulli's 0.0, 1.0
+        kinds = ("fractions", "whole numbers") if continuous else ("whole numbers", "fractions")
+        hint = _CONTINUOUS if continuous else "return logits, one for each action"
+        raise ConfigError(f"the environment takes {kinds[0]}, and the policy's actions are {kinds[1]}", hint)
+    expected = (len(chosen), *(space.shape or ()))
+    if chosen.size != np.prod(expected):
+        raise ConfigError(f"the policy's actions have shape {list(chosen.shape)}, expected {list(expected)}")
+    chosen = chosen.reshape(expected)
     if isinstance(space, (gym.spaces.Discrete, gym.spaces.MultiDiscrete)):
         chosen = chosen + space.start
     if isinstance(space, gym.spaces.Box):
-        chosen = chosen.reshape(-1, *space.shape).clip(space.low, space.high)
+        chosen = chosen.clip(space.low, space.high)
     return chosen.astype(space.dtype)
 
 

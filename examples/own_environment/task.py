@@ -18,5 +18,6 @@ def make_task(settings):
         optimiser=settings.optimiser,
         batch_size=settings.plan.batch_size,
         seed=settings.own["seed"],
+        device=settings.device,
         **settings.plan.settings,
     )

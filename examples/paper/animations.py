@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from policies import ROUNDS, SHOWN, lander, play, pole, policy, run_of
+from policies import SHOWN, lander, play, pole, policy, rounds_of, run_of
 
 from alx.study.games import CARTPOLE, LUNAR_LANDER
 
@@ -95,15 +95,15 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     game = run_of(given.runs)["game"]
-    constant = GAMES[game].constant
+    constant, rounds = GAMES[game].constant, rounds_of(given.runs)
     for value in VALUES[game]:
-        rows = {a: [pictures(game, policy(given.runs, given.seed, a, number), value) for number in ROUNDS] for a in SHOWN}
-        columns = [f"round {number}" for number in ROUNDS]
+        rows = {a: [pictures(game, policy(given.runs, given.seed, a, number), value) for number in rounds] for a in SHOWN}
+        columns = [f"round {number}" for number in rounds]
         write(given.out / f"{game}-{value}.gif", f"{constant} {value}, policies of seed {given.seed}", columns, rows)
     for i, name in enumerate(GAMES[game].tests, 1):
         values = GAMES[game].test(name, given.seed, 10)
-        rows = {a: [pictures(game, policy(given.runs, given.seed, a, ROUNDS[-1]), v) for v in values] for a in SHOWN}
-        title = f"ten plays of {name}, policies of seed {given.seed} after round {ROUNDS[-1]}"
+        rows = {a: [pictures(game, policy(given.runs, given.seed, a, rounds[-1]), v) for v in values] for a in SHOWN}
+        title = f"ten plays of {name}, policies of seed {given.seed} after round {rounds[-1]}"
         write(given.out / f"{game}-test-{i}.gif", title, [f"{v:.2f}" for v in values], rows)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
-from policies import MAP, ROUNDS, SHOWN, lander, play, policy, run_of
+from policies import MAP, SHOWN, lander, play, policy, rounds_of, run_of
 
 from alx.study.games import LUNAR_LANDER
 
@@ -68,15 +68,16 @@ def legend(figure, lines: dict[str, object]) -> None:
 
 
 def by_round(path: Path, runs: Path, seed: int) -> list[dict]:
+    rounds = rounds_of(runs)
     figure, axes = plt.subplots(len(SHOWN), len(POWERS), figsize=(12, 9.4), dpi=100, layout="constrained")
-    colours = [mpl.colormaps["viridis_r"](0.15 + 0.8 * i / (len(ROUNDS) - 1)) for i in range(len(ROUNDS))]
+    colours = [mpl.colormaps["viridis_r"](0.15 + 0.8 * i / (len(rounds) - 1)) for i in range(len(rounds))]
     flown = []
     for row, shown in zip(axes, SHOWN, strict=True):
         for axis, power in zip(row, POWERS, strict=True):
-            flights = [fly(runs, seed, shown, number, power) for number in ROUNDS]
+            flights = [fly(runs, seed, shown, number, power) for number in rounds]
             panel(axis, flights, colours, f"{called(runs, shown)}, power {power}")
             flown += flights
-    legend(figure, {f"round {n}": c for n, c in zip(ROUNDS, colours, strict=True)})
+    legend(figure, {f"round {n}": c for n, c in zip(rounds, colours, strict=True)})
     figure.suptitle(f"Fig. 11: landings on one map (seed {MAP}), policies of seed {seed}", fontsize=11)
     figure.savefig(path)
     plt.close(figure)
@@ -84,18 +85,17 @@ def by_round(path: Path, runs: Path, seed: int) -> list[dict]:
 
 
 def by_test(path: Path, runs: Path, seed: int) -> list[dict]:
+    last = rounds_of(runs)[-1]
     figure, axes = plt.subplots(2, 4, figsize=(12, 6.4), dpi=100, layout="constrained")
     colours = ["#0072B2", "#D55E00", "#CC79A7"]
     flown = []
     for row, name in zip(axes, LUNAR_LANDER.tests, strict=True):
         for axis, power in zip(row, LUNAR_LANDER.test(name, seed, 4), strict=True):
-            flights = [fly(runs, seed, shown, ROUNDS[-1], power) for shown in SHOWN]
+            flights = [fly(runs, seed, shown, last, power) for shown in SHOWN]
             panel(axis, flights, colours, f"{name}: engine power {power:.1f}")
             flown += [f | {"test": name} for f in flights]
     legend(figure, dict(zip((called(runs, s) for s in SHOWN), colours, strict=True)))
-    figure.suptitle(
-        f"Fig. 12: landings after round {ROUNDS[-1]} on one map (seed {MAP}), policies of seed {seed}", fontsize=11
-    )
+    figure.suptitle(f"Fig. 12: landings after round {last} on one map (seed {MAP}), policies of seed {seed}", fontsize=11)
     figure.savefig(path)
     plt.close(figure)
     return flown
@@ -107,6 +107,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    if run_of(given.runs)["game"] != "lunarlander":
+        raise SystemExit(f"'{given.runs}' holds a run of another game than lunarlander")
     given.out.mkdir(parents=True, exist_ok=True)
     flown = {
         "by_round": by_round(given.out / "landings.png", given.runs, given.seed),

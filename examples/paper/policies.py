@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 MAP = 0  # the seed of the one map, start and stream of chances that all plays share
 # Who is shown, and how many turns' steps a round of theirs is: AssistPG's is two, the paper counts one for the others.
 SHOWN = {"AssistPG": ("AssistPG", 2), "Learner-PG": ("Learner-PG", 2), "as the paper\ncounts rounds": ("Learner-PG", 1)}
-ROUNDS = (1, 2, 3, 4, 5)
+ROUNDS = 5  # the first so many are shown
 
 
 def run_of(runs: Path) -> dict:
@@ -28,6 +28,11 @@ def run_of(runs: Path) -> dict:
     if not played:
         raise SystemExit(f"nothing was played in '{runs}' yet: returns.py does that")
     return json.loads(played[0].read_text())
+
+
+def rounds_of(runs: Path) -> range:
+    """The rounds that are shown."""
+    return range(1, min(ROUNDS, run_of(runs)["rounds"]) + 1)
 
 
 def policy(runs: Path, seed: int, shown: str, number: int) -> nn.Module:

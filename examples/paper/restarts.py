@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     for seed in given.seeds:
+        if not (given.out / f"seed-{seed}.json").exists():
+            raise SystemExit(f"seed {seed} was not played into '{given.out}' yet: returns.py does that")
         path = given.out / f"restarts-{seed}.json"
         if not path.exists():
             path.write_text(json.dumps(play(given.game, seed), indent=1))

@@ -137,7 +137,9 @@ def main() -> None:
     given = parser.parse_args()
     for seed in given.seeds:
         path = given.out / f"seed-{seed}.json"
-        if not path.exists():
+        if path.exists():
+            print(f"{given.game} seed {seed} was played already: '{path}'")
+        else:
             result = play(given.game, seed, given.out)
             part = path.with_suffix(".part")  # a seed counts as played only when its file is whole
             part.write_text(json.dumps(result, indent=1))

@@ -9,7 +9,7 @@ def make_task(settings):
         parameters=settings.own["powers"],
         optimiser=settings.optimiser,
         batch_size=settings.plan.batch_size,
-        seed=settings.plan.seed,
+        seed=settings.plan.seed,  # of its own where the constants are worth guessing: settings.own["seed"]
         device=settings.device,
         **settings.plan.settings,
     )
