@@ -19,7 +19,7 @@ from alx.study.games import CARTPOLE, LUNAR_LANDER
 VALUES = {"cartpole": (1, 2, 3, 4), "lunarlander": (10, 20, 30, 40)}
 GAMES = {"cartpole": CARTPOLE, "lunarlander": LUNAR_LANDER}
 CAP = {"cartpole": 500, "lunarlander": 1000}
-EVERY = {"cartpole": 5, "lunarlander": 8}  # steps between pictures
+EVERY = {"cartpole": 5, "lunarlander": 12}  # steps between pictures
 TRACK = 2.4  # gymnasium ends an episode whose cart is further out
 MILLISECONDS = 80  # a picture
 TEXT = ImageFont.load_default(11)
@@ -76,14 +76,14 @@ def write(path: Path, title: str, columns: list[str], rows: dict[str, list[tuple
             pen.text((left + i * (width + 4) + 4, 17), name, fill="black", font=TEXT)
         for j, (name, plays) in enumerate(rows.items()):
             y = top + j * (height + foot + 4)
-            pen.text((4, y + height / 2 - 8), name, fill="black", font=TEXT)
+            pen.text((4, y + height / 2 - 20), name, fill="black", font=TEXT)
             for i, (frames, end) in enumerate(plays):
                 x = left + i * (width + 4)
                 sheet.paste(frames[min(at, len(frames) - 1)], (x, y))
                 pen.rectangle([x, y, x + width - 1, y + height - 1], outline="#cccccc")
                 if at >= len(frames) - 1:
                     pen.text((x + 4, y + height + 1), end, fill="black", font=TEXT)
-        out.append(sheet.quantize(32, dither=Image.Dither.NONE))
+        out.append(sheet.quantize(16, dither=Image.Dither.NONE))
     out[0].save(path, save_all=True, append_images=out[1:], duration=MILLISECONDS, loop=0, optimize=True)
 
 

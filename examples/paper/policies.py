@@ -18,7 +18,11 @@ from alx.tasks.lunar_lander import PoweredLander
 HERE = Path(__file__).parent
 MAP = 0  # the seed of the one map, start and stream of chances that all plays share
 # Who is shown, and how many turns' steps a round of theirs is: AssistPG's is two, the paper counts one for the others.
-SHOWN = {"AssistPG": ("AssistPG", 2), "Learner-PG": ("Learner-PG", 2), "as the paper\ncounts rounds": ("Learner-PG", 1)}
+SHOWN = {
+    "AssistPG": ("AssistPG", 2),
+    "Learner-PG": ("Learner-PG", 2),
+    "Learner-PG,\nas the paper\ncounts rounds": ("Learner-PG", 1),
+}
 ROUNDS = 5  # the first so many are shown
 
 
