@@ -115,7 +115,7 @@ def main() -> None:
     for who, column in (("learner's", 0), ("provider's", 1)):
         print(f"  {who} turns: {' '.join(map(str, share[:, column]))}; all {share[:, column].mean():.2f}")
     for title, found in rows.items():
-        print(f"\n{title}\n{table(found, [rounds // 2, rounds])}".replace(":\n", ": "))
+        print(f"\n{title}\n{table(found, sorted({max(1, rounds // 4), (rounds + 1) // 2, rounds}))}".replace(":\n", ": "))
 
 
 if __name__ == "__main__":
