@@ -439,8 +439,10 @@ def test_actions_of_another_kind_or_shape_are_told(env, make, told):
 
 
 def test_a_spread_that_underflows_is_no_distribution_and_stops_no_selection():
-    task = policy_gradient(lambda: Fixed(lambda x: Normal(x, 0 * x)), sync_vector(Slider), [0.5], adam)
-    assert task.measure(task.new_model()).total == np.inf
+    task = policy_gradient(lambda: Fixed(lambda x: Normal(x, 0 * x)), sync_vector(Slider), [0.5], adam, held_out=[0.1])
+    model = task.new_model()
+    assert measure.measure(task, model, state.of(model)).total == np.inf
+    assert measure.held_out(task, model) == -np.inf  # a receiver scores every candidate
 
 
 def test_a_policy_is_given_as_a_function():

@@ -164,18 +164,17 @@ def policy_gradient(
     def returns(envs: Any, net: nn.Module, gamma: float) -> NDArray[np.float64]:
         with torch.random.fork_rng(devices=[] if place.type == "cpu" else [place]):
             torch.manual_seed(seed)
-            played = rollout.play(envs, net, max_steps, seed, place, keep=False)
+            try:
+                played = rollout.play(envs, net, max_steps, seed, place, keep=False)
+            except DivergedError:  # at a candidate of the peer's: it is not chosen, and the others are looked at
+                return np.full(envs.num_envs, -math.inf)
         return np.asarray(played.rewards_to_go(gamma)[0])
 
     def trainer(net: nn.Module, _seed: int) -> Trainer:  # all that is random comes from torch's global state
         return Reinforce(net, trained(), number, estimator, discount, optimiser, max_steps, place)
 
     def measure(net: nn.Module) -> LossSum:
-        try:
-            found = returns(measured(), net, discount)
-        except DivergedError:  # at a candidate of the peer's: it is not chosen, and the others are looked at
-            return LossSum(math.inf, number)
-        return LossSum(-float(found.sum() / evaluation_episodes), number)
+        return LossSum(-float(returns(measured(), net, discount).sum() / evaluation_episodes), number)
 
     return Task(
         new_model=lambda: policy().to(place),

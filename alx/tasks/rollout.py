@@ -124,7 +124,10 @@ def play(
     paid = np.stack(rewards)
     if not np.isfinite(paid).all():
         step, slot = np.argwhere(~np.isfinite(paid))[0]
-        raise ConfigError(f"an environment paid {paid[step, slot]} at step {step + 1} of an episode")
+        raise ConfigError(
+            f"an environment paid {paid[step, slot]} at step {step + 1} of an episode, expected a finite number",
+            "look at its parameters, and at its reward",
+        )
     none = torch.empty(0)
     return Episodes(
         torch.stack(observations) if keep else none,
