@@ -16,7 +16,8 @@ import torch
 from alx.cli.main import run
 from alx.plan import Role
 from alx.site import site as sites
-from alx.site.site import Data, Site, SiteFile
+from alx.site.site import Site
+from alx.site.site_file import Data, SiteFile
 
 # The models are tiny: a second thread costs more than it does, far more beside other work. Processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"

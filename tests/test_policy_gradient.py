@@ -18,7 +18,7 @@ from torch.distributions import Categorical, Independent, Normal
 from alx import plan
 from alx.errors import ConfigError, DivergedError
 from alx.learning import measure, state, trajectory
-from alx.site.site import SiteFile
+from alx.site.site_file import SiteFile
 from alx.tasks import check_task, load, lunar_lander, policy_gradient, rollout, sync_vector
 from alx.tasks.cartpole import SHORTEST, cartpole
 from alx.tasks.lunar_lander import PoweredLander, lunar_landers

@@ -13,7 +13,7 @@ from alx.bundle import carried, keys, read
 from alx.errors import ConfigError, TurnError
 from alx.learning import state
 from alx.site import site as sites
-from alx.site.site import Data, SiteFile
+from alx.site.site_file import Data, SiteFile
 from alx.tasks import models
 from tests.conftest import PLAN, make_world, pair_world
 
@@ -245,11 +245,11 @@ def test_a_plan_whose_turns_no_bundle_could_hold_is_refused_at_pairing(tmp_path,
 
 TAMPERED = """
 import dataclasses
-from alx.site import site
+from alx.site.site_file import Data, SiteFile
 from alx.tasks import LossSum, load
 
 def make_task(s):
-    config = site.SiteFile(role="provider", data=site.Data(kind="npz", path="../provider.npz"))
+    config = SiteFile(role="provider", data=Data(kind="npz", path="../provider.npz"))
     return dataclasses.replace(load.task(s.folder, config, s.plan), CHANGE)
 """
 

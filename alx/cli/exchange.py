@@ -15,7 +15,8 @@ from alx.plan import Role
 from alx.site import identity as identities
 from alx.site import pairing
 from alx.site import site as sites
-from alx.site.site import Data, DataKind, Site, SiteFile
+from alx.site.site import Site
+from alx.site.site_file import Data, DataKind, SiteFile
 
 MAX_IDENTITY_READ = identities.MAX_IDENTITY_BYTES + 1
 

@@ -15,49 +15,29 @@ Knows the folder; knows no model and no loss.
 
 import contextlib
 import hashlib
-import json
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from alx import files, plan
 from alx.bundle import keys
 from alx.errors import ConfigError, LedgerError, LimitError, TurnError, UsageError, escape
-from alx.plan import PlanFile, Role, Scalar, Strict, explain
-from alx.site import identity, ledger, position
+from alx.plan import PlanFile, Role, explain
+from alx.site import identity, ledger, position, site_file
 from alx.site.identity import IDENTITY_NAME, Identity
 from alx.site.ledger import Entry
 from alx.site.position import Position
+from alx.site.site_file import SiteFile
 
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
 INIT_NAME = "init.safetensors"
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page
 MAX_CODE_BYTES = 1 << 20  # a model's source file
-DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
-
-
-class Data(Strict):
-    """The site's own data. Stays here: nothing of this table is ever sent."""
-
-    kind: DataKind = Field(description="npz (MedMNIST's array names), images (a folder a class), csv, or torchvision's")
-    path: str = Field(description="file or folder, relative to the site's folder")
-    held_out: str | None = Field(default=None, description="file or folder kept apart for a score; csv and images")
-
-
-class SiteFile(Strict):
-    """site.toml."""
-
-    role: Role = Field(description="learner: goes first and reads the last reply; provider: answers")
-    task: str = Field(default="built-in", description="built-in, or the file that holds make_task, beside site.toml")
-    device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
-    data: Data | None = Field(default=None, description="for the built-in task")
-    settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
 
 @dataclass(frozen=True)
@@ -216,7 +196,7 @@ def create(
     public = keys.PublicKey(key.public_key())
     files.write(staging / "key.pem", keys.private_pem(key), 0o600)
     files.write(staging / "public.pem", public.pem.encode("ascii"))
-    files.write(staging / SITE_NAME, _toml(config).encode("utf-8"))
+    files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
     for name, content in copies.items():
         files.write(staging / name, content)
     ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
@@ -251,27 +231,6 @@ def _source(path: Path) -> bytes:
         return files.read(path, MAX_CODE_BYTES)
     except LimitError as error:
         raise ConfigError(f"{error.message}: a source file is no data") from error
-
-
-def _toml(config: SiteFile) -> str:
-    def quoted(value: Scalar | list[Scalar]) -> str:  # JSON's numbers, lists and escapes are TOML's too, but for DEL
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-    lines = [
-        "# This site's own settings: they never travel. docs/site.md describes every field.",
-        f"role = {quoted(config.role)}",
-        f"task = {quoted(config.task)}",
-        f"device = {quoted(config.device)}",
-    ]
-    if config.data is not None:
-        lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
-        if config.data.held_out is not None:
-            lines.append(f"held_out = {quoted(config.data.held_out)}")
-    if config.task != "built-in" and not config.settings:
-        lines += ["", "# What the task needs of this side alone goes below a line [settings]; it stays here."]
-    if config.settings:
-        lines += ["", "[settings]", *(f"{quoted(k)} = {quoted(v)}" for k, v in config.settings.items())]
-    return "\n".join(lines) + "\n"
 
 
 def load(folder: Path) -> Site:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from alx import files
-from alx.site.site import SiteFile
+from alx.site.site_file import SiteFile
 from alx.study.case import Case
 from alx.study.games import CARTPOLE
 

@@ -6,7 +6,7 @@ Knows words; knows no torch.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from alx.site.site import SiteFile
+from alx.site.site_file import SiteFile
 
 
 @dataclass(frozen=True, slots=True)

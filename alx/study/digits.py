@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alx.plan import Role
-from alx.site.site import Data, SiteFile
+from alx.site.site_file import Data, SiteFile
 from alx.study import splits
 from alx.study.case import Case
 

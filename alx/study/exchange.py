@@ -15,7 +15,8 @@ from alx import files, turns
 from alx.plan import Role
 from alx.site import disk, pairing
 from alx.site import site as sites
-from alx.site.site import Site, SiteFile
+from alx.site.site import Site
+from alx.site.site_file import SiteFile
 from alx.turns import Chosen, Sealed
 
 Say = Callable[[str], None]

@@ -21,7 +21,7 @@ from alx.tasks.supervised import supervised
 
 
 class SiteConfig(Protocol):
-    """What is needed of site.toml; `alx.site.site.SiteFile` is one."""
+    """What is needed of site.toml; `alx.site.site_file.SiteFile` is one."""
 
     @property
     def task(self) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 from alx import plan, turns
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
-from alx.site.site import SiteFile
+from alx.site.site_file import SiteFile
 from alx.study import baselines, exchange
 from alx.study.games import CARTPOLE, LUNAR_LANDER, Game
 from alx.tasks import load as tasks
