@@ -1,28 +1,109 @@
-"""What assistance is compared with: the same model from the same start, on one data set, for as many steps.
+"""What assistance is compared with, from the same start and for as many steps.
 
-Knows tasks; knows no bundle.
+One party alone (or both pooled), and two rivals that could be had for the same trips: cyclical weight transfer (Chang et
+al., 2018: send only the last model) and federated averaging (McMahan et al., 2017). Knows tasks; knows no bundle.
+
+Each is a function that plays one round: (round, what it saved after the round before) -> (the model's state, what to save).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
 
-from alx.learning import state, trajectory
+from alx.learning import blend, state, trajectory
+from alx.learning.blend import Recipe
 from alx.learning.task import State, Task
+from alx.plan import Plan, Role
+from alx.turns import turn_seed
+
+Saved = dict[str, Any]
+Play = Callable[[int, Saved | None], tuple[State, Saved]]
+Tick = Callable[[], None]
+"""Called after each optimiser step."""
 
 
-def alone(task: Task, seed: int, rounds: int, round_steps: int) -> Iterator[State]:
-    """Train without a peer.
+def _quiet() -> None:
+    """Nobody counts the steps."""
+
+
+def states(play: Play, rounds: int) -> Iterator[State]:
+    """The model's state after each round of a baseline, from the first."""
+    saved = None
+    for number in range(1, rounds + 1):
+        state_, saved = play(number, saved)
+        yield state_
+
+
+def alone(task: Task, seed: int, round_steps: int, tick: Tick = _quiet) -> Play:
+    """Train without a peer, the optimiser never restarted.
 
     Args:
         task: whose data.
         seed: the plan's, so that the start is theta^0.
-        rounds: how many states to give.
-        round_steps: optimiser steps between them; one round on the x axis, as in the paper.
-
-    Yields:
-        The model's state after each round.
+        round_steps: optimiser steps of a round; one round on the x axis, as in the paper.
+        tick: counts steps.
     """
-    trajectory.seed_all(seed)
-    run = trajectory.Run(task, state.of(task.new_model()), seed)
-    for step, snapshot in trajectory.sample(run, rounds * round_steps, round_steps, lambda _step, _loss: None):
-        if step:
-            yield snapshot
+
+    def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
+        trajectory.seed_all(seed)
+        run = trajectory.Run(task, state.of(task.new_model()), seed)
+        if saved is not None:
+            run.load_state_dict(saved)
+        *_, (_, last) = trajectory.sample(run, round_ * round_steps, round_ * round_steps, lambda _step, _loss: tick())
+        return last, run.state_dict()
+
+    return play
+
+
+def _turn(task: Task, plan: Plan, start: State, round_: int, role: Role, steps: int, tick: Tick) -> State:
+    """One turn with the batches that the assisted one would have had; its final state."""
+    run = trajectory.Run(task, start, turn_seed(plan.seed, round_, role))
+    *_, (_, last) = trajectory.sample(run, steps, steps, lambda _step, _loss: tick())
+    return last
+
+
+def _start(task: Task, saved: Saved | None) -> State:
+    return state.of(task.new_model()) if saved is None else saved["model"]
+
+
+def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], tick: Tick = _quiet) -> Play:
+    """The learner trains and sends its last model; the provider trains on from there and sends its own back.
+
+    Args:
+        tasks: of both sites.
+        plan: the agreement.
+        steps: of each turn.
+        tick: counts steps.
+    """
+
+    def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
+        model = _start(tasks["learner"], saved)
+        for role in get_args(Role):
+            model = _turn(tasks[role], plan, model, round_, role, steps[role], tick)
+        return model, {"model": dict(model)}
+
+    return play
+
+
+def fedavg(
+    tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], samples: Mapping[Role, int], tick: Tick = _quiet
+) -> Play:
+    """Both train from the same model, each sends its own to the other, and both take the mean, weighted by samples.
+
+    Args:
+        tasks: of both sites.
+        plan: the agreement.
+        steps: of each turn.
+        samples: of each site. Integer buffers are the larger site's.
+        tick: counts steps.
+    """
+    larger: Role = max(get_args(Role), key=lambda role: samples[role])
+    smaller: Role = "learner" if larger == "provider" else "provider"
+    weight = Recipe(samples[larger] / (samples[larger] + samples[smaller]))
+
+    def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
+        start = _start(tasks["learner"], saved)
+        ends = {role: _turn(tasks[role], plan, start, round_, role, steps[role], tick) for role in get_args(Role)}
+        model = blend.blend(start, ends[larger], ends[smaller], weight, ())
+        return model, {"model": model}
+
+    return play

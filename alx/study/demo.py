@@ -98,7 +98,7 @@ def _is_empty(folder: Path) -> bool:
 
 def _round(both: Exchange, case: Case, number: int) -> dict[str, Any]:
     both.say(f"round {number}")
-    there, back = both.play()
+    there, back = both.play(number)
     body = back.chosen.body
     return {
         "round": number,
@@ -121,8 +121,9 @@ def _alone(both: Exchange, case: Case, name: str, rounds: int) -> list[float]:
     site = both.sites["learner"]  # a path in a configuration starts at a site's folder, and a task's file lies there
     config = case.configs[name]
     task = load.task(site.folder, config.model_copy(update={"task": site.config.task}), site.plan)
+    play = baselines.alone(task, site.plan.seed, case.steps)
     judge, scores = task.new_model(), []
-    for snapshot in baselines.alone(task, site.plan.seed, rounds, case.steps):
+    for snapshot in baselines.states(play, rounds):
         judge.load_state_dict(dict(snapshot))
         scores.append(measure.held_out(task, judge) or 0.0)
     return scores

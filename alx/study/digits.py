@@ -1,8 +1,4 @@
-"""The demo's data: scikit-learn's packaged handwritten digits, 1,797 real images of 8 x 8 pixels.
-
-From UCI (Alpaydin and Kaynak, 1998). A fifth is held out. The learner holds the digits 0-4 and 2 % of the others, the
-provider 5-9 and 2 % of the others.
-"""
+"""The demo's data: the packaged digits. The learner holds 0-4 and 2 % of the others, the provider 5-9 and 2 % of 0-4."""
 
 from pathlib import Path
 
@@ -10,12 +6,11 @@ import numpy as np
 
 from alx.plan import Role
 from alx.site.site_file import Data, SiteFile
-from alx.study import splits
+from alx.study import pool, splits
 from alx.study.case import Case
 
 ROUND_STEPS = 200
 MINOR = 0.02
-HELD_OUT = 0.2
 PLAN = """\
 # The demo's agreement: docs/plan.md describes every field.
 name = "digits"
@@ -58,20 +53,10 @@ def _config(role: Role, name: str) -> SiteFile:
 
 
 def _data(folder: Path, seed: int) -> dict[str, int]:
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - nothing else of scikit-learn is used
-
-    digits = load_digits()
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(digits.target))
-    images = np.round(digits.images[order] * (255 / 16)).astype(np.uint8)  # pixels come as 0 to 16
-    labels = digits.target[order].astype(np.int64)
-    kept = round(len(labels) * (1 - HELD_OUT))
-    learner, provider = splits.complementary(labels[:kept], [0, 1, 2, 3, 4], MINOR, rng)
-    parts = {"learner": learner, "provider": provider, "pooled": np.arange(kept)}
+    whole = pool.digits(rng)
+    learner, provider = splits.complementary(whole.labels, [0, 1, 2, 3, 4], MINOR, rng)
+    parts = {"learner": learner, "provider": provider, "pooled": np.arange(len(whole.labels))}
     for name, indices in parts.items():
-        np.savez(
-            folder / f"{name}.npz",
-            train_images=images[indices], train_labels=labels[indices],
-            test_images=images[kept:], test_labels=labels[kept:],
-        )  # fmt: skip
+        whole.write(folder / f"{name}.npz", indices, held_out=True)
     return {name: len(indices) for name, indices in parts.items()}

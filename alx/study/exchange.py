@@ -33,27 +33,46 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Two paired sites in one folder; the folder `disk` beside them is what is carried."""
+    """Two paired sites in one folder; the folder `disk` beside them is what is carried.
+
+    Attributes:
+        folder: holds all three.
+        sites: by role.
+        say: told the story, line by line.
+        tell: progress of training.
+        returns: a loss is minus a return, and is told as one.
+    """
 
     folder: Path
     sites: Mapping[Role, Site]
     say: Say
+    tell: turns.Tell
     returns: bool = False
 
-    def play(self) -> tuple[Turn, Turn]:
-        """One round: the learner's turn and the provider's answer."""
-        learner, provider = self.sites["learner"], self.sites["provider"]
-        return self._turn(learner, provider), self._turn(provider, learner)
+    def play(self, round_: int) -> tuple[Turn, Turn]:
+        """One round: the learner's turn and the provider's answer. Killed at any point, the same call goes on.
 
-    def _turn(self, sender: Site, receiver: Site) -> Turn:
+        Args:
+            round_: from 1; the last one played, or the one after it.
+        """
+        learner, provider = self.sites["learner"], self.sites["provider"]
+        return self._turn(learner, provider, round_), self._turn(provider, learner, round_)
+
+    def _turn(self, sender: Site, receiver: Site, round_: int) -> Turn:
         with sender.locked():
-            sealed = turns.train(sender)
+            done = len(sender.position().sealed) >= round_
+            sealed = turns.sealed(sender) if done else turns.train(sender, self.tell)
             packed = sealed.size / sealed.raw_size
             of_raw = f", {packed:.0%} of raw" if packed < 1 else ""  # the manifest alone outweighs a tiny model
             self.say(f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}{of_raw}")
-            copied = disk.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
-        with receiver.locked():
-            chosen = turns.import_and_select(receiver, copied.path)
+        selected = receiver.position().selected
+        if len(selected) >= round_:
+            chosen = Chosen(receiver.inbox / sealed.path.name, sender.public_key.fingerprint, again=True, body=selected[-1])
+        else:
+            with sender.locked():
+                copied = disk.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
+            with receiver.locked():
+                chosen = turns.import_and_select(receiver, copied.path, self.tell)
         body = chosen.body
         mean = body["global_loss"] / body["samples"]
         least, greatest = f"the least global loss, {mean:.3f} a sample", f"the greatest return, {-mean:.3f} an environment"
@@ -63,19 +82,37 @@ class Exchange:
         )
         return Turn(sealed, chosen)
 
+    def forget(self) -> None:
+        """Delete every bundle but the last of each site, and those on the disk: a long study fills no disk."""
+        for site in self.sites.values():
+            position = site.position()
+            for folder, bodies in ((site.outbox, position.sealed), (site.inbox, position.accepted)):
+                for body in bodies[:-1]:
+                    files.remove_tree(folder / str(body["bundle"]))
+        for bundle in (self.folder / "disk").glob("alx-*"):
+            files.remove_tree(bundle)
+
 
 def begin(
-    folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, say: Say, *, returns: bool = False
+    folder: Path,
+    plan: str,
+    configs: Mapping[str, SiteFile],
+    seed: int,
+    say: Say,
+    *,
+    returns: bool = False,
+    tell: turns.Tell = turns.silent,
 ) -> Exchange:
     """Make both sites from one plan, and pair them.
 
     Args:
-        folder: where; it exists, and holds none of `FOLDERS`.
+        folder: where; it exists, and holds none of `FOLDERS`; a model's own file lies there beside the plan.
         plan: the text of plan.toml.
         configs: site.toml of `learner` and `provider`.
         seed: of the two keys. Never do this with keys that matter.
         say: told the story, line by line.
         returns: a loss is minus a return, and is told as one.
+        tell: progress of training.
     """
     with files.storage(folder):
         (folder / "disk").mkdir()
@@ -86,7 +123,19 @@ def begin(
     for role, other in directions:
         pairing.pair(both[role], introduced[other].data)
         say(f"{role} pinned the {other}'s key; its words: {' '.join(introduced[other].words.split()[:4])} …")
-    return Exchange(folder, both, say, returns)
+    return Exchange(folder, both, say, tell, returns)
+
+
+def resume(folder: Path, say: Say, *, returns: bool = False, tell: turns.Tell = turns.silent) -> Exchange | None:
+    """The exchange that was begun there, or None if it was not, or not wholly (see `begin` for the arguments)."""
+    found: dict[Role, Site] = {}
+    for role in get_args(Role):
+        if not (folder / role / sites.SITE_NAME).is_file():
+            return None
+        found[role] = sites.load(folder / role)
+        if found[role].position().step == "pair":
+            return None
+    return Exchange(folder, found, say, tell, returns)
 
 
 def _site(folder: Path, role: Role, config: SiteFile, seed: int) -> Site:

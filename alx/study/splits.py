@@ -1,14 +1,64 @@
-"""Who holds which samples. Arrays in, index arrays out; every split is told by its seed."""
+"""Who holds which samples. Arrays in, index arrays out; every split is told by its seed.
+
+A split is named in a word or two, as people type it: `gamma:0.3`, `complementary:0,1,2,3,4:0.05`, `dirichlet:0.5`,
+`column:hospital:north,south`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alx.errors import UsageError, escape
+
 Indices = NDArray[np.int64]
+Labels = NDArray[np.int64]
+FORMS = "gamma:SHARE, complementary:CLASS,CLASS:SHARE, dirichlet:ALPHA or column:NAME:VALUE,VALUE"
 
 
-def complementary(
-    labels: NDArray[np.int64], first: list[int], minor: float, rng: np.random.Generator
-) -> tuple[Indices, Indices]:
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How samples are dealt out.
+
+    Attributes:
+        text: as it was typed.
+        column: the column that decides, or None where the labels do.
+        deal: (labels or that column's values [n], rng) -> indices of the learner and of the provider; no sample is on both.
+    """
+
+    text: str
+    column: str | None
+    deal: Callable[[NDArray[Any], np.random.Generator], tuple[Indices, Indices]]
+
+
+def gamma(labels: Labels, share: float, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """The paper's split (section 4.2): a provider with half of everything, a learner with little but one class.
+
+    The provider has half of each class. Of what is left the learner has all of the smallest class, m samples, and
+    `share` times m of every other. Of classes of one size the first is the smallest; an odd sample is not the provider's.
+
+    Args:
+        labels: class numbers [n].
+        share: the paper's gamma_L, 0 to 1.
+        rng: decides which.
+
+    Returns:
+        Indices of the learner and of the provider, each in ascending order.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    major = classes[np.argmin(sizes - sizes // 2)]
+    most = int((sizes - sizes // 2).min())
+    learner, provider = [], []
+    for one, size in zip(classes, sizes, strict=True):
+        order = rng.permutation(np.flatnonzero(labels == one))
+        provider.append(order[: size // 2])
+        learner.append(order[size // 2 :][: most if one == major else round(share * most)])
+    return np.sort(np.concatenate(learner)), np.sort(np.concatenate(provider))
+
+
+def complementary(labels: Labels, first: list[int], minor: float, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """Each side holds its own classes and a small share of the other's, so neither suffices alone.
 
     Args:
@@ -24,3 +74,85 @@ def complementary(
     moved = rng.random(len(labels)) < minor
     holds = at_first != moved
     return np.flatnonzero(holds), np.flatnonzero(~holds)
+
+
+def dirichlet(labels: Labels, alpha: float, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """Label skew as the federated literature makes it (Hsu, Qi and Brown, 2019), for two sides.
+
+    Args:
+        labels: class numbers [n].
+        alpha: concentration, above 0: of each class the learner's share is drawn from Beta(alpha, alpha). A small one
+            gives nearly all of a class to one side, a large one gives halves.
+        rng: decides which.
+
+    Returns:
+        Indices of the two sides; together every sample once.
+    """
+    learner, provider = [], []
+    for one in np.unique(labels):
+        order = rng.permutation(np.flatnonzero(labels == one))
+        cut = round(rng.beta(alpha, alpha) * len(order))
+        learner.append(order[:cut])
+        provider.append(order[cut:])
+    return np.sort(np.concatenate(learner)), np.sort(np.concatenate(provider))
+
+
+def by_value(values: NDArray[Any], learners: list[str]) -> tuple[Indices, Indices]:
+    """By a column, such as the hospital a row comes from.
+
+    Args:
+        values: of the column, one a sample [n].
+        learners: the values whose samples are the learner's; all others are the provider's.
+
+    Returns:
+        Indices of the two sides; together every sample once.
+
+    Raises:
+        UsageError: no sample has one of the values.
+    """
+    text = np.array([str(v) for v in values.tolist()])
+    for value in learners:
+        if not (text == value).any():
+            there = ", ".join(sorted(set(text.tolist())))
+            raise UsageError(f"no sample has '{escape(value)}' in that column", f"there are: {escape(there, 200)}")
+    held = np.isin(text, learners)
+    return np.flatnonzero(held), np.flatnonzero(~held)
+
+
+def parse(text: str) -> Split:
+    """The split that a word or two names; see the head of this module.
+
+    Raises:
+        UsageError: it names none.
+    """
+    kind, _, rest = text.partition(":")
+    bad = UsageError(f"there is no split '{escape(text)}'", f"splits: {FORMS}")
+    if kind == "gamma":
+        share = _number(rest, bad)
+        if not 0 <= share <= 1:
+            raise UsageError(f"'{escape(text)}' has a share of {rest}, expected 0 to 1", f"splits: {FORMS}")
+        return Split(text, None, lambda labels, rng: gamma(labels, share, rng))
+    if kind == "dirichlet":
+        alpha = _number(rest, bad)
+        if not 0 < alpha < float("inf"):
+            raise UsageError(f"'{escape(text)}' has an alpha of {rest}, expected above 0", f"splits: {FORMS}")
+        return Split(text, None, lambda labels, rng: dirichlet(labels, alpha, rng))
+    first, colon, last = rest.partition(":")
+    if kind == "complementary" and first:
+        minor = _number(last, bad) if colon else 0.0
+        if not 0 <= minor <= 1:
+            raise UsageError(f"'{escape(text)}' has a share of {last}, expected 0 to 1", f"splits: {FORMS}")
+        if not all(c.isdecimal() for c in first.split(",")):
+            raise bad
+        classes = [int(c) for c in first.split(",")]
+        return Split(text, None, lambda labels, rng: complementary(labels, classes, minor, rng))
+    if kind == "column" and first and last:
+        return Split(text, first, lambda values, _rng: by_value(values, last.split(",")))
+    raise bad
+
+
+def _number(text: str, bad: UsageError) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise bad from None

@@ -1,7 +1,22 @@
 """The verbs of a turn. The only room that knows both worlds: here snapshots become flat states, losses become entries."""
 
+from alx.turns.bridge import Tell, silent
 from alx.turns.choose import Best, Chosen, best, best_file, import_and_select, latest
 from alx.turns.introduce import introduce
-from alx.turns.train import Sealed, train
+from alx.turns.train import Sealed, sealed, train, turn_seed
 
-__all__ = ["Best", "Chosen", "Sealed", "best", "best_file", "import_and_select", "introduce", "latest", "train"]
+__all__ = [
+    "Best",
+    "Chosen",
+    "Sealed",
+    "Tell",
+    "best",
+    "best_file",
+    "import_and_select",
+    "introduce",
+    "latest",
+    "sealed",
+    "silent",
+    "train",
+    "turn_seed",
+]

@@ -105,6 +105,19 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
     return _sealed(site, body, again=False)
 
 
+def sealed(site: Site) -> Sealed:
+    """The bundle that was sealed last, verified again.
+
+    Raises:
+        TurnError: none was.
+        CorruptError: it is gone from the outbox, or another one.
+    """
+    position = site.position()
+    if not position.sealed:
+        raise TurnError("no turn is sealed yet", f"next: {position.next_command}")
+    return _sealed(site, position.sealed[-1], again=True)
+
+
 def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
     path = site.outbox / body["bundle"]
     with disk.opened(path, site.public_key, body["digest"]) as (source, signed, manifest):

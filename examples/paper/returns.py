@@ -79,8 +79,8 @@ def assisted(folder: Path, text: str, configs: dict[str, SiteFile], seed: int) -
     """The learner's selection after each round, and how it was chosen: real sites, real bundles."""
     both = exchange.begin(folder, text, configs, seed, lambda _line: None)
     learner = both.sites["learner"]
-    for _ in range(learner.plan.rounds):
-        there, back = both.play()
+    for number in range(1, learner.plan.rounds + 1):
+        there, back = both.play(number)
         chosen = f"{there.chosen.body['label']}, {back.chosen.body['label']}"
         yield load(turns.best_file(turns.latest(learner))), chosen
 
@@ -124,7 +124,8 @@ def play(name: str, seed: int, out: Path) -> dict:
         for number, (weights, chosen) in enumerate(assisted(Path(folder), text, configs, seed), 1):
             keep("AssistPG", 2 * turn * number, weights, chosen)
     for algorithm, who in WHO.items():
-        for number, weights in enumerate(baselines.alone(of[who], agreed.seed, 2 * agreed.rounds, turn), 1):
+        trained = baselines.states(baselines.alone(of[who], agreed.seed, turn), 2 * agreed.rounds)
+        for number, weights in enumerate(trained, 1):
             keep(algorithm, turn * number, weights, "")
     return {"game": name, "seed": seed, "values": values, "turn": turn, "rounds": agreed.rounds, "returns": rows}
 

@@ -1,0 +1,142 @@
+"""All samples in one place, before they are dealt out to two sites; only a study ever has such a thing.
+
+Knows arrays and the .npz that a site reads; knows no split.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alx.errors import ConfigError, UsageError, escape
+from alx.plan import Plan
+from alx.site.site_file import Data, DataKind
+
+HELD_OUT = 0.2  # of the packaged digits
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The pooled samples.
+
+    Attributes:
+        images: uint8 [n, height, width] or [n, height, width, channels], or numbers float32 [n, …].
+        labels: [n] or [n, …].
+        held_out: the same two of the samples kept apart, or None.
+        columns: further values of each sample [n], by name.
+    """
+
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    held_out: tuple[NDArray[Any], NDArray[Any]] | None
+    columns: Mapping[str, NDArray[Any]]
+
+    def decided_by(self, column: str | None) -> NDArray[Any]:
+        """What a split looks at: the column's values, or the labels where there is none [n].
+
+        Raises:
+            UsageError: there is no such column, or the labels are no class numbers.
+        """
+        if column is not None:
+            if column not in self.columns:
+                there = ", ".join(self.columns) or "none"
+                raise UsageError(f"the data have no column '{escape(column)}'", f"columns: {escape(there, 200)}")
+            return self.columns[column]
+        if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
+            raise UsageError("the split goes by classes, and the labels are no class numbers", "split by a column")
+        return self.labels
+
+    def write(self, path: Path, indices: NDArray[np.int64], *, held_out: bool) -> None:
+        """Write some of the samples as a site's .npz, with those kept apart if asked for."""
+        parts = {"train_images": self.images[indices], "train_labels": self.labels[indices]}
+        if held_out and self.held_out is not None:
+            parts |= dict(zip(("test_images", "test_labels"), self.held_out, strict=True))
+        np.savez(path, **parts)  # type: ignore[arg-type]
+
+
+def digits(rng: np.random.Generator) -> Pool:
+    """scikit-learn's packaged handwritten digits, 1,797 real images of 8 x 8 pixels, a fifth of them kept apart.
+
+    From UCI (Alpaydin and Kaynak, 1998). `rng` decides which are kept apart.
+    """
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - nothing else of scikit-learn is used
+
+    found = load_digits()
+    order = rng.permutation(len(found.target))
+    images = np.round(found.images[order] * (255 / 16)).astype(np.uint8)  # pixels come as 0 to 16
+    labels = found.target[order].astype(np.int64)
+    kept = round(len(labels) * (1 - HELD_OUT))
+    return Pool(images[:kept], labels[:kept], (images[kept:], labels[kept:]), {})
+
+
+def named(text: str, held_out: str | None) -> Data | None:
+    """KIND:PATH as people type it; None is the packaged `digits`.
+
+    Raises:
+        UsageError: there is no such kind, or nothing at the path.
+    """
+    kind, colon, path = text.partition(":")
+    if text == "digits" and held_out is None:
+        return None
+    if not colon or kind not in get_args(DataKind):
+        raise UsageError(
+            f"'{escape(text)}' names no data, expected KIND:PATH or digits", f"kinds: {', '.join(get_args(DataKind))}"
+        )
+    for place in (path, held_out):
+        if place is not None and (not place or not Path(place).exists()):
+            raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
+    kept = None if held_out is None else str(Path(held_out).absolute())
+    return Data(kind=kind, path=str(Path(path).absolute()), held_out=kept)  # type: ignore[arg-type]
+
+
+def read(source: Data | None, plan: Plan, rng: np.random.Generator) -> Pool:
+    """Read everything as one site would that had it all.
+
+    Args:
+        source: as in site.toml; None is the packaged digits.
+        plan: says how an input is made; images are resized here once.
+        rng: decides which of the digits are kept apart; other data say that themselves.
+
+    Raises:
+        ConfigError: names the file, row or column that cannot be used.
+    """
+    if source is None:
+        return digits(rng)
+    from alx.tasks import data  # noqa: PLC0415 - torch
+
+    own, kept = data.load(source, Path(), plan)
+    held_out = None if kept is None else _arrays(kept)
+    images, labels = _arrays(own)
+    return Pool(images, labels, held_out, _columns(source, len(labels)))
+
+
+def _arrays(samples: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    from alx.tasks.images import NormalisedImages  # noqa: PLC0415 - torch
+
+    if isinstance(samples, NormalisedImages):
+        return samples.images.permute(0, 2, 3, 1).numpy(), samples.targets.numpy()
+    inputs, targets = samples.tensors
+    return inputs.numpy(), targets.numpy()
+
+
+def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:
+    """A CSV's columns as text; an .npz's arrays `train_<name>`, one value a sample."""
+    path = Path(source.path)
+    if source.kind == "csv":
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file, skipinitialspace=True) if any(cell.strip() for cell in row)]
+        return {name.strip(): np.array([row[i].strip() for row in rows[1:]]) for i, name in enumerate(rows[0])}
+    if source.kind != "npz":
+        return {}
+    with np.load(path, allow_pickle=False) as arrays:
+        names = [n for n in arrays.files if n.startswith("train_") and n not in ("train_images", "train_labels")]
+        found = {n.removeprefix("train_"): arrays[n] for n in names}
+    for name, values in found.items():
+        if values.shape != (count,):
+            got = f"train_{escape(name)} of shape {list(values.shape)}"
+            raise ConfigError(f"'{escape(path.name)}' has {got}, expected [{count}]")
+    return found
