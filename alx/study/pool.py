@@ -4,6 +4,7 @@ Knows arrays and the .npz that a site reads; knows no split.
 """
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,23 @@ class Pool:
         if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
             raise UsageError("the split goes by classes, and the labels are no class numbers", "split by a column")
         return self.labels
+
+    def digest(self) -> str:
+        """SHA-256 of all samples and labels."""
+        found = hashlib.sha256()
+        for array in (self.images, self.labels, *(self.held_out or ())):
+            found.update(np.ascontiguousarray(array).data)
+        return found.hexdigest()
+
+    def part(self, most: int, rng: np.random.Generator) -> "Pool":
+        """At most so many of the samples, and at most so many of those kept apart; `rng` decides which."""
+        chosen = np.sort(rng.permutation(len(self.labels))[:most])
+        held_out = self.held_out
+        if held_out is not None:
+            kept = np.sort(rng.permutation(len(held_out[1]))[:most])
+            held_out = held_out[0][kept], held_out[1][kept]
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        return Pool(self.images[chosen], self.labels[chosen], held_out, columns)
 
     def write(self, path: Path, indices: NDArray[np.int64], *, held_out: bool) -> None:
         """Write some of the samples as a site's .npz, with those kept apart if asked for."""

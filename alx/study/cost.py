@@ -1,0 +1,122 @@
+"""What a simulation will cost, found by trying a few steps; and the time left, corrected by how it goes.
+
+Knows a task's speed; knows no result.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import get_args
+
+from alx import files
+from alx.bundle import codec
+from alx.learning import blend, measure, state, trajectory
+from alx.learning.task import State
+from alx.plan import Role
+from alx.study.parties import POOLED, Parties
+from alx.study.results import Algorithm
+from alx.turns.bridge import layout_of, to_flat
+
+WARM, TRIED = 2, 5  # steps not timed, and timed
+HANDLING = 5  # times the encoding of a state: it is encoded, written, copied twice, hashed and decoded twice as well
+HELD_OUT = 1.3  # of the pooled samples: a judge measures those kept apart too
+DISK = 5  # copies of a bundle's states, packed or not: work folder, outbox, disk, inbox, and the peer's
+
+
+def packed(model: State) -> tuple[int, int]:
+    """Bytes of one model alone as a bundle would carry it, and before compression."""
+    layout = layout_of(model)
+    flat = memoryview(to_flat(model, layout))
+    return sum(len(codec.encode(flat, None, layout, part)) for part in range(layout.parts)), len(flat)
+
+
+class Cost:
+    """Estimated seconds of each algorithm, and how far off the estimate is, from what was done so far.
+
+    Args:
+        parties: of one seed; their tasks are tried.
+        algorithms: what will be played.
+        seeds: how many times.
+    """
+
+    def __init__(self, parties: Parties, algorithms: Sequence[Algorithm], seeds: int) -> None:
+        plan, samples = parties.plan.plan, parties.samples
+        self._seeds, self._rounds = seeds, plan.rounds
+        self._steps, self._samples = parties.steps, samples
+        everybody = sum(samples.values())
+        step, sample = self._try(parties)
+        began = time.perf_counter()
+        self._model, self._raw = packed(state.of(parties.tasks[POOLED].new_model()))
+        handling = HANDLING * (time.perf_counter() - began)
+        peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
+        kept = sum(len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role))
+        blends = len(get_args(Role)) * len(blend.RECIPES)
+        blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
+        self._candidates = {a: kept + blends * blended[a] for a in algorithms if a in blended}
+        self._seconds = {
+            a: plan.rounds
+            * (
+                sum(self._steps.values()) * step
+                + HELD_OUT * everybody * sample
+                + self._candidates.get(a, 0) * (everybody * sample + handling)
+            )
+            for a in algorithms
+        }
+        self.total = seeds * sum(self._seconds.values())
+        """Seconds of everything."""
+        self.done = 0.0
+        """Seconds of what is done, as they were estimated."""
+        self._skipped, self._began = 0.0, time.monotonic()
+
+    @staticmethod
+    def _try(parties: Parties) -> tuple[float, float]:
+        """Seconds of an optimiser step, and of measuring one sample."""
+        task, seed = parties.tasks["learner"], parties.plan.plan.seed
+        run = trajectory.Run(task, state.of(task.new_model()), seed)
+        for _ in range(WARM):
+            run.trainer.step()
+        began = time.perf_counter()
+        for _ in range(TRIED):
+            run.trainer.step()
+        step = (time.perf_counter() - began) / TRIED
+        began = time.perf_counter()
+        measure.measure(task, run.model, state.of(run.model))
+        return step, (time.perf_counter() - began) / parties.samples["learner"]
+
+    def words(self) -> list[str]:
+        """What it will cost, for people."""
+        carried = ", ".join(
+            f"{files.size(round(self._rounds * count * self._model))} by {name}" for name, count in self._candidates.items()
+        )
+        most = max(self._candidates.values(), default=0)
+        n, steps = self._samples, self._steps
+        seeds = f"{self._seeds} seed" + ("s" if self._seeds > 1 else "")
+        disk = files.size(most * DISK * self._raw)
+        return [
+            *(f"{role}: {n[role]:,} samples, {steps[role]:,} steps a turn" for role in get_args(Role)),
+            f"{self._rounds} rounds, {seeds}: {', '.join(self._seconds)}",
+            f"about {minutes(self.total)} on this machine, {disk} of disk while it runs",
+            f"carried for each seed: at most {carried or 'nothing'}",
+        ]
+
+    def skip(self, algorithm: Algorithm) -> None:
+        """An earlier call did it."""
+        self.done += self._seconds[algorithm]
+        self._skipped += self._seconds[algorithm]
+
+    def round(self, algorithm: Algorithm) -> float:
+        """Seconds of one round, as estimated."""
+        return self._seconds[algorithm] / self._rounds
+
+    @property
+    def left(self) -> float:
+        """Seconds to go, by how long the rest took."""
+        estimated = self.done - self._skipped
+        factor = (time.monotonic() - self._began) / estimated if estimated > 0 else 1.0
+        return max(0.0, (self.total - self.done) * factor)
+
+
+def minutes(seconds: float) -> str:
+    """A time for people: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004

@@ -1,0 +1,117 @@
+"""What a simulation found: results.json. Knows numbers; knows how nothing was trained."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from alx.plan import Finite, Strict
+
+Algorithm = Literal["assisted", "trajectory", "blended", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"]
+ASSISTED: tuple[Algorithm, ...] = ("assisted", "trajectory", "blended")
+NEAR = 0.01  # "within one point" of centralised
+Whole = Annotated[int, Field(ge=0)]
+
+
+class Round(Strict):
+    """The model after one round."""
+
+    round: int = Field(ge=1, description="from 1")
+    loss: float = Field(description="training loss on both parties' samples, mean a sample")
+    score: float | None = Field(description="on samples kept apart, higher is better; null where there are none")
+    carried: Whole = Field(description="bytes carried in this round, both ways; 0 for whoever trains alone")
+    raw: Whole = Field(description="the same before compression")
+    selected: tuple[str, str] | None = Field(description="candidates chosen by provider and learner; null where none are")
+
+
+class Run(Strict):
+    """One algorithm with one seed."""
+
+    algorithm: Algorithm = Field(description="what was played; assisted is what the plan says")
+    seed: Whole = Field(description="of the first model, the split and every batch")
+    rounds: list[Round] = Field(description="in order")
+    seconds: float = Field(ge=0, description="how long it took")
+
+
+class Spread(Strict):
+    """Over seeds."""
+
+    mean: Finite = Field(description="mean")
+    sd: Finite | None = Field(description="standard deviation of a sample; null with one seed")
+
+
+class Summary(Strict):
+    """One algorithm after its last round."""
+
+    algorithm: Algorithm = Field(description="what was played")
+    seeds: int = Field(ge=1, description="how many")
+    loss: Spread = Field(description="training loss on both parties' samples, mean a sample")
+    score: Spread | None = Field(description="on samples kept apart")
+    near: list[int | None] = Field(
+        description="for each seed, rounds until the score is within 0.01 of centralised's last; null: never, or not known"
+    )
+    carried: Finite = Field(description="bytes carried in all rounds, mean over seeds")
+
+
+class Dealt(Strict):
+    """Who held how much with one seed."""
+
+    seed: Whole = Field(description="seed")
+    learner: int = Field(ge=1, description="samples")
+    provider: int = Field(ge=1, description="samples")
+    learner_steps: int = Field(ge=1, description="optimiser steps of a turn")
+    provider_steps: int = Field(ge=1, description="optimiser steps of a turn")
+
+
+class Results(Strict):
+    """results.json, written by `alx simulate`."""
+
+    alx: str = Field(description="version")
+    plan: str = Field(description="the plan's name")
+    plan_sha256: str = Field(description="of the plan's file; each seed had the same one but for the seed")
+    data: str = Field(description="as it was named")
+    split: str = Field(description="as it was named")
+    rounds: int = Field(ge=1, description="the plan's")
+    score: str = Field(description="what a score is")
+    machine: str = Field(description="what it ran on")
+    finished: str = Field(description="when, UTC")
+    dealt: list[Dealt] = Field(description="one for each seed")
+    runs: list[Run] = Field(description="every algorithm with every seed")
+    summary: list[Summary] = Field(description="the same over seeds")
+
+    def of(self, algorithm: Algorithm) -> list[Run]:
+        """The runs of one algorithm, by seed."""
+        return [run for run in self.runs if run.algorithm == algorithm]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and standard deviation."""
+    return Spread(mean=statistics.fmean(values), sd=statistics.stdev(values) if len(values) > 1 else None)
+
+
+def summarise(runs: Sequence[Run]) -> list[Summary]:
+    """Each algorithm after its last round, in the order in which they come."""
+    goals = {run.seed: run.rounds[-1].score for run in runs if run.algorithm == "centralised"}
+    out = []
+    for algorithm in dict.fromkeys(run.algorithm for run in runs):
+        mine = [run for run in runs if run.algorithm == algorithm]
+        scores = [run.rounds[-1].score for run in mine]
+        known = [s for s in scores if s is not None]
+        out.append(
+            Summary(
+                algorithm=algorithm,
+                seeds=len(mine),
+                loss=spread([run.rounds[-1].loss for run in mine]),
+                score=spread(known) if len(known) == len(scores) else None,
+                near=[_near(run, goals.get(run.seed)) for run in mine],
+                carried=statistics.fmean(sum(r.carried for r in run.rounds) for run in mine),
+            )
+        )
+    return out
+
+
+def _near(run: Run, goal: float | None) -> int | None:
+    if goal is None:
+        return None
+    return next((r.round for r in run.rounds if r.score is not None and r.score >= goal - NEAR), None)
