@@ -23,6 +23,7 @@ COMMANDS = {
     "best": ("exchange", "Write the best model so far."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
     "demo": ("study", "Both sites on this machine, real bundles."),
+    "simulate": ("study", "What a plan would bring, beside what could be done without it."),
 }
 
 

@@ -1,15 +1,23 @@
-"""Both sites on this machine: the demo."""
+"""Both sites on this machine: the demo, and a simulation of what a plan would bring."""
 
+import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from alx import files
+from alx import plan as plans
 from alx.cli import screen
 from alx.cli.screen import json_option
+from alx.errors import escape
 
 if TYPE_CHECKING:
     from alx.study.case import Case
+    from alx.study.results import Results, Spread
+
+MAX_SEEDS = 1000  # more is a slip of the pen
 
 
 @click.command(epilog="Example: alx demo --task cartpole --rounds 3")
@@ -62,3 +70,76 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> str:
             f"  alx best model.safetensors --site {folder / 'learner'}",
         ]
     )
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """`0,1,2` or `0-4`."""
+    found: dict[int, None] = {}
+    for part in value.split(","):
+        first, dash, last = part.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)) or len(part) > 21:  # noqa: PLR2004 - two of ten digits
+            raise click.BadParameter(f"'{escape(value)}', expected numbers such as 0,1,2 or 0-4", context, parameter)
+        span = range(int(first), int(last or first) + 1)
+        if not span or span[-1] >= 1 << 32 or len(span) + len(found) > MAX_SEEDS:
+            raise click.BadParameter(f"'{escape(value)}' is no list of at most {MAX_SEEDS} seeds", context, parameter)
+        found |= dict.fromkeys(span)
+    return tuple(found)
+
+
+@click.command(epilog="Example: alx simulate plan.toml --data npz:all.npz --split complementary:0,1,2,3,4:0.05 --out sim")
+@click.argument("plan", type=click.Path(path_type=Path))
+@click.option("--data", default="digits", show_default=True, metavar="KIND:PATH",
+              help="All samples, as one site would name them; digits come with alx.")  # fmt: skip
+@click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
+@click.option(
+    "--split", default="gamma:0.3", show_default=True, metavar="SPLIT",
+    help="gamma:SHARE (the paper's), complementary:CLASS,…:SHARE, dirichlet:ALPHA or column:NAME:VALUE,…",
+)  # fmt: skip
+@click.option(
+    "--baselines", default="centralised,learner-only,provider-only,cyclic,fedavg", show_default=True, metavar="NAME,…",
+    help="What to play beside assistance; trajectory and blended are its two kinds.",
+)  # fmt: skip
+@click.option("--seeds", callback=_numbers, default="0", show_default=True, metavar="0,1,…", help="Or 0-4: each a run.")
+@click.option("--samples", type=click.IntRange(2), metavar="N", help="Only so many, drawn anew for each seed.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("alx-simulation"), show_default=True,
+              help="Where to play; the same command goes on there.")  # fmt: skip
+@json_option
+def simulate(
+    plan: Path, data: str, held_out: str | None, split: str, baselines: str, seeds: tuple[int, ...],
+    samples: int | None, out: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Play a plan's whole exchange on this machine, with real bundles, beside what could be done without it."""
+    from alx.study import figures, simulation  # noqa: PLC0415 - torch and matplotlib
+
+    study = simulation.study(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
+    with screen.progress() as tell:
+
+        def told(progress: simulation.Progress) -> None:
+            if progress.line is not None and not as_json:
+                click.echo(progress.line)
+            tell("simulating", int(progress.done), int(progress.total) + 1, None)
+
+        found = simulation.run(study, out, told, lambda: f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}")
+    pictures = figures.simulated(out / "simulation", found)
+    if as_json:
+        screen.machine(found.model_dump(mode="json"))
+        return
+    click.echo(_found(found, out, pictures))
+
+
+def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
+    def text(spread: "Spread | None", form: str) -> str:
+        if spread is None:
+            return ""
+        return f"{spread.mean:{form}}" + ("" if spread.sd is None else f" ± {spread.sd:{form}}")
+
+    rows = []
+    for s in found.summary:
+        near = "" if s.algorithm == "centralised" or s.score is None else ", ".join(str(n or "-") for n in s.near)
+        rows.append(
+            [s.algorithm, text(s.score, ".3f"), text(s.loss, ".3g"), near, files.size(round(s.carried)) if s.carried else ""]
+        )
+    header = [f"after round {found.rounds}", found.score, "loss a sample", "within 0.01 of centralised at round", "carried"]
+    return "\n".join(
+        ["", screen.table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
+    )  # fmt: skip

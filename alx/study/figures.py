@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+
+from alx.study.results import Algorithm, Results, Run
 
 mpl.use("Agg")  # no screen is needed, and none is asked for
 
 from matplotlib import pyplot as plt
+
+mpl.rcParams["svg.hashsalt"] = "alx"  # the same numbers give the same file
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
@@ -16,6 +22,81 @@ COLOURS = {
     "learner alone": "#D55E00",
     "provider alone": "#E69F00",
 }
+
+# Name in a legend, colour, line: the paper's four, then rivals, then the other rule for candidates.
+ALGORITHMS: dict[Algorithm, tuple[str, str, str]] = {
+    "assisted": ("assisted", "#0072B2", "-"),
+    "centralised": ("centralised", "#000000", "--"),
+    "learner-only": ("learner only", "#D55E00", "--"),
+    "provider-only": ("provider only", "#E69F00", "--"),
+    "cyclic": ("cyclic transfer", "#CC79A7", ":"),
+    "fedavg": ("FedAvg", "#009E73", ":"),
+    "trajectory": ("assisted, trajectory", "#56B4E9", "-"),
+    "blended": ("assisted, blended", "#56B4E9", "-"),
+}
+
+
+def curves(axis: Any, runs: Sequence[Run], what: str, label: str | None = None, colour: str | None = None) -> None:
+    """One algorithm's line, mean over seeds, and a band of one standard deviation.
+
+    Args:
+        axis: matplotlib's.
+        runs: of one algorithm, one a seed.
+        what: `loss` or `score`.
+        label: in the legend; None takes the algorithm's name.
+        colour: None takes the algorithm's.
+    """
+    values = np.array([[getattr(r, what) for r in run.rounds] for run in runs], dtype=float)
+    name, own, line = ALGORITHMS[runs[0].algorithm]
+    colour = colour or own
+    rounds = np.arange(1, values.shape[1] + 1)
+    mean = values.mean(0)
+    thick = 2.2 if line == "-" else 1.5
+    axis.plot(rounds, mean, line, color=colour, label=label or name, linewidth=thick)
+    if len(values) > 1:
+        sd = values.std(0, ddof=1)
+        axis.fill_between(rounds, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0)
+
+
+def plain(axis: Any, xlabel: str, ylabel: str) -> None:
+    """The manner of every plot here: no frame, a faint grid."""
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
+def save(figure: Any, stem: Path) -> list[Path]:
+    """Write a figure as PNG and SVG; the SVG has no date in it."""
+    paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
+    for path in paths:
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    plt.close(figure)
+    return paths
+
+
+def simulated(stem: Path, results: Results) -> list[Path]:
+    """Training loss and score of every algorithm, side by side, by round.
+
+    Args:
+        stem: the files' name without its ending.
+        results: of a simulation.
+
+    Returns:
+        The PNG and the SVG.
+    """
+    scored = all(r.score is not None for run in results.runs for r in run.rounds)
+    figure, axes = plt.subplots(1, 2 if scored else 1, figsize=(9.6, 3.9), dpi=120, layout="constrained", squeeze=False)
+    for axis, what in zip(axes[0], ("loss", "score"), strict=False):
+        for summary in results.summary:
+            curves(axis, results.of(summary.algorithm), what)
+        plain(axis, "round", "training loss, both parties' samples" if what == "loss" else results.score)
+    axes[0, 0].set_yscale("log" if all(r.loss > 0 for run in results.runs for r in run.rounds) else "linear")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
+    many = f"{len(results.dealt)} seeds, band: one standard deviation" if len(results.dealt) > 1 else "one seed"
+    figure.suptitle(f"{results.plan}: {results.data}, {results.split}; {many}", fontsize=11)
+    return save(figure, stem)
 
 
 def by_round(

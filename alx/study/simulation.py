@@ -19,12 +19,12 @@ import torch
 from safetensors.torch import load as load_tensors
 
 from alx import __version__, files, turns
-from alx.errors import UsageError, escape
+from alx.errors import ConfigError, UsageError, escape
 from alx.learning import measure
 from alx.learning.task import State, Task
 from alx.plan import PlanFile, Role
 from alx.site.site_file import Data
-from alx.study import baselines, exchange, parties, pool, results
+from alx.study import baselines, exchange, parties, pool, results, splits
 from alx.study.cost import Cost, minutes, packed
 from alx.study.exchange import Exchange
 from alx.study.parties import POOLED, Parties
@@ -59,6 +59,31 @@ class Study:
     seeds: tuple[int, ...]
     samples: int | None = None
     device: str = "auto"
+
+
+def study(
+    plan: PlanFile, beside: Path, data: str, held_out: str | None, split: str, with_: str, seeds: tuple[int, ...],
+    samples: int | None,
+) -> Study:  # fmt: skip
+    """A study as people type it: see `pool.named`, `splits.parse`; `with_` names baselines, with commas between.
+
+    Raises:
+        UsageError: something names nothing.
+        ConfigError: the plan's task is a user's own, which has no samples to split.
+    """
+    wanted = dict.fromkeys(name for name in with_.split(",") if name)
+    known = [a for a in get_args(Algorithm) if a != "assisted"]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"there is no baseline '{escape(name)}'", f"baselines: {', '.join(known)}")
+    if plan.plan.loss == "own":
+        raise ConfigError(
+            'the plan says loss = "own", and only samples of the built-in task can be dealt out', "alx demo --task cartpole"
+        )
+    names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
+    return Study(
+        plan, beside, pool.named(data, held_out), splits.parse(split), tuple(names), seeds, samples
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

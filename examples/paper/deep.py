@@ -1,0 +1,142 @@
+"""Figures 3 to 8: AssistDeep on CIFAR-10 and SVHN, the paper's section 4.2, and rivals beside it.
+
+    python deep.py small --data runs/data --out runs/paper-small
+    python deep.py full --data DATA --figures 3 4 --seeds 0 --jobs 1 --out runs/paper-full
+
+`small` is the edition for two CPU cores, with parts.py's images; `full` is the paper's size, for a GPU, and reads
+DATA/cifar10.npz and, for Figs. 5 and 6, torchvision's SVHN in DATA. Writes results.json, tables.md and figN.png and .svg.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from jobs import simulate, spread
+from matplotlib import pyplot as plt
+
+from alx.study import figures
+from alx.study.results import Results
+
+HERE = Path(__file__).resolve().parent / "deep"
+GAMMAS = (0.0, 0.3, 0.7, 1.0)
+ENDS = (0.0, 1.0)  # the gammas of Figs. 7 and 8
+TITLES = {
+    3: "AlexNet on CIFAR-10", 4: "ResNet-18 on CIFAR-10", 5: "AlexNet on SVHN", 6: "ResNet-18 on SVHN",
+    7: "AlexNet on CIFAR-10, sampling periods", 8: "ResNet-18 on CIFAR-10, sampling periods",
+}  # fmt: skip
+SMALL_TITLES = {n: f"small {title}".replace("SVHN", "MNIST (in SVHN's place)") for n, title in TITLES.items()}
+DATA = {
+    "small": {"cifar10": "npz:{}/cifar10-small.npz", "svhn": "npz:{}/mnist-small.npz"},
+    "full": {"cifar10": "npz:{}/cifar10.npz", "svhn": "svhn:{}"},
+}
+NAMES = {
+    "assisted": "AssistDeep", "centralised": "SGD, pooled", "learner-only": "Learner-SGD", "provider-only": "Provider-SGD",
+    "cyclic": "cyclic transfer", "fedavg": "FedAvg",
+}  # fmt: skip
+
+
+def name(figure: int, gamma: float) -> str:
+    return f"fig{figure}-gamma{gamma:g}"
+
+
+def jobs(edition: str, wanted: list[int], data: Path, seeds: str) -> dict[str, list[str]]:
+    """Arguments of `alx simulate`, by name. Figs. 7 and 8 need their twins of period 50."""
+    out = {}
+    for figure in sorted({*wanted, *(f - 4 for f in wanted if f in (7, 8))}):
+        folder = HERE / "small" if edition == "small" else HERE
+        source = DATA[edition]["svhn" if figure in (5, 6) else "cifar10"].format(data)
+        for gamma in ENDS if figure in (7, 8) else GAMMAS:
+            rivals = "" if figure in (7, 8) else "centralised,learner-only,provider-only,cyclic,fedavg"
+            out[name(figure, gamma)] = [
+                str(folder / f"fig{figure}.toml"), "--data", source, "--split", f"gamma:{gamma:g}",
+                "--baselines", rivals, "--seeds", seeds,
+            ]  # fmt: skip
+    return out
+
+
+def draw(figure: int, title: str, found: dict[str, Results], out: Path) -> None:
+    """Training loss above, test accuracy below, a column for each gamma_L."""
+    gammas = ENDS if figure in (7, 8) else GAMMAS
+    drawn, axes = plt.subplots(2, len(gammas), figsize=(3.6 * len(gammas), 6.2), dpi=100, layout="constrained", sharex=True)
+    for column, gamma in zip(axes.T, gammas, strict=True):
+        mine = found[name(figure, gamma)]
+        base = found[name(figure - 4, gamma)] if figure in (7, 8) else mine
+        for axis, what in zip(column, ("loss", "score"), strict=True):
+            if figure in (7, 8):
+                for results, period, colour in ((mine, 20, "#0072B2"), (base, 50, "#56B4E9")):
+                    figures.curves(axis, results.of("assisted"), what, f"AssistDeep, period {period}", colour)
+                figures.curves(axis, base.of("centralised"), what, NAMES["centralised"])
+            else:
+                for algorithm, label in NAMES.items():
+                    if what == "score" or algorithm in ("assisted", "centralised", "cyclic", "fedavg"):
+                        figures.curves(axis, mine.of(algorithm), what, label)
+            figures.plain(axis, "round" if what == "score" else "", "")
+        column[0].set_yscale("log")
+        column[0].set_title(f"$\\gamma_L$ = {gamma:g}")
+    axes[0, 0].set_ylabel("training loss on both parties' data")
+    axes[1, 0].set_ylabel("test accuracy")
+    handles, labels = axes[1, 0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    seeds = len(found[name(figure, gammas[0])].dealt)
+    drawn.suptitle(f"Fig. {figure}: {title}; {'mean and standard deviation of ' if seeds > 1 else ''}{seeds} seed(s)")
+    figures.save(drawn, out / f"fig{figure}")
+
+
+def table(figure: int, found: dict[str, Results]) -> str:
+    """Accuracy after the last round, rounds until within a point of pooled, and what was carried; Markdown."""
+    header = ["gamma_L", *NAMES.values(), "rounds to within 1 point: AssistDeep", "cyclic", "FedAvg",
+              "GB carried: AssistDeep", "cyclic, FedAvg each"]  # fmt: skip
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for gamma in GAMMAS:
+        summary = {s.algorithm: s for s in found[name(figure, gamma)].summary}
+        scores = [spread(summary[a].score, 3) for a in NAMES]
+        near = [", ".join(str(n or "-") for n in summary[a].near) for a in ("assisted", "cyclic", "fedavg")]
+        carried = [f"{summary[a].carried / 1e9:.3g}" for a in ("assisted", "cyclic")]
+        lines.append("| " + " | ".join([f"{gamma:g}", *scores, *near, *carried]) + " |")
+    return "\n".join(lines)
+
+
+def periods(figure: int, found: dict[str, Results]) -> str:
+    """Figs. 7 and 8: what a shorter sampling period buys; Markdown."""
+    header = [
+        "gamma_L",
+        "AssistDeep, period 20",
+        "AssistDeep, period 50",
+        "SGD, pooled",
+        "GB carried: period 20",
+        "period 50",
+    ]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    for gamma in ENDS:
+        short, long = (found[name(f, gamma)] for f in (figure, figure - 4))
+        of = [next(s for s in r.summary if s.algorithm == a) for r, a in (
+            (short, "assisted"), (long, "assisted"), (long, "centralised"))]  # fmt: skip
+        cells = [*(spread(s.score, 3) for s in of), *(f"{s.carried / 1e9:.3g}" for s in of[:2])]
+        lines.append("| " + " | ".join([f"{gamma:g}", *cells]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("edition", choices=["small", "full"])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--figures", type=int, nargs="+", choices=TITLES, default=list(TITLES))
+    parser.add_argument("--seeds", default="0-2")
+    parser.add_argument("--jobs", type=int, default=2, help="simulations at once")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    found = simulate(jobs(given.edition, given.figures, given.data, given.seeds), given.out, given.jobs)
+    titles = SMALL_TITLES if given.edition == "small" else TITLES
+    told = []
+    for figure in given.figures:
+        draw(figure, titles[figure], found, given.out)
+        made = periods(figure, found) if figure in (7, 8) else table(figure, found)
+        told.append(f"Fig. {figure}: {titles[figure]}\n\n{made}\n")
+    (given.out / "tables.md").write_text("\n".join(told), encoding="utf-8")
+    (given.out / "results.json").write_text(json.dumps({n: r.model_dump(mode="json") for n, r in found.items()}, indent=1))
+    print("\n".join(told))
+
+
+if __name__ == "__main__":
+    main()

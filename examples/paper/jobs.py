@@ -1,0 +1,39 @@
+"""Several simulations, some at a time: each is one `alx simulate`, and goes on where it was stopped."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from alx.study.results import Results
+
+
+def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[str, Results]:
+    """Run `alx simulate ARGUMENTS --out OUT/NAME` for each name; its lines are printed with the name before them."""
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    printing = threading.Lock()
+
+    def one(name: str) -> Results:
+        command = [sys.executable, "-m", "alx", "simulate", *jobs[name], "--out", str(out / name)]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own  # noqa: S603 - our own
+            for line in process.stdout or ():
+                with printing:
+                    print(f"{name:<16} {line}", end="", flush=True)
+        if process.returncode:
+            raise SystemExit(process.returncode)
+        return Results.model_validate_json((out / name / "results.json").read_bytes())
+
+    with ThreadPoolExecutor(at_once) as pool:
+        found = list(pool.map(one, jobs))
+    return dict(zip(jobs, found, strict=True))
+
+
+def spread(value, digits: int) -> str:
+    """A cell of a table."""
+    if value is None:
+        return ""
+    return f"{value.mean:.{digits}f}" + ("" if value.sd is None else f" ± {value.sd:.{digits}f}")
