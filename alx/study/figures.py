@@ -37,7 +37,7 @@ ALGORITHMS: dict[Algorithm, tuple[str, str, str]] = {
 
 
 def curves(axis: Any, runs: Sequence[Run], what: str, label: str | None = None, colour: str | None = None) -> None:
-    """One algorithm's line, mean over seeds, and a band of one standard deviation.
+    """One algorithm's line, mean over seeds, and a band from the least to the greatest seed.
 
     Args:
         axis: matplotlib's.
@@ -54,8 +54,7 @@ def curves(axis: Any, runs: Sequence[Run], what: str, label: str | None = None, 
     thick = 2.2 if line == "-" else 1.5
     axis.plot(rounds, mean, line, color=colour, label=label or name, linewidth=thick)
     if len(values) > 1:
-        sd = values.std(0, ddof=1)
-        axis.fill_between(rounds, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0)
+        axis.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.12, linewidth=0)
 
 
 def plain(axis: Any, xlabel: str, ylabel: str) -> None:
@@ -94,7 +93,7 @@ def simulated(stem: Path, results: Results) -> list[Path]:
     axes[0, 0].set_yscale("log" if all(r.loss > 0 for run in results.runs for r in run.rounds) else "linear")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
-    many = f"{len(results.dealt)} seeds, band: one standard deviation" if len(results.dealt) > 1 else "one seed"
+    many = f"{len(results.dealt)} seeds, mean and range" if len(results.dealt) > 1 else "one seed"
     figure.suptitle(f"{results.plan}: {results.data}, {results.split}; {many}", fontsize=11)
     return save(figure, stem)
 

@@ -145,6 +145,8 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
             else:
                 done = _play(both, algorithm, seed, cost, tell)
                 files.replace(path, done.model_dump_json(indent=1).encode("utf-8"))
+            files.remove_tree(place / EXCHANGE)
+            (place / f"{algorithm}.part").unlink(missing_ok=True)
             runs.append(done)
             tell(Progress(cost.done, cost.total, f"{_line(done)}  about {minutes(cost.left)} left"))
         both.sweep()
@@ -212,7 +214,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
     """One algorithm with one seed, round by round; what is needed to go on is kept after each."""
     kept = both.folder / f"{algorithm}.part"
     part: dict[str, Any] = {"rounds": [], "seconds": 0.0, "saved": None}
-    play, goes_on = _assisted(both, algorithm) if algorithm in results.ASSISTED else (_baseline(both, algorithm), True)
+    play, goes_on = assisted(both, algorithm) if algorithm in results.ASSISTED else (_baseline(both, algorithm), True)
     if kept.is_file() and goes_on:
         part = torch.load(io.BytesIO(kept.read_bytes()), weights_only=True)
     rounds = [Round.model_validate(r) for r in part["rounds"]]
@@ -240,8 +242,6 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
         files.replace(kept, buffer.getbuffer())
         cost.done += cost.round(algorithm)
         tell(Progress(cost.done, cost.total))
-    files.remove_tree(both.folder / EXCHANGE)
-    kept.unlink()
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
 
 
@@ -266,7 +266,7 @@ def _baseline(both: Parties, algorithm: Algorithm) -> Callable[[int, Any], _Play
     return one
 
 
-def _assisted(both: Parties, algorithm: Algorithm) -> tuple[Callable[[int, Any], _Played], bool]:
+def assisted(both: Parties, algorithm: Algorithm) -> tuple[Callable[[int, Any], _Played], bool]:
     """How a round is played, and whether an exchange was found that can be gone on with."""
     folder = both.folder / EXCHANGE / algorithm
     found = exchange.resume(folder, lambda _line: None)

@@ -78,7 +78,7 @@ def draw(figure: int, title: str, found: dict[str, Results], out: Path) -> None:
     handles, labels = axes[1, 0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     seeds = len(found[name(figure, gammas[0])].dealt)
-    drawn.suptitle(f"Fig. {figure}: {title}; {'mean and standard deviation of ' if seeds > 1 else ''}{seeds} seed(s)")
+    drawn.suptitle(f"Fig. {figure}: {title}; {f'mean and range of {seeds} seeds' if seeds > 1 else 'one seed'}")
     figures.save(drawn, out / f"fig{figure}")
 
 
