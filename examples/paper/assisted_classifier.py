@@ -145,16 +145,22 @@ def draw(path: Path, seed: int, found: dict[str, dict]) -> None:
 
 def table(seeds: list[dict[str, dict]]) -> str:
     spread = min(1, len(seeds) - 1)
-    lines = ["| classifier | test accuracy | least, greatest | loss a sample | paper |", "|---" * 5 + "|"]
+    lines = [
+        "| classifier | test accuracy | least, greatest | paper | loss a sample | angle to the oracle |",
+        "|---" * 6 + "|",
+    ]
+    slopes = {name: np.array([np.arctan2(*found[name]["line"][:2]) for found in seeds]) for name in seeds[0]}
     for name in ("learner alone", *(n for n in seeds[0] if n.startswith("round")), "provider alone", "oracle"):
         accuracy = 100 * np.array([found[name]["accuracy"] for found in seeds])
         loss = np.array([found[name]["loss"] for found in seeds]) / (2 * EACH)
         papers = f"{100 * PAPER[name]:.1f} %" if name in PAPER else ""
+        apart = np.degrees(slopes[name] - slopes["oracle"] + np.pi) % 360 - 180
         lines.append(
             f"| {name} | {accuracy.mean():.2f} ± {accuracy.std(ddof=spread):.2f} % | {accuracy.min():.1f}, "
-            f"{accuracy.max():.1f} % | {loss.mean():.3f} ± {loss.std(ddof=spread):.3f} | {papers} |"
+            f"{accuracy.max():.1f} % | {papers} | {loss.mean():.3f} ± {loss.std(ddof=spread):.3f} "
+            f"| {abs(apart).mean():.1f}° |"
         )
-    lines += [f"| the best line there is | {BAYES:.2%} | | | |", "", "| order of test accuracies | seeds |", "|---|---|"]
+    lines += [f"| the best line there is | {BAYES:.2%} | | | | |", "", "| order of test accuracies | seeds |", "|---|---|"]
     accuracies = [{name: row["accuracy"] for name, row in found.items()} for found in seeds]
     lines += [f"| {name} | {sum(map(holds, accuracies))} of {len(seeds)} |" for name, holds in ORDERS.items()]
     for number in (n for n in seeds[0] if n.startswith("round")):
