@@ -160,7 +160,8 @@ def table(seeds: list[dict[str, dict]]) -> str:
             f"{accuracy.max():.1f} % | {papers} | {loss.mean():.3f} ± {loss.std(ddof=spread):.3f} "
             f"| {abs(apart).mean():.1f}° |"
         )
-    lines += [f"| the best line there is | {100 * BAYES:.2f} % | | | | |", "", "| order of test accuracies | seeds |", "|---|---|"]
+    lines.append(f"| the best line there is | {100 * BAYES:.2f} % | | | | |")
+    lines += ["", "| order of test accuracies | seeds |", "|---|---|"]
     accuracies = [{name: row["accuracy"] for name, row in found.items()} for found in seeds]
     lines += [f"| {name} | {sum(map(holds, accuracies))} of {len(seeds)} |" for name, holds in ORDERS.items()]
     for number in (n for n in seeds[0] if n.startswith("round")):
