@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test lint bench paper-plane paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -21,7 +21,12 @@ lint: $(VENV)/dev
 bench: $(VENV)/dev
 	$(BIN)/python -m tests.bench bench.json
 
-# The paper's experiments (examples/paper/README.md): long, for one core each; they go on where they were stopped.
+# The paper's experiments (examples/paper/README.md): long, but for the first, and for one core each; they go on where
+# they were stopped.
+paper-plane: $(VENV)/user
+	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_regression.py --out runs/plane
+	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_classifier.py --seeds 0-99 --out runs/plane
+
 paper-cartpole: SEEDS := 0 1 2 3 4 5 6 7 8 9
 paper-lunarlander: SEEDS := 0 1 2 3 4
 paper-cartpole paper-lunarlander: paper-%: $(VENV)/user

@@ -1,5 +1,6 @@
 """The paper's experiments, made tiny: every script of examples/paper runs, and says what it did."""
 
+import itertools
 import json
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -32,10 +34,14 @@ def played(request, tmp_path_factory):
     return folder, request.param
 
 
-def script(folder, name, *arguments):
-    done = subprocess.run(
+def attempt(folder, name, *arguments):
+    return subprocess.run(
         [sys.executable, f"paper/{name}", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+def script(folder, name, *arguments):
+    done = attempt(folder, name, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -102,7 +108,85 @@ def test_plays_are_drawn(played):
         assert {f["end"] for f in flown["by_round"]} <= {"landed", "standing", "crashed or left", "still up"}
 
 
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plane")
+    shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
+    agreed = folder / "paper" / "classifier" / "plan.toml"
+    agreed.write_text(agreed.read_text().replace("= 200", "= 24"))
+    return folder
+
+
+def test_the_regression_goes_towards_the_oracle_and_then_swings_about_it(plane):
+    told = script(plane, "assisted_regression.py", "--out", "pictures")
+    found = json.loads((plane / "pictures" / "regression.json").read_text())
+    assert (found["a"], found["b"], found["oracle"]) == ([-1, -1], [1, -1.25], [0, -1.125])
+    rounds = found["rounds"]
+    assert [r["round"] for r in rounds] == list(range(11))
+    assert [r["rate"] for r in rounds[1:]] == [pytest.approx(0.9**r) for r in range(1, 11)]
+    losses = [r["loss"] for r in rounds]
+    assert losses == sorted(losses, reverse=True)
+    side = [r["theta"][0] > 0 for r in rounds[1:]]
+    assert all(before != after for before, after in itertools.pairwise(side))
+    # one gradient step on half the square goes the rate's share of the way: from theta^0 to the learner's optimum
+    assert rounds[1]["start_chosen"] == "t=1"
+    assert rounds[1]["start"] == pytest.approx([0.1 * 0.5 - 0.9, 0.1 * 2 - 0.9])
+    assert told.count("\n| ") == 11
+    with Image.open(plane / "pictures" / "regression.png") as picture:
+        assert picture.size[0] > 1000
+
+
+def test_the_classifier_that_was_stopped_goes_on(plane):
+    told = script(plane, "assisted_classifier.py", "--seeds", "3", "--out", "pictures")
+    before = json.loads((plane / "pictures" / "classifier.json").read_text())["seeds"]["3"]
+    names = {"learner alone", "provider alone", "oracle", "round 1", "round 2", "round 3"}
+    assert set(before) == names
+    assert all(f"| {name} | " in told for name in names)
+    assert (
+        before["round 1"]["loss"] >= before["round 2"]["loss"] >= before["round 3"]["loss"] >= before["oracle"]["loss"] * 0.9
+    )
+    assert before["learner alone"]["accuracy"] < before["round 3"]["accuracy"]
+    drawn = (plane / "pictures" / "classifier.svg").read_bytes()
+    told = script(plane, "assisted_classifier.py", "--seeds", "3-4", "--out", "pictures")
+    assert "seed 4: " in told
+    assert "seed 3: " not in told
+    assert json.loads((plane / "pictures" / "classifier.json").read_text())["seeds"]["3"] == before
+    assert (plane / "pictures" / "classifier.svg").read_bytes() == drawn
+    with Image.open(plane / "pictures" / "classifier.png") as picture:
+        assert picture.size[0] > 1000
+
+
+def test_a_classifier_of_another_plan_is_not_mixed_in(plane):
+    kept = plane / "other" / "classifier.json"
+    kept.parent.mkdir()
+    kept.write_text(json.dumps({"plan": "another", "seeds": {}}))
+    done = attempt(plane, "assisted_classifier.py", "--seeds", "3", "--out", "other")
+    assert done.returncode == 1
+    assert "made with another plan" in done.stderr
+
+
+def test_the_classifiers_points_are_the_papers():
+    sys.path.insert(0, str(PAPER))
+    try:
+        import assisted_classifier  # noqa: PLC0415 - a script, on no path of its own
+    finally:
+        sys.path.remove(str(PAPER))
+    inputs, labels = assisted_classifier.points(np.random.default_rng(0), 20_000)
+    for label, centre in ((0, (-1, 1)), (1, (1, -1))):
+        assert inputs[labels == label].mean(0) == pytest.approx(centre, abs=0.05)
+        assert inputs[labels == label].std(0) == pytest.approx((1.5, 1.5), abs=0.05)
+    parts = assisted_classifier.parts()
+    assert [sum(parts["learner"] < 50), sum(parts["learner"] >= 50)] == [45, 5]
+    assert [sum(parts["provider"] < 50), sum(parts["provider"] >= 50)] == [5, 45]
+    assert sorted([*parts["learner"], *parts["provider"]]) == list(range(100))
+    assert pytest.approx(0.8271, abs=1e-4) == assisted_classifier.BAYES
+
+
 def test_the_plans_are_the_papers():
+    regression = plan.load(PAPER / "regression" / "plan.toml").plan
+    assert (regression.rounds, regression.optimiser.lr) == (10, 0.9)
+    assert regression.steps("learner", 1, 1) == regression.steps("provider", 1, 1) == 10
+    assert regression.candidates == plan.load(PAPER / "classifier" / "plan.toml").plan.candidates == "trajectory"
     for name, rounds, hidden, cap in (("cartpole", 10, 4, 500), ("lunarlander", 5, 32, 1000)):
         agreed = plan.load(PAPER / name / "plan.toml").plan
         assert agreed.rounds == rounds
