@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench paper-plane paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test lint bench paper-plane paper-small paper-stall paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -26,6 +26,16 @@ bench: $(VENV)/dev
 paper-plane: $(VENV)/user
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_regression.py --out runs/plane
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_classifier.py --seeds 0-99 --out runs/plane
+
+# DATA holds cifar10.npz, or CIFAR-10 as torchvision downloads it, and MNIST's four files, wherever they lie in it.
+DATA ?= data
+paper-small: $(VENV)/user
+	$(BIN)/python examples/paper/parts.py $(DATA) --out runs/data
+	$(BIN)/python examples/paper/deep.py small --data runs/data --out runs/small
+
+paper-stall: $(VENV)/user
+	$(BIN)/python examples/paper/stall.py digits --out runs/stall
+	$(BIN)/python examples/paper/stall.py cifar10 --data npz:$(DATA)/cifar10.npz --minors 0 0.05 --out runs/stall
 
 paper-cartpole: SEEDS := 0 1 2 3 4 5 6 7 8 9
 paper-lunarlander: SEEDS := 0 1 2 3 4

@@ -29,14 +29,16 @@ ALGORITHMS: dict[Algorithm, tuple[str, str, str]] = {
     "centralised": ("centralised", "#000000", "--"),
     "learner-only": ("learner only", "#D55E00", "--"),
     "provider-only": ("provider only", "#E69F00", "--"),
-    "cyclic": ("cyclic transfer", "#CC79A7", ":"),
-    "fedavg": ("FedAvg", "#009E73", ":"),
+    "cyclic": ("cyclic transfer", "#CC79A7", "-."),
+    "fedavg": ("FedAvg", "#009E73", "-."),
     "trajectory": ("assisted, trajectory", "#56B4E9", "-"),
     "blended": ("assisted, blended", "#56B4E9", "-"),
 }
 
 
-def curves(axis: Any, runs: Sequence[Run], what: str, label: str | None = None, colour: str | None = None) -> None:
+def curves(
+    axis: Any, runs: Sequence[Run], what: str, label: str | None = None, colour: str | None = None, trips: int = 1
+) -> None:
     """One algorithm's line, mean over seeds, and a band from the least to the greatest seed.
 
     Args:
@@ -45,11 +47,12 @@ def curves(axis: Any, runs: Sequence[Run], what: str, label: str | None = None, 
         what: `loss` or `score`.
         label: in the legend; None takes the algorithm's name.
         colour: None takes the algorithm's.
+        trips: what a round counts for on the x axis.
     """
     values = np.array([[getattr(r, what) for r in run.rounds] for run in runs], dtype=float)
     name, own, line = ALGORITHMS[runs[0].algorithm]
     colour = colour or own
-    rounds = np.arange(1, values.shape[1] + 1)
+    rounds = trips * np.arange(1, values.shape[1] + 1)
     mean = values.mean(0)
     thick = 2.2 if line == "-" else 1.5
     axis.plot(rounds, mean, line, color=colour, label=label or name, linewidth=thick)
