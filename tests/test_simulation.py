@@ -17,7 +17,7 @@ from alx import plan
 from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
-from alx.study import baselines, parties, pool, simulation, splits
+from alx.study import baselines, parties, players, pool, splits
 from alx.study.results import Results, Round, Run, summarise
 from tests import generated
 
@@ -96,7 +96,7 @@ def test_everything_is_played_measured_and_drawn(place, capsys):
         assert picture.size[0] > 800
     assert "<svg" in (place / "sim" / "simulation.svg").read_text()
     left = {p.name for p in (place / "sim" / "seed-0").iterdir()}
-    assert left == {"model.py", *(f"{s.algorithm}.json" for s in found.summary)}  # no samples, no bundles
+    assert left == {"model.py", "dealt.json", *(f"{s.algorithm}.json" for s in found.summary)}  # no samples, no bundles
 
 
 def test_asked_again_it_plays_only_what_is_new_and_the_numbers_stay(place, capsys):
@@ -200,8 +200,8 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
         whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), place, place / "dealt", 3,
         np.random.default_rng(5), "cpu",
     )  # fmt: skip
-    played, _ = simulation.assisted(both, "assisted")
-    simulated = [played(number, None).selected for number in (1, 2)]
+    play, _ = players.player(both, "assisted")
+    simulated = [play(number, None).selected for number in (1, 2)]
     (place / "disk").mkdir()
     for role in ("learner", "provider"):
         data = f"npz:{place}/dealt/{role}.npz"

@@ -4,7 +4,7 @@ Knows a task's speed; knows no result.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import get_args
 
 from alx import files
@@ -34,13 +34,12 @@ class Cost:
 
     Args:
         parties: of one seed; their tasks are tried.
-        algorithms: what will be played.
-        seeds: how many times.
+        todo: what will be played, and how often.
     """
 
-    def __init__(self, parties: Parties, algorithms: Sequence[Algorithm], seeds: int) -> None:
+    def __init__(self, parties: Parties, todo: Mapping[Algorithm, int]) -> None:
         plan, samples = parties.plan.plan, parties.samples
-        self._seeds, self._rounds = seeds, plan.rounds
+        self._todo, self._rounds = todo, plan.rounds
         self._steps, self._samples = parties.steps, samples
         everybody = sum(samples.values())
         step, sample = self._try(parties)
@@ -51,7 +50,7 @@ class Cost:
         kept = sum(len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role))
         blends = len(get_args(Role)) * len(blend.RECIPES)
         blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
-        self._candidates = {a: kept + blends * blended[a] for a in algorithms if a in blended}
+        self._candidates = {a: kept + blends * blended[a] for a in todo if a in blended}
         self._seconds = {
             a: plan.rounds
             * (
@@ -59,13 +58,13 @@ class Cost:
                 + HELD_OUT * everybody * sample
                 + self._candidates.get(a, 0) * (everybody * sample + handling)
             )
-            for a in algorithms
+            for a in todo
         }
-        self.total = seeds * sum(self._seconds.values())
+        self.total = sum(count * self._seconds[a] for a, count in todo.items())
         """Seconds of everything."""
         self.done = 0.0
         """Seconds of what is done, as they were estimated."""
-        self._skipped, self._began = 0.0, time.monotonic()
+        self._began = time.monotonic()
 
     @staticmethod
     def _try(parties: Parties) -> tuple[float, float]:
@@ -89,19 +88,13 @@ class Cost:
         )
         most = max(self._candidates.values(), default=0)
         n, steps = self._samples, self._steps
-        seeds = f"{self._seeds} seed" + ("s" if self._seeds > 1 else "")
         disk = files.size(most * DISK * self._raw)
         return [
             *(f"{role}: {n[role]:,} samples, {steps[role]:,} steps a turn" for role in get_args(Role)),
-            f"{self._rounds} rounds, {seeds}: {', '.join(self._seconds)}",
+            f"{self._rounds} rounds of {', '.join(f'{a} x {n}' if n > 1 else a for a, n in self._todo.items())}",
             f"about {minutes(self.total)} on this machine, {disk} of disk while it runs",
             f"carried for each seed: at most {carried or 'nothing'}",
         ]
-
-    def skip(self, algorithm: Algorithm) -> None:
-        """An earlier call did it."""
-        self.done += self._seconds[algorithm]
-        self._skipped += self._seconds[algorithm]
 
     def round(self, algorithm: Algorithm) -> float:
         """Seconds of one round, as estimated."""
@@ -110,8 +103,7 @@ class Cost:
     @property
     def left(self) -> float:
         """Seconds to go, by how long the rest took."""
-        estimated = self.done - self._skipped
-        factor = (time.monotonic() - self._began) / estimated if estimated > 0 else 1.0
+        factor = (time.monotonic() - self._began) / self.done if self.done > 0 else 1.0
         return max(0.0, (self.total - self.done) * factor)
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +17,20 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from safetensors.torch import load as load_tensors
 
-from alx import __version__, files, turns
+from alx import __version__, files
 from alx.errors import ConfigError, UsageError, escape
 from alx.learning import measure
-from alx.learning.task import State, Task
-from alx.plan import PlanFile, Role
+from alx.plan import PlanFile
 from alx.site.site_file import Data
-from alx.study import baselines, exchange, parties, pool, results, splits
-from alx.study.cost import Cost, minutes, packed
-from alx.study.exchange import Exchange
+from alx.study import parties, players, pool, results, splits
+from alx.study.cost import Cost, minutes
 from alx.study.parties import POOLED, Parties
 from alx.study.results import Algorithm, Dealt, Results, Round, Run
 from alx.study.splits import Split
 from alx.tasks import load
 
-STUDY, RESULTS, EXCHANGE = "study.json", "results.json", "exchange"
+STUDY, DEALT, RESULTS = "study.json", "dealt.json", "results.json"
 SCORES = {"cross_entropy": "accuracy", "binary_cross_entropy": "share of labels found", "mse": "minus the squared error"}
 
 
@@ -98,16 +96,6 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Played:
-    """One round of one algorithm: the model, what was carried, what was chosen, what is needed to go on."""
-
-    state: State
-    carried: tuple[int, int] = (0, 0)
-    selected: tuple[str, str] | None = None
-    saved: Any = None
-
-
 def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> Results:
     """Play every algorithm with every seed.
 
@@ -123,33 +111,31 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
     """
     whole = None if study.data is None else pool.read(study.data, study.plan.plan, np.random.default_rng())
     _same(study, whole, folder)
+    todo = Counter(a for seed in study.seeds for a in study.algorithms if not _path(folder, seed, a).is_file())
     cost: Cost | None = None
     runs: list[Run] = []
-    dealt: list[Dealt] = []
     for seed in study.seeds:
-        place, rng = folder / f"seed-{seed}", np.random.default_rng(seed)
-        everything = pool.digits(rng) if whole is None else whole
-        if study.samples is not None:
-            everything = everything.part(study.samples, rng)
-        both = parties.deal(everything, study.split, study.plan, study.beside, place, seed, rng, study.device)
-        dealt.append(_dealt(seed, both))
-        if cost is None:
-            cost = Cost(both, study.algorithms, len(study.seeds))
-            for line in cost.words():
-                tell(Progress(0, cost.total, line))
+        both = None
+        needed = [folder / f"seed-{seed}" / DEALT, *(_path(folder, seed, a) for a in study.algorithms)]
+        if not all(path.is_file() for path in needed):
+            both = _deal(study, whole, folder / f"seed-{seed}", seed)
+            if cost is None:
+                cost = Cost(both, todo)
+                for line in cost.words():
+                    tell(Progress(0, cost.total, line))
         for algorithm in study.algorithms:
-            path = place / f"{algorithm}.json"
-            if path.is_file():
-                cost.skip(algorithm)
-                done = Run.model_validate_json(path.read_bytes())
-            else:
+            path = _path(folder, seed, algorithm)
+            if both is not None and cost is not None and not path.is_file():
                 done = _play(both, algorithm, seed, cost, tell)
                 files.replace(path, done.model_dump_json(indent=1).encode("utf-8"))
-            files.remove_tree(place / EXCHANGE)
-            (place / f"{algorithm}.part").unlink(missing_ok=True)
-            runs.append(done)
-            tell(Progress(cost.done, cost.total, f"{_line(done)}  about {minutes(cost.left)} left"))
-        both.sweep()
+                tell(Progress(cost.done, cost.total, f"{_line(done)}  about {minutes(cost.left)} left"))
+            if both is not None:
+                players.clear(both)
+            path.with_suffix(".part").unlink(missing_ok=True)
+            runs.append(Run.model_validate_json(path.read_bytes()))
+        if both is not None:
+            both.sweep()
+    dealt = [Dealt.model_validate_json((folder / f"seed-{seed}" / DEALT).read_bytes()) for seed in study.seeds]
     ordered = [r for a in study.algorithms for r in runs if r.algorithm == a]
     found = Results(
         alx=__version__, plan=study.plan.plan.name, plan_sha256=study.plan.digest, data=_name(study.data),
@@ -160,12 +146,24 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
     return found
 
 
-def _dealt(seed: int, both: Parties) -> Dealt:
+def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
+    """Where a run is kept when it is done."""
+    return folder / f"seed-{seed}" / f"{algorithm}.json"
+
+
+def _deal(study: Study, whole: pool.Pool | None, place: Path, seed: int) -> Parties:
+    rng = np.random.default_rng(seed)
+    everything = pool.digits(rng) if whole is None else whole
+    if study.samples is not None:
+        everything = everything.part(study.samples, rng)
+    both = parties.deal(everything, study.split, study.plan, study.beside, place, seed, rng, study.device)
     n, steps = both.samples, both.steps
-    return Dealt(
+    dealt = Dealt(
         seed=seed, learner=n["learner"], provider=n["provider"],
         learner_steps=steps["learner"], provider_steps=steps["provider"],
     )  # fmt: skip
+    files.replace(place / DEALT, dealt.model_dump_json().encode("utf-8"))
+    return both
 
 
 def machine(device: str) -> str:
@@ -214,7 +212,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
     """One algorithm with one seed, round by round; what is needed to go on is kept after each."""
     kept = both.folder / f"{algorithm}.part"
     part: dict[str, Any] = {"rounds": [], "seconds": 0.0, "saved": None}
-    play, goes_on = assisted(both, algorithm) if algorithm in results.ASSISTED else (_baseline(both, algorithm), True)
+    play, goes_on = players.player(both, algorithm)
     if kept.is_file() and goes_on:
         part = torch.load(io.BytesIO(kept.read_bytes()), weights_only=True)
     rounds = [Round.model_validate(r) for r in part["rounds"]]
@@ -243,52 +241,3 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
         cost.done += cost.round(algorithm)
         tell(Progress(cost.done, cost.total))
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
-
-
-def _baseline(both: Parties, algorithm: Algorithm) -> Callable[[int, Any], _Played]:
-    agreed, tasks = both.plan.plan, both.tasks
-    of: dict[Role, Task] = {role: tasks[role] for role in get_args(Role)}
-    a_round = sum(both.steps.values())
-    plays: dict[Algorithm, Callable[[], baselines.Play]] = {
-        "centralised": lambda: baselines.alone(tasks[POOLED], agreed.seed, a_round),
-        "learner-only": lambda: baselines.alone(tasks["learner"], agreed.seed, a_round),
-        "provider-only": lambda: baselines.alone(tasks["provider"], agreed.seed, a_round),
-        "cyclic": lambda: baselines.cyclic(of, agreed, both.steps),
-        "fedavg": lambda: baselines.fedavg(of, agreed, both.steps, both.samples),
-    }
-    play, travels = plays[algorithm](), algorithm in ("cyclic", "fedavg")
-
-    def one(number: int, saved: Any) -> _Played:
-        model, after = play(number, saved)
-        size, raw = packed(model) if travels else (0, 0)
-        return _Played(model, (2 * size, 2 * raw), None, after)  # one model each way
-
-    return one
-
-
-def assisted(both: Parties, algorithm: Algorithm) -> tuple[Callable[[int, Any], _Played], bool]:
-    """How a round is played, and whether an exchange was found that can be gone on with."""
-    folder = both.folder / EXCHANGE / algorithm
-    found = exchange.resume(folder, lambda _line: None)
-    sites = found if found is not None else _begin(both, algorithm, folder)
-
-    def one(number: int, _saved: Any) -> _Played:
-        there, back = sites.play(number)
-        model = load_tensors(turns.best_file(turns.latest(sites.sites["learner"])))
-        sites.forget()
-        sealed = there.sealed, back.sealed
-        carried = sum(s.size for s in sealed), sum(s.raw_size for s in sealed)
-        return _Played(model, carried, (there.chosen.body["label"], back.chosen.body["label"]))
-
-    return one, found is not None
-
-
-def _begin(both: Parties, algorithm: Algorithm, folder: Path) -> Exchange:
-    files.remove_tree(folder)
-    with files.storage(folder):
-        folder.mkdir(parents=True)
-    plan = both.plan if algorithm == "assisted" else parties.changed(both.plan, candidates=algorithm)
-    code = None if plan.plan.model is None else plan.plan.model.file()
-    if code is not None:
-        files.replace(folder / code, (both.folder / code).read_bytes())
-    return exchange.begin(folder, plan.data.decode("utf-8"), both.configs, plan.plan.seed, lambda _line: None)

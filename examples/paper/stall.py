@@ -41,7 +41,7 @@ def draw(name: str, found: dict[str, Results], out: Path) -> None:
     axes[1, 0].set_ylabel("training loss, both parties' data")
     axes[1, 0].set_yscale("log")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    drawn.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * len(found)), frameon=False)
     seeds = len(next(iter(found.values())).dealt)
     drawn.suptitle(f"{name}: complementary classes, mean and range of {seeds} seeds; a round is two trips")
     figures.save(drawn, out / f"stall-{name}")
