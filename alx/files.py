@@ -39,10 +39,16 @@ def storage(path: Path | str) -> Iterator[None]:
         ) from error
 
 
-def write(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
+def write(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
     """Write a new file and sync it; for files inside a folder that is not yet visible under its final name.
 
     What has the name already goes first: on a disk that others had it may be a link, or a pipe that would hang us.
+
+    Args:
+        path: the file.
+        data: its bytes.
+        mode: its permissions.
+        durable: False leaves the file to a later `sync`: until then a power cut may lose it, kill -9 does not.
     """
     with storage(path):
         path.unlink(missing_ok=True)
@@ -50,7 +56,18 @@ def write(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
+            if durable:
+                os.fsync(fd)
+
+
+def sync(path: Path) -> None:
+    """Make the bytes of a file durable; its name is the folder's (`sync_folder`)."""
+    with storage(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
             os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def read(path: Path, limit: int) -> bytes:
@@ -71,13 +88,14 @@ def read(path: Path, limit: int) -> bytes:
     return data
 
 
-def replace(path: Path, data: bytes | memoryview, mode: int = 0o644) -> None:
-    """Write `path` so that it holds either its old bytes or `data`, even after a power cut."""
+def replace(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Write `path` so that it holds either its old bytes or `data`: after a power cut too where it is `durable`."""
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary, data, mode)
+    write(temporary, data, mode, durable=durable)
     with storage(path):
         temporary.replace(path)
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
