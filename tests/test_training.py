@@ -304,9 +304,9 @@ def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monk
     done = []
 
     def noted(name, really):
-        def call(path, *rest, **named):
-            done.append((name, path.name))
-            really(path, *rest, **named)
+        def call(what, *rest, **named):
+            done.append((name, [path.name for path in what] if isinstance(what, list) else what.name))
+            really(what, *rest, **named)
 
         return call
 
@@ -320,8 +320,8 @@ def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monk
     done.clear()
     work.put_checkpoint(b"at 2")
     work.put_checkpoint(b"at 3")
-    assert done[:4] == [("sync", "t0.state"), ("sync", "t2.state"), ("sync_folder", "work"), ("replace", "checkpoint")]
-    assert [d for d in done if d[0] == "sync"] == done[:2]
+    assert done[:3] == [("sync", ["t0.state", "t2.state"]), ("sync_folder", "work"), ("replace", "checkpoint")]
+    assert [what for name, what in done if name == "sync"] == [["t0.state", "t2.state"], []]
 
 
 def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):

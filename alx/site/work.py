@@ -69,8 +69,7 @@ class Work:
 
     def put_checkpoint(self, data: bytes | memoryview) -> None:
         """Replace the checkpoint, once all snapshots before it are durable."""
-        for path in self._not_durable:
-            files.sync(path)
+        files.sync(self._not_durable)
         files.sync_folder(self._folder)
         self._not_durable.clear()
         files.replace(self._folder / _CHECKPOINT, data)
