@@ -58,7 +58,11 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """(float32 [n, channels, height, width], targets [n, …]) at `indices`, which lie where the images do."""
         inputs = self.images.index_select(0, indices).to(torch.float32)
-        inputs.div_(255).sub_(self._mean).div_(self._std)  # in place: a batch is large
+        inputs.div_(255)  # in place: a batch is large
+        if self.mean:
+            inputs.sub_(self._mean)
+        if self.std:
+            inputs.div_(self._std)
         return inputs, self.targets.index_select(0, indices)
 
 
