@@ -18,6 +18,7 @@ MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long 
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
 MAX_FAULTS = 5  # told of one file; the rest is counted
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
+MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Role = Literal["learner", "provider"]
@@ -81,6 +82,28 @@ class Optimiser(Strict):
     def options(self) -> dict[str, object]:
         """Keyword arguments for the torch.optim class; what is unset is left to torch's default."""
         return {k: v for k, v in self.model_dump(exclude={"name"}).items() if v is not None}
+
+
+class Training(Strict):
+    """How training steps are taken, for more from few images and for speed: [training]; the built-in task heeds it.
+
+    Losses are measured without any of it: the images as they are, in float32, by the model as it was made.
+    """
+
+    flip: bool = Field(default=False, description="mirror half of the images, left to right, anew each epoch")
+    shift: Annotated[int, Field(ge=0, le=MAX_SHIFT)] = Field(
+        default=0, description="shift each image by up to so many pixels each way, anew each epoch; zeros come in"
+    )
+    channels_last: bool = Field(default=False, description="lay images out pixel by pixel: faster on some devices")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16: torch's autocast; weights stay as they are"
+    )
+    compile: bool = Field(default=False, description="torch.compile the model; on a CPU it needs a C++ compiler")
+
+    @property
+    def augments(self) -> bool:
+        """Whether images are changed at all."""
+        return self.flip or self.shift > 0
 
 
 class ModelSource(Strict):
@@ -174,6 +197,7 @@ class Plan(Strict):
         default="cross_entropy", description="the objective; own: what the task of the user measures, of any sign"
     )
     optimiser: Optimiser = Field(description="local training")
+    training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
     model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")

@@ -1,5 +1,6 @@
 """A turn's training: the same whatever interrupts or samples it, batch-norm buffers and all."""
 
+import contextlib
 import json
 import re
 import signal
@@ -12,11 +13,14 @@ import pytest
 import torch
 from torch import nn
 
+from alx import files
 from alx.bundle import carried, keys, read
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.site import site as sites
+from alx.site.work import Work
 from alx.tasks import load, supervised
+from alx.turns import bridge, checkpoints
 from tests.conftest import PLAN, make_world, pair_world
 
 LOSS = nn.CrossEntropyLoss(reduction="none")
@@ -191,23 +195,26 @@ KILLER = """
 import os, signal, sys
 from alx import files
 from alx.cli.main import run
+from alx.turns import checkpoints
 
 left, write = int(sys.argv[1]), files.write
 
-def write_until_killed(path, data, mode=0o644):
+def write_until_killed(path, data, *rest, **named):
     global left
     left -= 1
     if left < 0:
-        write(path, bytes(data)[: len(data) // 2], mode)
+        write(path, bytes(data)[: len(data) // 2], *rest, **named)
         os.kill(os.getpid(), signal.SIGKILL)
-    write(path, data, mode)
+    write(path, data, *rest, **named)
 
 files.write = write_until_killed
+checkpoints.TIMES_ITS_COST = int(sys.argv[3])
 sys.exit(run(["train-local", "--site", sys.argv[2]]))
 """
 
 
-def test_killed_at_any_write_the_same_command_ends_bit_identical(stage):
+@pytest.mark.parametrize("times_its_cost", [0, checkpoints.TIMES_ITS_COST])  # a checkpoint at each step; none so early
+def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_its_cost):
     """SIGKILL after every n-th write of the turn, half of that write done; then the same command again."""
     whole = stage("paired")
     whole.turn("learner")
@@ -217,8 +224,9 @@ def test_killed_at_any_write_the_same_command_ends_bit_identical(stage):
     kills = 0
     for survive in (0, 1, 2, 5, 9, 14, 20, 28):
         done = subprocess.run(
-            [sys.executable, "-c", KILLER, str(survive), world.folder("learner")], capture_output=True, check=False
-        )
+            [sys.executable, "-c", KILLER, str(survive), world.folder("learner"), str(times_its_cost)],
+            capture_output=True, check=False,
+        )  # fmt: skip
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -231,7 +239,7 @@ def test_killed_at_any_write_the_same_command_ends_bit_identical(stage):
 
 
 def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
-    plan = PLAN.replace("round_steps = 12", "round_steps = 1500").replace("sampling_period = 2", "sampling_period = 20")
+    plan = PLAN.replace("round_steps = 12", "round_steps = 15000").replace("sampling_period = 2", "sampling_period = 200")
     worlds = [pair_world(make_world(tmp_path / name, plan)) for name in ("whole", "killed")]
     for world in worlds:  # the same keys, so that digests can be compared
         for role in ("learner", "provider"):
@@ -254,6 +262,66 @@ def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
     killed.turn("learner")
     digests = [w.site("learner").position().sealed[-1]["digest"] for w in worlds]
     assert digests[0] == digests[1]
+
+
+class _KilledError(Exception):
+    pass
+
+
+def kept(folder, monkeypatch, checkpoint=None, dies=None):
+    """Keep a run of 12 steps, with a checkpoint after step `checkpoint` only; the steps taken, and the files by name."""
+    task = normed_task()
+    trajectory.seed_all(0)
+    start = state.of(task.new_model())
+    taken = []
+
+    def tell(step, _loss):
+        if step == dies:
+            raise _KilledError
+        taken.append(step)
+        monkeypatch.setattr(checkpoints, "MAX_SECONDS", -1 if step == checkpoint else 60)
+
+    with contextlib.suppress(_KilledError):
+        checkpoints.sample(trajectory.Run(task, start, 1), Work(folder, {}), bridge.layout_of(start), 12, 2, tell)
+    return taken, {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_snapshots_behind_the_last_checkpoint_are_taken_anew_bit_for_bit(tmp_path, monkeypatch):
+    """Whatever became of them: a power cut may leave half of a file that no checkpoint made durable."""
+    taken, whole = kept(tmp_path / "whole", monkeypatch)
+    assert taken == [*range(1, 13)]
+    assert {f"t{step}.state" for step in range(0, 13, 2)} <= whole.keys()
+    taken, files_left = kept(tmp_path / "killed", monkeypatch, checkpoint=5, dies=11)
+    assert taken == [*range(1, 11)]
+    assert {"t4.state", "t6.state", "t10.state"} <= files_left.keys()
+    (tmp_path / "killed" / "t6.state").write_bytes(whole["t6.state"][:100])
+    (tmp_path / "killed" / "t10.state").unlink()
+    assert kept(tmp_path / "killed", monkeypatch) == ([*range(6, 13)], whole)
+    assert kept(tmp_path / "killed", monkeypatch) == ([], whole)  # nothing is trained twice once it has ended
+
+
+def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monkeypatch):
+    done = []
+
+    def noted(name, really):
+        def call(what, *rest, **named):
+            done.append((name, [path.name for path in what] if isinstance(what, list) else what.name))
+            really(what, *rest, **named)
+
+        return call
+
+    for name in ("sync", "sync_folder", "replace"):
+        monkeypatch.setattr(files, name, noted(name, getattr(files, name)))
+    work = Work(tmp_path / "work", {})
+    done.clear()
+    work.put_snapshot("t0", b"0")
+    work.put_snapshot("t2", b"2")
+    assert done == [("replace", "t0.state"), ("replace", "t2.state")]
+    done.clear()
+    work.put_checkpoint(b"at 2")
+    work.put_checkpoint(b"at 3")
+    assert done[:3] == [("sync", ["t0.state", "t2.state"]), ("sync_folder", "work"), ("replace", "checkpoint")]
+    assert [what for name, what in done if name == "sync"] == [["t0.state", "t2.state"], []]
 
 
 def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):

@@ -6,6 +6,7 @@ Knows tensors; knows no file. The order of the tensors is the caller's (the bund
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 
 
 def of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the model's state on the CPU: what the model does later does not change it.
+    """A copy of the model's state on the CPU, contiguous: what the model does later does not change it.
 
     Raises:
         ConfigError: something in the model's state_dict is no tensor.
@@ -31,7 +32,10 @@ def of(model: nn.Module) -> dict[str, Tensor]:
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
             raise ConfigError(f"the model's state_dict holds '{name}', which is no tensor", "move it out of the state")
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    return {
+        name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
 
 
 def describe(state: State) -> list[tuple[str, str, list[int]]]:
@@ -54,9 +58,8 @@ def describe(state: State) -> list[tuple[str, str, list[int]]]:
 
 def to_bytes(state: State, order: Sequence[str]) -> bytes:
     """The little-endian bytes of all tensors, one after the other, in `order`."""
-    return b"".join(
-        state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() for name in order
-    )
+    # join takes anything with a buffer, and copies it once
+    return b"".join(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data for name in order)
 
 
 def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:
@@ -69,14 +72,14 @@ def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -
     Returns:
         Tensors on the CPU that own their memory.
     """
-    flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
+    flat = np.frombuffer(data, dtype=np.uint8)
     out, at = {}, 0
     for name, dtype, shape in tensors:
-        kind = _BY_NAME[dtype]
-        count = torch.Size(shape).numel() * kind.itemsize
-        # a copy of its own: a view may start where its dtype must not
-        out[name] = flat[at : at + count].clone().view(kind).reshape(tuple(shape))
-        at += count
+        out[name] = torch.empty(tuple(shape), dtype=_BY_NAME[dtype])
+        # copied, as a view may start where its dtype must not
+        own = out[name].reshape(-1).view(torch.uint8).numpy()
+        own[:] = flat[at : at + len(own)]
+        at += len(own)
     return out
 
 
@@ -84,7 +87,10 @@ def finite(state: State) -> str | None:
     """The name of the first tensor that holds NaN or infinity, or None."""
 
     def fine(v: Tensor) -> bool:
-        wide = v.to(torch.float32) if v.itemsize == 1 and v.is_floating_point() else v  # no isfinite for float8
-        return bool(torch.isfinite(wide).all())
+        if not (v.is_floating_point() or v.is_complex()):
+            return True
+        wide = v.to(torch.float32) if v.itemsize == 1 else v  # no isfinite for float8
+        # a sum is finite only where all are, and quick; where it is not, it may be too large only
+        return bool(torch.isfinite(wide.sum())) or bool(torch.isfinite(wide).all())
 
     return next((n for n, v in state.items() if not fine(v)), None)

@@ -65,10 +65,10 @@ class Run:
         self.at = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on bit-identically in a new process."""
+        """All that is needed to go on bit-identically in a new process; not a copy, so write it before the next step."""
         return {
             "at": self.at,
-            "model": state.of(self.model),
+            "model": self.model.state_dict(),
             "trainer": self.trainer.state_dict(),
             "random": _random_state(),
         }

@@ -1,7 +1,8 @@
 """The turn in progress: snapshots and the last checkpoint, as bytes, each file whole or not there.
 
 Knows names and bytes; knows no tensor. A turn that was killed goes on from here; what belongs to another turn is
-thrown away.
+thrown away. A snapshot is made durable by the checkpoint that follows it, all of them together: training goes on from
+that checkpoint, and takes anew whatever a power cut lost behind it.
 """
 
 import json
@@ -25,6 +26,7 @@ class Work:
 
     def __init__(self, folder: Path, turn: dict[str, str | int]) -> None:
         self._folder = folder
+        self._not_durable: list[Path] = []
         text = json.dumps(turn, sort_keys=True).encode("utf-8")
         path = folder / _TURN
         if not path.is_file() or path.read_bytes() != text:
@@ -45,6 +47,11 @@ class Work:
         """Keep one flat state under a name made of letters, digits and `-`."""
         files.replace(self._state(label), state)
 
+    def put_snapshot(self, label: str, state: bytes) -> None:
+        """As `put`, durable with the next checkpoint: to wait for a disk at each snapshot can cost more than the steps."""
+        files.replace(self._state(label), state, durable=False)
+        self._not_durable.append(self._state(label))
+
     def get(self, label: str) -> bytes:
         """A kept state.
 
@@ -60,12 +67,15 @@ class Work:
         """Whether a state of that name was kept."""
         return self._state(label).is_file()
 
-    def put_checkpoint(self, data: bytes) -> None:
-        """Replace the checkpoint."""
+    def put_checkpoint(self, data: bytes | memoryview) -> None:
+        """Replace the checkpoint, once all snapshots before it are durable."""
+        files.sync(self._not_durable)
+        files.sync_folder(self._folder)
+        self._not_durable.clear()
         files.replace(self._folder / _CHECKPOINT, data)
 
     def checkpoint(self) -> bytes | None:
-        """The last checkpoint, or None at the beginning."""
+        """The last checkpoint, or None where there was none."""
         path = self._folder / _CHECKPOINT
         return path.read_bytes() if path.is_file() else None
 

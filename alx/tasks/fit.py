@@ -10,7 +10,7 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.tasks import code
 from alx.tasks.data import Samples, targets
-from alx.tasks.supervised import batch
+from alx.tasks.samples import batch
 
 _HINT = "look at loss and [model] in the plan, and at the labels"
 

@@ -38,19 +38,32 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, images: Tensor, targets: Tensor, mean: list[float], std: list[float]) -> None:
         channels = images.shape[1]
         self.images, self.targets = images, targets
-        self._mean = torch.tensor(mean or [0.0] * channels).reshape(1, channels, 1, 1)
-        self._std = torch.tensor(std or [1.0] * channels).reshape(1, channels, 1, 1)
+        self.mean, self.std = mean, std
+        self._mean, self._std = (
+            torch.tensor(numbers or [default] * channels, device=images.device).reshape(1, channels, 1, 1)
+            for numbers, default in ((mean, 0.0), (std, 1.0))
+        )
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        inputs, targets = self.samples_at(torch.tensor([index]))
+        inputs, targets = self.samples_at(torch.tensor([range(len(self))[index]], device=self.images.device))
         return inputs[0], targets[0]
 
+    def to(self, device: torch.device) -> "NormalisedImages":
+        """The same images on a device, where batches are then made; nothing is copied where they are there already."""
+        return NormalisedImages(self.images.to(device), self.targets.to(device), self.mean, self.std)
+
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """(float32 [n, channels, height, width], targets [n, …]) at `indices`."""
-        return (self.images[indices].to(torch.float32) / 255 - self._mean) / self._std, self.targets[indices]
+        """(float32 [n, channels, height, width], targets [n, …]) at `indices`, which lie where the images do."""
+        inputs = self.images.index_select(0, indices).to(torch.float32)
+        inputs.div_(255)  # in place: a batch is large
+        if self.mean:
+            inputs.sub_(self._mean)
+        if self.std:
+            inputs.div_(self._std)
+        return inputs, self.targets.index_select(0, indices)
 
 
 def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> NormalisedImages:

@@ -136,6 +136,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         held_out=held_out,
         score=scores(plan.loss),
         device=place,
+        training=plan.training,
     )
     name = escape(Path(config.data.path).name)
     fit.refuse_misfit(made, own, plan.loss, f"'{name}'", place)

@@ -1,76 +1,47 @@
 """A Task out of a model, a data set and a loss: mini-batches in a seeded order, losses summed in float64.
 
-Knows tensors and data sets; knows no file and no plan. An existing PyTorch script needs about three edits: the loss
-with `reduction="none"`, the model behind a function, and the loop gone.
+Knows tensors and data sets, and the plan's [training]; knows no file. A loss is measured in float32 by the model as it
+was made, whatever [training] says, so that both sites measure the same. An existing PyTorch script needs about three
+edits: the loss with `reduction="none"`, the model behind a function, and the loop gone.
 """
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset, default_collate
+from torch.utils.data import Dataset
 
 from alx.errors import ConfigError
 from alx.learning.task import LossSum, Task, Trainer
+from alx.plan import Training
+from alx.tasks import augmentation
 from alx.tasks.objective import Loss, Score, accuracy
+from alx.tasks.samples import batch, home, placed, size
 
 EVALUATION_BATCH = (
     512  # samples at once when nothing is kept for a backward pass; not the plan's, so sums do not depend on it
 )
 
 
-def batch(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, Tensor]:
-    """The samples at `indices` as (inputs [n, …], targets [n, …]).
-
-    Raises:
-        ConfigError: a sample is no pair of (input, target).
-    """
-    if isinstance(data, TensorDataset):
-        found: Any = [t[indices.to(t.device)] for t in data.tensors]
-    elif hasattr(data, "samples_at"):
-        found = data.samples_at(indices)
-    else:
-        found = default_collate([data[i] for i in indices.tolist()])
-    if not isinstance(found, (list, tuple)) or len(found) != 2 or not all(isinstance(t, Tensor) for t in found):  # noqa: PLR2004
-        got = f"{len(found)} parts" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
-        raise ConfigError(
-            f"a sample of the data set has {got}, expected (input, target), each a tensor or a number",
-            "wrap the data set in one whose __getitem__ returns such a pair",
-        )
-    inputs, targets = found
-    return inputs, targets
-
-
-def size(data: Dataset[Any]) -> int:
-    """Number of samples.
-
-    Raises:
-        ConfigError: there are none, or they cannot be counted.
-    """
-    try:
-        count = len(cast("Sized", data))
-    except TypeError as error:
-        raise ConfigError(
-            f"the data set, a {type(data).__name__}, has no length", "a loss is a sum over samples that can be counted"
-        ) from error
-    if count < 1:
-        raise ConfigError("the data set holds no samples", "look at the data's path in site.toml")
-    return count
+PLAIN = Training()
 
 
 class MiniBatches:
     """The trainer of a supervised task: every sample once an epoch, in an order of its own seed.
 
+    The order is drawn on the CPU, the same on every device, and moved to the data once an epoch.
+
     Args:
         model: trained in place.
-        seed: of the order.
+        seed: of the order, and of the augmentation.
         data: the site's own.
         loss: one loss a sample.
         optimiser: makes an optimiser of the parameters.
         batch_size: samples a step; the last batch of an epoch may be smaller. A single sample left over joins the batch
             before it, as batch norm cannot train on one.
         device: where batches go.
+        training: the plan's [training].
     """
 
     def __init__(
@@ -82,44 +53,109 @@ class MiniBatches:
         optimiser: Callable[[Any], torch.optim.Optimizer],
         batch_size: int,
         device: torch.device,
+        training: Training,
     ) -> None:
-        self._model, self._data, self._loss = model, data, loss
-        self._batch_size, self._device = batch_size, device
+        if training.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._forward, self._data, self._loss = _forward(model, training, device), data, loss
+        self._batch_size, self._device, self._training = batch_size, device, training
         self._optimiser = optimiser(model.parameters())
         self._generator = torch.Generator().manual_seed(seed)
-        self._order = torch.empty(0, dtype=torch.int64)
-        self._at = 0
+        # another stream than the order's; torch's generator looks at the lower 32 bits alone
+        self._augmentation = torch.Generator().manual_seed(~seed)
+        self._go_to(torch.empty(0, dtype=torch.int64), torch.empty(0, 3, dtype=torch.uint8), 0)
+        self._shown: tuple[Tensor, torch.cuda.Event] | None = None
+
+    def _go_to(self, order: Tensor, moves: Tensor, at: int) -> None:
+        """Place an epoch's order and what becomes of its samples where they are used."""
+        self._order, self._moves, self._at = order, moves, at
+        self._indices, self._moves_there = order.to(home(self._data)), moves.to(self._device)
+
+    def _inputs(self, inputs: Tensor, moves: Tensor) -> Tensor:
+        """A batch as the model is trained on it."""
+        if self._training.augments:
+            inputs = augmentation.apply(inputs, moves, self._training.shift)
+        if self._training.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
 
     def step(self) -> float:
-        """One optimiser step on the next batch; returns its mean loss."""
+        """One optimiser step on the next batch.
+
+        Returns:
+            Its mean loss; on a CUDA device that of the step before, as the device is still at work on this one.
+        """
         if self._at >= len(self._order):
-            self._order = torch.randperm(size(self._data), generator=self._generator)
-            self._at = 0
+            order = torch.randperm(size(self._data), generator=self._generator)
+            moves = self._moves
+            if self._training.augments:
+                moves = augmentation.draw(len(order), self._training, self._augmentation)
+            self._go_to(order, moves, 0)
         end = self._at + self._batch_size
-        left_over = self._batch_size > 1 and len(self._order) - end == 1
-        indices = self._order[self._at : end + left_over]
-        self._at += len(indices)
-        inputs, targets = (t.to(self._device) for t in batch(self._data, indices))
+        if self._batch_size > 1 and len(self._order) - end == 1:
+            end += 1
+        here = slice(self._at, end)
+        self._at = end
+        inputs, targets = (t.to(self._device) for t in batch(self._data, self._indices[here]))
+        inputs = self._inputs(inputs, self._moves_there[here])
         self._optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(self._model(inputs), targets).mean()
+        loss = self._loss(self._forward(inputs), targets).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        return float(loss.detach())
+        return self._told(loss.detach())
+
+    def _told(self, loss: Tensor) -> float:
+        """The loss as a number, without waiting for a GPU to come to it: the first is waited for, then the one before."""
+        if not loss.is_cuda:
+            return float(loss)
+        copied = loss.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied[1].record(torch.cuda.current_stream(loss.device))
+        (value, done), self._shown = self._shown or copied, copied
+        done.synchronize()
+        return float(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimiser, order, place in it, and the generator of the orders to come."""
+        """Optimiser, order, what becomes of its samples, place in it, and the generators of those to come."""
         return {
             "optimiser": self._optimiser.state_dict(),
             "order": self._order,
+            "moves": self._moves,
             "at": self._at,
             "generator": self._generator.get_state(),
+            "augmentation": self._augmentation.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self._optimiser.load_state_dict(state["optimiser"])
-        self._order, self._at = state["order"], state["at"]
+        self._go_to(state["order"], state["moves"], state["at"])
         self._generator.set_state(state["generator"])
+        self._augmentation.set_state(state["augmentation"])
+
+
+def _forward(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
+    """How a model is asked in training: its outputs are float32 whatever it computes in."""
+    net: Callable[[Tensor], Any] = model
+    if training.compile:
+        # One graph for each size of batch: which one is used must not hang on where a run was interrupted. Layouts as
+        # they are: where Inductor chooses them on a CPU, convolutions before a max-pool got gradients of 0 (torch 2.13).
+        net = torch.compile(model, dynamic=False, options={"layout_optimization": False})
+    if training.precision == "float32":
+        return net
+
+    def autocast(inputs: Tensor) -> Any:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            outputs = net(inputs)
+        return _float32(outputs)
+
+    return autocast
+
+
+def _float32(outputs: Any) -> Any:
+    """The same with every bfloat16 in it as float32: a loss of small differences needs more than 8 bits."""
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.dtype == torch.bfloat16 else outputs
+    return type(outputs)(map(_float32, outputs)) if type(outputs) in (tuple, list) else outputs
 
 
 def supervised(
@@ -132,33 +168,39 @@ def supervised(
     held_out: Dataset[Any] | None = None,
     score: Score = accuracy,
     device: str | torch.device = "cpu",
+    training: Training = PLAIN,
 ) -> Task:
     """Make a Task of a supervised problem.
 
     Args:
         model: a function that makes the model; weights drawn from torch's global random state.
         data: the site's own samples, each (input, target); a TensorDataset is indexed without a loop, and so is a
-            data set with a method `samples_at(indices) -> (inputs, targets)`.
+            data set with a method `samples_at(indices) -> (inputs, targets)`, indices int64 [n] on the CPU.
         loss: one loss a sample, float [n]; `nn.CrossEntropyLoss(reduction="none")` for example. Where a sample has
             several numbers, [n, …], its loss is their mean.
         optimiser: `lambda parameters: torch.optim.Adam(parameters, lr=1e-3)` for example.
         batch_size: samples a step.
         held_out: samples kept apart; their mean score is shown, and never sent.
         score: (outputs, targets) -> a score for each sample, higher is better.
-        device: where the model and the batches live.
+        device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
+        training: `settings.plan.training`, for augmentation and speed.
 
     Raises:
-        ConfigError: the data set is empty or cannot be counted; when used, a sample is no (input, target), or the loss
-            gives no number for each sample.
+        ConfigError: the data set is empty or cannot be counted, or is not what [training] is for; when used, a sample
+            is no (input, target), or the loss gives no number for each sample.
     """
     place = torch.device(device)
     count = size(data)
     kept = 0 if held_out is None else size(held_out)
+    if training.augments or training.channels_last:
+        augmentation.refuse_misfit(training, *batch(data, torch.zeros(1, dtype=torch.int64, device=home(data))))
+    data = placed(data, place)
+    held_out = None if held_out is None else placed(held_out, place)
 
     def total(net: nn.Module, where: Dataset[Any], samples: int, what: Loss) -> float:
         out = torch.zeros((), dtype=torch.float64)
         for at in range(0, samples, EVALUATION_BATCH):
-            indices = torch.arange(at, min(at + EVALUATION_BATCH, samples))
+            indices = torch.arange(at, min(at + EVALUATION_BATCH, samples), device=home(where))
             inputs, targets = (t.to(place) for t in batch(where, indices))
             values = what(net(inputs), targets)
             if values.ndim == 0 or len(values) != len(indices):
@@ -172,7 +214,7 @@ def supervised(
         return float(out)
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
-        return MiniBatches(net, seed, data, loss, optimiser, batch_size, place)
+        return MiniBatches(net, seed, data, loss, optimiser, batch_size, place, training)
 
     def held_out_score(net: nn.Module) -> float:
         return total(net, cast("Dataset[Any]", held_out), kept, score) / kept

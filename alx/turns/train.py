@@ -4,14 +4,11 @@ Killed at any point, the same call goes on: what is done lies in the site's work
 """
 
 import hashlib
-import io
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 
 from alx import files
@@ -27,10 +24,9 @@ from alx.site.position import Position, sequence
 from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
+from alx.turns import checkpoints
 from alx.turns.bridge import Tell, from_flat, refuse_negative, same_count, same_model, silent, to_flat
 from alx.turns.introduce import initial
-
-CHECKPOINT_SECONDS = 60  # at most this much work is lost between two snapshots that lie far apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,27 +174,10 @@ class _Turn:
         run = trajectory.Run(
             self.task, self._state("start"), turn_seed(self.site.plan.seed, self.position.round, self.site.role)
         )
-        saved = self.work.checkpoint()
-        if saved is not None:
-            # on the CPU, so that a turn begun on a GPU can go on without one
-            run.load_state_dict(torch.load(io.BytesIO(saved), weights_only=True, map_location="cpu"))
-        kept_at = time.monotonic()
-
-        def keep() -> None:
-            nonlocal kept_at
-            buffer = io.BytesIO()
-            torch.save(run.state_dict(), buffer)
-            self.work.put_checkpoint(buffer.getvalue())
-            kept_at = time.monotonic()
-
-        def told(step: int, loss: float) -> None:
-            self.tell("training", step, self.steps, loss)
-            if time.monotonic() - kept_at > CHECKPOINT_SECONDS:
-                keep()
-
-        for step, tensors in trajectory.sample(run, self.steps, self.site.plan.sampling_period, told):
-            self.work.put(f"t{step}", to_flat(tensors, self.layout))
-            keep()
+        checkpoints.sample(
+            run, self.work, self.layout, self.steps, self.site.plan.sampling_period,
+            lambda step, loss: self.tell("training", step, self.steps, loss),
+        )  # fmt: skip
         own, peer = self.site.own_identity(), self.site.peer
         return [f"t{s}" for s in self.site.plan.schedule(self.site.role, own.file.samples, peer.file.samples)]
 

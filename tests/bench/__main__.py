@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from alx.cli import screen
-from tests.bench import rollouts
+from tests.bench import rollouts, training
 
 torch.set_num_threads(1)
-measured = rollouts.rows()
+measured = [*training.rows(), *rollouts.rows()]
 table = [[f"{r.what}, {r.unit}", r.rival, f"{r.ours:,.0f}", f"{r.theirs:,.0f}", f"{r.ratio:.2f}"] for r in measured]
 print(screen.table(["what", "beside", "ours", "theirs", "ours/theirs"], table, left=2))
 Path(sys.argv[1] if len(sys.argv) > 1 else "bench.json").write_text(json.dumps([asdict(r) for r in measured], indent=1))

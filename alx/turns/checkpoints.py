@@ -1,0 +1,70 @@
+"""A turn's run, kept in the work folder: every snapshot, and now and then all that it takes to go on.
+
+Killed at any point, the same call goes on from the last checkpoint and takes the snapshots behind it anew, bit for bit
+on a CPU: a snapshot that the killed process kept is written over with the same bytes.
+"""
+
+import io
+import time
+from collections.abc import Callable
+
+import torch
+
+from alx.bundle.manifest import Layout
+from alx.learning import trajectory
+from alx.site.work import Work
+from alx.turns.bridge import to_flat
+
+MAX_SECONDS = 60  # at most this much work is lost to a kill
+TIMES_ITS_COST = 50  # a checkpoint is due after as many times what the last one took: 2 % of the time goes into them
+FIRST_COST = 0.02  # seconds, a guess: the first is due after one second
+ENDED = b""  # in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
+
+
+def sample(
+    run: trajectory.Run,
+    work: Work,
+    layout: Layout,
+    steps: int,
+    period: int,
+    tell: Callable[[int, float], None],
+) -> None:
+    """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
+
+    Args:
+        run: made anew; it goes on from the checkpoint in `work` where there is one.
+        work: the turn's folder.
+        layout: how a state lies in a file.
+        steps: of the turn.
+        period: steps between snapshots.
+        tell: called after each step with the step and its training loss.
+
+    Raises:
+        DivergedError: see `trajectory.sample`.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    saved = work.checkpoint()
+    if saved == ENDED:
+        return
+    if saved is not None:
+        # on the CPU, so that a turn begun on a GPU can go on without one
+        run.load_state_dict(torch.load(io.BytesIO(saved), weights_only=True, map_location="cpu"))
+    kept_at, cost = time.monotonic(), FIRST_COST
+
+    def keep() -> None:
+        nonlocal kept_at, cost
+        begun = time.monotonic()
+        buffer = io.BytesIO()
+        torch.save(run.state_dict(), buffer)
+        work.put_checkpoint(buffer.getbuffer())
+        kept_at = time.monotonic()
+        cost = kept_at - begun
+
+    def told(step: int, loss: float) -> None:
+        tell(step, loss)
+        if time.monotonic() - kept_at > min(MAX_SECONDS, TIMES_ITS_COST * cost):
+            keep()
+
+    for step, tensors in trajectory.sample(run, steps, period, told):
+        work.put_snapshot(f"t{step}", to_flat(tensors, layout))
+    work.put_checkpoint(ENDED)

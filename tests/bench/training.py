@@ -1,0 +1,113 @@
+"""Training steps a second: a turn's run, its snapshots and checkpoints written, beside a plain PyTorch loop.
+
+Both train the same model on the same data with the same optimiser and batch size; the plain loop holds the pixels as the
+floats that the model takes, ours as the bytes that a site keeps. The pixels are random: a step takes as long whatever
+they show.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from alx.learning import state, trajectory
+from alx.site.work import Work
+from alx.tasks import supervised
+from alx.tasks.images import NormalisedImages
+from alx.tasks.models import small_cnn
+from alx.tasks.objective import losses, optimisers
+from alx.tasks.torchvision_cpu import torchvision
+from alx.turns import checkpoints
+from alx.turns.bridge import layout_of
+from tests.bench.row import Row, rates
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+LR = 0.001
+
+
+def resnet():
+    """A residual network for 32 x 32 colour images: a convolution, three stages of BasicBlock, 0.3 million weights."""
+    block = torchvision().models.resnet.BasicBlock
+
+    def stage(inputs, outputs, stride):
+        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        return block(inputs, outputs, stride, shortcut if stride > 1 else None)
+
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
+        stage(32, 32, 1), stage(32, 64, 2), stage(64, 128, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10),
+    )  # fmt: skip
+
+
+def _ours(model, data, batch_size, steps, period):
+    task = supervised(
+        model, data, losses("cross_entropy"), optimisers("adam", {"lr": LR}), batch_size=batch_size, device=DEVICE
+    )
+    start = state.of(task.new_model())
+    layout = layout_of(start)
+
+    def measure():
+        with tempfile.TemporaryDirectory() as folder:
+            work = Work(Path(folder) / "work", {})
+            run = trajectory.Run(task, start, 1)
+            begun = time.perf_counter()
+            checkpoints.sample(run, work, layout, steps, period, lambda _step, _loss: None)
+            return steps / (time.perf_counter() - begun)
+
+    return measure
+
+
+def _plain(model, images, labels, batch_size, steps):
+    """What a good engineer writes by hand: everything in memory, on the device, as the model takes it."""
+    x, y = images.to(DEVICE), labels.to(DEVICE)
+
+    def measure():
+        net = model().to(DEVICE).train()
+        optimiser = torch.optim.Adam(net.parameters(), lr=LR)
+        criterion = nn.CrossEntropyLoss()
+        shown, order = 0.0, torch.empty(0)
+        at = len(x)
+        begun = time.perf_counter()
+        for _ in range(steps):
+            if at >= len(x):
+                order, at = torch.randperm(len(x)).to(DEVICE), 0
+            chosen = order[at : at + batch_size]
+            at += batch_size
+            optimiser.zero_grad()
+            loss = criterion(net(x[chosen]), y[chosen])
+            loss.backward()
+            optimiser.step()
+            shown = loss.item()
+        assert shown > 0
+        return steps / (time.perf_counter() - begun)
+
+    return measure
+
+
+def _beside(what, model, shape, *, batch_size, steps, period):
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.randint(10, shape[:1], generator=generator)
+    data = NormalisedImages(pixels, labels, [], [])
+    floats = pixels.to(torch.float32).div_(255)
+    return rates(
+        f"{what}, batch {batch_size}, a snapshot every {period} steps", "training steps/s",
+        {
+            "alx": _ours(model, data, batch_size, steps, period),
+            "plain loop, no snapshots": _plain(model, floats, labels, batch_size, steps),
+        },
+    )  # fmt: skip
+
+
+def rows() -> list[Row]:
+    """The demo's model, whose steps are so short that anything besides them shows, and a residual network."""
+    torch.manual_seed(0)
+    digits, colour = (1437, 1, 8, 8), (2048, 3, 32, 32)
+    return [
+        *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=10),
+        *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=50),
+        *_beside("residual network, 32 x 32 x 3", resnet, colour, batch_size=64, steps=20, period=5),
+    ]
