@@ -43,7 +43,7 @@ def masked(text: str) -> list[str]:
             continue
         plain = re.sub(r"its words:? .*", "its words", line)
         plain = re.sub(r"\b[0-9a-f]{8,}\b", "HEX", plain).replace("<- chosen", "")
-        plain = re.sub(r"blend [\d.]+( x[\d.]+)?|t=\d+", "SNAPSHOT", plain)
+        plain = re.sub(r"blend [\d.]+\+[\d.]+( m[\d.]+)?|t=\d+", "SNAPSHOT", plain)
         plain = re.sub(r"\d+\.\d+(e-?\d+)?|\d+%|\d+ [kM]?B\b", "NUMBER", plain)
         plain = re.sub(r"^a blend: .*", "", plain)
         out.append(re.sub(r"\s+", " ", plain).strip())

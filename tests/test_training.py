@@ -77,18 +77,17 @@ def test_losses_are_measured_in_evaluation_mode_and_leave_the_model_alone():
     assert same(state.of(model), snapshot)
 
 
-def test_a_blend_averages_batch_norm_statistics_and_never_stretches_them():
+def test_a_blend_averages_batch_norm_statistics_and_never_steps_past_them():
     task = normed_task()
-    snapshots = sampled(task, 6, 3)
+    snapshots = sampled(task, 9, 3)
     parameters = {n for n, _ in task.new_model().named_parameters()}
-    recipe = blend.Recipe(0.5, 2.0)
-    made = blend.blend(snapshots[0], snapshots[3], snapshots[6], recipe, parameters)
-    mean = (snapshots[3]["1.running_var"].double() + snapshots[6]["1.running_var"].double()) / 2
-    assert torch.equal(made["1.running_var"], mean.float())
-    assert int(made["1.num_batches_tracked"]) == 3
-    half = (snapshots[3]["0.weight"].double() + snapshots[6]["0.weight"].double()) / 2
-    start = snapshots[0]["0.weight"].double()
-    assert torch.equal(made["0.weight"], (start + 2 * (half - start)).float())
+    start, own, peer, before = snapshots[3], snapshots[6], snapshots[9], snapshots[0]
+    made = blend.blend(start, own, peer, before, blend.Recipe(1.5, 0.5, 0.25), parameters)
+    mean = 0.75 * own["1.running_var"].double() + 0.25 * peer["1.running_var"].double()
+    assert torch.allclose(made["1.running_var"], mean.float(), rtol=1e-6)
+    assert int(made["1.num_batches_tracked"]) == 6
+    s, a, b, c = (x["0.weight"].double() for x in (start, own, peer, before))
+    assert torch.equal(made["0.weight"], (s + 1.5 * (a - s) + 0.5 * (b - s) + 0.25 * (s - c)).float())
 
 
 class _Tied(nn.Module):
@@ -98,28 +97,35 @@ class _Tied(nn.Module):
         self.decode.weight = self.encode.weight
 
 
-def test_weights_that_are_shared_stay_shared_in_a_stretched_blend():
-    start, own, peer = (state.of(_Tied()) for _ in range(3))
+def test_weights_that_are_shared_stay_shared_in_a_blend():
+    start, own, peer, before = (state.of(_Tied()) for _ in range(4))
     names = {n for n, _ in _Tied().named_parameters(remove_duplicate=False)}
-    made = blend.blend(start, own, peer, blend.Recipe(0.5, 1.6), names)
+    made = blend.blend(start, own, peer, before, blend.Recipe(0.5, 1.6, 0.5), names)
     assert torch.equal(made["encode.weight"], made["decode.weight"])
 
 
-def test_every_blend_of_a_turn_is_what_its_recipe_says(stage):
+@pytest.mark.parametrize(("at", "role", "round_", "count"), [("answered", "provider", 1, 5), ("finished", "provider", 2, 8)])
+def test_every_blend_of_a_turn_is_what_its_recipe_says(stage, at, role, round_, count):
     """Recomputed out of both sides' bundles, from what the manifests say."""
-    world = stage("answered")
-    reply = decoded(world, "provider")
-    mine = decoded(world, "learner")
-    document = json.loads((world.bundle("provider") / "manifest.json").read_text())
+    world = stage(at)
+    bundle = world.bundle(role, round_)
+    document = json.loads((bundle / "manifest.json").read_text())
     layout = [(t["name"], t["dtype"], t["shape"]) for t in document["tensors"]]
-    start, own, peer = (
-        state.from_bytes(flat, layout) for _, flat in (reply["t=0"], list(reply.values())[4], list(mine.values())[-1])
-    )
+    reply, mine = decoded(world, role, round_), decoded(world, "learner", round_)
+    steps = [c["step"] for c in document["candidates"] if c["blend"] is None]
+    start, own, peer, before = (
+        state.from_bytes(flat, layout)
+        for flat in (
+            reply["t=0"][1], reply[f"t={steps[-1]}"][1], [f for n, (_, f) in mine.items() if n.startswith("t=")][-1],
+            decoded(world, role, max(1, round_ - 1))["t=0"][1],
+        )
+    )  # fmt: skip
     blends = [c["blend"] for c in document["candidates"] if c["blend"]]
-    assert len(blends) == 8
-    assert [c["step"] for c in document["candidates"]][4] == blends[0]["own_step"]
-    for (_, flat), recipe in zip(list(reply.values())[5:], blends, strict=True):
-        made = blend.blend(start, own, peer, blend.Recipe(recipe["weight"], recipe["stretch"]), set(start))
+    assert len(blends) == count
+    assert {b["own_step"] for b in blends} == {steps[-1]}
+    assert any(b["momentum"] for b in blends) == (round_ > 1)
+    for (_, flat), b in zip(list(reply.values())[len(steps) :], blends, strict=True):
+        made = blend.blend(start, own, peer, before, blend.Recipe(b["own"], b["peer"], b["momentum"]), set(start))
         assert state.to_bytes(made, [n for n, _, _ in layout]) == flat
 
 

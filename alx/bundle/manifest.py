@@ -88,14 +88,18 @@ class Start(_Strict):
     samples: Count = Field(description="samples on both sides")
 
 
+Share = Annotated[float, Field(ge=0, le=4)]
+
+
 class Blend(_Strict):
-    """How a candidate was averaged: start + stretch * (weight * own + (1 - weight) * peer - start)."""
+    """How a candidate was made: start + own * (O - start) + peer * (P - start) + momentum * (start - before)."""
 
     own_step: Annotated[int, Field(ge=1, le=MAX_STEPS)] = Field(description="the sender's own snapshot")
     peer_bundle: Sha256 = Field(description="the receiver's own bundle that held the other state")
     peer_step: Annotated[int, Field(ge=1, le=MAX_STEPS)] = Field(description="that state's step")
-    weight: Annotated[float, Field(ge=0, le=1)]
-    stretch: Annotated[float, Field(ge=0, le=4)]
+    own: Share = Field(description="share of the way to O, the sender's own snapshot")
+    peer: Share = Field(description="share of the way to P, the other state")
+    momentum: Share = Field(description="share of the way from the start of the sender's turn before to this one's")
 
 
 class Candidate(_Strict):
@@ -119,8 +123,8 @@ class Candidate(_Strict):
         """Short words for people."""
         if self.blend is None:
             return f"t={self.step}"
-        stretch = f" x{self.blend.stretch:g}" if self.blend.stretch != 1 else ""
-        return f"blend {self.blend.weight:g}{stretch}"
+        momentum = f" m{self.blend.momentum:g}" if self.blend.momentum else ""
+        return f"blend {self.blend.own:g}+{self.blend.peer:g}{momentum}"
 
 
 class Manifest(_Strict):
@@ -164,6 +168,8 @@ class Manifest(_Strict):
         for blend in (c.blend for c in self.candidates if c.blend is not None):
             if blend.own_step != steps[-1] or blend.peer_bundle != self.answers:
                 raise ValueError("a blend is not of the last snapshot and the bundle that this one answers")
+            if blend.momentum and self.previous is None:
+                raise ValueError("a blend has momentum in the first bundle of its sender")
         if any(c.step is not None for c in self.candidates[len(steps) :]):
             raise ValueError("a snapshot follows a blend")
         if not self.candidates[0].keyframe:

@@ -37,11 +37,10 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
     ]
     if body["blend"]:
         b = body["blend"]
-        stretch = "" if b["stretch"] == 1 else f", stretched to {b['stretch']:g} of the way from the start"
+        momentum = f", and {b['momentum']:g} of the way since the start of its turn before" if b["momentum"] else ""
         out.append(
-            f"a blend, says the sender: {b['weight']:g} of its step {b['own_step']}, "
-            f"{1 - b['weight']:g} of step {b['peer_step']} "
-            f"of our bundle {b['peer_bundle'][:16]}…{stretch}"
+            f"a blend, says the sender: from its start {b['own']:g} of the way to its step {b['own_step']} and "
+            f"{b['peer']:g} of the way to step {b['peer_step']} of our bundle {b['peer_bundle'][:16]}…{momentum}"
         )
     if body["start_sent"] is True:
         out.append("the sender started from a snapshot that we sent, bit for bit")

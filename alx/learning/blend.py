@@ -16,29 +16,45 @@ from alx.learning.task import State
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """start + stretch * (weight * own + (1 - weight) * peer - start)."""
+    """start + own * (O - start) + peer * (P - start) + momentum * (start - before).
 
-    weight: float
-    stretch: float = 1.0
+    Attributes:
+        own: share of the way to O, the turn's final state.
+        peer: share of the way to P, the final state of the peer's turn before.
+        momentum: how far to go on the way that led from `before`, where the sender's own turn before began, to the start.
+    """
+
+    own: float
+    peer: float
+    momentum: float = 0.0
 
 
-# Weights and stretches as measured (docs/decisions/0005-blends.md); a stretch above 1 steps past the average.
+# As measured (docs/decisions/0005-blends.md); shares that add up to more than 1 step past the average.
 RECIPES = (
-    *(Recipe(w) for w in (0.2, 0.35, 0.5, 0.65, 0.8)),
-    *(Recipe(0.5, s) for s in (1.3, 1.6, 2.0)),
+    Recipe(0.5, 0.5),
+    Recipe(0.65, 0.35),
+    Recipe(0.8, 0.8),
+    Recipe(0.25, 0.25),
+    Recipe(1.0, 0.25),
+    Recipe(0.5, 0.5, 0.5),
+    Recipe(0.5, 0.5, 1.0),
+    Recipe(0.25, 0.25, 0.5),
 )
 
 
-def blend(start: State, own: State, peer: State, recipe: Recipe, parameters: Collection[str]) -> dict[str, Tensor]:
-    """One average.
+def blend(
+    start: State, own: State, peer: State, before: State, recipe: Recipe, parameters: Collection[str]
+) -> dict[str, Tensor]:
+    """One candidate beside the trajectory.
 
     Args:
         start: where the turn began.
         own: the turn's final state.
         peer: the final state of the peer's turn before.
-        recipe: weight and stretch.
-        parameters: names that are parameters. Other floating tensors (batch-norm statistics) are averaged but never
-            stretched, as a stretched variance may fall below zero; integer tensors are the sender's own.
+        before: where the sender's own turn before began; `start` where there was none.
+        recipe: what to take of each.
+        parameters: names that are parameters. Other floating tensors (batch-norm statistics) are averages of own and
+            peer alone, as a variance that is stepped past may fall below zero; integer tensors are the sender's own.
 
     Returns:
         A state of the same names, dtypes and shapes; computed in float64.
@@ -48,8 +64,10 @@ def blend(start: State, own: State, peer: State, recipe: Recipe, parameters: Col
         if not value.is_floating_point():
             out[name] = value.clone()
             continue
-        s, a, b = (x[name].to(torch.float64) for x in (start, own, peer))
-        mean = recipe.weight * a + (1 - recipe.weight) * b
-        stretch = recipe.stretch if name in parameters else 1.0
-        out[name] = (s + stretch * (mean - s)).to(value.dtype) if stretch != 1 else mean.to(value.dtype)
+        s, a, b, c = (x[name].to(torch.float64) for x in (start, own, peer, before))
+        if name in parameters:
+            made = s + recipe.own * (a - s) + recipe.peer * (b - s) + recipe.momentum * (s - c)
+        else:
+            made = (recipe.own * a + recipe.peer * b) / (recipe.own + recipe.peer)
+        out[name] = made.to(value.dtype)
     return out

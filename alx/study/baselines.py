@@ -98,12 +98,13 @@ def fedavg(
     """
     larger: Role = max(get_args(Role), key=lambda role: samples[role])
     smaller: Role = "learner" if larger == "provider" else "provider"
-    weight = Recipe(samples[larger] / (samples[larger] + samples[smaller]))
+    everybody = samples[larger] + samples[smaller]
+    mean = Recipe(samples[larger] / everybody, samples[smaller] / everybody)
 
     def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
         start = _start(tasks["learner"], saved)
         ends = {role: _turn(tasks[role], plan, start, round_, role, steps[role], tick) for role in get_args(Role)}
-        model = blend.blend(start, ends[larger], ends[smaller], weight, ())
+        model = blend.blend(start, ends[larger], ends[smaller], start, mean, ())
         return model, {"model": model}
 
     return play

@@ -124,7 +124,7 @@ def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What every step of a turn needs. States are kept in `work` by label: `t<step>`, `blend-<n>`, `start`, `peer`."""
+    """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`."""
 
     site: Site
     position: Position
@@ -152,7 +152,7 @@ class _Turn:
         )
 
     def put_start(self) -> None:
-        """Keep the selected state, and the peer's final snapshot where blends are asked for."""
+        """Keep the selected state, and what blends are made of where they are asked for."""
         if not self.position.accepted:
             if not self.work.has("start"):
                 self.work.put("start", to_flat(initial(self.site, self.task), self.layout))
@@ -165,6 +165,11 @@ class _Turn:
             for label, i in wanted.items():
                 if not self.work.has(label):
                     self.work.put(label, next(s for _, _, s in read.states(source, signed, manifest, i, i)))
+        if self.position.sealed and "peer" in wanted and not self.work.has("before"):
+            mine = self.position.sealed[-1]
+            own = self.site.outbox / mine["bundle"]
+            with disk.opened(own, self.site.public_key, mine["digest"]) as (source, signed, manifest):
+                self.work.put("before", next(s for _, _, s in read.states(source, signed, manifest, 0, 0)))
 
     def _state(self, label: str) -> dict[str, Tensor]:
         return from_flat(self.work.get(label), self.layout)
@@ -185,11 +190,12 @@ class _Turn:
         """Keep the blends; return their recipes by label."""
         if not self.work.has("peer"):
             return {}
-        start, own, peer = (self._state(label) for label in ("start", final, "peer"))
+        moved = self.work.has("before") and self.work.get("before") != self.work.get("start")
+        start, own, peer, before = (self._state(x) for x in ("start", final, "peer", "before" if moved else "start"))
         parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
         out = {}
-        for i, recipe in enumerate(blends.RECIPES):
-            made = blends.blend(start, own, peer, recipe, parameters)
+        for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
+            made = blends.blend(start, own, peer, before, recipe, parameters)
             if state.finite(made) is None:
                 self.work.put(f"blend-{i}", to_flat(made, self.layout))
                 out[f"blend-{i}"] = recipe
@@ -254,8 +260,9 @@ class _Turn:
                 own_step=self.steps,
                 peer_bundle=signed.digest,
                 peer_step=peer_step,
-                weight=recipe.weight,
-                stretch=recipe.stretch,
+                own=recipe.own,
+                peer=recipe.peer,
+                momentum=recipe.momentum,
             )
             for label, recipe in recipes.items()
         }
