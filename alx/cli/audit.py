@@ -121,7 +121,7 @@ def _bundle_words(report: BundleReport) -> str:
         f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
         *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
         f"  snapshots    {len(m.snapshots)}, at the steps {steps}",
-        *([f"  blends       {blends}, averages of the last snapshot and one of the receiver's own"] if blends else []),
+        *([f"  blends       {blends}, mixes of the last snapshot with states that the receiver has"] if blends else []),
         "numbers about the sender's data:",
         f"  samples      {m.samples}",
         f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",

@@ -1,4 +1,4 @@
-"""Averages offered beside the trajectory: the sender's final state with the peer's of the turn before.
+"""What is offered beside the trajectory: mixes of the sender's final state and the peer's of the turn before.
 
 Where what each site holds is complementary, every step on one's own data raises the global loss, so the paper's argmin
 stays at t = 0 on both sides for ever (PAPER.md). A blend is one more candidate, measured like any other: it costs no
