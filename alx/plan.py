@@ -190,7 +190,7 @@ class Plan(Strict):
     sampling_period: Count = Field(description="steps between snapshots (the paper's I)")
     batch_size: Count = Field(default=64, description="samples a step")
     candidates: Literal["trajectory", "blended"] = Field(
-        default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's last state too"
+        default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's state too"
     )
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(default=0, description="of theta^0 and of every turn")
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "own"] = Field(
