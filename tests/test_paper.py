@@ -1,5 +1,6 @@
 """The paper's experiments, made tiny: every script of examples/paper runs, and says what it did."""
 
+import gzip
 import itertools
 import json
 import re
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from alx import plan
 from alx.study.games import CARTPOLE, LUNAR_LANDER
+from alx.tasks import images, models, supervised
+from alx.tasks.objective import losses, optimisers
 
 PAPER = Path(__file__).parents[1] / "examples" / "paper"
 
@@ -214,3 +218,79 @@ def test_the_draws_are_the_papers():
         assert low <= min(one) <= max(one) <= high
         assert sum(one) / len(one) == pytest.approx((low + high) / 2, rel=0.02)
         assert sum(two) / len(two) == pytest.approx(low + (high - low) * 5 / 6, rel=0.01)  # the mean of Beta(5, 1)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A copy of the scripts, and a folder with something like CIFAR-10 and MNIST in it."""
+    folder = tmp_path_factory.mktemp("deep")
+    shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
+    for plan_file in [*(folder / "paper" / "deep" / "small").glob("*.toml"), *(folder / "paper" / "stall").glob("*.toml")]:
+        text = plan_file.read_text()
+        for name, value in (("rounds", 2), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
+            text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
+        plan_file.write_text(text)
+    rng = np.random.default_rng(0)
+    (folder / "data" / "mnist").mkdir(parents=True)
+    labels = {"train": np.repeat(np.arange(10), 6), "test": np.repeat(np.arange(10), 2)}
+    pixels = {k: rng.integers(0, 255, (len(v), 32, 32, 3), np.uint8) for k, v in labels.items()}
+    arrays = {f"{k}_images": pixels[k] for k in labels} | {f"{k}_labels": labels[k] for k in labels}
+    np.savez(folder / "data" / "cifar10.npz", **arrays)
+    for file, k in (("train", "train"), ("t10k", "test")):
+        grey = pixels[k][:, :28, :28, 0]
+        (folder / "data" / "mnist" / f"{file}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + grey.tobytes()))
+        (folder / "data" / "mnist" / f"{file}-labels-idx1-ubyte").write_bytes(
+            bytes(8) + labels[k].astype(np.uint8).tobytes()
+        )
+    return folder
+
+
+def test_the_small_edition_is_played_drawn_and_tabled(shelf):
+    told = script(shelf, "parts.py", "data", "--out", "parts")
+    assert "cifar10-small.npz: 60 training images, 20 for the test" in told
+    assert "mnist-small.npz: 60 training images, 20 for the test" in told
+    told = script(
+        shelf, "deep.py", "small", "--data", "parts", "--figures", "3", "7", "--seeds", "0-1", "--out", "runs/small"
+    )
+    assert "Fig. 7: small AlexNet on CIFAR-10, sampling periods" in told
+    made = json.loads((shelf / "runs" / "small" / "results.json").read_text())
+    assert sorted(made) == sorted([*(f"fig3-gamma{g}" for g in ("0", "0.3", "0.7", "1")), "fig7-gamma0", "fig7-gamma1"])
+    assert {d["learner"] for d in made["fig3-gamma1"]["dealt"]} == {30}
+    assert {d["provider"] for d in made["fig3-gamma0"]["dealt"]} == {30}
+    rows = [line for line in told.splitlines() if line.startswith(("| 0", "| 1"))]
+    assert len(rows) == 4 + 2
+    assert all("±" in row for row in rows)
+    for name in ("fig3", "fig7"):
+        with Image.open(shelf / "runs" / "small" / f"{name}.png") as picture:
+            assert picture.size[0] > 700
+        assert (shelf / "runs" / "small" / f"{name}.svg").is_file()
+
+
+def test_the_stall_is_played_drawn_and_tabled(shelf):
+    told = script(shelf, "stall.py", "digits", "--minors", "0.1", "--seeds", "0", "--out", "runs/stall")
+    assert "| test accuracy: share of the other's | learner alone | provider alone | pooled |" in told
+    assert "never left the first model: 10%: " in told
+    made = json.loads((shelf / "runs" / "stall" / "stall-digits.json").read_text())
+    assert {r["algorithm"] for r in made["0.1"]["runs"]} == {
+        "assisted", "trajectory", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"
+    }  # fmt: skip
+    assert (shelf / "runs" / "stall" / "stall-digits.png").is_file()
+
+
+@pytest.mark.parametrize("number", range(3, 9))
+def test_a_full_size_plan_is_the_papers_and_its_model_takes_a_step(number):
+    agreed = plan.load(PAPER / "deep" / f"fig{number}.toml").plan
+    assert (agreed.rounds, agreed.round_steps, agreed.batch_size, agreed.candidates) == (10, 2000, 256, "trajectory")
+    assert agreed.sampling_period == (20 if number > 6 else 50)
+    assert (agreed.optimiser.name, agreed.optimiser.lr) == ("adam", 0.001)
+    assert [agreed.steps("learner", n, 25000) for n in (2500, 9250, 18250, 25000)] == [182, 540, 844, 1000]
+    torch.manual_seed(0)
+    model = models.find(agreed.model, PAPER)()
+    assert sum(p.numel() for p in model.parameters()) == (11_173_962 if number in (4, 6, 8) else 23_272_266)
+    data = images.NormalisedImages(
+        torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), torch.arange(4), agreed.images.mean, agreed.images.std
+    )
+    task = supervised(
+        lambda: model, data, losses(agreed.loss), optimisers("adam", {"lr": 1e-3}), batch_size=2, training=agreed.training
+    )
+    assert task.trainer(model, 1).step() > 0

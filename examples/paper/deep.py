@@ -134,7 +134,7 @@ def main() -> None:
         made = periods(figure, found) if figure in (7, 8) else table(figure, found)
         told.append(f"Fig. {figure}: {titles[figure]}\n\n{made}\n")
     (given.out / "tables.md").write_text("\n".join(told), encoding="utf-8")
-    (given.out / "results.json").write_text(json.dumps({n: r.model_dump(mode="json") for n, r in found.items()}, indent=1))
+    (given.out / "results.json").write_text(json.dumps({n: r.model_dump(mode="json") for n, r in found.items()}))
     print("\n".join(told))
 
 

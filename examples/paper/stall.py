@@ -89,7 +89,7 @@ def main() -> None:
     draw(given.name, found, given.out)
     stem = given.out / f"stall-{given.name}"
     stem.with_suffix(".md").write_text(table(found) + "\n", encoding="utf-8")
-    stem.with_suffix(".json").write_text(json.dumps({m: r.model_dump(mode="json") for m, r in found.items()}, indent=1))
+    stem.with_suffix(".json").write_text(json.dumps({m: r.model_dump(mode="json") for m, r in found.items()}))
     print(table(found))
 
 

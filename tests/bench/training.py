@@ -16,9 +16,8 @@ from alx.learning import state, trajectory
 from alx.site.work import Work
 from alx.tasks import supervised
 from alx.tasks.images import NormalisedImages
-from alx.tasks.models import small_cnn
+from alx.tasks.models import resnet, small_cnn
 from alx.tasks.objective import losses, optimisers
-from alx.tasks.torchvision_cpu import torchvision
 from alx.turns import checkpoints
 from alx.turns.bridge import layout_of
 from tests.bench.row import Row, rates
@@ -27,19 +26,8 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 LR = 0.001
 
 
-def resnet():
-    """A residual network for 32 x 32 colour images: a convolution, three stages of BasicBlock, 0.3 million weights."""
-    block = torchvision().models.resnet.BasicBlock
-
-    def stage(inputs, outputs, stride):
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-        return block(inputs, outputs, stride, shortcut if stride > 1 else None)
-
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        stage(32, 32, 1), stage(32, 64, 2), stage(64, 128, 2),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10),
-    )  # fmt: skip
+def _resnet():
+    return resnet(widths=(32, 64, 128), blocks=1)
 
 
 def _ours(model, data, batch_size, steps, period):
@@ -109,5 +97,12 @@ def rows() -> list[Row]:
     return [
         *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=10),
         *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=50),
-        *_beside("residual network, 32 x 32 x 3", resnet, colour, batch_size=64, steps=20, period=5),
+        *_beside(
+            "residual network, 32 x 32 x 3",
+            lambda: resnet(widths=(32, 64, 128), blocks=1),
+            colour,
+            batch_size=64,
+            steps=20,
+            period=5,
+        ),
     ]
