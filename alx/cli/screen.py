@@ -56,6 +56,25 @@ def progress() -> Iterator[Tell]:
         yield tell
 
 
+@contextlib.contextmanager
+def status() -> Iterator[Callable[[str], None]]:
+    """One line on stderr that is written over again and again; silent where stderr is no terminal.
+
+    Yields:
+        A function that shows a text in the place of the one before; an empty one makes room for a line of output.
+    """
+
+    def show(text: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        show("")
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
     """Columns lined up, numbers to the right.
 

@@ -112,12 +112,13 @@ def simulate(
     from alx.study import figures, simulation  # noqa: PLC0415 - torch and matplotlib
 
     study = simulation.study(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
-    with screen.progress() as tell:
+    with screen.status() as show:
 
         def told(progress: simulation.Progress) -> None:
             if progress.line is not None and not as_json:
+                show("")
                 click.echo(progress.line)
-            tell("simulating", int(progress.done), int(progress.total) + 1, None)
+            show(f"{progress.done:.0%} done, about {progress.left} left")
 
         found = simulation.run(study, out, told, lambda: f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}")
     pictures = figures.simulated(out / "simulation", found)
@@ -133,13 +134,14 @@ def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
             return ""
         return f"{spread.mean:{form}}" + ("" if spread.sd is None else f" ± {spread.sd:{form}}")
 
+    compared = any(s.algorithm == "centralised" and s.score is not None for s in found.summary)
     rows = []
     for s in found.summary:
-        near = "" if s.algorithm == "centralised" or s.score is None else ", ".join(str(n or "-") for n in s.near)
-        rows.append(
-            [s.algorithm, text(s.score, ".3f"), text(s.loss, ".3g"), near, files.size(round(s.carried)) if s.carried else ""]
-        )
-    header = [f"after round {found.rounds}", found.score, "loss a sample", "within 0.01 of centralised at round", "carried"]
+        near = [", ".join(str(n or "-") for n in s.near) if s.algorithm != "centralised" else ""] if compared else []
+        carried = files.size(round(s.carried)) if s.carried else ""
+        rows.append([s.algorithm, text(s.score, ".3f"), text(s.loss, ".3g"), *near, carried])
+    goal = ["within 0.01 of centralised at round"] if compared else []
+    header = [f"after round {found.rounds}", found.score, "loss a sample", *goal, "carried"]
     return "\n".join(
         ["", screen.table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
     )  # fmt: skip

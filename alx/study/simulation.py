@@ -86,10 +86,10 @@ def study(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a simulation stands: seconds of work done and in all, and a line where something is worth one."""
+    """Where a simulation stands: the share that is done, the time left in words, and a line where something is worth one."""
 
     done: float
-    total: float
+    left: str
     line: str | None = None
 
 
@@ -122,13 +122,13 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
             if cost is None:
                 cost = Cost(both, todo)
                 for line in cost.words():
-                    tell(Progress(0, cost.total, line))
+                    tell(_progress(cost, line))
         for algorithm in study.algorithms:
             path = _path(folder, seed, algorithm)
             if both is not None and cost is not None and not path.is_file():
                 done = _play(both, algorithm, seed, cost, tell)
                 files.replace(path, done.model_dump_json(indent=1).encode("utf-8"))
-                tell(Progress(cost.done, cost.total, f"{_line(done)}  about {minutes(cost.left)} left"))
+                tell(_progress(cost, f"{_line(done)}  about {minutes(cost.left)} left"))
             if both is not None:
                 players.clear(both)
             path.with_suffix(".part").unlink(missing_ok=True)
@@ -144,6 +144,10 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
     )  # fmt: skip
     files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"))
     return found
+
+
+def _progress(cost: Cost, line: str | None = None) -> Progress:
+    return Progress(min(1.0, cost.done / cost.total), minutes(cost.left), line)
 
 
 def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
@@ -239,5 +243,5 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
         torch.save(part, buffer)
         files.replace(kept, buffer.getbuffer())
         cost.done += cost.round(algorithm)
-        tell(Progress(cost.done, cost.total))
+        tell(_progress(cost))
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
