@@ -27,7 +27,7 @@ paper-plane: $(VENV)/user
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_regression.py --out runs/plane
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_classifier.py --seeds 0-99 --out runs/plane
 
-# DATA holds cifar10.npz, or CIFAR-10 as torchvision downloads it, and MNIST's four files, wherever they lie in it.
+# DATA holds cifar10.npz (or, for paper-small, CIFAR-10 as torchvision downloads it) and MNIST's four files.
 DATA ?= data
 paper-small: $(VENV)/user
 	$(BIN)/python examples/paper/parts.py $(DATA) --out runs/data

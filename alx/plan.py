@@ -4,6 +4,7 @@ Knows the fields and their limits; knows no site, no data and no torch. A plan i
 bytes of its file, so `sha256sum plan.toml` on either side tells whether both have the same one.
 """
 
+import codecs
 import hashlib
 import tomllib
 from dataclasses import dataclass
@@ -249,6 +250,8 @@ def parse(data: bytes, where: str = "plan.toml") -> PlanFile:
     """
     if len(data) > MAX_PLAN_BYTES:
         raise ConfigError(f"{where} has more than {MAX_PLAN_BYTES} bytes: that is no plan")
+    if data.startswith(codecs.BOM_UTF8):
+        raise ConfigError(f"{where} begins with a byte-order mark, which TOML does not have", "save it as UTF-8 without one")
     try:
         return PlanFile(Plan.model_validate(tomllib.loads(data.decode("utf-8"))), data)
     except ValidationError as error:

@@ -13,7 +13,7 @@ import torch
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from alx import plan
+from alx import files, plan
 from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
@@ -142,8 +142,8 @@ def progress(folder):
 def both(place):
     whole = pool.digits(np.random.default_rng(0)).part(150, np.random.default_rng(0))
     return parties.deal(
-        whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), place, place / "dealt", 3,
-        np.random.default_rng(3), "cpu",
+        whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), MODEL.encode(), place / "dealt", 3,
+        np.random.default_rng(3),
     )  # fmt: skip
 
 
@@ -197,8 +197,8 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
     (place / "plan.toml").write_text(PLAN.replace("seed = 7", "seed = 3"))
     whole = pool.digits(np.random.default_rng(3))
     both = parties.deal(
-        whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), place, place / "dealt", 3,
-        np.random.default_rng(5), "cpu",
+        whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), MODEL.encode(), place / "dealt", 3,
+        np.random.default_rng(5),
     )  # fmt: skip
     play, _ = players.player(both, "assisted")
     simulated = [play(number, None).selected for number in (1, 2)]
@@ -229,10 +229,13 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
         (["--data", "npz"], "'npz' names no data"),
         (["--data", "npz:nowhere.npz"], "there is no data at 'nowhere.npz'"),
         (["--split", "column:hospital:north"], "the data have no column 'hospital'"),
-        (["--split", "complementary:77"], "leaves the learner without samples"),
+        (["--split", "complementary:3,77"], "no sample has the class 77"),
         (["--seeds", "a"], "expected numbers such as"),
         (["--seeds", "5-1"], "is no list of at most"),
         (["--out", "."], "is not empty, and no study"),
+        (["--out", "plan.toml"], "'plan.toml' is a file"),
+        (["--data", "digits", "--held-out", "plan.toml"], "digits keep a fifth apart themselves"),
+        (["--split", "gamma:1", "--samples", "2", "--seeds", "0-9"], "leaves the provider without samples with seed"),
     ],
 )
 def test_what_cannot_be_played_is_refused_in_words(place, capsys, arguments, told):
@@ -240,6 +243,47 @@ def test_what_cannot_be_played_is_refused_in_words(place, capsys, arguments, tol
     error = capsys.readouterr().err
     assert told in error
     assert not (place / "alx-simulation" / "results.json").exists()
+
+
+def test_a_model_that_is_not_there_or_was_edited_is_refused(place, capsys):
+    assert simulate("--baselines", "", "--out", "sim") == 0
+    (place / "model.py").write_text(MODEL.replace("16", "8"))
+    assert simulate("--baselines", "cyclic", "--out", "sim") == 2
+    assert "another model's file" in capsys.readouterr().err
+    (place / "model.py").unlink()
+    assert simulate("--out", "new") == 2
+    assert "there is no file 'model.py', which the plan names" in capsys.readouterr().err
+    assert not (place / "new").exists()
+
+
+def test_a_seed_that_cannot_be_set_is_told(place, capsys):
+    (place / "plan.toml").write_text(PLAN.replace("seed = 7", '"seed" = 7'))
+    assert simulate() == 2
+    assert "cannot set seed in the plan" in capsys.readouterr().err
+
+
+def test_a_folder_that_a_first_write_was_killed_in_is_taken(place):
+    (place / "sim").mkdir()
+    (place / "sim" / ".study.json.tmp").write_bytes(b"half")
+    (place / "sim" / "lock").touch()
+    assert simulate("--baselines", "", "--out", "sim") == 0
+
+
+def test_two_in_one_folder_do_not_meet(place, capsys):
+    assert simulate("--baselines", "", "--out", "sim") == 0
+    with files.lock(place / "sim" / "lock"):
+        assert simulate("--baselines", "", "--out", "sim") == 19
+    assert "another alx command works" in capsys.readouterr().err
+
+
+def test_what_diverges_is_recorded_and_the_rest_is_played(place, capsys):
+    (place / "plan.toml").write_text(PLAN.replace('name = "adam"', 'name = "sgd"').replace("lr = 0.003", "lr = 1e20"))
+    assert simulate("--baselines", "centralised,fedavg", "--out", "sim") == 0
+    assert "diverged" in capsys.readouterr().out
+    found = results(place / "sim")
+    assert {len(r.rounds) for r in found.runs} == {2}
+    assert all(s.loss is None and s.score is None and s.near == [None] for s in found.summary)
+    assert simulate("--baselines", "centralised,fedavg", "--out", "sim") == 0  # reads its own files
 
 
 def test_a_task_of_ones_own_is_refused(place, capsys):
@@ -271,12 +315,12 @@ def test_an_npzs_further_arrays_are_columns(tmp_path):
     arrays = {"train_images": rng.integers(0, 255, (6, 8, 8), np.uint8), "train_labels": np.arange(6)}
     np.savez(tmp_path / "a.npz", **arrays, train_site=np.array(list("aabbcc")))
     agreed = plan.parse(PLAN.encode()).plan
-    whole = pool.read(pool.named(f"npz:{tmp_path}/a.npz", None), agreed, rng)
+    whole = pool.read(pool.named(f"npz:{tmp_path}/a.npz", None), agreed)
     assert whole.decided_by("site").tolist() == list("aabbcc")
     assert whole.images.shape == (6, 8, 8, 1)
     np.savez(tmp_path / "b.npz", **arrays, train_site=np.array(["a"]))
     with pytest.raises(pool.ConfigError, match="train_site of shape"):
-        pool.read(pool.named(f"npz:{tmp_path}/b.npz", None), agreed, rng)
+        pool.read(pool.named(f"npz:{tmp_path}/b.npz", None), agreed)
 
 
 def test_a_summary_counts_rounds_until_within_a_point_of_centralised():
@@ -287,7 +331,7 @@ def test_a_summary_counts_rounds_until_within_a_point_of_centralised():
     found = summarise(
         [played("assisted", 0, [0.5, 0.895, 0.8]), played("assisted", 1, [0.1, 0.2, 0.3]),
          played("centralised", 0, [0.5, 0.8, 0.9]), played("centralised", 1, [0.5, 0.8, 0.9]),
-         played("cyclic", 4, [0.9, 0.9, 0.9])]
+         played("cyclic", 4, [0.9, 0.9, 0.9])], shares=True,
     )  # fmt: skip
     assert [s.near for s in found] == [[2, None], [3, 3], [None]]
     assert found[0].score.mean == pytest.approx(0.55)

@@ -54,6 +54,12 @@ def test_complementary_classes_share_what_is_declared():
     assert 3 not in CIFAR10[rest]
 
 
+def test_a_class_that_no_sample_has_is_refused():
+    with pytest.raises(UsageError, match="no sample has the class 17") as refused:
+        deal("complementary:0,17:0.3", CIFAR10)
+    assert refused.value.hint == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+
+
 def test_dirichlet_skews_the_more_the_smaller_alpha_is():
     def skew(alpha):
         learner, provider = deal(f"dirichlet:{alpha}", CIFAR10)

@@ -110,8 +110,9 @@ def simulate(
 ) -> None:  # fmt: skip
     """Play a plan's whole exchange on this machine, with real bundles, beside what could be done without it."""
     from alx.study import figures, simulation  # noqa: PLC0415 - torch and matplotlib
+    from alx.study import study as studies  # noqa: PLC0415
 
-    study = simulation.study(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
+    study = studies.parse(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
     with screen.status() as show:
 
         def told(progress: simulation.Progress) -> None:
@@ -129,9 +130,9 @@ def simulate(
 
 
 def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
-    def text(spread: "Spread | None", form: str) -> str:
+    def text(spread: "Spread | None", form: str, missing: str = "") -> str:
         if spread is None:
-            return ""
+            return missing
         return f"{spread.mean:{form}}" + ("" if spread.sd is None else f" ± {spread.sd:{form}}")
 
     compared = any(s.algorithm == "centralised" and s.score is not None for s in found.summary)
@@ -139,7 +140,7 @@ def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
     for s in found.summary:
         near = [", ".join(str(n or "-") for n in s.near) if s.algorithm != "centralised" else ""] if compared else []
         carried = files.size(round(s.carried)) if s.carried else ""
-        rows.append([s.algorithm, text(s.score, ".3f"), text(s.loss, ".3g"), *near, carried])
+        rows.append([s.algorithm, text(s.score, ".3f"), text(s.loss, ".3g", "diverged"), *near, carried])
     goal = ["within 0.01 of centralised at round"] if compared else []
     header = [f"after round {found.rounds}", found.score, "loss a sample", *goal, "carried"]
     return "\n".join(

@@ -17,12 +17,10 @@ from alx.turns import turn_seed
 
 Saved = dict[str, Any]
 Play = Callable[[int, Saved | None], tuple[State, Saved]]
-Tick = Callable[[], None]
-"""Called after each optimiser step."""
 
 
-def _quiet() -> None:
-    """Nobody counts the steps."""
+def _quiet(_step: int, _loss: float) -> None:
+    """Nobody watches."""
 
 
 def states(play: Play, rounds: int) -> Iterator[State]:
@@ -33,14 +31,13 @@ def states(play: Play, rounds: int) -> Iterator[State]:
         yield state_
 
 
-def alone(task: Task, seed: int, round_steps: int, tick: Tick = _quiet) -> Play:
+def alone(task: Task, seed: int, round_steps: int) -> Play:
     """Train without a peer, the optimiser never restarted.
 
     Args:
         task: whose data.
         seed: the plan's, so that the start is theta^0.
         round_steps: optimiser steps of a round; one round on the x axis, as in the paper.
-        tick: counts steps.
     """
 
     def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
@@ -48,16 +45,16 @@ def alone(task: Task, seed: int, round_steps: int, tick: Tick = _quiet) -> Play:
         run = trajectory.Run(task, state.of(task.new_model()), seed)
         if saved is not None:
             run.load_state_dict(saved)
-        *_, (_, last) = trajectory.sample(run, round_ * round_steps, round_ * round_steps, lambda _step, _loss: tick())
+        *_, (_, last) = trajectory.sample(run, round_ * round_steps, round_ * round_steps, _quiet)
         return last, run.state_dict()
 
     return play
 
 
-def _turn(task: Task, plan: Plan, start: State, round_: int, role: Role, steps: int, tick: Tick) -> State:
+def _turn(task: Task, plan: Plan, start: State, round_: int, role: Role, steps: int) -> State:
     """One turn with the batches that the assisted one would have had; its final state."""
     run = trajectory.Run(task, start, turn_seed(plan.seed, round_, role))
-    *_, (_, last) = trajectory.sample(run, steps, steps, lambda _step, _loss: tick())
+    *_, (_, last) = trajectory.sample(run, steps, steps, _quiet)
     return last
 
 
@@ -65,28 +62,25 @@ def _start(task: Task, saved: Saved | None) -> State:
     return state.of(task.new_model()) if saved is None else saved["model"]
 
 
-def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], tick: Tick = _quiet) -> Play:
+def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) -> Play:
     """The learner trains and sends its last model; the provider trains on from there and sends its own back.
 
     Args:
         tasks: of both sites.
         plan: the agreement.
         steps: of each turn.
-        tick: counts steps.
     """
 
     def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
         model = _start(tasks["learner"], saved)
         for role in get_args(Role):
-            model = _turn(tasks[role], plan, model, round_, role, steps[role], tick)
+            model = _turn(tasks[role], plan, model, round_, role, steps[role])
         return model, {"model": dict(model)}
 
     return play
 
 
-def fedavg(
-    tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], samples: Mapping[Role, int], tick: Tick = _quiet
-) -> Play:
+def fedavg(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], samples: Mapping[Role, int]) -> Play:
     """Both train from the same model, each sends its own to the other, and both take the mean, weighted by samples.
 
     Args:
@@ -94,7 +88,6 @@ def fedavg(
         plan: the agreement.
         steps: of each turn.
         samples: of each site. Integer buffers are the larger site's.
-        tick: counts steps.
     """
     larger: Role = max(get_args(Role), key=lambda role: samples[role])
     smaller: Role = "learner" if larger == "provider" else "provider"
@@ -103,7 +96,7 @@ def fedavg(
 
     def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
         start = _start(tasks["learner"], saved)
-        ends = {role: _turn(tasks[role], plan, start, round_, role, steps[role], tick) for role in get_args(Role)}
+        ends = {role: _turn(tasks[role], plan, start, round_, role, steps[role]) for role in get_args(Role)}
         model = blend.blend(start, ends[larger], ends[smaller], start, mean, ())
         return model, {"model": model}
 

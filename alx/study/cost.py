@@ -51,6 +51,8 @@ class Cost:
         blends = len(get_args(Role)) * len(blend.RECIPES)
         blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
         self._candidates = {a: kept + blends * blended[a] for a in todo if a in blended}
+        travels = dict.fromkeys((a for a in todo if a in ("cyclic", "fedavg")), len(get_args(Role)))
+        self._carried = {a: plan.rounds * count * self._model for a, count in (self._candidates | travels).items()}
         self._seconds = {
             a: plan.rounds
             * (
@@ -63,7 +65,8 @@ class Cost:
         self.total = sum(count * self._seconds[a] for a, count in todo.items())
         """Seconds of everything."""
         self.done = 0.0
-        """Seconds of what is done, as they were estimated."""
+        """Seconds of what is done, as they were estimated; what an earlier call did included."""
+        self._before = 0.0
         self._began = time.monotonic()
 
     @staticmethod
@@ -83,9 +86,7 @@ class Cost:
 
     def words(self) -> list[str]:
         """What it will cost, for people."""
-        carried = ", ".join(
-            f"{files.size(round(self._rounds * count * self._model))} by {name}" for name, count in self._candidates.items()
-        )
+        carried = ", ".join(f"{files.size(size)} by {name}" for name, size in self._carried.items())
         most = max(self._candidates.values(), default=0)
         n, steps = self._samples, self._steps
         disk = files.size(most * DISK * self._raw)
@@ -100,10 +101,16 @@ class Cost:
         """Seconds of one round, as estimated."""
         return self._seconds[algorithm] / self._rounds
 
+    def skip(self, seconds: float) -> None:
+        """An earlier call did so much of it."""
+        self.done += seconds
+        self._before += seconds
+
     @property
     def left(self) -> float:
         """Seconds to go, by how long the rest took."""
-        factor = (time.monotonic() - self._began) / self.done if self.done > 0 else 1.0
+        estimated = self.done - self._before
+        factor = (time.monotonic() - self._began) / estimated if estimated > 0 else 1.0
         return max(0.0, (self.total - self.done) * factor)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
+from alx import files
 from alx.study.results import Algorithm, Results, Run
 
 mpl.use("Agg")  # no screen is needed, and none is asked for
@@ -72,7 +73,8 @@ def save(figure: Any, stem: Path) -> list[Path]:
     """Write a figure as PNG and SVG; the SVG has no date in it."""
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
     for path in paths:
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        with files.storage(path):
+            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
     return paths
 
@@ -87,13 +89,15 @@ def simulated(stem: Path, results: Results) -> list[Path]:
     Returns:
         The PNG and the SVG.
     """
-    scored = all(r.score is not None for run in results.runs for r in run.rounds)
+    scored = any(r.score is not None for run in results.runs for r in run.rounds)
     figure, axes = plt.subplots(1, 2 if scored else 1, figsize=(9.6, 3.9), dpi=120, layout="constrained", squeeze=False)
     for axis, what in zip(axes[0], ("loss", "score"), strict=False):
         for summary in results.summary:
             curves(axis, results.of(summary.algorithm), what)
         plain(axis, "round", "training loss, both parties' samples" if what == "loss" else results.score)
-    axes[0, 0].set_yscale("log" if all(r.loss > 0 for run in results.runs for r in run.rounds) else "linear")
+    axes[0, 0].set_yscale(
+        "log" if all(r.loss is None or r.loss > 0 for run in results.runs for r in run.rounds) else "linear"
+    )
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
     many = f"{len(results.dealt)} seeds, mean and range" if len(results.dealt) > 1 else "one seed"

@@ -17,7 +17,7 @@ from alx.learning.task import Task
 from alx.plan import PlanFile, Role
 from alx.site.site_file import Data, SiteFile
 from alx.study.pool import Pool
-from alx.study.splits import Split
+from alx.study.splits import Indices, Split
 from alx.tasks import load
 
 POOLED = "pooled"
@@ -30,13 +30,15 @@ class Parties:
     Attributes:
         folder: holds learner.npz, provider.npz and pooled.npz, and the model's own file.
         plan: with this seed.
-        configs: site.toml of `learner`, `provider` and `pooled`.
+        code: the model's own file, where the plan names one.
+        configs: site.toml of `learner`, `provider` and `pooled`; paths start at `folder`.
         tasks: of the same three. Only the pooled one has the samples kept apart: it is the judge of all.
         samples: of each side.
     """
 
     folder: Path
     plan: PlanFile
+    code: bytes | None
     configs: Mapping[str, SiteFile]
     tasks: Mapping[str, Task]
     samples: Mapping[Role, int]
@@ -50,10 +52,11 @@ class Parties:
             "provider": agreed.steps("provider", n["provider"], n["learner"]),
         }
 
-    def sweep(self) -> None:
-        """Delete the samples."""
-        for name in (*get_args(Role), POOLED):
-            (self.folder / f"{name}.npz").unlink(missing_ok=True)
+
+def sweep(folder: Path) -> None:
+    """Delete the samples that `deal` wrote."""
+    for name in (*get_args(Role), POOLED):
+        (folder / f"{name}.npz").unlink(missing_ok=True)
 
 
 def changed(file: PlanFile, **values: str | int) -> PlanFile:
@@ -65,14 +68,32 @@ def changed(file: PlanFile, **values: str | int) -> PlanFile:
     lines = file.data.decode("utf-8").splitlines(keepends=True)
     top = next((i for i, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
     kept = [line for i, line in enumerate(lines) if i >= top or line.partition("=")[0].strip() not in values]
-    new = plan.parse("".join([*(f"{k} = {json.dumps(v)}\n" for k, v in values.items()), *kept]).encode("utf-8"))
+    text = "".join([*(f"{k} = {json.dumps(v)}\n" for k, v in values.items()), *kept])
+    refusal = ConfigError(f"cannot set {', '.join(values)} in the plan", "write it on a line of its own, above all tables")
+    try:
+        new = plan.parse(text.encode("utf-8"))
+    except ConfigError as error:
+        raise refusal from error
     if new.plan != file.plan.model_copy(update=values):
-        raise ConfigError(f"cannot set {', '.join(values)} in the plan", "write each on a line of its own, above all tables")
+        raise refusal
     return new
 
 
+def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+    """Who gets which samples: indices of the learner and of the provider.
+
+    Raises:
+        UsageError: the split does not fit the data.
+    """
+    learner, provider = split.deal(whole.decided_by(split.column), rng)
+    for role, indices in (("learner", learner), ("provider", provider)):
+        if not len(indices):
+            raise UsageError(f"'{split.text}' leaves the {role} without samples with seed {seed}", "choose another split")
+    return learner, provider
+
+
 def deal(
-    whole: Pool, split: Split, file: PlanFile, beside: Path, folder: Path, seed: int, rng: np.random.Generator, device: str
+    whole: Pool, split: Split, file: PlanFile, code: bytes | None, folder: Path, seed: int, rng: np.random.Generator
 ) -> Parties:
     """Write each party's samples into `folder` and make the tasks.
 
@@ -80,33 +101,31 @@ def deal(
         whole: all samples.
         split: who gets which.
         file: the plan; its seed is replaced.
-        beside: the folder in which the model's own file lies.
+        code: the model's own file, where the plan names one.
         folder: where to write; made when missing.
         seed: of the first model and every batch.
         rng: decides who gets which.
-        device: as in site.toml.
 
     Raises:
         UsageError, ConfigError: the split, the data or the model cannot be used.
     """
-    learner, provider = split.deal(whole.decided_by(split.column), rng)
-    for role, indices in (("learner", learner), ("provider", provider)):
-        if not len(indices):
-            raise UsageError(f"'{split.text}' leaves the {role} without samples", "choose another split")
+    learner, provider = shares(whole, split, seed, rng)
     agreed = changed(file, seed=seed)
     with files.storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, indices in (("learner", learner), ("provider", provider), (POOLED, np.union1d(learner, provider))):
             whole.write(folder / f"{name}.npz", indices, held_out=name == POOLED)
-        code = None if agreed.plan.model is None else agreed.plan.model.file()
-        if code is not None:
-            files.replace(folder / code, (beside / code).read_bytes())
+    put_code(folder, agreed, code)
     configs = {
-        name: SiteFile(
-            role="provider" if name == "provider" else "learner", device=device,
-            data=Data(kind="npz", path=str((folder / f"{name}.npz").absolute())),
-        )
+        name: SiteFile(role="provider" if name == "provider" else "learner", data=Data(kind="npz", path=f"{name}.npz"))
         for name in (*get_args(Role), POOLED)
-    }  # fmt: skip
+    }
     tasks = {name: load.task(folder, config, agreed.plan) for name, config in configs.items()}
-    return Parties(folder, agreed, configs, tasks, {"learner": len(learner), "provider": len(provider)})
+    return Parties(folder, agreed, code, configs, tasks, {"learner": len(learner), "provider": len(provider)})
+
+
+def put_code(folder: Path, file: PlanFile, code: bytes | None) -> None:
+    """Write the model's own file beside the plan that names it."""
+    name = None if file.plan.model is None else file.plan.model.file()
+    if name is not None and code is not None:
+        files.replace(folder / name, code)

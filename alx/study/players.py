@@ -13,6 +13,7 @@ from safetensors.torch import load as load_tensors
 from alx import files, turns
 from alx.learning.task import State, Task
 from alx.plan import Role
+from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
 from alx.study.cost import packed
 from alx.study.exchange import Exchange
@@ -48,9 +49,9 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Player, bool]:
     return _assisted(both, algorithm) if algorithm in ASSISTED else (_baseline(both, algorithm), True)
 
 
-def clear(both: Parties) -> None:
-    """Delete the exchange's sites."""
-    files.remove_tree(both.folder / EXCHANGE)
+def clear(folder: Path) -> None:
+    """Delete the exchange's sites from a party's folder."""
+    files.remove_tree(folder / EXCHANGE)
 
 
 def _baseline(both: Parties, algorithm: Algorithm) -> Player:
@@ -96,7 +97,7 @@ def _begin(both: Parties, algorithm: Algorithm, folder: Path) -> Exchange:
     with files.storage(folder):
         folder.mkdir(parents=True)
     plan = both.plan if algorithm == "assisted" else parties.changed(both.plan, candidates=algorithm)
-    code = None if plan.plan.model is None else plan.plan.model.file()
-    if code is not None:
-        files.replace(folder / code, (both.folder / code).read_bytes())
-    return exchange.begin(folder, plan.data.decode("utf-8"), both.configs, plan.plan.seed, lambda _line: None)
+    parties.put_code(folder, plan, both.code)
+    data = {role: Data(kind="npz", path=f"../../../{role}.npz") for role in get_args(Role)}  # from a site's folder
+    configs = {role: both.configs[role].model_copy(update={"data": data[role]}) for role in data}
+    return exchange.begin(folder, plan.data.decode("utf-8"), configs, plan.plan.seed, lambda _line: None)

@@ -52,10 +52,12 @@ class Pool:
         return self.labels
 
     def digest(self) -> str:
-        """SHA-256 of all samples and labels."""
+        """SHA-256 of all samples, labels and columns."""
         found = hashlib.sha256()
-        for array in (self.images, self.labels, *(self.held_out or ())):
-            found.update(np.ascontiguousarray(array).data)
+        for name, array in {"images": self.images, "labels": self.labels, **self.columns}.items():
+            _add(found, name, array)
+        for array in self.held_out or ():
+            _add(found, "held out", array)
         return found.hexdigest()
 
     def part(self, most: int, rng: np.random.Generator) -> "Pool":
@@ -74,6 +76,11 @@ class Pool:
         if held_out and self.held_out is not None:
             parts |= dict(zip(("test_images", "test_labels"), self.held_out, strict=True))
         np.savez(path, **parts)  # type: ignore[arg-type]
+
+
+def _add(digest: "hashlib._Hash", name: str, array: NDArray[Any]) -> None:
+    digest.update(f"{name} {array.dtype} {array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
 
 
 def digits(rng: np.random.Generator) -> Pool:
@@ -98,7 +105,9 @@ def named(text: str, held_out: str | None) -> Data | None:
         UsageError: there is no such kind, or nothing at the path.
     """
     kind, colon, path = text.partition(":")
-    if text == "digits" and held_out is None:
+    if text == "digits":
+        if held_out is not None:
+            raise UsageError("the packaged digits keep a fifth apart themselves", "leave out --held-out")
         return None
     if not colon or kind not in get_args(DataKind):
         raise UsageError(
@@ -111,19 +120,16 @@ def named(text: str, held_out: str | None) -> Data | None:
     return Data(kind=kind, path=str(Path(path).absolute()), held_out=kept)  # type: ignore[arg-type]
 
 
-def read(source: Data | None, plan: Plan, rng: np.random.Generator) -> Pool:
+def read(source: Data, plan: Plan) -> Pool:
     """Read everything as one site would that had it all.
 
     Args:
-        source: as in site.toml; None is the packaged digits.
+        source: as in site.toml.
         plan: says how an input is made; images are resized here once.
-        rng: decides which of the digits are kept apart; other data say that themselves.
 
     Raises:
         ConfigError: names the file, row or column that cannot be used.
     """
-    if source is None:
-        return digits(rng)
     from alx.tasks import data  # noqa: PLC0415 - torch
 
     own, kept = data.load(source, Path(), plan)

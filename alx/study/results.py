@@ -18,8 +18,8 @@ class Round(Strict):
     """The model after one round."""
 
     round: int = Field(ge=1, description="from 1")
-    loss: float = Field(description="training loss on both parties' samples, mean a sample")
-    score: float | None = Field(description="on samples kept apart, higher is better; null where there are none")
+    loss: Finite | None = Field(description="training loss on both parties' samples, mean a sample; null: diverged")
+    score: Finite | None = Field(description="on samples kept apart, higher is better; null: none, or diverged")
     carried: Whole = Field(description="bytes carried in this round, both ways; 0 for whoever trains alone")
     raw: Whole = Field(description="the same before compression")
     selected: tuple[str, str] | None = Field(description="candidates chosen by provider and learner; null where none are")
@@ -46,10 +46,10 @@ class Summary(Strict):
 
     algorithm: Algorithm = Field(description="what was played")
     seeds: int = Field(ge=1, description="how many")
-    loss: Spread = Field(description="training loss on both parties' samples, mean a sample")
-    score: Spread | None = Field(description="on samples kept apart")
+    loss: Spread | None = Field(description="training loss on both parties' samples, mean a sample; null: a seed diverged")
+    score: Spread | None = Field(description="on samples kept apart; null: there are none, or a seed diverged")
     near: list[int | None] = Field(
-        description="for each seed, rounds until the score is within 0.01 of centralised's last; null: never, or not known"
+        description="for each seed, the first round with a share within 0.01 of centralised's last; null: none, or not known"
     )
     carried: Finite = Field(description="bytes carried in all rounds, mean over seeds")
 
@@ -72,6 +72,7 @@ class Results(Strict):
     plan_sha256: str = Field(description="of the plan's file; each seed had the same one but for the seed")
     data: str = Field(description="as it was named")
     split: str = Field(description="as it was named")
+    samples: int | None = Field(description="at most so many of them, drawn for each seed; null: all")
     rounds: int = Field(ge=1, description="the plan's")
     score: str = Field(description="what a score is")
     machine: str = Field(description="what it ran on")
@@ -85,25 +86,31 @@ class Results(Strict):
         return [run for run in self.runs if run.algorithm == algorithm]
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Mean and standard deviation."""
-    return Spread(mean=statistics.fmean(values), sd=statistics.stdev(values) if len(values) > 1 else None)
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Mean and standard deviation; None where one is missing."""
+    known = [v for v in values if v is not None]
+    if len(known) < len(values):
+        return None
+    return Spread(mean=statistics.fmean(known), sd=statistics.stdev(known) if len(known) > 1 else None)
 
 
-def summarise(runs: Sequence[Run]) -> list[Summary]:
-    """Each algorithm after its last round, in the order in which they come."""
-    goals = {run.seed: run.rounds[-1].score for run in runs if run.algorithm == "centralised"}
+def summarise(runs: Sequence[Run], *, shares: bool) -> list[Summary]:
+    """Each algorithm after its last round, in the order in which they come.
+
+    Args:
+        runs: every algorithm with every seed.
+        shares: a score is a share, of which a hundredth is a point.
+    """
+    goals = {run.seed: run.rounds[-1].score for run in runs if run.algorithm == "centralised" and shares}
     out = []
     for algorithm in dict.fromkeys(run.algorithm for run in runs):
         mine = [run for run in runs if run.algorithm == algorithm]
-        scores = [run.rounds[-1].score for run in mine]
-        known = [s for s in scores if s is not None]
         out.append(
             Summary(
                 algorithm=algorithm,
                 seeds=len(mine),
                 loss=spread([run.rounds[-1].loss for run in mine]),
-                score=spread(known) if len(known) == len(scores) else None,
+                score=spread([run.rounds[-1].score for run in mine]),
                 near=[_near(run, goals.get(run.seed)) for run in mine],
                 carried=statistics.fmean(sum(r.carried for r in run.rounds) for run in mine),
             )

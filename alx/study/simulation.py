@@ -5,7 +5,7 @@ the commands call. Killed at any point, the same call goes on with the round tha
 """
 
 import io
-import json
+import math
 import os
 import platform
 import time
@@ -13,75 +13,25 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 
 from alx import __version__, files
-from alx.errors import ConfigError, UsageError, escape
+from alx.errors import DivergedError
 from alx.learning import measure
-from alx.plan import PlanFile
-from alx.site.site_file import Data
-from alx.study import parties, players, pool, results, splits
+from alx.study import parties, players, results
+from alx.study import study as studies
 from alx.study.cost import Cost, minutes
 from alx.study.parties import POOLED, Parties
+from alx.study.pool import Pool
 from alx.study.results import Algorithm, Dealt, Results, Round, Run
-from alx.study.splits import Split
+from alx.study.study import Study
 from alx.tasks import load
 
-STUDY, DEALT, RESULTS = "study.json", "dealt.json", "results.json"
+DEALT, RESULTS = "dealt.json", "results.json"
 SCORES = {"cross_entropy": "accuracy", "binary_cross_entropy": "share of labels found", "mse": "minus the squared error"}
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What is asked for.
-
-    Attributes:
-        plan: the agreement; its seed is replaced by each of `seeds`.
-        beside: the folder of the plan, where the model's own file lies.
-        data: everything, as one site would name it that had it all; None is the packaged digits.
-        split: who holds what.
-        algorithms: what to play.
-        seeds: of the split, the first model and every batch.
-        samples: at most so many, and at most so many kept apart, drawn for each seed; None takes all.
-        device: as in site.toml.
-    """
-
-    plan: PlanFile
-    beside: Path
-    data: Data | None
-    split: Split
-    algorithms: tuple[Algorithm, ...]
-    seeds: tuple[int, ...]
-    samples: int | None = None
-    device: str = "auto"
-
-
-def study(
-    plan: PlanFile, beside: Path, data: str, held_out: str | None, split: str, with_: str, seeds: tuple[int, ...],
-    samples: int | None,
-) -> Study:  # fmt: skip
-    """A study as people type it: see `pool.named`, `splits.parse`; `with_` names baselines, with commas between.
-
-    Raises:
-        UsageError: something names nothing.
-        ConfigError: the plan's task is a user's own, which has no samples to split.
-    """
-    wanted = dict.fromkeys(name for name in with_.split(",") if name)
-    known = [a for a in get_args(Algorithm) if a != "assisted"]
-    for name in wanted:
-        if name not in known:
-            raise UsageError(f"there is no baseline '{escape(name)}'", f"baselines: {', '.join(known)}")
-    if plan.plan.loss == "own":
-        raise ConfigError(
-            'the plan says loss = "own", and only samples of the built-in task can be dealt out', "alx demo --task cartpole"
-        )
-    names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
-    return Study(
-        plan, beside, pool.named(data, held_out), splits.parse(split), tuple(names), seeds, samples
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,41 +59,54 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
         UsageError: the folder holds another study, or something else; the split does not fit the data.
         ConfigError: the data, the plan or the model cannot be used.
     """
-    whole = None if study.data is None else pool.read(study.data, study.plan.plan, np.random.default_rng())
-    _same(study, whole, folder)
+    studies.prepare(folder)
+    with files.lock(folder / studies.LOCK):
+        whole = study.whole()
+        studies.claim(study, whole, folder)
+        for seed in study.seeds:  # a split that does not fit is told before the first hour, not after it
+            rng = np.random.default_rng(seed)
+            parties.shares(study.pool(whole, rng), study.split, seed, rng)
+        runs = _runs(study, whole, folder, tell)
+        dealt = [Dealt.model_validate_json(_read(folder / f"seed-{seed}" / DEALT)) for seed in study.seeds]
+        loss = study.plan.plan.loss
+        found = Results(
+            alx=__version__, plan=study.plan.plan.name, plan_sha256=study.plan.digest, data=study.data_name,
+            split=study.split.text, samples=study.samples, rounds=study.plan.plan.rounds, score=SCORES[loss],
+            machine=machine(), finished=finished(), dealt=dealt, runs=runs,
+            summary=results.summarise(runs, shares=loss != "mse"),
+        )  # fmt: skip
+        files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"))
+    return found
+
+
+def _runs(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> list[Run]:
+    """Play what was not played yet; everything that is asked for, by algorithm and seed."""
     todo = Counter(a for seed in study.seeds for a in study.algorithms if not _path(folder, seed, a).is_file())
     cost: Cost | None = None
-    runs: list[Run] = []
     for seed in study.seeds:
-        both = None
-        needed = [folder / f"seed-{seed}" / DEALT, *(_path(folder, seed, a) for a in study.algorithms)]
-        if not all(path.is_file() for path in needed):
-            both = _deal(study, whole, folder / f"seed-{seed}", seed)
+        place = folder / f"seed-{seed}"
+        missing = [a for a in study.algorithms if not _path(folder, seed, a).is_file()]
+        if missing or not (place / DEALT).is_file():
+            both = _deal(study, whole, place, seed)
             if cost is None:
                 cost = Cost(both, todo)
                 for line in cost.words():
                     tell(_progress(cost, line))
-        for algorithm in study.algorithms:
-            path = _path(folder, seed, algorithm)
-            if both is not None and cost is not None and not path.is_file():
+            for algorithm in missing:
                 done = _play(both, algorithm, seed, cost, tell)
-                files.replace(path, done.model_dump_json(indent=1).encode("utf-8"))
+                files.replace(_path(folder, seed, algorithm), done.model_dump_json(indent=1).encode("utf-8"))
+                players.clear(place)
                 tell(_progress(cost, f"{_line(done)}  about {minutes(cost.left)} left"))
-            if both is not None:
-                players.clear(both)
-            path.with_suffix(".part").unlink(missing_ok=True)
-            runs.append(Run.model_validate_json(path.read_bytes()))
-        if both is not None:
-            both.sweep()
-    dealt = [Dealt.model_validate_json((folder / f"seed-{seed}" / DEALT).read_bytes()) for seed in study.seeds]
-    ordered = [r for a in study.algorithms for r in runs if r.algorithm == a]
-    found = Results(
-        alx=__version__, plan=study.plan.plan.name, plan_sha256=study.plan.digest, data=_name(study.data),
-        split=study.split.text, rounds=study.plan.plan.rounds, score=SCORES.get(study.plan.plan.loss, "score"),
-        machine=machine(study.device), finished=finished(), dealt=dealt, runs=ordered, summary=results.summarise(ordered),
-    )  # fmt: skip
-    files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"))
-    return found
+        players.clear(place)
+        parties.sweep(place)
+        for algorithm in study.algorithms:
+            _path(folder, seed, algorithm).with_suffix(".part").unlink(missing_ok=True)
+    return [Run.model_validate_json(_read(_path(folder, seed, a))) for a in study.algorithms for seed in study.seeds]
+
+
+def _read(path: Path) -> bytes:
+    with files.storage(path):
+        return path.read_bytes()
 
 
 def _progress(cost: Cost, line: str | None = None) -> Progress:
@@ -155,12 +118,9 @@ def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
     return folder / f"seed-{seed}" / f"{algorithm}.json"
 
 
-def _deal(study: Study, whole: pool.Pool | None, place: Path, seed: int) -> Parties:
+def _deal(study: Study, whole: Pool | None, place: Path, seed: int) -> Parties:
     rng = np.random.default_rng(seed)
-    everything = pool.digits(rng) if whole is None else whole
-    if study.samples is not None:
-        everything = everything.part(study.samples, rng)
-    both = parties.deal(everything, study.split, study.plan, study.beside, place, seed, rng, study.device)
+    both = parties.deal(study.pool(whole, rng), study.split, study.plan, study.code, place, seed, rng)
     n, steps = both.samples, both.steps
     dealt = Dealt(
         seed=seed, learner=n["learner"], provider=n["provider"],
@@ -170,67 +130,46 @@ def _deal(study: Study, whole: pool.Pool | None, place: Path, seed: int) -> Part
     return both
 
 
-def machine(device: str) -> str:
+def machine() -> str:
     """What it runs on, for a document."""
-    place = load.device(device)
+    place = load.device("auto")
     chip = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
     return f"{chip}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-
-
-def _name(data: Data | None) -> str:
-    return "digits" if data is None else f"{data.kind}:{Path(data.path).name}"
-
-
-def _same(study: Study, whole: pool.Pool | None, folder: Path) -> None:
-    """Make the folder, or see that it holds this study."""
-    mark = {
-        "plan": study.plan.digest,
-        "split": study.split.text,
-        "data": "digits" if whole is None else whole.digest(),
-        "number of samples": study.samples,
-    }
-    path = folder / STUDY
-    if path.is_file():
-        before = json.loads(path.read_bytes())
-        differ = [name for name, value in mark.items() if before.get(name) != value]
-        if differ:
-            raise UsageError(
-                f"'{escape(str(folder), 200)}' holds a study with {' and '.join(f'another {n}' for n in differ)}",
-                "name another folder with --out",
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"'{escape(str(folder), 200)}' is not empty, and no study", "name a new folder with --out")
-    with files.storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    files.replace(path, json.dumps(mark).encode("utf-8"))
 
 
 def _line(done: Run) -> str:
     last = done.rounds[-1]
     score = "" if last.score is None else f"score {last.score:.4f}  "
-    return f"seed {done.seed}  {done.algorithm:<13}  {score}loss {last.loss:.4f}"
+    loss = "diverged" if last.loss is None else f"loss {last.loss:.4g}"
+    return f"seed {done.seed}  {done.algorithm:<13}  {score}{loss}"
 
 
 def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell) -> Run:
     """One algorithm with one seed, round by round; what is needed to go on is kept after each."""
-    kept = both.folder / f"{algorithm}.part"
+    kept, count = both.folder / f"{algorithm}.part", both.plan.plan.rounds
     part: dict[str, Any] = {"rounds": [], "seconds": 0.0, "saved": None}
     play, goes_on = players.player(both, algorithm)
     if kept.is_file() and goes_on:
-        part = torch.load(io.BytesIO(kept.read_bytes()), weights_only=True)
+        # on the CPU, so that what was begun on a GPU can go on without one
+        part = torch.load(io.BytesIO(_read(kept)), weights_only=True, map_location="cpu")
     rounds = [Round.model_validate(r) for r in part["rounds"]]
-    judge = both.tasks[POOLED].new_model()
-    for _ in rounds:
-        cost.done += cost.round(algorithm)
-    while len(rounds) < both.plan.plan.rounds:
+    cost.skip(len(rounds) * cost.round(algorithm))
+    task = both.tasks[POOLED]
+    judge = task.new_model()
+    while len(rounds) < count:
         began, number = time.monotonic(), len(rounds) + 1
-        played = play(number, part["saved"])
-        loss = measure.measure(both.tasks[POOLED], judge, played.state)
+        try:
+            played = play(number, part["saved"])
+        except DivergedError:
+            nothing = Round(round=number, loss=None, score=None, carried=0, raw=0, selected=None)
+            rounds += [nothing.model_copy(update={"round": n}) for n in range(number, count + 1)]
+            cost.done += (count - number + 1) * cost.round(algorithm)
+            break
+        loss = measure.measure(task, judge, played.state)
         carried, raw = played.carried
         rounds.append(
             Round(
-                round=number, loss=loss.total / loss.count, score=measure.held_out(both.tasks[POOLED], judge),
+                round=number, loss=_finite(loss.total / loss.count), score=_finite(measure.held_out(task, judge)),
                 carried=carried, raw=raw, selected=played.selected,
             )
         )  # fmt: skip
@@ -245,3 +184,8 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
         cost.done += cost.round(algorithm)
         tell(_progress(cost))
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
+
+
+def _finite(value: float | None) -> float | None:
+    """What JSON has no word for becomes None."""
+    return value if value is not None and math.isfinite(value) else None

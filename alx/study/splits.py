@@ -69,7 +69,13 @@ def complementary(labels: Labels, first: list[int], minor: float, rng: np.random
 
     Returns:
         Indices of the two sides; together every sample once.
+
+    Raises:
+        UsageError: no sample is of one of the classes.
     """
+    absent = sorted(set(first) - set(labels.tolist()))
+    if absent:
+        raise UsageError(f"no sample has the class {absent[0]}", f"classes: {', '.join(map(str, np.unique(labels)))}")
     at_first = np.isin(labels, first)
     moved = rng.random(len(labels)) < minor
     holds = at_first != moved

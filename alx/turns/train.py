@@ -138,7 +138,10 @@ class _Turn:
     def begin(cls, site: Site, position: Position, tell: Tell) -> Self:
         own, peer = site.own_identity(), site.peer
         answers = position.accepted[-1]["digest"] if position.accepted else ""
-        work = Work(site.folder / "work", {"round": position.round, "plan": site.plan_file.digest, "answers": answers})
+        turn = {
+            "round": position.round, "plan": site.plan_file.digest, "answers": answers, "blends": repr(blends.RECIPES)
+        }  # fmt: skip
+        work = Work(site.folder / "work", turn)
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.layout)
         return cls(

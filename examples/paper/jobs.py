@@ -19,7 +19,7 @@ def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[st
 
     def one(name: str) -> Results:
         command = [sys.executable, "-m", "alx", "simulate", *jobs[name], "--out", str(out / name)]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own  # noqa: S603 - our own
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own
             for line in process.stdout or ():
                 with printing:
                     print(f"{name:<16} {line}", end="", flush=True)
@@ -28,7 +28,12 @@ def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[st
         return Results.model_validate_json((out / name / "results.json").read_bytes())
 
     with ThreadPoolExecutor(at_once) as pool:
-        found = list(pool.map(one, jobs))
+        running = [pool.submit(one, name) for name in jobs]
+        try:
+            found = [job.result() for job in running]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return dict(zip(jobs, found, strict=True))
 
 

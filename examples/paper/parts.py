@@ -24,7 +24,7 @@ ANY = plan.parse(b'name="any"\nrounds=1\nround_steps=1\nsampling_period=1\n[opti
 def cifar10(folder: Path) -> dict[str, np.ndarray]:
     packed = folder / "cifar10.npz"
     kind, path = ("npz", packed) if packed.is_file() else ("cifar10", folder)
-    whole = pool.read(Data(kind=kind, path=str(path)), ANY, np.random.default_rng(0))
+    whole = pool.read(Data(kind=kind, path=str(path)), ANY)
     if whole.held_out is None:
         raise SystemExit(f"'{path}' has no test_images")
     return {

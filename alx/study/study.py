@@ -1,0 +1,156 @@
+"""What a simulation is asked for, and the folder that belongs to it.
+
+Knows what people type; plays nothing.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from alx import __version__, files
+from alx.errors import ConfigError, UsageError, escape
+from alx.plan import PlanFile
+from alx.site.site_file import Data
+from alx.study import pool, splits
+from alx.study.pool import Pool
+from alx.study.results import Algorithm
+from alx.study.splits import Split
+
+MARK = "study.json"
+LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is asked for.
+
+    Attributes:
+        plan: the agreement; its seed is replaced by each of `seeds`.
+        code: the model's own file, where the plan names one.
+        data: everything, as one site would name it that had it all; None is the packaged digits.
+        split: who holds what.
+        algorithms: what to play.
+        seeds: of the split, the first model and every batch.
+        samples: at most so many, and at most so many kept apart, drawn for each seed; None takes all.
+    """
+
+    plan: PlanFile
+    code: bytes | None
+    data: Data | None
+    split: Split
+    algorithms: tuple[Algorithm, ...]
+    seeds: tuple[int, ...]
+    samples: int | None = None
+
+    @property
+    def data_name(self) -> str:
+        """The data in words, without the folder they lie in."""
+        return "digits" if self.data is None else f"{self.data.kind}:{Path(self.data.path).name}"
+
+    def whole(self) -> Pool | None:
+        """All samples, read once; None where each seed has its own (the packaged digits)."""
+        return None if self.data is None else pool.read(self.data, self.plan.plan)
+
+    def pool(self, whole: Pool | None, rng: np.random.Generator) -> Pool:
+        """The samples of one seed."""
+        found = pool.digits(rng) if whole is None else whole
+        return found if self.samples is None else found.part(self.samples, rng)
+
+
+def parse(
+    plan: PlanFile, beside: Path, data: str, held_out: str | None, split: str, baselines: str, seeds: tuple[int, ...],
+    samples: int | None,
+) -> Study:  # fmt: skip
+    """A study as people type it.
+
+    Args:
+        plan: the agreement.
+        beside: the folder of the plan, where the model's own file lies.
+        data: see `pool.named`.
+        held_out: see `pool.named`.
+        split: see `splits.parse`.
+        baselines: names, with commas between.
+        seeds: see `Study`.
+        samples: see `Study`.
+
+    Raises:
+        UsageError: something names nothing.
+        ConfigError: the plan's task is a user's own, which has no samples to deal out.
+    """
+    wanted = dict.fromkeys(name for name in baselines.split(",") if name)
+    known = [a for a in get_args(Algorithm) if a != "assisted"]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"there is no baseline '{escape(name)}'", f"baselines: {', '.join(known)}")
+    if plan.plan.loss == "own":
+        raise ConfigError(
+            'the plan says loss = "own", and only samples of the built-in task can be dealt out', "alx demo --task cartpole"
+        )
+    names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
+    return Study(
+        plan, _code(plan, beside), pool.named(data, held_out), splits.parse(split), tuple(names), seeds, samples
+    )  # fmt: skip
+
+
+def _code(plan: PlanFile, beside: Path) -> bytes | None:
+    name = None if plan.plan.model is None else plan.plan.model.file()
+    if name is None:
+        return None
+    if not (beside / name).is_file():
+        raise UsageError(
+            f"there is no file '{escape(str(beside / name), 200)}', which the plan names", "put it beside the plan"
+        )
+    with files.storage(beside / name):
+        return (beside / name).read_bytes()
+
+
+def claim(study: Study, whole: Pool | None, folder: Path) -> None:
+    """Mark an empty folder as this study's, or see that it is.
+
+    Args:
+        study: what is asked for.
+        whole: its samples.
+        folder: made by `prepare`, and locked.
+
+    Raises:
+        UsageError: it holds another study.
+    """
+    mark = {
+        "plan": study.plan.digest,
+        "model's file": None if study.code is None else hashlib.sha256(study.code).hexdigest(),
+        "split": study.split.text,
+        "data": "digits" if whole is None else whole.digest(),
+        "number of samples": study.samples,
+        "version of alx": __version__,
+    }
+    path = folder / MARK
+    if not path.is_file():
+        files.replace(path, json.dumps(mark).encode("utf-8"))
+        return
+    with files.storage(path):
+        before = json.loads(path.read_bytes())
+    differ = [name for name, value in mark.items() if before.get(name) != value]
+    if differ:
+        raise UsageError(
+            f"'{escape(str(folder), 200)}' holds a study with {' and '.join(f'another {n}' for n in differ)}",
+            "name another folder with --out",
+        )
+
+
+def prepare(folder: Path) -> None:
+    """Make a study's folder, or see that it is one.
+
+    Raises:
+        UsageError: it is a file, or holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"'{escape(str(folder), 200)}' is a file", "name a folder with --out")
+    with files.storage(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = {p.name for p in folder.iterdir()}
+    if MARK not in found and found - {LOCK, f".{MARK}.tmp"}:  # the two that a command killed at once leaves behind
+        raise UsageError(f"'{escape(str(folder), 200)}' is not empty, and no study", "name a new folder with --out")
