@@ -84,8 +84,8 @@ def draw(figure: int, title: str, found: dict[str, Results], out: Path) -> None:
 
 def table(figure: int, found: dict[str, Results]) -> str:
     """Accuracy after the last round, rounds until within a point of pooled, and what was carried; Markdown."""
-    header = ["gamma_L", *NAMES.values(), "rounds to within 1 point: AssistDeep", "cyclic", "FedAvg",
-              "GB carried: AssistDeep", "cyclic, FedAvg each"]  # fmt: skip
+    header = ["gamma_L", *NAMES.values(), "rounds: AssistDeep", "rounds: cyclic", "rounds: FedAvg",
+              "GB: AssistDeep", "GB: each rival"]  # fmt: skip
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for gamma in GAMMAS:
         summary = {s.algorithm: s for s in found[name(figure, gamma)].summary}
