@@ -20,15 +20,17 @@ from alx.study.results import Results
 HERE = Path(__file__).resolve().parent / "deep"
 GAMMAS = (0.0, 0.3, 0.7, 1.0)
 ENDS = (0.0, 1.0)  # the gammas of Figs. 7 and 8
-TITLES = {
+FULL_TITLES = {
     3: "AlexNet on CIFAR-10", 4: "ResNet-18 on CIFAR-10", 5: "AlexNet on SVHN", 6: "ResNet-18 on SVHN",
     7: "AlexNet on CIFAR-10, sampling periods", 8: "ResNet-18 on CIFAR-10, sampling periods",
 }  # fmt: skip
-SMALL_TITLES = {n: f"small {title}".replace("SVHN", "MNIST (in SVHN's place)") for n, title in TITLES.items()}
+SMALL_TITLES = {n: f"small {title}".replace("SVHN", "MNIST (in SVHN's place)") for n, title in FULL_TITLES.items()}
+TITLES = {"small": SMALL_TITLES, "full": FULL_TITLES}
 DATA = {
     "small": {"cifar10": "npz:{}/cifar10-small.npz", "svhn": "npz:{}/mnist-small.npz"},
     "full": {"cifar10": "npz:{}/cifar10.npz", "svhn": "svhn:{}"},
 }
+PERIODS = {"small": (10, 25), "full": (20, 50)}  # of Figs. 7 and 8, and of the others
 NAMES = {
     "assisted": "AssistDeep", "centralised": "SGD, pooled", "learner-only": "Learner-SGD", "provider-only": "Provider-SGD",
     "cyclic": "cyclic transfer", "fedavg": "FedAvg",
@@ -54,7 +56,7 @@ def jobs(edition: str, wanted: list[int], data: Path, seeds: str) -> dict[str, l
     return out
 
 
-def draw(figure: int, title: str, found: dict[str, Results], out: Path) -> None:
+def draw(figure: int, edition: str, found: dict[str, Results], out: Path) -> None:
     """Training loss above, test accuracy below, a column for each gamma_L."""
     gammas = ENDS if figure in (7, 8) else GAMMAS
     drawn, axes = plt.subplots(2, len(gammas), figsize=(3.6 * len(gammas), 6.2), dpi=100, layout="constrained", sharex=True)
@@ -63,7 +65,8 @@ def draw(figure: int, title: str, found: dict[str, Results], out: Path) -> None:
         base = found[name(figure - 4, gamma)] if figure in (7, 8) else mine
         for axis, what in zip(column, ("loss", "score"), strict=True):
             if figure in (7, 8):
-                for results, period, colour in ((mine, 20, "#0072B2"), (base, 50, "#56B4E9")):
+                short, long = PERIODS[edition]
+                for results, period, colour in ((mine, short, "#0072B2"), (base, long, "#56B4E9")):
                     figures.curves(axis, results.of("assisted"), what, f"AssistDeep, period {period}", colour)
                 figures.curves(axis, base.of("centralised"), what, NAMES["centralised"])
             else:
@@ -78,7 +81,9 @@ def draw(figure: int, title: str, found: dict[str, Results], out: Path) -> None:
     handles, labels = axes[1, 0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     seeds = len(found[name(figure, gammas[0])].dealt)
-    drawn.suptitle(f"Fig. {figure}: {title}; {f'mean and range of {seeds} seeds' if seeds > 1 else 'one seed'}")
+    drawn.suptitle(
+        f"Fig. {figure}: {TITLES[edition][figure]}; {f'mean and range of {seeds} seeds' if seeds > 1 else 'one seed'}"
+    )
     figures.save(drawn, out / f"fig{figure}")
 
 
@@ -96,21 +101,22 @@ def table(figure: int, found: dict[str, Results]) -> str:
     return "\n".join(lines)
 
 
-def periods(figure: int, found: dict[str, Results]) -> str:
+def periods(figure: int, edition: str, found: dict[str, Results]) -> str:
     """Figs. 7 and 8: what a shorter sampling period buys; Markdown."""
+    short, long = PERIODS[edition]
     header = [
         "gamma_L",
-        "AssistDeep, period 20",
-        "AssistDeep, period 50",
+        f"AssistDeep, period {short}",
+        f"period {long}",
         "SGD, pooled",
-        "GB carried: period 20",
-        "period 50",
+        f"GB: period {short}",
+        f"period {long}",
     ]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for gamma in ENDS:
-        short, long = (found[name(f, gamma)] for f in (figure, figure - 4))
+        mine, base = (found[name(f, gamma)] for f in (figure, figure - 4))
         of = [next(s for s in r.summary if s.algorithm == a) for r, a in (
-            (short, "assisted"), (long, "assisted"), (long, "centralised"))]  # fmt: skip
+            (mine, "assisted"), (base, "assisted"), (base, "centralised"))]  # fmt: skip
         cells = [*(spread(s.score, 3) for s in of), *(f"{s.carried / 1e9:.3g}" for s in of[:2])]
         lines.append("| " + " | ".join([f"{gamma:g}", *cells]) + " |")
     return "\n".join(lines)
@@ -120,19 +126,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("edition", choices=["small", "full"])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--figures", type=int, nargs="+", choices=TITLES, default=list(TITLES))
+    parser.add_argument("--figures", type=int, nargs="+", choices=FULL_TITLES, default=list(FULL_TITLES))
     parser.add_argument("--seeds", default="0-2")
     parser.add_argument("--jobs", type=int, default=2, help="simulations at once")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     found = simulate(jobs(given.edition, given.figures, given.data, given.seeds), given.out, given.jobs)
-    titles = SMALL_TITLES if given.edition == "small" else TITLES
     told = []
     for figure in given.figures:
-        draw(figure, titles[figure], found, given.out)
-        made = periods(figure, found) if figure in (7, 8) else table(figure, found)
-        told.append(f"Fig. {figure}: {titles[figure]}\n\n{made}\n")
+        draw(figure, given.edition, found, given.out)
+        made = periods(figure, given.edition, found) if figure in (7, 8) else table(figure, found)
+        told.append(f"Fig. {figure}: {TITLES[given.edition][figure]}\n\n{made}\n")
     (given.out / "tables.md").write_text("\n".join(told), encoding="utf-8")
     (given.out / "results.json").write_text(json.dumps({n: r.model_dump(mode="json") for n, r in found.items()}))
     print("\n".join(told))
