@@ -59,7 +59,7 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> str:
             "",
             screen.table([case.scored, "", objective], rows),
             "",
-            f"every row but the single rounds had {len(rounds)} x {case.steps} steps; {result['seconds']:g} s in all",
+            f"every row but the single rounds had {len(rounds)} x {case.steps} steps; {result['seconds']:.1f} s in all",
             f"sites    {folder / 'learner'}, {folder / 'provider'}",
             f"bundles  {folder / 'disk'}",
             f"plot     {folder / 'demo.png'}",
