@@ -53,7 +53,7 @@ class MiniBatches:
         optimiser: Callable[[Any], torch.optim.Optimizer],
         batch_size: int,
         device: torch.device,
-        training: Training,
+        training: Training = PLAIN,
     ) -> None:
         if training.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
