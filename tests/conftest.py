@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 
 from alx.cli.main import run
 from alx.plan import Role
@@ -39,6 +40,20 @@ lr = 0.01
 source = "alx.tasks.models:mlp"
 arguments = { inputs = 4, classes = 3, hidden = 8 }
 """
+
+
+class Plain(Dataset):
+    """A data set as people write them: one sample at a time, a label that is a plain number."""
+
+    def __init__(self, data):
+        self._data = data
+
+    def __len__(self):
+        return len(self._data)
+
+    def __getitem__(self, index):
+        x, y = self._data[index]
+        return x, int(y)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from alx import files, plan
 from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
+from alx.site import site_file
 from alx.study import baselines, parties, players, pool, splits
 from alx.study.results import Results, Round, Run, summarise
 from tests import generated
@@ -315,12 +316,12 @@ def test_an_npzs_further_arrays_are_columns(tmp_path):
     arrays = {"train_images": rng.integers(0, 255, (6, 8, 8), np.uint8), "train_labels": np.arange(6)}
     np.savez(tmp_path / "a.npz", **arrays, train_site=np.array(list("aabbcc")))
     agreed = plan.parse(PLAN.encode()).plan
-    whole = pool.read(pool.named(f"npz:{tmp_path}/a.npz", None), agreed)
+    whole = pool.read(site_file.named(f"npz:{tmp_path}/a.npz", None), agreed)
     assert whole.decided_by("site").tolist() == list("aabbcc")
     assert whole.images.shape == (6, 8, 8, 1)
     np.savez(tmp_path / "b.npz", **arrays, train_site=np.array(["a"]))
     with pytest.raises(pool.ConfigError, match="train_site of shape"):
-        pool.read(pool.named(f"npz:{tmp_path}/b.npz", None), agreed)
+        pool.read(site_file.named(f"npz:{tmp_path}/b.npz", None), agreed)
 
 
 def test_a_summary_counts_rounds_until_within_a_point_of_centralised():

@@ -17,6 +17,7 @@ from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.tasks import check_task, load, supervised
 from alx.tasks.objective import accuracy, labels_found, losses, optimisers, scores
+from tests.conftest import Plain
 
 COUNT = 33  # no multiple of any batch size used here
 
@@ -25,20 +26,6 @@ def tensors(count=COUNT, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 4, generator=generator)
     return TensorDataset(x, (x[:, 0] > 0).long() + (x[:, 1] > 0).long())
-
-
-class Plain(Dataset):
-    """A data set as people write them: one sample at a time, a label that is a plain number."""
-
-    def __init__(self, data):
-        self._data = data
-
-    def __len__(self):
-        return len(self._data)
-
-    def __getitem__(self, index):
-        x, y = self._data[index]
-        return x, int(y)
 
 
 class Restless(nn.Module):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import TensorDataset
 
 from alx import plan
 from alx.errors import ConfigError
@@ -17,7 +17,7 @@ from alx.tasks.images import NormalisedImages
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
 from alx.tasks.samples import batch, home, placed
-from tests.conftest import make_world
+from tests.conftest import Plain, make_world
 
 COUNT = 35  # batches of 8, 8, 8, 8 and 3
 MOVING = Training(flip=True, shift=2)
@@ -186,24 +186,10 @@ def test_a_task_that_augments_keeps_every_promise():
     assert check_task(task(Training(flip=True, shift=2, channels_last=True, precision="bfloat16"))) == []
 
 
-class OneByOne(Dataset):
-    """A data set as people write them."""
-
-    def __init__(self, data):
-        self._data = data
-
-    def __len__(self):
-        return len(self._data)
-
-    def __getitem__(self, index):
-        x, y = self._data[index]
-        return x, int(y)
-
-
 def test_images_of_every_kind_of_data_set_are_augmented_alike():
     data = images()
     inputs, targets = data.samples_at(torch.arange(COUNT))
-    runs = [play(task(MOVING, each)) for each in (data, TensorDataset(inputs, targets), OneByOne(data))]
+    runs = [play(task(MOVING, each)) for each in (data, TensorDataset(inputs, targets), Plain(data))]
     assert all(same(runs[0][step], other[step]) for other in runs[1:] for step in other)
 
 
@@ -316,7 +302,7 @@ def test_on_a_cpu_data_are_not_copied():
     data, tensors = images(), rows()
     assert placed(data, torch.device("cpu")).images.data_ptr() == data.images.data_ptr()
     assert placed(tensors, torch.device("cpu")).tensors[0].data_ptr() == tensors.tensors[0].data_ptr()
-    own = OneByOne(data)
+    own = Plain(data)
     assert placed(own, torch.device("cpu")) is own
 
 
@@ -331,7 +317,7 @@ def test_data_indexed_without_a_loop_live_on_the_device_and_others_stay():
         assert (inputs.dtype, inputs.shape) == (torch.float32, (6, 1, 8, 8))
         moves = augmentation.draw(6, MOVING, torch.Generator()).to(meta)
         assert augmentation.apply(inputs, moves, MOVING.shift).device == meta
-    own = OneByOne(images())
+    own = Plain(images())
     assert placed(own, meta) is own
     assert home(own) == torch.device("cpu")
 

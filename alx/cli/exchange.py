@@ -1,6 +1,5 @@
 """The commands of an exchange. What needs torch is imported inside the command that needs it: `status` starts at once."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -13,10 +12,10 @@ from alx.cli.screen import json_option
 from alx.errors import ConfigError, TrustError, UsageError, escape
 from alx.plan import Role
 from alx.site import identity as identities
-from alx.site import pairing
+from alx.site import pairing, site_file
 from alx.site import site as sites
 from alx.site.site import Site
-from alx.site.site_file import Data, DataKind, SiteFile
+from alx.site.site_file import Data, SiteFile
 
 MAX_IDENTITY_READ = identities.MAX_IDENTITY_BYTES + 1
 
@@ -42,14 +41,7 @@ def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
         return None
     if task != "built-in":
         raise UsageError("--data is for the built-in task", "a task of your own brings its data itself: docs/tasks.md")
-    kind, colon, path = value.partition(":")
-    if not colon or kind not in get_args(DataKind):
-        raise UsageError(f"--data '{value}', expected KIND:PATH", f"kinds: {', '.join(get_args(DataKind))}")
-    for place in (path, held_out):
-        if place is not None and (not place or not Path(place).exists()):
-            raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
-    kept = None if held_out is None else os.path.abspath(held_out)  # noqa: PTH100 - a path for a file of text
-    return Data(kind=kind, path=os.path.abspath(path), held_out=kept)  # type: ignore[arg-type]  # noqa: PTH100
+    return site_file.named(value, held_out)
 
 
 @click.command(epilog="Example: alx init clinic --role learner --plan plan.toml --data npz:clinic.npz")

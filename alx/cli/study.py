@@ -15,7 +15,7 @@ from alx.errors import escape
 
 if TYPE_CHECKING:
     from alx.study.case import Case
-    from alx.study.results import Results, Spread
+    from alx.study.results import Results
 
 MAX_SEEDS = 1000  # more is a slip of the pen
 
@@ -130,17 +130,14 @@ def simulate(
 
 
 def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
-    def text(spread: "Spread | None", form: str, missing: str = "") -> str:
-        if spread is None:
-            return missing
-        return f"{spread.mean:{form}}" + ("" if spread.sd is None else f" ± {spread.sd:{form}}")
-
     compared = any(s.algorithm == "centralised" and s.score is not None for s in found.summary)
     rows = []
     for s in found.summary:
         near = [", ".join(str(n or "-") for n in s.near) if s.algorithm != "centralised" else ""] if compared else []
         carried = files.size(round(s.carried)) if s.carried else ""
-        rows.append([s.algorithm, text(s.score, ".3f"), text(s.loss, ".3g", "diverged"), *near, carried])
+        score = "" if s.score is None else s.score.text(".3f")
+        loss = "diverged" if s.loss is None else s.loss.text(".3g")
+        rows.append([s.algorithm, score, loss, *near, carried])
     goal = ["within 0.01 of centralised at round"] if compared else []
     header = [f"after round {found.rounds}", found.score, "loss a sample", *goal, "carried"]
     return "\n".join(

@@ -1,10 +1,13 @@
 """site.toml: one site's own settings, none of which ever travels. Knows the fields; knows no folder."""
 
 import json
-from typing import Literal
+import os
+from pathlib import Path
+from typing import Literal, get_args
 
 from pydantic import Field
 
+from alx.errors import UsageError, escape
 from alx.plan import Role, Scalar, Strict
 
 DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
@@ -26,6 +29,22 @@ class SiteFile(Strict):
     device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
     data: Data | None = Field(default=None, description="for the built-in task")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
+
+
+def named(value: str, held_out: str | None) -> Data:
+    """KIND:PATH as people type it, from the current folder.
+
+    Raises:
+        UsageError: there is no such kind, or nothing at a path.
+    """
+    kind, colon, path = value.partition(":")
+    if not colon or kind not in get_args(DataKind):
+        raise UsageError(f"'{escape(value)}' names no data, expected KIND:PATH", f"kinds: {', '.join(get_args(DataKind))}")
+    for place in (path, held_out):
+        if place is not None and (not place or not Path(place).exists()):
+            raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
+    kept = None if held_out is None else os.path.abspath(held_out)  # noqa: PTH100 - a path for a file of text
+    return Data(kind=kind, path=os.path.abspath(path), held_out=kept)  # type: ignore[arg-type]  # noqa: PTH100
 
 
 def text(config: SiteFile) -> str:

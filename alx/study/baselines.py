@@ -27,8 +27,8 @@ def states(play: Play, rounds: int) -> Iterator[State]:
     """The model's state after each round of a baseline, from the first."""
     saved = None
     for number in range(1, rounds + 1):
-        state_, saved = play(number, saved)
-        yield state_
+        model, saved = play(number, saved)
+        yield model
 
 
 def alone(task: Task, seed: int, round_steps: int) -> Play:

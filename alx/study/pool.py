@@ -8,14 +8,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alx.errors import ConfigError, UsageError, escape
 from alx.plan import Plan
-from alx.site.site_file import Data, DataKind
+from alx.site.site_file import Data
 
 HELD_OUT = 0.2  # of the packaged digits
 
@@ -96,28 +96,6 @@ def digits(rng: np.random.Generator) -> Pool:
     labels = found.target[order].astype(np.int64)
     kept = round(len(labels) * (1 - HELD_OUT))
     return Pool(images[:kept], labels[:kept], (images[kept:], labels[kept:]), {})
-
-
-def named(text: str, held_out: str | None) -> Data | None:
-    """KIND:PATH as people type it; None is the packaged `digits`.
-
-    Raises:
-        UsageError: there is no such kind, or nothing at the path.
-    """
-    kind, colon, path = text.partition(":")
-    if text == "digits":
-        if held_out is not None:
-            raise UsageError("the packaged digits keep a fifth apart themselves", "leave out --held-out")
-        return None
-    if not colon or kind not in get_args(DataKind):
-        raise UsageError(
-            f"'{escape(text)}' names no data, expected KIND:PATH or digits", f"kinds: {', '.join(get_args(DataKind))}"
-        )
-    for place in (path, held_out):
-        if place is not None and (not place or not Path(place).exists()):
-            raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
-    kept = None if held_out is None else str(Path(held_out).absolute())
-    return Data(kind=kind, path=str(Path(path).absolute()), held_out=kept)  # type: ignore[arg-type]
 
 
 def read(source: Data, plan: Plan) -> Pool:

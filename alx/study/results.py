@@ -40,6 +40,10 @@ class Spread(Strict):
     mean: Finite = Field(description="mean")
     sd: Finite | None = Field(description="standard deviation of a sample; null with one seed")
 
+    def text(self, form: str) -> str:
+        """`0.951 ± 0.002`, each number in a format such as `.3f`."""
+        return f"{self.mean:{form}}" + ("" if self.sd is None else f" ± {self.sd:{form}}")
+
 
 class Summary(Strict):
     """One algorithm after its last round."""

@@ -14,6 +14,7 @@ import numpy as np
 from alx import __version__, files
 from alx.errors import ConfigError, UsageError, escape
 from alx.plan import PlanFile
+from alx.site import site_file
 from alx.site.site_file import Data
 from alx.study import pool, splits
 from alx.study.pool import Pool
@@ -70,8 +71,8 @@ def parse(
     Args:
         plan: the agreement.
         beside: the folder of the plan, where the model's own file lies.
-        data: see `pool.named`.
-        held_out: see `pool.named`.
+        data: `digits`, or KIND:PATH (`site_file.named`).
+        held_out: see `site_file.named`.
         split: see `splits.parse`.
         baselines: names, with commas between.
         seeds: see `Study`.
@@ -91,9 +92,15 @@ def parse(
             'the plan says loss = "own", and only samples of the built-in task can be dealt out', "alx demo --task cartpole"
         )
     names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
-    return Study(
-        plan, _code(plan, beside), pool.named(data, held_out), splits.parse(split), tuple(names), seeds, samples
-    )  # fmt: skip
+    return Study(plan, _code(plan, beside), _data(data, held_out), splits.parse(split), tuple(names), seeds, samples)
+
+
+def _data(value: str, held_out: str | None) -> Data | None:
+    if value != "digits":
+        return site_file.named(value, held_out)
+    if held_out is not None:
+        raise UsageError("the packaged digits keep a fifth apart themselves", "leave out --held-out")
+    return None
 
 
 def _code(plan: PlanFile, beside: Path) -> bytes | None:

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from jobs import simulate, spread
+from jobs import cell, simulate
 from matplotlib import pyplot as plt
 
 from alx.study import figures
@@ -94,7 +94,7 @@ def table(figure: int, found: dict[str, Results]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for gamma in GAMMAS:
         summary = {s.algorithm: s for s in found[name(figure, gamma)].summary}
-        scores = [spread(summary[a].score, 3) for a in NAMES]
+        scores = [cell(summary[a].score) for a in NAMES]
         near = [", ".join(str(n or "-") for n in summary[a].near) for a in ("assisted", "cyclic", "fedavg")]
         carried = [f"{summary[a].carried / 1e9:.3g}" for a in ("assisted", "cyclic")]
         lines.append("| " + " | ".join([f"{gamma:g}", *scores, *near, *carried]) + " |")
@@ -117,7 +117,7 @@ def periods(figure: int, edition: str, found: dict[str, Results]) -> str:
         mine, base = (found[name(f, gamma)] for f in (figure, figure - 4))
         of = [next(s for s in r.summary if s.algorithm == a) for r, a in (
             (mine, "assisted"), (base, "assisted"), (base, "centralised"))]  # fmt: skip
-        cells = [*(spread(s.score, 3) for s in of), *(f"{s.carried / 1e9:.3g}" for s in of[:2])]
+        cells = [*(cell(s.score) for s in of), *(f"{s.carried / 1e9:.3g}" for s in of[:2])]
         lines.append("| " + " | ".join([f"{gamma:g}", *cells]) + " |")
     return "\n".join(lines)
 

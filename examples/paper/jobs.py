@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from alx.study.results import Results
+from alx.study.results import Results, Spread
 
 
 def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[str, Results]:
@@ -37,8 +37,6 @@ def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[st
     return dict(zip(jobs, found, strict=True))
 
 
-def spread(value, digits: int) -> str:
+def cell(value: Spread | None) -> str:
     """A cell of a table."""
-    if value is None:
-        return ""
-    return f"{value.mean:.{digits}f}" + ("" if value.sd is None else f" ± {value.sd:.{digits}f}")
+    return "diverged" if value is None else value.text(".3f")

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from jobs import simulate, spread
+from jobs import cell, simulate
 from matplotlib import pyplot as plt
 
 from alx.study import figures
@@ -50,12 +50,12 @@ def draw(name: str, found: dict[str, Results], out: Path) -> None:
 def table(found: dict[str, Results]) -> str:
     """Accuracy and training loss after the last round; Markdown."""
     out = []
-    for what, digits in (("score", 3), ("loss", 3)):
+    for what in ("score", "loss"):
         head = "test accuracy" if what == "score" else "training loss"
         lines = [f"| {head}: share of the other's | " + " | ".join(NAMES.values()) + " |", "|---" * (len(NAMES) + 1) + "|"]
         for minor, results in found.items():
             summary = {s.algorithm: s for s in results.summary}
-            cells = [spread(getattr(summary[a], what), digits) for a in NAMES]
+            cells = [cell(getattr(summary[a], what)) for a in NAMES]
             lines.append(f"| {float(minor):.0%} | " + " | ".join(cells) + " |")
         out.append("\n".join(lines))
     moved = []
