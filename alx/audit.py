@@ -11,7 +11,8 @@ from alx.bundle import carried, read
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, TrustError
-from alx.site.ledger import Entry
+from alx.site import events
+from alx.site.chain import Entry
 from alx.site.site import Site
 
 
@@ -43,9 +44,18 @@ class BundleReport:
 
 @dataclass(frozen=True, slots=True)
 class SiteReport:
-    """A site's history: its ledger's chain holds, and every bundle named in it was verified whole."""
+    """A site's history: both chains hold, and every bundle named in the ledger was verified whole.
+
+    Attributes:
+        entries: the ledger.
+        events: the security log.
+        not_logged: entries of the ledger that the log lacks, of a command that was killed in between.
+        bundles: those of the outbox and the inbox, in the ledger's order.
+    """
 
     entries: list[Entry]
+    events: list[Entry]
+    not_logged: list[Entry]
     bundles: list[BundleReport]
 
 
@@ -79,14 +89,15 @@ def bundle(path: Path, keys: Sequence[PublicKey]) -> BundleReport:
 
 
 def site(where: Site) -> SiteReport:
-    """Verify a site's ledger, and every bundle that it names, in both directions.
+    """Verify a site's ledger, its security log, and every bundle that the ledger names, in both directions.
 
     Raises:
-        LedgerError: the ledger's chain, or the chain through the bundles, is broken.
+        LedgerError: the ledger's chain, the log's, or the chain through the bundles, is broken; the ledger is an old one.
         CorruptError: a bundle is missing or is not the one that the ledger names.
         AlxError: whatever else is wrong with a bundle.
     """
-    entries = where.entries()
+    entries, log = where.entries(), events.read(where.events_path)
+    not_logged = events.missing(log, entries)
     where.check_agreement()
     reports = []
     for entry in entries:
@@ -106,7 +117,7 @@ def site(where: Site) -> SiteReport:
             raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.number} of the ledger names")
         reports.append(report)
     _chain(reports)
-    return SiteReport(entries, reports)
+    return SiteReport(entries, log, not_logged, reports)
 
 
 def _chain(reports: list[BundleReport]) -> None:

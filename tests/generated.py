@@ -11,6 +11,7 @@ from alx import errors, plan
 from alx.bundle.manifest import Manifest
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
+from alx.site import events
 from alx.site.identity import IdentityFile
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
@@ -47,6 +48,22 @@ def cli_page() -> str:
     parts += [f"| {c.exit_code} | `{c.__name__}` | {c.__doc__} |\n" for c in classes() if c is not errors.AlxError]
     parts.append("| 130 | | stopped by hand; the same command goes on |\n")
     return "".join(parts)
+
+
+def events_page() -> str:
+    rows = "".join(f"| `{kind}` | {meaning} |\n" for kind, meaning in events.KINDS.items())
+    return (
+        f"{WRITTEN}# Events\n\n"
+        "A site's security log, `events.sqlite`: what its commands did, and what they refused and why. It is\n"
+        "append-only, and each event is chained to the last by hash, like the ledger's entries\n"
+        "([format.md](format.md)). `alx audit SITE` verifies and prints it; `alx audit SITE --json` gives all of\n"
+        "it to another program.\n\n"
+        "Every event has `at`, the time by the machine's own clock, in UTC: it is for people, and nothing in alx\n"
+        "depends on it. What the ledger records is recorded here as well, with `entry`, its digest there; where a\n"
+        "command was killed between the two, the next one catches up. A ledger that lacks what the log has is an\n"
+        "old one, and every command refuses it. A refusal stands in the log alone: it leaves the ledger as it was.\n\n"
+        f"| event | what it says |\n|---|---|\n{rows}"
+    )
 
 
 def classes() -> list[type[errors.AlxError]]:
@@ -103,6 +120,7 @@ def pages() -> dict[Path, str]:
     schemas = {ROOT / "schemas" / f"{n}.schema.json": json.dumps(schema(m), indent=1) + "\n" for n, m in SCHEMAS.items()}
     return schemas | {
         ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "events.md": events_page(),
         ROOT / "docs" / "plan.md": fields_page(Plan, PLAN_HEAD),
         ROOT / "docs" / "site.md": fields_page(SiteFile, SITE_HEAD),
         ROOT / "docs" / "simulate.md": fields_page(Results, SIMULATE_HEAD),

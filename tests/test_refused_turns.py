@@ -63,7 +63,8 @@ def test_a_round_before_the_first_one_expected_is_a_rollback(stage, capsys):
     """Round 1's reply left out of the ledger by an old backup of the provider: the learner is at round 2."""
     world = stage("second")
     old = stage("sent")
-    shutil.copy(old.folder("provider") / "ledger.sqlite", world.folder("provider"))
+    for name in ("ledger.sqlite", "events.sqlite"):
+        shutil.copy(old.folder("provider") / name, world.folder("provider"))
     refused_import(capsys, world, "provider", world.bundle("learner", 2), GapError, "round 2", "expected that of round 1")
 
 
@@ -124,7 +125,9 @@ def test_a_bundle_that_continues_another_history_is_a_fork(stage, capsys):
 def test_a_site_restored_from_an_old_backup_notices(stage, capsys):
     """The learner's ledger has forgotten its own round 1: the reply answers something it never sealed."""
     world = stage("answered")
-    shutil.copy(stage("paired").folder("learner") / "ledger.sqlite", world.folder("learner"))
+    old = stage("paired").folder("learner")
+    for name in ("ledger.sqlite", "events.sqlite"):
+        shutil.copy(old / name, world.folder("learner"))
     refused_import(capsys, world, "learner", world.bundle("provider"), StaleError, "does not answer", hint="old backup")
 
 

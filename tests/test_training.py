@@ -249,7 +249,15 @@ def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
     worlds = [pair_world(make_world(tmp_path / name, plan)) for name in ("whole", "killed")]
     for world in worlds:  # the same keys, so that digests can be compared
         for role in ("learner", "provider"):
-            for name in ("key.pem", "public.pem", "peer.json", "peer.pem", "identity.json", "ledger.sqlite"):
+            for name in (
+                "key.pem",
+                "public.pem",
+                "peer.json",
+                "peer.pem",
+                "identity.json",
+                "ledger.sqlite",
+                "events.sqlite",
+            ):
                 source = worlds[0].folder(role) / name
                 (world.folder(role) / name).write_bytes(source.read_bytes())
     whole, killed = worlds

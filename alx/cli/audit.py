@@ -16,6 +16,7 @@ from alx.cli.screen import json_option
 from alx.errors import ConfigError, UsageError, escape
 from alx.site import identity
 from alx.site import site as sites
+from alx.site.chain import Entry
 
 
 @click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
@@ -96,6 +97,7 @@ def _site_json(report: SiteReport) -> dict[str, Any]:
             {"number": e.number, "kind": e.kind, "body": e.body, "previous": e.previous, "digest": e.digest}
             for e in report.entries
         ],
+        "events": [{"number": e.number, "kind": e.kind, "body": e.body, "digest": e.digest} for e in report.events],
         "bundles": [_bundle_json(b) for b in report.bundles],
     }
 
@@ -138,23 +140,45 @@ def _bundle_words(report: BundleReport) -> str:
 
 def _site_words(target: Path, report: SiteReport) -> str:
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
+    refused = sum(e.kind == "refused" for e in report.events)
     lines = [
         f"site '{escape(str(target))}': good",
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].digest}",
+        f"  event log    {len(report.events)} events, their chain holds; {refused} refusals",
         f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
-        "history:",
+        "history, with the time by the machine's clock:",
+        *(f"  {e.body['at'][:19]}  {e.kind:<9} {escape(_event(e), 400)}" for e in report.events),
+        *(f"  {'not logged yet':<19}  {e.kind:<9} {escape(_event(e), 400)}" for e in report.not_logged),
+        _left(report, sent),
     ]
-    for e in report.entries:
-        what = {
-            "created": lambda b: f"as the {b['role']}, key {b['key'][:16]}…",
-            "paired": lambda b: f"with the key {b['key'][:16]}…, {b['samples']} samples",
-            "sealed": lambda b: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-            "exported": lambda b: f"round {b['round']}, read back from the disk",
-            "accepted": lambda b: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-            "selected": lambda b: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
-        }[e.kind](e.body)
-        lines.append(f"  {e.number:>4}  {e.kind:<9} {escape(what, 400)}")
     return "\n".join(lines)
+
+
+def _event(event: Entry) -> str:
+    """What an event says, for people."""
+    b = event.body
+    return {
+        "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
+        "paired": lambda: f"with the key {b['key'][:16]}…, {b['samples']} samples",
+        "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
+        "exported": lambda: f"round {b['round']}, read back from the disk",
+        "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
+        "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
+        "refused": lambda: f"{b['command']} '{b['about']}', {b['error']} ({b['exit_code']}): {b['message']}",
+    }[event.kind]()
+
+
+def _left(report: SiteReport, sent: list[BundleReport]) -> str:
+    """What left the site in all: every bundle that was handed over."""
+    handed = {e.body["digest"] for e in report.entries if e.kind == "exported"}
+    gone = [b for b in sent if b.digest in handed]
+    if not gone:
+        return "what left this site: no bundle yet"
+    count = sum(len(b.manifest.candidates) for b in gone)
+    return (
+        f"what left this site: {len(gone)} bundles ({files.size(sum(b.size for b in gone))}) with {count} snapshots and "
+        f"blends, as many loss sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
+    )
 
 
 def _flags(body: dict[str, Any]) -> str:

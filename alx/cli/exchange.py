@@ -87,7 +87,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
             there = opened.read(MAX_IDENTITY_READ)
         if site.public_key.pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
             raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
-    with site.locked():
+    with site.locked("identity", out.name):
         made = turns.introduce(site)
     files.replace(out, made.data)
     if as_json:
@@ -109,14 +109,16 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         raise UsageError(f"there is no file '{file}'")
     with files.storage(file), file.open("rb") as opened:
         data = opened.read(MAX_IDENTITY_READ)
-    peer = identities.parse(data)
-    pairing.check_peer(site, peer)
-    if not as_json or not yes:
-        click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model", err=as_json)
-        click.echo(f"its words: {peer.words}", err=as_json)
-    if not yes and not click.confirm("Did the peer read out these very words?", err=True):
-        raise TrustError("the words were not the same, so no key was pinned", "ask the peer for their identity file again")
-    with site.locked():
+    with site.locked("pair", file.name):
+        peer = identities.parse(data)
+        pairing.check_peer(site, peer)
+        if not as_json or not yes:
+            click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model", err=as_json)
+            click.echo(f"its words: {peer.words}", err=as_json)
+        if not yes and not click.confirm("Did the peer read out these very words?", err=True):
+            raise TrustError(
+                "the words were not the same, so no key was pinned", "ask the peer for their identity file again"
+            )
         pairing.pair(site, data)
     if as_json:
         screen.machine({"peer": peer.file.role, "key": peer.key.fingerprint, "words": peer.words})
@@ -151,7 +153,7 @@ def train_local(site: Site, as_json: bool) -> None:
     """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on."""
     from alx import turns  # noqa: PLC0415 - torch
 
-    with site.locked(), screen.progress() as tell:
+    with site.locked("train-local"), screen.progress() as tell:
         sealed = turns.train(site, tell)
     if as_json:
         screen.machine(
@@ -176,7 +178,7 @@ def export(target: Path, site: Site, as_json: bool) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
     from alx.site import disk  # noqa: PLC0415 - numpy
 
-    with site.locked(), screen.progress() as tell:
+    with site.locked("export", str(target)), screen.progress() as tell:
         done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None))
     if as_json:
         screen.machine(
@@ -197,7 +199,7 @@ def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
     """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on."""
     from alx import turns  # noqa: PLC0415 - torch
 
-    with site.locked(), screen.progress() as tell:
+    with site.locked("import-and-select", bundle.name), screen.progress() as tell:
         chosen = turns.import_and_select(site, bundle, tell)
     if as_json:
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again, "selection": chosen.body})

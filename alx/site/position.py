@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from alx.plan import Role
-from alx.site.ledger import Entry, Kind
+from alx.site.chain import Entry
+from alx.site.ledger import Kind
 
 Step = Literal["pair", "train", "export", "import", "done"]
 

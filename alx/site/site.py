@@ -5,6 +5,7 @@
     key.pem         the private key, mode 0600; public.pem beside it
     identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
     ledger.sqlite   what was sent and accepted
+    events.sqlite   the security log: that, and what was refused and why
     work/           the turn in progress; gone when it is sealed
     outbox/ inbox/  bundles sealed here, bundles accepted
     staging/        a copy in progress
@@ -16,6 +17,7 @@ Knows the folder; knows no model and no loss.
 import contextlib
 import hashlib
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +27,11 @@ from pydantic import ValidationError
 
 from alx import files, plan
 from alx.bundle import keys
-from alx.errors import ConfigError, LedgerError, LimitError, TurnError, UsageError, escape
+from alx.errors import AlxError, ConfigError, LedgerError, LimitError, TurnError, UsageError, escape
 from alx.plan import PlanFile, Role, explain
-from alx.site import identity, ledger, position, site_file
+from alx.site import events, identity, ledger, position, site_file
+from alx.site.chain import Entry
 from alx.site.identity import IDENTITY_NAME, Identity
-from alx.site.ledger import Entry
 from alx.site.position import Position
 from alx.site.site_file import SiteFile
 
@@ -62,6 +64,11 @@ class Site:
     def ledger_path(self) -> Path:
         """The ledger's file."""
         return self.folder / "ledger.sqlite"
+
+    @property
+    def events_path(self) -> Path:
+        """The security log's file."""
+        return self.folder / events.EVENTS_NAME
 
     @property
     def outbox(self) -> Path:
@@ -143,9 +150,29 @@ class Site:
             raise LedgerError("peer.json is not the file that was pinned", "restore it from the site's backup")
         return identity.parse(data)
 
-    def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the site for one command; see `files.lock`."""
-        return files.lock(self.folder / "lock")
+    @contextlib.contextmanager
+    def locked(self, command: str, about: str = "") -> Iterator[None]:
+        """Hold the site for one command, and record in the security log what it did or why it was refused.
+
+        Args:
+            command: its name, for the log.
+            about: the bundle's folder or the file that it is about, for the log.
+
+        Raises:
+            LockedError: see `files.lock`.
+            LedgerError: see `events.catch_up`.
+        """
+        with files.lock(self.folder / "lock"):
+            events.catch_up(self.events_path, self.ledger_path)
+            try:
+                yield
+            except AlxError as error:
+                try:
+                    events.refused(self.events_path, command, about, error)
+                except AlxError as another:
+                    error.message += f"; nor could the event log record this: {another.message}"
+                raise
+            events.catch_up(self.events_path, self.ledger_path)
 
 
 def create(
@@ -200,6 +227,7 @@ def create(
     for name, content in copies.items():
         files.write(staging / name, content)
     ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
+    events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
     if folder.exists():
         folder.rmdir()
     files.publish(staging, folder)

@@ -59,7 +59,7 @@ class Exchange:
         return self._turn(learner, provider, round_), self._turn(provider, learner, round_)
 
     def _turn(self, sender: Site, receiver: Site, round_: int) -> Turn:
-        with sender.locked():
+        with sender.locked("train-local"):
             done = len(sender.position().sealed) >= round_
             sealed = turns.sealed(sender) if done else turns.train(sender, self.tell)
             packed = sealed.size / sealed.raw_size
@@ -69,9 +69,9 @@ class Exchange:
         if len(selected) >= round_:
             chosen = Chosen(receiver.inbox / sealed.path.name, sender.public_key.fingerprint, again=True, body=selected[-1])
         else:
-            with sender.locked():
+            with sender.locked("export"):
                 copied = disk.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
-            with receiver.locked():
+            with receiver.locked("import-and-select", copied.path.name):
                 chosen = turns.import_and_select(receiver, copied.path, self.tell)
         body = chosen.body
         mean = body["global_loss"] / body["samples"]

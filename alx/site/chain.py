@@ -1,0 +1,154 @@
+"""An append-only table in SQLite, each entry chained to the last by hash: what the ledger and the event log are made of.
+
+Knows entries; knows no bundle and no site. An entry's digest is the SHA-256 of
+`number LF kind LF digest of the entry before LF body`; the first entry follows 64 zeros.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alx import files
+from alx.errors import LedgerError
+
+FIRST = "0" * 64
+_SCHEMA = """
+CREATE TABLE entries (
+  number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a chain."""
+
+    number: int
+    kind: str
+    body: dict[str, Any]
+    previous: str
+    digest: str
+
+
+def _digest(number: int, kind: str, previous: str, body: str) -> str:
+    return hashlib.sha256(f"{number}\n{kind}\n{previous}\n{body}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain of one sort.
+
+    Attributes:
+        name: what it is, for messages.
+        kinds: the words that an entry may have for its kind.
+        lost: what to do where it is lost or broken.
+    """
+
+    name: str
+    kinds: Collection[str]
+    lost: str
+
+    def create(self, path: Path, *entries: tuple[str, dict[str, Any]]) -> None:
+        """Make a new one with its first entries.
+
+        Raises:
+            SpaceError, StorageError: see `files.storage`.
+        """
+        with self._open(path, "rwc") as connection:
+            connection.executescript(f"BEGIN; {_SCHEMA}")
+            for kind, body in entries:
+                _append(connection, kind, body)
+            connection.execute("COMMIT")
+        files.sync_folder(path.parent)
+
+    def read(self, path: Path) -> list[Entry]:
+        """All entries, their chain checked.
+
+        Raises:
+            LedgerError: it is gone, or an entry was changed, removed or put in.
+        """
+        self._require(path)
+        # a journal left by a killed command is rolled back by whoever may write
+        with self._open(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro") as connection:
+            return self._entries(connection, path)
+
+    def append(self, path: Path, *entries: tuple[str, dict[str, Any]]) -> None:
+        """Add entries in one transaction: after a crash all of them are there, or none.
+
+        Args:
+            path: the chain's file.
+            *entries: kind and body of each, in order.
+
+        Raises:
+            LedgerError: see `read`.
+            SpaceError, StorageError: see `files.storage`.
+        """
+        self._require(path)
+        with self._open(path, "rw") as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._entries(connection, path)
+            for kind, body in entries:
+                _append(connection, kind, body)
+            connection.execute("COMMIT")
+
+    def _require(self, path: Path) -> None:
+        with files.storage(path):
+            if not path.is_file():
+                raise LedgerError(f"the {self.name} '{path}' is missing", self.lost)
+
+    @contextlib.contextmanager
+    def _open(self, path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+        with files.storage(path):
+            try:
+                connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+                try:
+                    connection.execute("PRAGMA synchronous = EXTRA")
+                    yield connection
+                finally:
+                    connection.close()
+            except sqlite3.OperationalError as error:
+                # SQLite's own words for what the operating system refused
+                if "full" in str(error):
+                    raise OSError(errno.ENOSPC, f"no space for the {self.name} ({error})") from error
+                if "no such" in str(error):  # a table or a column: an empty or foreign database
+                    raise LedgerError(f"'{path}' is no {self.name}: {error}", self.lost) from error
+                raise OSError(errno.EIO, f"the {self.name}: {error}") from error
+            except sqlite3.DatabaseError as error:
+                raise LedgerError(f"'{path}' is no {self.name}: {error}", self.lost) from error
+
+    def _entries(self, connection: sqlite3.Connection, path: Path) -> list[Entry]:
+        out: list[Entry] = []
+        previous = FIRST
+        for number, kind, body, before, digest in connection.execute(
+            "SELECT number, kind, body, previous, digest FROM entries ORDER BY number"
+        ):
+            if (
+                kind not in self.kinds
+                or number != len(out) + 1
+                or before != previous
+                or digest != _digest(number, kind, previous, body)
+            ):
+                raise LedgerError(f"the chain of '{path}' is broken at entry {number}", self.lost)
+            out.append(Entry(number, kind, json.loads(body), before, digest))
+            previous = digest
+        if not out:
+            raise LedgerError(f"the {self.name} '{path}' is empty", self.lost)
+        return out
+
+
+def _append(connection: sqlite3.Connection, kind: str, body: dict[str, Any]) -> None:
+    last = connection.execute("SELECT number, digest FROM entries ORDER BY number DESC LIMIT 1").fetchone()
+    number, previous = (last[0] + 1, last[1]) if last else (1, FIRST)
+    text = json.dumps(body, allow_nan=False)
+    connection.execute(
+        "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (number, kind, text, previous, _digest(number, kind, previous, text))
+    )

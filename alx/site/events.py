@@ -1,0 +1,96 @@
+"""The site's security log: what its commands did, and what they refused and why; append-only, chained like the ledger.
+
+Knows the ledger's entries and refusals; knows no bundle. Whatever the ledger records is recorded here too, with the time:
+a command that was killed between the two is caught up with by the next one, so no event is lost. Beside that stands what
+must not touch the ledger: refusals. The time is the machine's own clock; nothing in alx depends on it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alx.errors import AlxError, LedgerError, escape
+from alx.site import ledger
+from alx.site.chain import Chain, Entry
+
+EVENTS_NAME = "events.sqlite"
+# Every kind of event, and what it says beside `at`, the time. Those of the ledger also have `entry`, its digest there.
+KINDS = {
+    "created": "the site was made: role, fingerprint of its key, digest of the plan",
+    "paired": "a peer was pinned, after two people compared the words: digests of both identity files, key, sample count",
+    "sealed": "a turn was trained and signed: round, bundle, digest",
+    "exported": "a bundle was copied to a disk and read back from there: round, bundle, digest",
+    "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
+    "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
+    "refused": "a command ended with a refusal and changed nothing: command, what it was about, error, exit code, message",
+}
+_CHAIN = Chain("event log", KINDS, "what the site refused cannot be shown any more; restore the whole site from its backup")
+
+
+def create(path: Path, entries: Sequence[Entry]) -> None:
+    """Make a new log that begins with a ledger's entries; see `Chain.create`."""
+    _CHAIN.create(path, *(_told(e) for e in entries))
+
+
+def read(path: Path) -> list[Entry]:
+    """All events, their chain checked; see `Chain.read`."""
+    return _CHAIN.read(path)
+
+
+def catch_up(path: Path, ledger_path: Path) -> None:
+    """Record what the ledger has and the log does not.
+
+    Raises:
+        LedgerError: see `missing` and `Chain.read`.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    new = missing(read(path), ledger.read(ledger_path))
+    if new:
+        _CHAIN.append(path, *(_told(e) for e in new))
+
+
+def missing(log: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
+    """The entries of the ledger that the log does not have yet: those of a command that was killed in between.
+
+    Args:
+        log: the security log.
+        entries: the ledger.
+
+    Raises:
+        LedgerError: the log knows of entries that the ledger does not have: it is an older one.
+    """
+    known = {e.body["entry"] for e in log if "entry" in e.body}
+    lost = len(known - {e.digest for e in entries})
+    if lost:
+        raise LedgerError(
+            f"the ledger lacks {lost} of the entries that the event log has: it is an older one",
+            "restore the whole site from its newest backup, never the ledger alone",
+        )
+    return [e for e in entries if e.digest not in known]
+
+
+def refused(path: Path, command: str, about: str, error: AlxError) -> None:
+    """Record a refusal.
+
+    Args:
+        path: the log's file.
+        command: the command that was refused.
+        about: what it was about: the name of a bundle's folder, or of a file.
+        error: the refusal.
+    """
+    body = {
+        "command": command, "about": escape(about), "error": type(error).__name__, "exit_code": error.exit_code,
+        "message": escape(error.message, 2000),
+    }  # fmt: skip
+    _CHAIN.append(path, ("refused", _now() | body))
+
+
+def _told(entry: Entry) -> tuple[str, dict[str, Any]]:
+    """An entry of the ledger as an event: its plain values; the lists of losses stay where they are."""
+    plain = {k: v for k, v in entry.body.items() if v is None or isinstance(v, str | int | float)}
+    return entry.kind, _now() | {"entry": entry.digest} | plain
+
+
+def _now() -> dict[str, Any]:
+    return {"at": datetime.now(UTC).isoformat(timespec="seconds")}
