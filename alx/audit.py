@@ -59,17 +59,19 @@ class SiteReport:
     bundles: list[BundleReport]
 
 
-def bundle(path: Path, keys: Sequence[PublicKey]) -> BundleReport:
+def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport:
     """Verify a bundle where it lies; each file is read once.
 
     Args:
         path: its folder, on a disk or in a site.
         keys: keys that the auditor trusts; one of them must have signed.
+        secret: the age key of one of its two sites, for a bundle that is encrypted.
 
     Raises:
+        PeerError: it is encrypted, and `secret` does not open it; signature and digests are good.
         AlxError: the first of the faults that import would refuse it for, the turn and the peer excepted.
     """
-    with carried.survey(path) as source:
+    with carried.survey(path, secret) as source:
         data, claimed = read.claimed_key(source)
         key = next((k for k in keys if k.fingerprint == claimed), None)
         if key is None:
@@ -80,6 +82,10 @@ def bundle(path: Path, keys: Sequence[PublicKey]) -> BundleReport:
             )
         signed = read.verify(source, data, key)
         source.refuse_damage()
+        if read.is_encrypted(signed) and secret is None:
+            for file in signed.files.values():
+                source.read_signed(file)
+            source.refuse_damage()
         manifest = read.read_manifest(source, signed)
         if manifest.sender.key != key.fingerprint:
             raise TrustError("the manifest names another sender than the key that signed it")
@@ -109,7 +115,7 @@ def site(where: Site) -> SiteReport:
                 f"the {entry.kind} bundle of round {entry.body['round']} is gone from '{box}'", "restore the site"
             )
         try:
-            report = bundle(box / entry.body["bundle"], [key])
+            report = bundle(box / entry.body["bundle"], [key], where.secret)
         except AlxError as error:
             error.message = f"{entry.kind} bundle of round {int(entry.body['round'])}: {error.message}"
             raise

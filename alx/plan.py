@@ -193,6 +193,7 @@ class Plan(Strict):
     candidates: Literal["trajectory", "blended"] = Field(
         default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's state too"
     )
+    encrypt: bool = Field(default=False, description="encrypt bundles to the peer with age; both sides need `pyrage`")
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(default=0, description="of theta^0 and of every turn")
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "own"] = Field(
         default="cross_entropy", description="the objective; own: what the task of the user measures, of any sign"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from alx import files
+from alx.bundle import age
 from alx.bundle.manifest import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
 from alx.bundle.signature import MAX_FILE_BYTES, SIGNATURE_NAME, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LimitError, UsageError, escape
@@ -35,6 +36,9 @@ JUNK = (
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
+_MANIFESTS = (MANIFEST_NAME, MANIFEST_NAME + age.SUFFIX)
+
+
 @dataclass(slots=True)
 class Source:
     """A bundle's folder, surveyed but not read: names, types and sizes are those of a bundle."""
@@ -42,6 +46,8 @@ class Source:
     path: Path
     sizes: dict[str, int]
     _folders: dict[str, int]
+    secret: str | None = None
+    """The age key that opens its files, where they are encrypted and it is at hand."""
     damage: dict[str, str] = field(default_factory=dict)
     """Files that are missing, extra, or differ from what was signed, each with its reason."""
     _manifest: bytes | None = None
@@ -76,7 +82,7 @@ class Source:
         """A file's bytes if they are what was signed; else None, and the reason is noted in `damage`."""
         if signed.name in self.damage:
             return None
-        if signed.name == MANIFEST_NAME and self._manifest is not None:
+        if signed.name in _MANIFESTS and self._manifest is not None:
             return self._manifest
         data = self.read(signed.name, signed.size)
         if len(data) != signed.size:
@@ -84,7 +90,7 @@ class Source:
         elif hashlib.sha256(data).hexdigest() != signed.digest:
             self.damage[signed.name] = "differs from what was signed"
         else:
-            if signed.name == MANIFEST_NAME:
+            if signed.name in _MANIFESTS:
                 self._manifest = data
             return data
         return None
@@ -143,8 +149,12 @@ def _survey(fd: int, prefix: str, sizes: dict[str, int]) -> bool:
 
 
 @contextlib.contextmanager
-def survey(path: Path) -> Iterator[Source]:
+def survey(path: Path, secret: str | None = None) -> Iterator[Source]:
     """Look at a bundle's folder: names, types and sizes; opens no file.
+
+    Args:
+        path: the folder.
+        secret: the age key for its files, where they may be encrypted.
 
     Raises:
         UsageError: there is no such folder, or it is the disk that bundles lie on.
@@ -174,7 +184,7 @@ def survey(path: Path) -> Iterator[Source]:
                 folders[DATA_FOLDER] = os.open(DATA_FOLDER, flags, dir_fd=root)
                 stack.callback(os.close, folders[DATA_FOLDER])
                 _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes)
-        yield Source(path, sizes, folders)
+        yield Source(path, sizes, folders, secret)
 
 
 def _has_signature(root: int) -> bool:

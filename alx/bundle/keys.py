@@ -88,12 +88,12 @@ def load_public(path: Path) -> PublicKey:
     return parse_public(files.read(path, MAX_PEM_BYTES).decode("ascii", "replace"), f"'{escape(str(path), 200)}'")
 
 
-def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
-    """Read a private key, unless others could have read it too.
+def read_private(path: Path) -> bytes:
+    """The bytes of a private key's file, unless others could have read it too.
 
     Raises:
         TrustError: others than the owner may read the file.
-        UsageError: there is no such file, or it is no unencrypted P-256 PKCS8 key.
+        UsageError: there is no such file.
     """
     with files.storage(path):
         try:
@@ -107,7 +107,16 @@ def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
                 f"others may read the private key '{path}': its mode is {mode:04o}, expected 0600",
                 f"if nobody did: chmod 600 {path}; otherwise make a new site with a new key",
             )
-        data = file.read(MAX_PEM_BYTES)
+        return file.read(MAX_PEM_BYTES)
+
+
+def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Read a private key, unless others could have read it too.
+
+    Raises:
+        TrustError, UsageError: see `read_private`; it is no unencrypted P-256 PKCS8 key.
+    """
+    data = read_private(path)
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alx import files
-from alx.bundle import codec, signature
+from alx.bundle import age, codec, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Manifest, parse
@@ -64,14 +64,35 @@ def verify(source: Source, data: bytes, key: PublicKey) -> SignedBundle:
     return signed
 
 
-def require_manifest(signed: SignedBundle) -> None:
-    """Refuse what the right key signed for some other purpose.
+def is_encrypted(signed: SignedBundle) -> bool:
+    """Whether its files are encrypted: all of them are, or none."""
+    return MANIFEST_NAME + age.SUFFIX in signed.files
+
+
+def manifest_file(signed: SignedBundle) -> SignedFile:
+    """The manifest's file, as signed.
 
     Raises:
-        MalformedError: no manifest is signed.
+        MalformedError: no manifest is signed: the right key signed something else.
     """
-    if MANIFEST_NAME not in signed.files:
+    name = MANIFEST_NAME + (age.SUFFIX if is_encrypted(signed) else "")
+    if name not in signed.files:
         raise MalformedError(f"a valid signature, but over no {MANIFEST_NAME}: not an alx bundle")
+    return signed.files[name]
+
+
+def _plain(source: Source, signed: SignedFile) -> bytes:
+    """A file's bytes, decrypted where it is encrypted; its digest was compared before.
+
+    Raises:
+        CorruptError: it differs from what was signed.
+        PeerError, MalformedError: see `age.decrypt`.
+    """
+    data = source.read_signed(signed)
+    if data is None:
+        source.refuse_damage()
+        raise AssertionError("damage was noted")
+    return age.decrypt(data, source.secret, signed.name) if signed.name.endswith(age.SUFFIX) else data
 
 
 def read_manifest(source: Source, signed: SignedBundle) -> Manifest:
@@ -81,15 +102,11 @@ def read_manifest(source: Source, signed: SignedBundle) -> Manifest:
         CorruptError: it differs from what was signed.
         LimitError, MalformedError, NotFiniteError: see `manifest.parse`.
     """
-    require_manifest(signed)
-    data = source.read_signed(signed.files[MANIFEST_NAME])
-    if data is None:
-        source.refuse_damage()
-        raise AssertionError("damage was noted")
-    manifest = parse(data)
+    manifest = parse(_plain(source, manifest_file(signed)))
     if signed.name != manifest.name():
         raise MalformedError(f"signed as '{escape(signed.name)}', but its manifest is that of '{manifest.name()}'")
-    expected = {MANIFEST_NAME, *(name for c in manifest.candidates for name in c.files)}
+    suffix = age.SUFFIX if is_encrypted(signed) else ""
+    expected = {name + suffix for name in (MANIFEST_NAME, *(name for c in manifest.candidates for name in c.files))}
     if expected != set(signed.files):
         odd = min(expected.symmetric_difference(signed.files))
         raise MalformedError(f"'{escape(odd)}' is in only one of manifest and signature")
@@ -159,16 +176,14 @@ def states(
         CorruptError, LimitError, MalformedError, NotFiniteError: names the file or the tensor.
     """
     layout = manifest.layout
+    suffix = age.SUFFIX if is_encrypted(signed) else ""
     stop = len(manifest.candidates) - 1 if last is None else last
     begin = max(i for i, c in enumerate(manifest.candidates[: first + 1]) if c.keyframe)
     before: bytes | None = None
     for i, c in enumerate(manifest.candidates[begin : stop + 1], begin):
         state = bytearray()
         for part, name in enumerate(c.files):
-            data = source.read_signed(signed.files[name])
-            if data is None:
-                source.refuse_damage()
-                raise AssertionError("damage was noted")
+            data = _plain(source, signed.files[name + suffix])
             state += codec.decode(data, None if c.keyframe else before, layout, part, name)
         before = bytes(state)
         if hashlib.sha256(before).hexdigest() != c.state:

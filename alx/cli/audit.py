@@ -39,8 +39,8 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
         report = audits.site(sites.load(target))
         screen.machine(_site_json(report)) if as_json else click.echo(_site_words(target, report))
         return
-    known = [_key(key_path)] if key_path is not None else _known_keys()
-    found = audits.bundle(target, known)
+    known, secret = ([_key(key_path)], None) if key_path is not None else _known_keys()
+    found = audits.bundle(target, known, secret)
     screen.machine(_bundle_json(found)) if as_json else click.echo(_bundle_words(found))
 
 
@@ -59,8 +59,8 @@ def _is_site(target: Path) -> bool:
         return (target / sites.SITE_NAME).is_file() and not (target / SIGNATURE_NAME).exists()
 
 
-def _known_keys() -> list[keys.PublicKey]:
-    """The keys of the site that the person stands in, or has named in ALX_SITE.
+def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
+    """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE.
 
     Never of one around the bundle: whoever filled the disk could have put a site there, with keys of their own.
     """
@@ -74,7 +74,8 @@ def _known_keys() -> list[keys.PublicKey]:
             "whose bundle is it? no --key was given, and this is not inside a site",
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error
-    return [site.public_key, *([site.peer.key] if any(e.kind == "paired" for e in site.entries()) else [])]
+    peer = [site.peer.key] if any(e.kind == "paired" for e in site.entries()) else []
+    return [site.public_key, *peer], site.secret
 
 
 def _bundle_json(report: BundleReport) -> dict[str, Any]:

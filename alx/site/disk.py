@@ -139,8 +139,14 @@ def last_accepted(site: Site) -> tuple[Path, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, key: PublicKey, digest: str) -> Iterator[tuple[Source, SignedBundle, Manifest]]:
+def opened(folder: Path, key: PublicKey, digest: str, secret: str | None) -> Iterator[tuple[Source, SignedBundle, Manifest]]:
     """A bundle of the inbox or outbox, verified again.
+
+    Args:
+        folder: where it lies.
+        key: whose signature it has.
+        digest: what the ledger says of it.
+        secret: the site's, where bundles are encrypted.
 
     Yields:
         Source, signed bundle, manifest.
@@ -150,7 +156,7 @@ def opened(folder: Path, key: PublicKey, digest: str) -> Iterator[tuple[Source, 
     """
     if not folder.is_dir():
         raise CorruptError(f"the site's bundle '{folder}' is gone", "restore the site from its backup")
-    with carried.survey(folder) as source:
+    with carried.survey(folder, secret) as source:
         signed = read.verify(source, read.claimed_key(source)[0], key)
         source.refuse_damage()
         if signed.digest != digest:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alx import plan
-from alx.bundle import keys, strict_json
+from alx.bundle import age, keys, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import MAX_SAMPLES, MAX_TENSORS, Layout, Tensor, layout_order
 from alx.bundle.signature import Sha256
@@ -30,6 +30,9 @@ class IdentityFile(Strict):
     version: Literal[1]
     role: Role
     public_key: Annotated[str, Field(max_length=keys.MAX_PEM_BYTES)] = Field(description="SubjectPublicKeyInfo PEM")
+    recipient: Annotated[str, Field(max_length=age.MAX_RECIPIENT)] | None = Field(
+        default=None, description="where the plan encrypts: the age recipient to which bundles for this site are encrypted"
+    )
     plan: str = Field(description="the text of plan.toml, byte for byte")
     code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
     samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = Field(description="number of the site's own samples")
@@ -93,6 +96,10 @@ def parse(data: bytes) -> Identity:
         raise MalformedError(f"the identity file's plan: {error.message}") from error
     except ValueError as error:  # a lone surrogate cannot be UTF-8; TOML's reader takes no number of 5,000 digits
         raise MalformedError("the identity file's plan is not a plan") from error
+    if (identity.file.recipient is not None) != identity.plan_file.plan.encrypt:
+        raise MalformedError("the identity has an age recipient where the plan does not encrypt, or none where it does")
+    if identity.file.recipient is not None:
+        age.check_recipient(identity.file.recipient)
     names = [t.name for t in identity.file.tensors]
     if names != [t.name for t in layout_order(identity.file.tensors)] or len(set(names)) != len(names):
         raise MalformedError("the identity file's tensors are not in layout order")

@@ -13,7 +13,7 @@ from typing import Any
 from alx import files
 from alx.bundle import carried, read
 from alx.bundle.carried import Source
-from alx.bundle.manifest import MANIFEST_NAME, MAX_BLENDS, Manifest, check_model
+from alx.bundle.manifest import MAX_BLENDS, Manifest, check_model
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
 from alx.errors import ForkError, GapError, MalformedError, PeerError, RollbackError, StaleError, escape
 from alx.site import ledger
@@ -51,7 +51,7 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
     """
     site.check_agreement()
     peer = site.peer
-    with carried.survey(path) as source:
+    with carried.survey(path, site.secret) as source:
         data, claimed = read.claimed_key(source)
         if claimed == site.public_key.fingerprint:
             raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
@@ -61,9 +61,12 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
         if known is not None:
             yield known
             return
-        read.require_manifest(signed)
+        manifest_file = read.manifest_file(signed)
+        if read.is_encrypted(signed) != site.plan.encrypt:
+            found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
+            raise PeerError(f"the bundle is {found}, expected {agreed} by the plan", "does the peer keep to the plan?")
         staging = site.folder / "staging" / signed.digest
-        if source.read_signed(signed.files[MANIFEST_NAME]) is None:
+        if source.read_signed(manifest_file) is None:
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
             read.copy(source, signed, data, staging)
         manifest = read.read_manifest(source, signed)
@@ -72,7 +75,7 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
         check_contents(site, manifest)
         _clear_other(staging)
         read.copy(source, signed, data, staging)
-    with carried.survey(staging) as copy:
+    with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), peer.key)
         copy.refuse_damage()
         for i, _, _ in read.states(copy, signed, manifest):

@@ -3,6 +3,7 @@
     site.toml       role, task, data; the site's own
     plan.toml       the agreement, and the model's .py file if it names one
     key.pem         the private key, mode 0600; public.pem beside it
+    age.key         where the plan encrypts: what opens bundles for this site, mode 0600
     identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
     ledger.sqlite   what was sent and accepted
     events.sqlite   the security log: that, and what was refused and why
@@ -26,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from alx import files, plan
-from alx.bundle import keys
+from alx.bundle import age, keys
 from alx.errors import AlxError, ConfigError, LedgerError, LimitError, TurnError, UsageError, escape
 from alx.plan import PlanFile, Role, explain
 from alx.site import events, identity, ledger, position, site_file
@@ -38,6 +39,7 @@ from alx.site.site_file import SiteFile
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
 INIT_NAME = "init.safetensors"
+AGE_NAME = "age.key"
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page
 MAX_CODE_BYTES = 1 << 20  # a model's source file
 
@@ -96,6 +98,24 @@ class Site:
     def public_key(self) -> keys.PublicKey:
         """This site's public key."""
         return keys.load_public(self.folder / "public.pem")
+
+    @cached_property
+    def secret(self) -> str | None:
+        """What opens bundles that are encrypted to this site; None where the plan does not encrypt."""
+        if not self.plan.encrypt:
+            return None
+        return keys.read_private(self.folder / AGE_NAME).decode("ascii", "replace").strip()
+
+    @property
+    def recipient(self) -> str | None:
+        """To what the peer encrypts; None where the plan does not encrypt."""
+        return None if self.secret is None else age.recipient(self.secret)
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """To whom a bundle of this site is encrypted: the peer, and itself, which reads its own turns again."""
+        peer = self.peer.file.recipient if self.plan.encrypt else None
+        return () if peer is None or self.recipient is None else (peer, self.recipient)
 
     @property
     def code_digest(self) -> str | None:
@@ -201,6 +221,31 @@ def create(
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+    config, copies = _copies(config, plan_file, plan_path, init)
+    secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
+    staging = folder.with_name(f".{folder.name}.new")
+    files.remove_tree(staging)
+    with files.storage(staging):
+        for name in ("outbox", "inbox"):
+            (staging / name).mkdir(parents=True)
+    key = keys.generate() if key is None else key
+    public = keys.PublicKey(key.public_key())
+    for name, content in (secrets | {"key.pem": keys.private_pem(key)}).items():
+        files.write(staging / name, content, 0o600)
+    files.write(staging / "public.pem", public.pem.encode("ascii"))
+    files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
+    for name, content in copies.items():
+        files.write(staging / name, content)
+    ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
+    events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
+    if folder.exists():
+        folder.rmdir()
+    files.publish(staging, folder)
+    return load(folder)
+
+
+def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:
+    """What is copied into a new site, by name; and the configuration that speaks of the copies."""
     copies = {PLAN_NAME: plan_file.data} | _code(plan_file, plan_path.parent)
     if config.task != "built-in":
         path = Path(config.task)
@@ -214,24 +259,7 @@ def create(
         if config.role != "learner":
             raise UsageError("--init is the learner's: the provider starts from what the learner sends")
         copies[INIT_NAME] = _bytes(init)
-    staging = folder.with_name(f".{folder.name}.new")
-    files.remove_tree(staging)
-    with files.storage(staging):
-        for name in ("outbox", "inbox"):
-            (staging / name).mkdir(parents=True)
-    key = keys.generate() if key is None else key
-    public = keys.PublicKey(key.public_key())
-    files.write(staging / "key.pem", keys.private_pem(key), 0o600)
-    files.write(staging / "public.pem", public.pem.encode("ascii"))
-    files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
-    for name, content in copies.items():
-        files.write(staging / name, content)
-    ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
-    events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
-    if folder.exists():
-        folder.rmdir()
-    files.publish(staging, folder)
-    return load(folder)
+    return config, copies
 
 
 def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:

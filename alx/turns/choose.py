@@ -102,7 +102,7 @@ def _flags(site: Site, manifest: Manifest, chosen: select.Selection) -> dict[str
     start_sent = start_loss_true = stalled = None
     if manifest.start is not None:
         sent = position.sealed[-1]
-        with disk.opened(site.outbox / sent["bundle"], site.public_key, sent["digest"]) as (_, _, mine):
+        with disk.opened(site.outbox / sent["bundle"], site.public_key, sent["digest"], site.secret) as (_, _, mine):
             offered = mine.candidates
         i = manifest.start.candidate
         claimed = manifest.start.global_loss
@@ -155,7 +155,7 @@ def _selections(site: Site) -> tuple[dict[str, Any], ...]:
 
 def _selected(site: Site, chosen: dict[str, Any]) -> Best:
     body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
-    with disk.opened(site.inbox / body["bundle"], site.peer.key, body["digest"]) as (source, signed, manifest):
+    with disk.opened(site.inbox / body["bundle"], site.peer.key, body["digest"], site.secret) as (source, signed, manifest):
         flat = next(s for _, _, s in read.states(source, signed, manifest, chosen["index"], chosen["index"]))
         score = chosen["held_out"][chosen["index"]] if chosen["held_out"] else None
         return Best(chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout, score)

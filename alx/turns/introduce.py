@@ -40,6 +40,7 @@ def introduce(site: Site) -> Identity:
             version=1,
             role=site.role,
             public_key=site.public_key.pem,
+            recipient=site.recipient,
             plan=site.plan_file.data.decode("utf-8"),
             code=site.code_digest,
             samples=measured.count,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alx import files
 from alx.bundle import read, write
-from alx.bundle.manifest import KEYFRAME_EVERY, Blend, Candidate, Layout, Manifest, Party, Start
+from alx.bundle.manifest import KEYFRAME_EVERY, Blend, Candidate, Layout, Manifest, Party, Start, part_name
 from alx.bundle.signature import SignedFile
 from alx.errors import DivergedError, TurnError
 from alx.learning import blend as blends
@@ -84,7 +84,7 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
     losses = turn.measure([*snapshots, *recipes])
     files.remove_tree(turn.work.bundle)
     manifest, data = turn.pack([label for label in (*snapshots, *recipes) if label in losses], recipes, losses)
-    digest = write.seal(turn.work.bundle, manifest, data, key)
+    digest = write.seal(turn.work.bundle, manifest, data, key, site.recipients)
     final = site.outbox / manifest.name()
     files.remove_tree(final)  # left by a command that was killed before the ledger knew of it
     files.publish(turn.work.bundle, final)
@@ -116,7 +116,7 @@ def sealed(site: Site) -> Sealed:
 
 def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
     path = site.outbox / body["bundle"]
-    with disk.opened(path, site.public_key, body["digest"]) as (source, signed, manifest):
+    with disk.opened(path, site.public_key, body["digest"], site.secret) as (source, signed, manifest):
         count, snapshots = len(manifest.candidates), len(manifest.snapshots)
         raw_size, size = manifest.layout.nbytes * count, sum(source.sizes.values())
         return Sealed(path, signed.digest, body["round"], size, raw_size, snapshots, count - snapshots, again)
@@ -162,7 +162,7 @@ class _Turn:
             return
         folder, body = disk.last_accepted(self.site)
         index = self.position.selected[-1]["index"]
-        with disk.opened(folder, self.site.peer.key, body["digest"]) as (source, signed, manifest):
+        with disk.opened(folder, self.site.peer.key, body["digest"], self.site.secret) as (source, signed, manifest):
             last = len(manifest.snapshots) - 1
             wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
@@ -171,7 +171,7 @@ class _Turn:
         if self.position.sealed and "peer" in wanted and not self.work.has("before"):
             mine = self.position.sealed[-1]
             own = self.site.outbox / mine["bundle"]
-            with disk.opened(own, self.site.public_key, mine["digest"]) as (source, signed, manifest):
+            with disk.opened(own, self.site.public_key, mine["digest"], self.site.secret) as (source, signed, manifest):
                 self.work.put("before", next(s for _, _, s in read.states(source, signed, manifest, 0, 0)))
 
     def _state(self, label: str) -> dict[str, Tensor]:
@@ -235,8 +235,9 @@ class _Turn:
         for i, label in enumerate(labels):
             flat = self.work.get(label)
             keyframe = i % KEYFRAME_EVERY == 0
-            written = write.write_candidate(self.work.bundle, i, flat, None if keyframe else before, self.layout)
-            data += written
+            data += write.write_candidate(
+                self.work.bundle, i, flat, None if keyframe else before, self.layout, self.site.recipients
+            )
             candidates.append(
                 Candidate(
                     step=None if label in recipes else int(label[1:]),
@@ -244,7 +245,7 @@ class _Turn:
                     loss=losses[label],
                     state=hashlib.sha256(flat).hexdigest(),
                     keyframe=keyframe,
-                    files=[f.name for f in written],
+                    files=[part_name(i, part) for part in range(self.layout.parts)],
                 )
             )
             before = flat
@@ -256,7 +257,7 @@ class _Turn:
         if not recipes:
             return {}
         folder, body = disk.last_accepted(self.site)
-        with disk.opened(folder, self.site.peer.key, body["digest"]) as (_, signed, manifest):
+        with disk.opened(folder, self.site.peer.key, body["digest"], self.site.secret) as (_, signed, manifest):
             peer_step = manifest.snapshots[-1].step or 0
         return {
             label: Blend(

@@ -1,0 +1,183 @@
+"""Bundles encrypted to the peer: what a lost disk shows, who opens it, and that nothing decrypted is left behind."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pyrage
+import pytest
+
+from alx.bundle import age
+from alx.cli.main import run
+from alx.errors import MalformedError, PeerError, TrustError, UsageError
+from tests import forge
+from tests.conftest import PLAN, World, make_world, pair_world
+from tests.forge import Forge, refused, refused_import
+
+ENCRYPTED = PLAN.replace("seed = 3", "seed = 3\nencrypt = true")
+
+
+@pytest.fixture(scope="session")
+def _played(tmp_path_factory):
+    """An encrypted exchange after its first round; and one whose first turn is on the disk."""
+    root = tmp_path_factory.mktemp("encrypted")
+    world = pair_world(make_world(root / "now", ENCRYPTED))
+    bundle = world.turn("learner")
+    shutil.copytree(world.root, root / "sent")
+    assert world.take("provider", bundle) == 0
+    assert world.take("learner", world.turn("provider")) == 0
+    return root
+
+
+@pytest.fixture
+def world(_played, tmp_path):
+    shutil.copytree(_played / "sent", tmp_path / "world")
+    return World(tmp_path / "world")
+
+
+@pytest.fixture
+def round_(_played, tmp_path):
+    shutil.copytree(_played / "now", tmp_path / "round")
+    return World(tmp_path / "round")
+
+
+def test_two_rounds_go_through_and_end_where_plain_bundles_end(round_, tmp_path, alx):
+    assert round_.take("provider", round_.turn("learner")) == 0
+    assert round_.take("learner", round_.turn("provider")) == 0
+    plain = pair_world(make_world(tmp_path / "plain"))
+    for _ in range(2):
+        assert plain.take("provider", plain.turn("learner")) == 0
+        assert plain.take("learner", plain.turn("provider")) == 0
+    for role in ("learner", "provider"):
+        ours, theirs = (w.site(role).position().selected for w in (round_, plain))
+        assert [(b["label"], b["global_loss"]) for b in ours] == [(b["label"], b["global_loss"]) for b in theirs]
+        assert alx("audit", round_.folder(role)).code == 0
+
+
+def test_a_lost_disk_shows_names_sizes_and_key_hints_and_nothing_else(world):
+    files = sorted(p for p in world.bundle("learner").rglob("*") if p.is_file())
+    assert all(p.name.endswith(".age") or p.name == "round.sig" for p in files)
+    for path in files:
+        data = path.read_bytes()
+        assert path.name == "round.sig" or data.startswith(b"age-encryption.org/v1\n")
+        for told in (b"samples", b"loss", b"0.weight", b"candidates", b"safetensors\x00"):
+            assert told not in data
+
+
+def test_the_age_tool_opens_what_the_receiver_may_open(world):
+    secret = (world.folder("provider") / "age.key").read_text().strip()
+    data = (world.bundle("learner") / "manifest.json.age").read_bytes()
+    assert json.loads(pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(secret)]))["round"] == 1
+
+
+def test_nothing_decrypted_is_left_in_a_site_after_an_import(world):
+    assert world.take("provider", world.bundle("learner")) == 0
+    for role in ("learner", "provider"):
+        kept = [p for box in ("inbox", "outbox", "staging") for p in (world.folder(role) / box).rglob("*") if p.is_file()]
+        assert kept
+        assert all(p.suffix == ".age" or p.name == "round.sig" for p in kept)
+
+
+def test_a_bundle_encrypted_to_somebody_else_is_refused_and_leaves_no_plaintext(world, capsys):
+    stranger = age.recipient(age.generate())
+    forged = Forge.of(world, "learner")
+    secret = (world.folder("provider") / "age.key").read_text().strip()
+    for path in (p for p in forged.bundle.rglob("*.age") if p.is_file()):
+        path.write_bytes(age.encrypt(age.decrypt(path.read_bytes(), secret, path.name), [stranger]))
+    forged.sign()
+    refused_import(
+        capsys, world, "provider", forged.bundle, PeerError, "'manifest.json.age' is encrypted to somebody else",
+        hint="meant for this site",
+    )  # fmt: skip
+    assert not [p for p in (world.folder("provider") / "staging").rglob("*") if p.suffix != ".age" and p.is_file()]
+
+
+@pytest.mark.parametrize("harm", [b"", b"x", b"age-encryption.org/v1\n", b"age-encryption.org/v1\n-> X25519 x\n"])
+def test_a_signed_file_that_is_no_age_file_is_malformed(world, capsys, harm):
+    forged = Forge.of(world, "learner")
+    (forged.bundle / "manifest.json.age").write_bytes(harm)
+    forged.sign()
+    refused_import(capsys, world, "provider", forged.bundle, MalformedError, "does not decrypt")
+
+
+def test_a_plain_bundle_under_a_plan_that_encrypts_is_refused(world, capsys):
+    """Else whoever swaps disks could make a peer send in the clear what was agreed to be secret."""
+    forged = Forge.of(world, "learner")
+    secret = (world.folder("provider") / "age.key").read_text().strip()
+    for path in [p for p in forged.bundle.rglob("*.age") if p.is_file()]:
+        path.with_suffix("").write_bytes(age.decrypt(path.read_bytes(), secret, path.name))
+        path.unlink()
+    forged.sign()
+    refused_import(
+        capsys, world, "provider", forged.bundle, PeerError, "is plain, expected encrypted", hint="keep to the plan"
+    )
+
+
+def test_an_encrypted_bundle_under_a_plain_plan_is_refused(stage, capsys):
+    world = stage("sent")
+    forged = Forge.of(world, "learner")
+    for path in [p for p in forged.bundle.rglob("*") if p.is_file() and p.name != "round.sig"]:
+        path.with_name(path.name + ".age").write_bytes(age.encrypt(path.read_bytes(), [age.recipient(age.generate())]))
+        path.unlink()
+    forged.sign()
+    refused_import(capsys, world, "provider", forged.bundle, PeerError, "is encrypted, expected plain")
+
+
+def test_a_changed_ciphertext_is_seen_before_anything_is_decrypted(world, capsys, monkeypatch):
+    path = world.bundle("learner") / "manifest.json.age"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    monkeypatch.setattr(age, "decrypt", lambda *_: pytest.fail("decrypted before its digest was compared"))
+    assert run(forge.command(world, "provider", world.bundle("learner"))) == 12
+    assert "'manifest.json.age' differs from what was signed" in capsys.readouterr().err
+
+
+def test_an_auditor_without_a_site_learns_that_the_files_are_good_and_no_more(world, capsys, monkeypatch, alx):
+    key = str(world.folder("learner") / "public.pem")
+    refused(
+        capsys, ["audit", str(world.bundle("learner")), "--key", key], PeerError, "files are good", hint="inside one of them"
+    )
+    monkeypatch.setenv("ALX_SITE", str(world.folder("provider")))
+    told = alx("audit", world.bundle("learner"))
+    assert (told.code, "samples      40" in told.out) == (0, True)
+
+
+def test_an_age_key_that_others_can_read_is_refused(world, capsys):
+    (world.folder("provider") / "age.key").chmod(0o644)
+    refused_import(capsys, world, "provider", world.bundle("learner"), TrustError, "age.key", "0644", hint="chmod 600")
+
+
+def test_the_keys_file_has_mode_0600_and_never_travels(world):
+    for role in ("learner", "provider"):
+        path = world.folder(role) / "age.key"
+        assert path.stat().st_mode & 0o777 == 0o600
+        secret = path.read_bytes().strip()
+        assert not [p for p in world.disk.rglob("*") if p.is_file() and secret in p.read_bytes()]
+
+
+def test_an_identity_whose_recipient_does_not_fit_the_plan_is_refused(world, stage, capsys, tmp_path):
+    pair = ["pair", str(tmp_path / "peer.json"), "--yes", "--site"]
+    for where, change in (
+        (world, {"recipient": None}), (world, {"recipient": "age1x"}), (stage("paired"), {"recipient": "age1x"}),
+    ):  # fmt: skip
+        said = json.loads((where.disk / "provider.json").read_bytes()) | change
+        (tmp_path / "peer.json").write_text(json.dumps(said))
+        refused(capsys, [*pair, str(where.folder("learner"))], MalformedError, "recipient")
+
+
+def test_without_pyrage_a_plan_that_encrypts_is_refused_with_the_remedy(world, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyrage", None)
+    refused_import(
+        capsys,
+        world,
+        "provider",
+        world.bundle("learner"),
+        UsageError,
+        "pyrage is not installed",
+        hint="pip install 'alx[age]'",
+    )
+
+
+def test_plain_commands_do_not_import_pyrage(world):
+    code = "import sys; from alx.cli.main import run; run(['status']); sys.exit('pyrage' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=world.folder("learner")).returncode == 0
