@@ -77,7 +77,7 @@ class Forge:
 
     def put(self, document: dict[str, Any] | bytes) -> None:
         """Replace `round.sig`."""
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        data = document if isinstance(document, bytes) else json.dumps(document, indent=1).encode()
         (self.bundle / "round.sig").write_bytes(data)
 
     def document(self) -> dict[str, Any]:
@@ -194,6 +194,18 @@ def refused(
     capsys.readouterr()
     assert run(arguments) == error.exit_code
     told = capsys.readouterr().err
+    well_told(told, *words, hint=hint)
+    return told
+
+
+def well_told(told: str, *words: str, hint: str | None = None) -> None:
+    """Check what a person reads of a refusal: one line, at most one more with the remedy, nothing unprintable.
+
+    Args:
+        told: what was on stderr.
+        words: all of them are in the message.
+        hint: stands in the hint line; None where there need not be one.
+    """
     first, *rest = told.splitlines()
     assert first.startswith("alx: error: ")
     assert "Traceback" not in told
@@ -203,7 +215,6 @@ def refused(
     assert len(rest) <= 1, told
     assert all(line.startswith("hint: ") for line in rest), told
     assert hint is None or (rest and hint in rest[0]), told
-    return told
 
 
 def refused_import(
