@@ -3,13 +3,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench paper-plane paper-small paper-stall paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test campaign lint bench paper-plane paper-small paper-stall paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
 
 test: $(VENV)/dev lint
 	$(BIN)/python -m pytest
+
+# Attacks and interruptions by enumeration, where the tests take samples: minutes, and a line of figures for each.
+campaign: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -73,16 +73,37 @@ class Forge:
         """For the bundle of that turn."""
         return cls(world.bundle(role, round_), keys.load_private(world.folder(role) / "key.pem"))
 
+    @property
+    def world(self) -> World:
+        """The two sites, and the disk that the bundle lies on."""
+        return World(self.bundle.parents[1])
+
+    def path(self, name: str) -> Path:
+        """A file of the bundle."""
+        return self.bundle / name
+
+    def flip(self, name: str, at: int = -20) -> None:
+        """Change one bit of a file, and sign nothing."""
+        data = bytearray(self.path(name).read_bytes())
+        data[at] ^= 1
+        self.path(name).write_bytes(data)
+
     # --- the signature file
 
     def put(self, document: dict[str, Any] | bytes) -> None:
         """Replace `round.sig`."""
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
+        data = document if isinstance(document, bytes) else json.dumps(document, indent=1).encode()
         (self.bundle / "round.sig").write_bytes(data)
 
     def document(self) -> dict[str, Any]:
         """`round.sig` as it stands."""
         return json.loads((self.bundle / "round.sig").read_bytes())
+
+    def redocument(self, change: Callable[[dict[str, Any]], Any]) -> None:
+        """Change `round.sig` without signing anew."""
+        said = self.document()
+        change(said)
+        self.put(said)
 
     def resources(self) -> list[dict[str, Any]]:
         """What there is, as it would be listed."""
@@ -98,6 +119,14 @@ class Forge:
     def sign_bytes(self, payload: bytes) -> None:
         """Sign a statement given as bytes."""
         self.put(envelope(payload, self.key))
+
+    def also_sign(self, name: str) -> None:
+        """Sign a name that is on no disk: it stands in the statement only."""
+        self.sign_bytes(json.dumps(statement(self.bundle.name, [*self.resources(), listed(name, b"x")])).encode())
+
+    def place(self, where: str, data: bytes) -> None:
+        """Put bytes where a document has to be, signed as far as it can be signed: signature, statement, manifest."""
+        {"signature": self.put, "statement": self.sign_bytes, "manifest": self.manifest_bytes}[where](data)
 
     # --- the manifest
 
@@ -136,6 +165,13 @@ class Forge:
         self.file(index).write_bytes(data)
         self.sign()
 
+    def header(self, change: Callable[[dict[str, Any], bytes], bytes | None]) -> None:
+        """Change the safetensors header of the second candidate as a document, and the planes if `change` says so."""
+        header, data = header_of(self.raw(1))
+        document = json.loads(header)
+        data = change(document, data) or data
+        self.frame(1, compress(safetensors(json.dumps(document).encode(), data)))
+
     def restate(self, change: Callable[[list[bytearray]], None]) -> None:
         """Change the decoded states; compress, list and sign them anew."""
         with carried.survey(self.bundle) as source:
@@ -162,6 +198,12 @@ def compress(raw: bytes, **parameters: Any) -> bytes:
 def safetensors(header: bytes, data: bytes) -> bytes:
     """A safetensors file with a header of any bytes."""
     return struct.pack("<Q", len(header)) + header + data
+
+
+def header_of(raw: bytes) -> tuple[bytes, bytes]:
+    """Header and planes of a safetensors file."""
+    end = 8 + struct.unpack("<Q", raw[:8])[0]
+    return raw[8:end], raw[end:]
 
 
 def command(world: World, role: str, path: Path | str) -> list[str]:
@@ -194,6 +236,18 @@ def refused(
     capsys.readouterr()
     assert run(arguments) == error.exit_code
     told = capsys.readouterr().err
+    well_told(told, *words, hint=hint)
+    return told
+
+
+def well_told(told: str, *words: str, hint: str | None = None) -> None:
+    """Check what a person reads of a refusal: one line, at most one more with the remedy, nothing unprintable.
+
+    Args:
+        told: what was on stderr.
+        words: all of them are in the message.
+        hint: stands in the hint line; None where there need not be one.
+    """
     first, *rest = told.splitlines()
     assert first.startswith("alx: error: ")
     assert "Traceback" not in told
@@ -203,7 +257,6 @@ def refused(
     assert len(rest) <= 1, told
     assert all(line.startswith("hint: ") for line in rest), told
     assert hint is None or (rest and hint in rest[0]), told
-    return told
 
 
 def refused_import(

@@ -4,25 +4,16 @@ import errno
 import os
 import resource
 import shutil
-import socket
-import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from alx.bundle import carried
 from alx.errors import (
-    AlxError,
     CorruptError,
     ForbiddenFileError,
-    IncompleteError,
-    LimitError,
-    MalformedError,
     SpaceError,
     StorageError,
-    TrustError,
     UsageError,
 )
 from tests import forge
@@ -42,155 +33,18 @@ def bundle(sent) -> Path:
     return sent.bundle("learner")
 
 
-class Fault(NamedTuple):
-    """What happens to the folder, and what must be said about it."""
-
-    make: object
-    error: type[AlxError]
-    words: tuple[str, ...] = ()
-    hint: str | None = None
-
-
 def flip(path: Path, at: int = -20) -> None:
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
 
 
-def linked(path: Path, link) -> None:
-    kept = path.with_name("kept")
-    path.rename(kept)
-    link(kept, path)
-
-
-def outside(bundle: Path, name: str) -> None:
-    """Moved out of the bundle, with a symbolic link in its place."""
-    (bundle / name).rename(bundle.parent / "kept")
-    (bundle / name).symlink_to(bundle.parent / "kept")
-
-
-def listening(path: Path) -> None:
-    """A socket; by its short relative name, for a socket's path has 108 bytes."""
-    here = Path.cwd()
-    os.chdir(path.parent)
-    try:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(path.name)
-    finally:
-        os.chdir(here)
-
-
-DAMAGE = {
-    "a byte of the signature changed": Fault(
-        lambda b: flip(b / "round.sig", 400), TrustError, ("does not verify",), "again"
-    ),
-    "a byte of the manifest changed": Fault(
-        lambda b: flip(b / "manifest.json"), CorruptError, ("1 of the bundle's files", "'manifest.json' differs"), "copy"
-    ),
-    "a byte of a snapshot changed": Fault(
-        lambda b: flip(b / DATA), CorruptError, ("1 of the bundle's files", f"'{DATA}' differs"), "alx export"
-    ),
-    "a file cut short": Fault(
-        lambda b: os.truncate(b / DATA, 9), CorruptError, (f"'{DATA}' has 9 bytes, expected",), "copy"
-    ),
-    "an empty manifest": Fault(lambda b: os.truncate(b / "manifest.json", 0), CorruptError, ("has 0 bytes",), "copy"),
-    "an empty signature": Fault(lambda b: os.truncate(b / "round.sig", 0), MalformedError, ("not JSON",)),
-    "a file that grew": Fault(
-        lambda b: (b / DATA).write_bytes((b / DATA).read_bytes() + b"x"), CorruptError, (f"'{DATA}' has",), "copy"
-    ),
-    "a missing file": Fault(lambda b: (b / DATA).unlink(), CorruptError, (f"'{DATA}' is missing",), "copy"),
-    "a missing manifest": Fault(
-        lambda b: (b / "manifest.json").unlink(), CorruptError, ("'manifest.json' is missing",), "copy"
-    ),
-    "a missing data folder": Fault(lambda b: shutil.rmtree(b / "data"), CorruptError, ("4 of the", "is missing"), "copy"),
-    "an extra file": Fault(lambda b: (b / "data/x").touch(), CorruptError, ("'data/x' is not signed",), "copy"),
-    "a site.toml of whoever carried it": Fault(
-        lambda b: (b / "site.toml").touch(), CorruptError, ("'site.toml' is not signed",), "copy"
-    ),
-    # unsigned bytes must not reach a parser: neither is told to be malformed
-    "a manifest that is no JSON any more": Fault(
-        lambda b: (b / "manifest.json").write_bytes(b"{" * (b / "manifest.json").stat().st_size), CorruptError,
-        ("'manifest.json' differs",), "copy",
-    ),
-    "a snapshot that is no frame any more": Fault(
-        lambda b: (b / DATA).write_bytes(b"\0" * (b / DATA).stat().st_size), CorruptError, (f"'{DATA}' differs",), "copy"
-    ),
-    "no signature": Fault(
-        lambda b: (b / "round.sig").unlink(), IncompleteError, ("has no round.sig", "did not finish"), "alx export"
-    ),
-}  # fmt: skip
-
-# What operating systems and programs leave behind: a remedy that is no alarm.
-JUNK = (".DS_Store", "data/.DS_Store", "Thumbs.db", ".gitignore", "._manifest.json", "desktop.ini")
-
-NAMES = {
-    "a case collision": ("Manifest.json", "Manifest.json"),
-    "a line end": ("a\nb", r"'a\nb'"),
-    "a terminal's escape": ("a\x1b[2Jb", r"'a\x1b[2Jb'"),
-    "a right-to-left mark": ("a\u202eb", r"'a\u202eb'"),
-    "bytes that are no UTF-8": (os.fsdecode(b"a\xffb"), r"'a\udcffb'"),
-    "a drive": ("C:\\x", r"'C:\x'"),
-    "255 characters": ("a" * 255, "…"),
-    "a hidden file": (".x", "'.x'"),
-    "in the data folder": ("data/X", "'data/X'"),
-}
-
-TYPES = {
-    "a symbolic link": Fault(lambda b: outside(b, DATA), ForbiddenFileError, (f"'{DATA}' is a symbolic link",)),
-    "a link in place of the signature": Fault(lambda b: outside(b, "round.sig"), ForbiddenFileError, ("symbolic link",)),
-    "a link in place of the data folder": Fault(
-        lambda b: outside(b, "data"), ForbiddenFileError, ("'data' is a symbolic link",)
-    ),
-    "a hard link": Fault(lambda b: linked(b / DATA, os.link), ForbiddenFileError, ("is a hard link",)),
-    "a pipe": Fault(lambda b: ((b / DATA).unlink(), os.mkfifo(b / DATA)), ForbiddenFileError, (f"'{DATA}' is a pipe",)),
-    "a pipe in place of the signature": Fault(
-        lambda b: ((b / "round.sig").unlink(), os.mkfifo(b / "round.sig")), ForbiddenFileError, ("'round.sig' is a pipe",)
-    ),
-    "a socket": Fault(lambda b: ((b / DATA).unlink(), listening(b / DATA)), ForbiddenFileError, ("is a socket",)),
-    "a folder": Fault(lambda b: (b / "data/x").mkdir(), ForbiddenFileError, ("'data/x' is a folder",)),
-    "a sparse file of 10 TB": Fault(lambda b: os.truncate(b / DATA, 10 << 40), LimitError, ("10995116277760 bytes",)),
-}
-
-
-def check(sent: World, bundle: Path, capsys, fault: Fault) -> None:
-    fault.make(bundle)
-    refused_import(capsys, sent, "provider", bundle, fault.error, *fault.words, hint=fault.hint)
-
-
-@pytest.mark.parametrize("name", DAMAGE)
-def test_a_bundle_is_refused_with(sent, bundle, capsys, name):
-    check(sent, bundle, capsys, DAMAGE[name])
-
-
-@pytest.mark.parametrize("name", JUNK)
-def test_junk_on_the_disk_is_named_with_its_remedy(sent, bundle, capsys, name):
+@pytest.mark.parametrize("name", [".DS_Store", "data/.DS_Store"])
+def test_a_bundle_is_good_again_once_the_junk_is_deleted(sent, bundle, capsys, name):
     (bundle / name).touch()
-    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, f"'{name}' is not of the bundle", hint="delete it")
+    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, hint="delete it")
     (bundle / name).unlink()
     assert sent.take("provider", bundle) == 0
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_file_name_is_refused_and_escaped_with(sent, bundle, capsys, name):
-    made, printed = NAMES[name]
-    (bundle / made).touch()
-    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, printed, "a name that no bundle has")
-
-
-@pytest.mark.parametrize("name", TYPES)
-def test_a_file_is_refused_that_is(sent, bundle, capsys, name):
-    check(sent, bundle, capsys, TYPES[name])
-
-
-def test_a_link_in_place_of_the_bundle_is_not_followed(sent, bundle, capsys):
-    link = sent.disk / "link"
-    link.symlink_to(bundle)
-    refused_import(capsys, sent, "provider", link, ForbiddenFileError, "is a symbolic link", hint="name the folder")
-
-
-def test_more_files_than_a_bundle_may_have_are_not_read(sent, bundle, capsys, monkeypatch):
-    monkeypatch.setattr(carried, "MAX_FILES", 3)
-    refused_import(capsys, sent, "provider", bundle, LimitError, "more than 3 files")
 
 
 def test_the_disk_given_instead_of_the_bundle_is_answered_with_the_bundle(sent, bundle, capsys):
@@ -198,7 +52,6 @@ def test_the_disk_given_instead_of_the_bundle_is_answered_with_the_bundle(sent, 
     refused_import(
         capsys, sent, "provider", sent.disk, UsageError, "folder that holds bundles", hint=f"did you mean {bundle}"
     )
-    refused_import(capsys, sent, "provider", bundle / "data", IncompleteError, "'data' has no round.sig")
 
 
 def test_what_is_not_there_is_a_usage_error(sent, bundle, capsys):
@@ -223,14 +76,6 @@ def test_every_bad_file_is_named_and_the_good_ones_are_not_copied_again(sent, bu
     inbox = sent.folder("provider") / "inbox" / bundle.name
     assert {name: (inbox / "data" / name).stat().st_ino for name in good} == good
     assert not list((sent.folder("provider") / "staging").iterdir())
-
-
-def test_a_bundle_with_files_of_another_round_is_corrupt(stage, capsys):
-    world = stage("second")
-    old, new = world.bundle("learner", 1), world.bundle("learner", 2)
-    name = "data/c0002-p0000.safetensors.zst"
-    shutil.copy(old / name, new / name)
-    refused_import(capsys, world, "provider", new, CorruptError, f"'{name}'", hint="copy")
 
 
 def test_each_file_of_the_disk_is_opened_once(sent, bundle, monkeypatch):
@@ -429,20 +274,3 @@ def test_an_export_follows_no_link_to_a_folder(sent, bundle, capsys):
     (target / f"{bundle.name}.partial").symlink_to(sent.folder("provider"))
     arguments = ["export", str(target), "--site", str(sent.folder("learner"))]
     refused(capsys, arguments, ForbiddenFileError, "symbolic link", hint="another disk")
-
-
-def test_an_audit_of_a_bomb_stays_within_a_gigabyte(sent, bundle):
-    """In a process whose memory the kernel limits; 32,768 run-length blocks of 128 KiB, 4 GiB in all."""
-    block = (1 << 1 | (128 << 10) << 3).to_bytes(3, "little") + b"\0"
-    last = (1 | 1 << 1 | (128 << 10) << 3).to_bytes(3, "little") + b"\0"
-    body = block * 32_767 + last + b"\0" * 4
-    maker = Forge.of(sent, "learner")
-    for claim, code, words in ((1 << 32, 14, "would decompress to"), (500, 13, "does not decompress")):
-        header = b"\x28\xb5\x2f\xfd" + bytes([0xC4, 0x38]) + claim.to_bytes(8, "little")  # a window of 128 KiB
-        maker.frame(1, header + body)
-        done = subprocess.run(
-            ["sh", "-c", 'ulimit -v 1048576 && exec "$@"', "sh", sys.executable, "-m", "alx", "audit", bundle,
-             "--key", sent.folder("learner") / "public.pem"],
-            capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert (done.returncode, words in done.stderr) == (code, True), done.stderr

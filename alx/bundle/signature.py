@@ -19,7 +19,7 @@ from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: i
 
 from alx.bundle import strict_json
 from alx.bundle.keys import PublicKey
-from alx.errors import MalformedError, TrustError
+from alx.errors import MalformedError, TrustError, escape
 
 SIGNATURE_NAME = "round.sig"
 MAX_SIGNATURE_BYTES = 16 << 20  # the digests of MAX_FILES files, twice over in base64, fit in 14 MiB
@@ -151,7 +151,7 @@ def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) ->
         "verificationMaterial": {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []},
         "dsseEnvelope": envelope.to_dict(),
     }
-    return json.dumps(document, indent=1).encode("utf-8")
+    return _text(document)
 
 
 def hint(data: bytes) -> str:
@@ -173,7 +173,8 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
     Raises:
         LimitError: larger than `MAX_SIGNATURE_BYTES`.
         TrustError: signed with another key, or not with the key it names.
-        MalformedError: no OMS v1.0 key signature over files with SHA-256; what is signed is no alx bundle.
+        MalformedError: no OMS v1.0 key signature over files with SHA-256; what is signed is no alx bundle; the file
+            around it is not in its one form.
     """
     document = _document(data)
     claimed = document.material.public_key.hint
@@ -182,11 +183,8 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
             f"signed with the key {claimed[:16]}…, expected {key.fingerprint[:16]}…",
             "the bundle is not from the pinned peer; ask who made it",
         )
-    try:
-        payload = base64.b64decode(document.envelope.payload, validate=True)
-        raw = base64.b64decode(document.envelope.signatures[0].sig, validate=True)
-    except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
-        raise MalformedError(f"{SIGNATURE_NAME} is not base64 where it has to be") from error
+    claim = document.envelope.signatures[0]
+    payload, raw = _base64(document.envelope.payload), _base64(claim.sig)
     signature = Signature(key.fingerprint, raw.hex())
     try:
         Envelope(payload, document.envelope.payload_type, {signature.keyid: signature}).verify([_public(key)], 1)
@@ -195,7 +193,27 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
             f"{SIGNATURE_NAME} does not verify with the key {key.fingerprint[:16]}…",
             "somebody changed it, or the copy is damaged: ask for the bundle again",
         ) from error
-    return _statement(payload, key)
+    signed = _statement(payload, key)
+    # Nothing signs what stands around the payload. It has one form, so that a changed byte is never passed over.
+    if claim.keyid not in (None, key.fingerprint):
+        raise MalformedError(f"{SIGNATURE_NAME} names two keys: '{escape(claim.keyid, 16)}' beside {claimed[:16]}…")
+    if data != _text(strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)):
+        raise MalformedError(f"{SIGNATURE_NAME} is not written as the format says: one item a line, indented by one space")
+    return signed
+
+
+def _base64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
+        raise MalformedError(f"{SIGNATURE_NAME} is not base64 where it has to be") from error
+    if base64.b64encode(data).decode("ascii") != text:  # the last character has bits that decode to nothing
+        raise MalformedError(f"{SIGNATURE_NAME} holds base64 that does not encode back to the same text")
+    return data
+
+
+def _text(document: object) -> bytes:
+    return json.dumps(document, indent=1).encode("utf-8")
 
 
 def _document(data: bytes) -> _SigstoreBundle:

@@ -1,0 +1,9 @@
+"""A byte order mark."""
+
+from alx.errors import MalformedError
+
+FAULT = 7
+ERROR = MalformedError
+EXIT = 13
+WORDS = ("not JSON",)
+DOCUMENT = b"\xef\xbb\xbf{}"

@@ -1,0 +1,15 @@
+"""An older round, signed anew under another digest."""
+
+from alx.errors import ForkError
+from tests.forge import Forge
+
+FAULT = 9
+ERROR = ForkError
+EXIT = 16
+WORDS = ("round 1", "sealed the round twice")
+HINT = "ask the peer"
+STAGE = ("finished", "provider", 1)
+
+
+def attack(forge: Forge) -> None:
+    forge.edit(lambda m: m.update(samples=60))  # the same again

@@ -1,0 +1,13 @@
+"""The sequence of another round."""
+
+from alx.errors import MalformedError
+from tests.forge import Forge
+
+FAULT = 9
+ERROR = MalformedError
+EXIT = 13
+WORDS = ("sequence 3",)
+
+
+def attack(forge: Forge) -> None:
+    forge.edit(lambda m: m.update(sequence=3))

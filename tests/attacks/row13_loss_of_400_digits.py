@@ -1,0 +1,13 @@
+"""A loss of 400 digits."""
+
+from alx.errors import MalformedError
+from tests.forge import Forge
+
+FAULT = 13
+ERROR = MalformedError
+EXIT = 13
+WORDS = ("loss",)
+
+
+def attack(forge: Forge) -> None:
+    forge.edit(lambda m: m["candidates"][0].update(loss=10**399))

@@ -1,0 +1,13 @@
+"""A frame that does not state its size."""
+
+from alx.errors import MalformedError
+from tests.forge import Forge, compress
+
+FAULT = 14
+ERROR = MalformedError
+EXIT = 13
+WORDS = ("data/c0001-p0000.safetensors.zst", "does not state its size")
+
+
+def attack(forge: Forge) -> None:
+    forge.frame(1, compress(forge.raw(1), write_content_size=False))

@@ -1,0 +1,13 @@
+"""Two hundred and fifty-five characters, in a name on the disk."""
+
+from alx.errors import ForbiddenFileError
+from tests.forge import Forge
+
+FAULT = 15
+ERROR = ForbiddenFileError
+EXIT = 20
+WORDS = ("\u2026", "a name that no bundle has")
+
+
+def attack(forge: Forge) -> None:
+    forge.path("a" * 255).touch()

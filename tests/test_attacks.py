@@ -1,0 +1,28 @@
+"""Every file of tests/attacks, through the command line: the class, the code and the words that its head states."""
+
+import pytest
+
+from alx.cli.main import run
+from tests import attacks
+from tests.forge import refused_import, well_told
+
+# What only the receiving site can see: its history, its peer, its plan, its model.
+FOR_THE_SITE = (9, 10, 12, 13)
+OUT_OF_TURN = (9, 10)
+
+
+@pytest.mark.parametrize("attack", attacks.every(), ids=lambda a: a.name)
+def test_it_is_refused(stage, capsys, attack):
+    world = stage(attack.stage[0])
+    key = world.folder(attack.stage[1]) / "public.pem"
+    path = attack.path(world)
+    assert attack.error.exit_code == attack.exit
+    refused_import(capsys, world, attack.receiver, path, attack.error, *attack.words, hint=attack.hint)
+    if attack.fault in OUT_OF_TURN:
+        assert not list((world.folder(attack.receiver) / "staging").glob("*"))  # before anything large is copied
+    capsys.readouterr()
+    code = run(["audit", str(path), "--key", str(key)])
+    told = capsys.readouterr().err
+    if code != 0:
+        well_told(told)
+    assert code == attack.exit or attack.fault in FOR_THE_SITE, told

@@ -1,0 +1,10 @@
+"""A sample of `make campaign`'s every byte: the smallest bundle, harmed in one step, is refused whatever the step."""
+
+from tests.campaign import every_byte
+
+
+def test_every_harm_of_the_sample_is_refused_and_changes_nothing():
+    figures = every_byte.campaign(every=31)
+    assert figures["cases tried"] > 1000
+    assert figures["accepted"] == 0
+    assert {"refused as CorruptError", "refused as TrustError", "refused as MalformedError"} <= set(figures)
