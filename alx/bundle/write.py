@@ -33,8 +33,7 @@ def write_candidate(folder: Path, index: int, state: bytes, before: bytes | None
     Returns:
         The files as they will be signed.
     """
-    with files.storage(folder):
-        (folder / DATA_FOLDER).mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder / DATA_FOLDER)
     out = []
     for part in range(layout.parts):
         name = part_name(index, part)
