@@ -62,6 +62,14 @@ def write(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: b
                 os.fsync(fd)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder of our own, and those above it, unless there; whatever the umask, others may not write to it."""
+    with storage(path):
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o755)
+
+
 def sync(paths: Sequence[Path]) -> None:
     """Make the bytes of files durable; their names are the folder's (`sync_folder`).
 

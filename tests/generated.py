@@ -39,6 +39,9 @@ def cli_page() -> str:
         assert command is not None
         context = click.Context(command, info_name=name, parent=parent, terminal_width=100, max_content_width=100)
         parts.append(f"\n## alx {name}\n\n```text\n{command.get_help(context)}\n```\n")
+        for inner, one in getattr(command, "commands", {}).items():
+            context_of_one = click.Context(one, info_name=inner, parent=context, terminal_width=100, max_content_width=100)
+            parts.append(f"\n## alx {name} {inner}\n\n```text\n{one.get_help(context_of_one)}\n```\n")
     parts.append(
         "\n## Exit codes\n\n"
         "Errors are one line on stderr, `alx: error: …`, and where there is a remedy a line `hint: …`.\n\n"

@@ -7,12 +7,14 @@ hint of the OMS signature format, so `sha256sum public.pem` shows it.
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -25,8 +27,12 @@ from mnemonic import Mnemonic
 from alx import files
 from alx.errors import MalformedError, TrustError, UsageError, escape
 
-MAX_PEM_BYTES = 4096  # a P-256 key has 178
+MAX_PEM_BYTES = 4096  # a P-256 key has 178, a private one with a passphrase 412
+MAX_PASSPHRASE_BYTES = 1023  # OpenSSL's own limit
 WORDS_BYTES = 16  # 128 bits, 12 words: to forge another identity with the same words costs 2^128 tries
+
+Unlock = Callable[[], bytes]
+"""Called for the passphrase of a private key, and only if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,15 @@ def generate() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """The unencrypted PKCS8 PEM of a private key; the file must have mode 0600."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:
+    """The PKCS8 PEM of a private key; the file must have mode 0600.
+
+    Args:
+        key: the key.
+        passphrase: what encrypts it (`docs/site.md` says how); None leaves it unencrypted.
+    """
+    encryption = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 def parse_public(pem: str, where: str) -> PublicKey:
@@ -110,20 +122,39 @@ def read_private(path: Path) -> bytes:
         return file.read(MAX_PEM_BYTES)
 
 
-def load_private(path: Path) -> ec.EllipticCurvePrivateKey:
+def load_private(path: Path, unlock: Unlock | None = None) -> ec.EllipticCurvePrivateKey:
     """Read a private key, unless others could have read it too.
 
+    Args:
+        path: its PEM file.
+        unlock: asked for the passphrase if the key has one.
+
     Raises:
-        TrustError, UsageError: see `read_private`; it is no unencrypted P-256 PKCS8 key.
+        TrustError, UsageError: see `read_private`.
+        UsageError: it is no P-256 PKCS8 key, or the passphrase is wrong or was not given.
     """
     data = read_private(path)
     try:
-        key = load_pem_private_key(data, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"'{path}' is not an unencrypted PKCS8 private key") from error
+        try:
+            key = load_pem_private_key(data, password=None)
+        except TypeError:  # it is encrypted
+            key = load_pem_private_key(data, password=_passphrase(path, unlock))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        if b"ENCRYPTED" in data:
+            raise UsageError(f"the passphrase of the private key '{path}' is wrong") from error
+        raise UsageError(f"'{path}' is not a PKCS8 private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UsageError(f"'{path}' is not a key on the curve P-256")
     return key
+
+
+def _passphrase(path: Path, unlock: Unlock | None) -> bytes:
+    if unlock is None:
+        raise UsageError(
+            f"the private key '{path}' has a passphrase, and none was given",
+            "run the command at a terminal, or give the passphrase with --passphrase-fd N",
+        )
+    return unlock()
 
 
 def words(digest: str) -> str:

@@ -126,8 +126,8 @@ def copy(source: Source, signed: SignedBundle, signature_bytes: bytes, folder: P
         CorruptError: names every bad file; the good ones stay in `folder`.
         SpaceError, StorageError: see `files.storage`.
     """
+    files.make_folder(folder / DATA_FOLDER)
     with files.storage(folder):
-        (folder / DATA_FOLDER).mkdir(parents=True, exist_ok=True)
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
         kept = {DATA_FOLDER, *signed.files}
         for there in (*folder.iterdir(), *(folder / DATA_FOLDER).iterdir()):

@@ -37,8 +37,7 @@ def write_candidate(
     Returns:
         The files as they will be signed.
     """
-    with files.storage(folder):
-        (folder / DATA_FOLDER).mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder / DATA_FOLDER)
     out = []
     for part in range(layout.parts):
         data = codec.encode(memoryview(state), None if before is None else memoryview(before), layout, part)

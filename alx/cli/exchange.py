@@ -7,6 +7,8 @@ from typing import Any, get_args
 import click
 
 from alx import files
+from alx.bundle.keys import Unlock
+from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, TrustError, UsageError, escape
@@ -52,14 +54,23 @@ def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
 @click.option("--data", metavar="KIND:PATH", help="For the built-in task: npz, images, csv, cifar10, svhn or mnist.")
 @click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
 @click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
+@click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
+@click.option(
+    "--passphrase-fd",
+    "descriptor",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The same, read as one line from this file descriptor.",
+)
 @json_option
 def init(
     folder: Path, role: Role, plan_path: Path, task: str, data: str | None, held_out: str | None,
-    init_path: Path | None, as_json: bool,
+    init_path: Path | None, ask: bool, descriptor: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a site's folder: key, plan, ledger."""
     config = SiteFile(role=role, task=task, data=_data(data, held_out, task))
-    site = sites.create(folder, config, plan_path, init=init_path)
+    passphrase = passphrases.choose(descriptor) if ask or descriptor is not None else None
+    site = sites.create(folder, config, plan_path, init=init_path, passphrase=passphrase)
     if as_json:
         screen.machine(
             {"site": site.folder, "role": role, "plan": site.plan_file.digest, "key": site.public_key.fingerprint}
@@ -147,14 +158,15 @@ def check(site: Site, as_json: bool) -> None:
 
 
 @click.command("train-local", epilog="Example: alx train-local")
+@passphrases.option
 @site_option
 @json_option
-def train_local(site: Site, as_json: bool) -> None:
+def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
     """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on."""
     from alx import turns  # noqa: PLC0415 - torch
 
     with site.locked("train-local"), screen.progress() as tell:
-        sealed = turns.train(site, tell)
+        sealed = turns.train(site.unlocked_by(unlock), tell)
     if as_json:
         screen.machine(
             {"bundle": sealed.path, "digest": sealed.digest, "round": sealed.round, "bytes": sealed.size,

@@ -21,6 +21,7 @@ COMMANDS = {
     "import-and-select": ("exchange", "Verify the peer's bundle and choose where to go on."),
     "status": ("exchange", "Where the exchange stands, and what to do next."),
     "best": ("exchange", "Write the best model so far."),
+    "key": ("keys", "This site's private key, and the peer's public one."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
     "demo": ("study", "Both sites on this machine, real bundles."),
     "simulate": ("study", "What a plan would bring, beside what could be done without it."),

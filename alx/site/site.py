@@ -16,7 +16,9 @@ Knows the folder; knows no model and no loss.
 """
 
 import contextlib
+import dataclasses
 import hashlib
+import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ from pydantic import ValidationError
 
 from alx import files, plan
 from alx.bundle import age, keys
-from alx.errors import AlxError, ConfigError, LedgerError, LimitError, TurnError, UsageError, escape
+from alx.bundle.keys import Unlock
+from alx.errors import AlxError, ConfigError, LedgerError, LimitError, TrustError, TurnError, UsageError, escape
 from alx.plan import PlanFile, Role, explain
 from alx.site import events, identity, ledger, position, site_file
 from alx.site.chain import Entry
@@ -38,6 +41,7 @@ from alx.site.site_file import SiteFile
 
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
+KEY_NAME = "key.pem"
 INIT_NAME = "init.safetensors"
 AGE_NAME = "age.key"
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page
@@ -46,11 +50,19 @@ MAX_CODE_BYTES = 1 << 20  # a model's source file
 
 @dataclass(frozen=True)
 class Site:
-    """One organisation's side of one exchange."""
+    """One organisation's side of one exchange.
+
+    Attributes:
+        folder: where it lies.
+        config: site.toml.
+        plan_file: plan.toml.
+        unlock: asked for the private key's passphrase, if it has one.
+    """
 
     folder: Path
     config: SiteFile
     plan_file: PlanFile
+    unlock: Unlock | None = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def role(self) -> Role:
@@ -92,7 +104,15 @@ class Site:
 
     def private_key(self) -> ec.EllipticCurvePrivateKey:
         """This site's private key."""
-        return keys.load_private(self.folder / "key.pem")
+        return keys.load_private(self.folder / KEY_NAME, self.unlock)
+
+    def put_private_key(self, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> None:
+        """Write this site's private key anew, encrypted or not; a power cut leaves the file of before."""
+        files.replace(self.folder / KEY_NAME, keys.private_pem(key, passphrase), 0o600)
+
+    def unlocked_by(self, unlock: Unlock) -> "Site":
+        """The same site, with somebody to ask for the private key's passphrase."""
+        return dataclasses.replace(self, unlock=unlock)
 
     @cached_property
     def public_key(self) -> keys.PublicKey:
@@ -179,9 +199,18 @@ class Site:
             about: the bundle's folder or the file that it is about, for the log.
 
         Raises:
+            TrustError: others may write to the site's folder.
             LockedError: see `files.lock`.
             LedgerError: see `events.catch_up`.
         """
+        with files.storage(self.folder):
+            mode = stat.S_IMODE(self.folder.stat().st_mode)
+        if mode & 0o022:
+            where = escape(str(self.folder), 200)
+            raise TrustError(
+                f"others may write to the site's folder '{where}': its mode is {mode:04o}, expected 0700",
+                f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup",
+            )
         with files.lock(self.folder / "lock"):
             events.catch_up(self.events_path, self.ledger_path)
             try:
@@ -202,6 +231,7 @@ def create(
     *,
     init: Path | None = None,
     key: ec.EllipticCurvePrivateKey | None = None,
+    passphrase: bytes | None = None,
 ) -> Site:
     """Make a site's folder: all of it, or nothing.
 
@@ -211,6 +241,7 @@ def create(
         plan_path: the plan; it is copied, and so is the model's .py file that it names.
         init: a safetensors file to start from instead of random weights; the learner's only.
         key: the private key; made anew when None.
+        passphrase: what encrypts the private key; None leaves it unencrypted.
 
     Raises:
         UsageError, ConfigError: something named is not there or cannot be used.
@@ -226,11 +257,12 @@ def create(
     staging = folder.with_name(f".{folder.name}.new")
     files.remove_tree(staging)
     with files.storage(staging):
-        for name in ("outbox", "inbox"):
-            (staging / name).mkdir(parents=True)
+        staging.mkdir(mode=0o700, parents=True)
+    for name in ("outbox", "inbox"):
+        files.make_folder(staging / name)
     key = keys.generate() if key is None else key
     public = keys.PublicKey(key.public_key())
-    for name, content in (secrets | {"key.pem": keys.private_pem(key)}).items():
+    for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
         files.write(staging / name, content, 0o600)
     files.write(staging / "public.pem", public.pem.encode("ascii"))
     files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))

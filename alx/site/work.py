@@ -31,8 +31,7 @@ class Work:
         path = folder / _TURN
         if not path.is_file() or path.read_bytes() != text:
             files.remove_tree(folder)
-            with files.storage(folder):
-                folder.mkdir(parents=True)
+            files.make_folder(folder)
             files.replace(path, text)
 
     @property
