@@ -141,17 +141,24 @@ def test_a_disk_that_changes_between_look_and_use_gains_nothing(sent, bundle, mo
     assert sent.fingerprint("provider") == before
 
 
-def test_a_disk_that_is_pulled_out_while_it_is_read_is_a_storage_error(sent, bundle, capsys, monkeypatch):
+@pytest.mark.parametrize("names", [("c0002",), ("manifest", "c0000", "c0001", "c0002", "c0003")])
+def test_a_file_that_the_disk_does_not_give_is_one_bad_file(sent, bundle, capsys, monkeypatch, names):
+    """A bad place on the disk; or the disk pulled out, after the signature was read."""
     really = os.open
 
     def gone(name, flags, mode=0o777, *, dir_fd=None):
-        if dir_fd is not None and name.startswith("c0002"):
+        if dir_fd is not None and name.startswith(names):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return really(name, flags, mode, dir_fd=dir_fd)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", gone)
-        refused_import(capsys, sent, "provider", bundle, StorageError, "c0002", "Input/output error", hint="still there")
+        words = [f"'{p.relative_to(bundle)}' cannot be read (Input/output error)" for p in bundle.rglob("*")
+                 if p.name.startswith(names)]  # fmt: skip
+        count = f"{len(names)} of the bundle's files are bad"
+        refused_import(capsys, sent, "provider", bundle, CorruptError, count, *words, hint="copy")
+        (staged,) = (sent.folder("provider") / "staging").iterdir()
+        assert len([p for p in staged.rglob("*") if p.is_file()]) == 5 - len(names)
     assert sent.take("provider", bundle) == 0
 
 

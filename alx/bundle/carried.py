@@ -9,7 +9,7 @@ import hashlib
 import heapq
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +18,15 @@ from alx import files
 from alx.bundle import age
 from alx.bundle.manifest import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
 from alx.bundle.signature import MAX_FILE_BYTES, SIGNATURE_NAME, SignedFile
-from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LimitError, UsageError, escape
+from alx.errors import (
+    CorruptError,
+    ForbiddenFileError,
+    IncompleteError,
+    LimitError,
+    StorageError,
+    UsageError,
+    escape,
+)
 
 CHUNK_BYTES = 1 << 20
 # What operating systems leave on disks without being asked.
@@ -36,7 +44,7 @@ JUNK = (
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
-_MANIFESTS = (MANIFEST_NAME, MANIFEST_NAME + age.SUFFIX)
+MANIFESTS = (MANIFEST_NAME, MANIFEST_NAME + age.SUFFIX)
 
 
 @dataclass(slots=True)
@@ -49,7 +57,7 @@ class Source:
     secret: str | None = None
     """The age key that opens its files, where they are encrypted and it is at hand."""
     damage: dict[str, str] = field(default_factory=dict)
-    """Files that are missing, extra, or differ from what was signed, each with its reason."""
+    """Files that are missing, extra, cannot be read, or differ from what was signed, each with its reason."""
     _manifest: bytes | None = None
     """The manifest's bytes, compared already: it is needed twice and read once."""
 
@@ -82,27 +90,47 @@ class Source:
         """A file's bytes if they are what was signed; else None, and the reason is noted in `damage`."""
         if signed.name in self.damage:
             return None
-        if signed.name in _MANIFESTS and self._manifest is not None:
+        if signed.name in MANIFESTS and self._manifest is not None:
             return self._manifest
-        data = self.read(signed.name, signed.size)
+        try:
+            data = self.read(signed.name, signed.size)
+        except StorageError as error:  # a bad place on a disk is one bad file: what lies elsewhere can still be had
+            self.damage[signed.name] = _unreadable(error.__cause__)
+            return None
         if len(data) != signed.size:
             self.damage[signed.name] = "its size changed while it was read"
         elif hashlib.sha256(data).hexdigest() != signed.digest:
             self.damage[signed.name] = "differs from what was signed"
         else:
-            if signed.name in _MANIFESTS:
+            if signed.name in MANIFESTS:
                 self._manifest = data
             return data
         return None
 
     def refuse_damage(self) -> None:
         """Raise `CorruptError` naming every bad file, if there is one."""
-        if self.damage:
-            told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(self.damage.items()))
-            raise CorruptError(
-                f"{len(self.damage)} of the bundle's files are bad: {told}",
-                "copy the bundle again, or ask the sender to run alx export once more",
-            )
+        refuse(self.damage, "copy the bundle again, or ask the sender to run alx export once more")
+
+
+def refuse(damage: Mapping[str, str], hint: str) -> None:
+    """Refuse a bundle with bad files, all of them named.
+
+    Args:
+        damage: the reason by the file's name; where it is empty, nothing happens.
+        hint: the remedy.
+
+    Raises:
+        CorruptError: names every file.
+    """
+    if damage:
+        told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(damage.items()))
+        raise CorruptError(f"{len(damage)} of the bundle's files are bad: {told}", hint)
+
+
+def _unreadable(error: BaseException | None) -> str:
+    return (
+        f"cannot be read ({escape(error.strerror)})" if isinstance(error, OSError) and error.strerror else "cannot be read"
+    )
 
 
 def _regular(name: str, status: os.stat_result) -> None:
@@ -131,30 +159,35 @@ def _check_name(name: str, folder: str) -> None:
         raise ForbiddenFileError(f"'{folder}{escape(name)}' is a name that no bundle has")
 
 
-def _survey(fd: int, prefix: str, sizes: dict[str, int]) -> bool:
-    """Add the files of one folder to `sizes`; true if it holds the data folder."""
+def _survey(fd: int, prefix: str, sizes: dict[str, int], damage: dict[str, str]) -> bool:
+    """Add the files of one folder to `sizes`, or to `damage`; true if it holds the data folder."""
     has_data = False
     with os.scandir(fd) as entries:
         for entry in entries:
             _check_name(entry.name, prefix)
-            status = entry.stat(follow_symlinks=False)
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                damage[prefix + entry.name] = _unreadable(error)
+                continue
             if not prefix and entry.name == DATA_FOLDER and stat.S_ISDIR(status.st_mode):
                 has_data = True
                 continue
             _regular(prefix + entry.name, status)
             sizes[prefix + entry.name] = status.st_size
-            if len(sizes) > MAX_FILES + 2:
+            if len(sizes) + len(damage) > MAX_FILES + 2:
                 raise LimitError(f"more than {MAX_FILES} files")
     return has_data
 
 
 @contextlib.contextmanager
-def survey(path: Path, secret: str | None = None) -> Iterator[Source]:
+def survey(path: Path, secret: str | None = None, *, lends: bool = False) -> Iterator[Source]:
     """Look at a bundle's folder: names, types and sizes; opens no file.
 
     Args:
         path: the folder.
         secret: the age key for its files, where they may be encrypted.
+        lends: True for one of several copies of a bundle: it may do without `round.sig`.
 
     Raises:
         UsageError: there is no such folder, or it is the disk that bundles lie on.
@@ -173,35 +206,43 @@ def survey(path: Path, secret: str | None = None) -> Iterator[Source]:
         if not path.is_dir():
             raise UsageError(f"there is no bundle folder '{escape(str(path), 200)}'", "is the disk there?")
     sizes: dict[str, int] = {}
+    damage: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         with files.storage(path):
             root = os.open(path, flags)
             stack.callback(os.close, root)
             folders = {"": root}
             if not _has_signature(root):  # before names are looked at: a disk full of other things is no attack
-                _refuse_unsigned(path)
-            if _survey(root, "", sizes):
+                _refuse_disk(path)
+                if not lends:
+                    refuse_unsigned(path)
+            if _survey(root, "", sizes, damage):
                 folders[DATA_FOLDER] = os.open(DATA_FOLDER, flags, dir_fd=root)
                 stack.callback(os.close, folders[DATA_FOLDER])
-                _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes)
-        yield Source(path, sizes, folders, secret)
+                _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes, damage)
+        yield Source(path, sizes, folders, secret, damage)
 
 
 def _has_signature(root: int) -> bool:
-    try:
-        os.stat(SIGNATURE_NAME, dir_fd=root, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
+    with os.scandir(root) as entries:
+        return any(entry.name == SIGNATURE_NAME for entry in entries)
 
 
-def _refuse_unsigned(path: Path) -> NoReturn:
+def _refuse_disk(path: Path) -> None:
     bundles = heapq.nlargest(1, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name)))
     if bundles:
         raise UsageError(
             f"'{escape(str(path), 200)}' is not a bundle, but a folder that holds bundles",
             f"did you mean {escape(str(path / bundles[0]), 300)}?",
         )
+
+
+def refuse_unsigned(path: Path) -> NoReturn:
+    """Refuse a folder without `round.sig`.
+
+    Raises:
+        IncompleteError: always.
+    """
     raise IncompleteError(
         f"'{escape(path.name)}' has no {SIGNATURE_NAME}: the sender, or whoever copied it, did not finish",
         "let the sender run alx export again, or copy the folder again; both go on where they stopped",

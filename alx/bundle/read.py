@@ -6,11 +6,12 @@ reaches a parser before its digest was compared with the signed one, and no file
 
 import hashlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from alx import files
-from alx.bundle import age, codec, signature
+from alx.bundle import age, carried, codec, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Manifest, parse
@@ -23,12 +24,27 @@ from alx.errors import (
 )
 
 
+class Reader(Protocol):
+    """Where a bundle's files come from: one folder, or several copies of it."""
+
+    secret: str | None
+
+    def read_signed(self, signed: SignedFile) -> bytes | None:
+        """A file's bytes if they are what was signed; else None, and the reason is noted."""
+
+    def refuse_damage(self) -> None:
+        """Raise `CorruptError` naming every bad file, if there is one."""
+
+
 def claimed_key(source: Source) -> tuple[bytes, str]:
     """The bytes of `round.sig`, and the fingerprint of the key that it claims.
 
     Raises:
+        IncompleteError: there is none.
         LimitError, MalformedError: see `signature.hint`.
     """
+    if SIGNATURE_NAME not in source.sizes and SIGNATURE_NAME not in source.damage:
+        carried.refuse_unsigned(source.path)
     data = source.read(SIGNATURE_NAME, MAX_SIGNATURE_BYTES)
     return data, signature.hint(data)
 
@@ -51,17 +67,27 @@ def verify(source: Source, data: bytes, key: PublicKey) -> SignedBundle:
         base = name.removeprefix(f"{DATA_FOLDER}/")
         if not NAME.fullmatch(base) or name == SIGNATURE_NAME:
             raise ForbiddenFileError(f"'{escape(name)}' is signed, but a name that no bundle has")
+    compare(source, signed.files)
+    return signed
+
+
+def compare(source: Source, expected: Mapping[str, SignedFile]) -> None:
+    """Note in `source.damage` what is missing, extra or of another size.
+
+    Args:
+        source: the folder.
+        expected: the files that it should hold beside `round.sig`.
+    """
     for name, got in source.sizes.items():
         if name == SIGNATURE_NAME:
             continue
-        if name not in signed.files:
+        if name not in expected:
             source.damage[name] = "is not signed"
-        elif got != signed.files[name].size:
-            source.damage[name] = f"has {got} bytes, expected {signed.files[name].size}"
-    for name in signed.files:
+        elif got != expected[name].size:
+            source.damage[name] = f"has {got} bytes, expected {expected[name].size}"
+    for name in expected:
         if name not in source.sizes:
-            source.damage[name] = "is missing"
-    return signed
+            source.damage.setdefault(name, "is missing")
 
 
 def is_encrypted(signed: SignedBundle) -> bool:
@@ -81,7 +107,7 @@ def manifest_file(signed: SignedBundle) -> SignedFile:
     return signed.files[name]
 
 
-def _plain(source: Source, signed: SignedFile) -> bytes:
+def _plain(source: Reader, signed: SignedFile) -> bytes:
     """A file's bytes, decrypted where it is encrypted; its digest was compared before.
 
     Raises:
@@ -95,7 +121,7 @@ def _plain(source: Source, signed: SignedFile) -> bytes:
     return age.decrypt(data, source.secret, signed.name) if signed.name.endswith(age.SUFFIX) else data
 
 
-def read_manifest(source: Source, signed: SignedBundle) -> Manifest:
+def read_manifest(source: Reader, signed: SignedBundle) -> Manifest:
     """The manifest, after its digest was compared; checked against the folder's name and the signed files.
 
     Raises:
@@ -113,46 +139,61 @@ def read_manifest(source: Source, signed: SignedBundle) -> Manifest:
     return manifest
 
 
-def copy(source: Source, signed: SignedBundle, signature_bytes: bytes, folder: Path) -> None:
-    """Copy the bundle into a private folder while hashing; what is there and good already is kept.
+def copy(source: Reader, wanted: Collection[SignedFile], signature_bytes: bytes, folder: Path) -> None:
+    """Copy a bundle, or some of its files, while hashing; `round.sig` comes last.
 
     Args:
-        source: the folder on the disk.
-        signed: what was verified.
-        signature_bytes: the verified bytes of `round.sig`; written last.
-        folder: private staging; made when missing.
+        source: where the files come from.
+        wanted: the signed files to copy.
+        signature_bytes: the verified bytes of `round.sig`.
+        folder: see `copy_files`.
 
     Raises:
         CorruptError: names every bad file; the good ones stay in `folder`.
         SpaceError, StorageError: see `files.storage`.
     """
+    copy_files(source, wanted, folder)
+    source.refuse_damage()
+    files.write(folder / SIGNATURE_NAME, signature_bytes)
+
+
+def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path) -> None:
+    """Copy signed files while hashing; what is there and good already is kept, what is bad is noted in `source`.
+
+    Args:
+        source: where the files come from.
+        wanted: the files.
+        folder: private staging; made when missing. Holds these files and nothing else afterwards.
+
+    Raises:
+        SpaceError, StorageError: see `files.storage`.
+    """
     files.make_folder(folder / DATA_FOLDER)
     with files.storage(folder):
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
-        kept = {DATA_FOLDER, *signed.files}
+        kept = {DATA_FOLDER, *(f.name for f in wanted)}
         for there in (*folder.iterdir(), *(folder / DATA_FOLDER).iterdir()):
             if there.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
                 files.remove_tree(there)
-    missing = [f for f in signed.files.values() if not _is_copied(folder / f.name, f)]
+    missing = [f for f in wanted if copied(folder / f.name, f) is None]
     files.require_space(folder, sum(f.size for f in missing))
     for f in missing:
         data = source.read_signed(f)
         if data is not None:
             files.write(folder / f.name, data)
-    source.refuse_damage()
-    files.write(folder / SIGNATURE_NAME, signature_bytes)
 
 
-def _is_copied(path: Path, signed: SignedFile) -> bool:
+def copied(path: Path, signed: SignedFile) -> bytes | None:
+    """The bytes of a file that was copied before; None unless it is there and what was signed."""
     with files.storage(path):
         try:
             status = path.lstat()
         except FileNotFoundError:
-            return False
+            return None
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size != signed.size:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == signed.digest
+            return None
+    data = files.read(path, signed.size)
+    return data if hashlib.sha256(data).hexdigest() == signed.digest else None
 
 
 def states(

@@ -205,14 +205,21 @@ def export(target: Path, site: Site, as_json: bool) -> None:
 
 @click.command("import-and-select", epilog="Example: alx import-and-select /media/disk/alx-1f3a90c2-r001-learner")
 @click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="COPY",
+    help="Another copy of the bundle, for files that are bad in the first; may be given again.",
+)
 @site_option
 @json_option
-def import_and_select(bundle: Path, site: Site, as_json: bool) -> None:
+def import_and_select(bundle: Path, also: tuple[Path, ...], site: Site, as_json: bool) -> None:
     """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on."""
     from alx import turns  # noqa: PLC0415 - torch
 
     with site.locked("import-and-select", bundle.name), screen.progress() as tell:
-        chosen = turns.import_and_select(site, bundle, tell)
+        chosen = turns.import_and_select(site, bundle, tell, also=also)
     if as_json:
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again, "selection": chosen.body})
         return

@@ -93,7 +93,7 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
                     )
             again = final.exists()
         if not again:
-            read.copy(own, signed, data, partial)
+            read.copy(own, signed.files.values(), data, partial)
             files.sync_tree(partial)
     _read_back(site, final if again else partial, signed, tell)
     if not again:  # only what came back whole gets the name of a bundle

@@ -5,17 +5,32 @@ and ledger as they were; one rename and one transaction of the ledger commit it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import carried, read
+from alx.bundle import carried, copies, read
 from alx.bundle.carried import Source
+from alx.bundle.copies import Copies
 from alx.bundle.manifest import MAX_BLENDS, Manifest, check_model
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
-from alx.errors import ForkError, GapError, MalformedError, PeerError, RollbackError, StaleError, escape
+from alx.errors import (
+    AlxError,
+    ForkError,
+    GapError,
+    IncompleteError,
+    LimitError,
+    MalformedError,
+    PeerError,
+    RollbackError,
+    StaleError,
+    StorageError,
+    TrustError,
+    UsageError,
+    escape,
+)
 from alx.site import ledger
 from alx.site.position import Position
 from alx.site.site import Site
@@ -35,12 +50,12 @@ class Staged:
 
 
 @contextlib.contextmanager
-def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
+def verified(site: Site, paths: Sequence[Path], tell: Tell) -> Iterator[Staged | Path]:
     """Verify a bundle on a disk, copy it into private staging, and verify the copy whole.
 
     Args:
         site: this site, locked by the caller.
-        path: the bundle's folder on the disk.
+        paths: the bundle's folder on the disk, and those of other copies of it: good files of any count.
         tell: progress.
 
     Yields:
@@ -50,12 +65,8 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
         AlxError: see the order in `docs/format.md`; every step has its class.
     """
     site.check_agreement()
-    peer = site.peer
-    with carried.survey(path, site.secret) as source:
-        data, claimed = read.claimed_key(source)
-        if claimed == site.public_key.fingerprint:
-            raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
-        signed = read.verify(source, data, peer.key)
+    with copies.survey(paths, site.secret) as source:
+        data, signed = _signature(site, source)
         position = site.position()
         known = _known(site, position, signed)
         if known is not None:
@@ -66,21 +77,48 @@ def verified(site: Site, path: Path, tell: Tell) -> Iterator[Staged | Path]:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
             raise PeerError(f"the bundle is {found}, expected {agreed} by the plan", "does the peer keep to the plan?")
         staging = site.folder / "staging" / signed.digest
+        wanted = signed.files.values()
+        source.agree(signed, staging)
         if source.read_signed(manifest_file) is None:
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
-            read.copy(source, signed, data, staging)
+            read.copy(source, wanted, data, staging)
         manifest = read.read_manifest(source, signed)
         check_sides(site, manifest)
-        check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
+        check_turn(position, manifest, signed.digest, site.peer.file.role, site.plan.rounds)
         check_contents(site, manifest)
         _clear_other(staging)
-        read.copy(source, signed, data, staging)
+        read.copy(source, wanted, data, staging)
     with carried.survey(staging, site.secret) as copy:
-        signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), peer.key)
+        signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), site.peer.key)
         copy.refuse_damage()
         for i, _, _ in read.states(copy, signed, manifest):
             tell("checking", i + 1, len(manifest.candidates))
         yield Staged(staging, copy, signed, manifest)
+
+
+def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
+    """The bytes of the first `round.sig` that verifies, and what it says; the others either do not, or say the same."""
+    found: list[tuple[Source, bytes, SignedBundle]] = []
+    refused: list[AlxError] = []
+    for source in copies.sources:
+        try:
+            data, claimed = read.claimed_key(source)
+            if claimed == site.public_key.fingerprint:
+                raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
+            found.append((source, data, read.verify(source, data, site.peer.key)))
+        except (IncompleteError, TrustError, MalformedError, LimitError, StorageError) as error:
+            refused.append(error)  # damage to one copy's signature, where another's verifies
+    if not found:
+        raise refused[0]
+    first, data, signed = found[0]
+    for source, _, other in found:
+        if other.digest != signed.digest:
+            raise UsageError(
+                f"'{escape(str(source.path), 200)}' is no copy of '{escape(str(first.path), 200)}', but another bundle: "
+                f"digest {other.digest[:16]}…, expected {signed.digest[:16]}…",
+                "name copies of one bundle only",
+            )
+    return data, signed
 
 
 def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:
