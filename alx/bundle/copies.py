@@ -44,9 +44,7 @@ class Copies:
 
     def read_signed(self, signed: SignedFile) -> bytes | None:
         """The first copy's bytes that are what was signed; else None, and the reason is noted in `damage`."""
-        if (
-            signed.name in carried.MANIFESTS and self._staged is not None
-        ):  # others are asked for where they are not
+        if signed.name in carried.MANIFESTS and self._staged is not None:  # others are asked for where they are not
             data = read.copied(self._staged / signed.name, signed)
             if data is not None:
                 return data
