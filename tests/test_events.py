@@ -72,6 +72,8 @@ def test_a_ledger_older_than_the_log_is_refused_by_every_command(stage, capsys):
     for command in (["train-local"], ["export", str(world.disk)], ["audit"]):
         where = [str(world.folder("learner"))] if command == ["audit"] else ["--site", str(world.folder("learner"))]
         forge.refused(capsys, [*command, *where], LedgerError, "lacks 2 of the entries", hint="newest backup")
+    told = [e.body["error"] for e in log(world, "learner") if e.kind == "refused"]
+    assert told == ["LedgerError"] * 4  # each command twice; an audit writes nothing
 
 
 @pytest.mark.parametrize("harm", ["gone", "changed", "empty"])

@@ -212,16 +212,17 @@ class Site:
                 f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup",
             )
         with files.lock(self.folder / "lock"):
-            events.catch_up(self.events_path, self.ledger_path)
             try:
+                events.catch_up(self.events_path, self.ledger_path)
                 yield
+                events.catch_up(self.events_path, self.ledger_path)
             except AlxError as error:
                 try:
                     events.refused(self.events_path, command, about, error)
                 except AlxError as another:
-                    error.message += f"; nor could the event log record this: {another.message}"
+                    if another.message != error.message:  # else it is the log itself that is lost
+                        error.message += f"; nor could the event log record this: {another.message}"
                 raise
-            events.catch_up(self.events_path, self.ledger_path)
 
 
 def create(
