@@ -1,11 +1,11 @@
 """Two small sites and a disk, in the states of an exchange that tests begin from. Own code is never mocked."""
 
 import os
+import runpy
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from alx.plan import Role
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
+
+# After set-up nothing needs a network: neither here nor in any Python process that a test starts.
+OFFLINE = Path(__file__).parent / "offline"
+runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # The models are tiny: a second thread costs more than it does, far more beside other work. Processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -201,14 +206,3 @@ def alx_process() -> Callable[..., Result]:
         return Result(done.returncode, done.stdout, done.stderr)
 
     return command
-
-
-@pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """After set-up nothing needs a network: a connection is a failed test."""
-
-    def refuse(*_arguments: object) -> None:
-        raise AssertionError("a test opened a network connection")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    yield  # noqa: PT022 - the patch lasts as long as the test

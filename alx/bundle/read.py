@@ -5,6 +5,7 @@ reaches a parser before its digest was compared with the signed one, and no file
 """
 
 import hashlib
+import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -14,14 +15,18 @@ from alx import files
 from alx.bundle import age, carried, codec, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Manifest, parse
+from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Layout, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
     ForbiddenFileError,
+    LimitError,
     MalformedError,
     escape,
 )
+
+STATES_HELD = 3  # at once: the one before, the one in the making, and its copy
+_TAKE_ANOTHER = "if the model is that large, take a machine with more memory"
 
 
 class Reader(Protocol):
@@ -215,20 +220,38 @@ def states(
 
     Raises:
         CorruptError, LimitError, MalformedError, NotFiniteError: names the file or the tensor.
+        LimitError: a state does not fit into this machine's memory.
     """
     layout = manifest.layout
-    suffix = age.SUFFIX if is_encrypted(signed) else ""
+    _refuse_more_than_memory(layout.nbytes)
     stop = len(manifest.candidates) - 1 if last is None else last
     begin = max(i for i, c in enumerate(manifest.candidates[: first + 1]) if c.keyframe)
     before: bytes | None = None
     for i, c in enumerate(manifest.candidates[begin : stop + 1], begin):
-        state = bytearray()
-        for part, name in enumerate(c.files):
-            data = _plain(source, signed.files[name + suffix])
-            state += codec.decode(data, None if c.keyframe else before, layout, part, name)
-        before = bytes(state)
+        before = _state(source, signed, c, None if c.keyframe else before, layout)
         if hashlib.sha256(before).hexdigest() != c.state:
             raise CorruptError(f"{c.label}: the decoded state is not the one whose digest was signed")
         codec.check_finite(before, layout, c.label)
         if i >= first:
             yield i, c, before
+
+
+def _state(source: Source, signed: SignedBundle, candidate: Candidate, before: bytes | None, layout: Layout) -> bytes:
+    """One candidate's state, out of its parts."""
+    try:
+        suffix = age.SUFFIX if is_encrypted(signed) else ""
+        state = bytearray()
+        for part, name in enumerate(candidate.files):
+            state += codec.decode(_plain(source, signed.files[name + suffix]), before, layout, part, name)
+        return bytes(state)
+    except MemoryError as error:  # a limit on the process, below the machine's memory
+        raise LimitError(f"there is no memory for a snapshot of {files.size(layout.nbytes)}", _TAKE_ANOTHER) from error
+
+
+def _refuse_more_than_memory(nbytes: int) -> None:
+    # Zeros shrink to nothing: a disk of 30 MB can claim a state of a terabyte, which an audit has no model to refuse by.
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if STATES_HELD * nbytes > memory:
+        raise LimitError(
+            f"a snapshot of {files.size(nbytes)}, and this machine has {files.size(memory)} of memory", _TAKE_ANOTHER
+        )
