@@ -15,7 +15,8 @@ from alx.bundle.carried import Source
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle, SignedFile
 
 _REMEDIES = (
-    "copy the bundle again, or ask the sender to run alx export once more; or name another copy of it too, with --also"
+    "copy the bundle again, or name another copy of it too with --also, or write with --request FILE what is bad: "
+    "then the sender's alx export DISK --only FILE brings just that"
 )
 
 
@@ -46,7 +47,7 @@ class Copies:
         """The first copy's bytes that are what was signed; else None, and the reason is noted in `damage`."""
         if (
             signed.name in carried.MANIFESTS and self._staged is not None
-        ):  # others are asked for where they are not
+        ):  # other files are asked for where they are not there
             data = read.copied(self._staged / signed.name, signed)
             if data is not None:
                 return data
