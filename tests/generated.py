@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from alx import errors, plan
 from alx.bundle.manifest import Manifest
+from alx.bundle.request import RequestFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
 from alx.site import events
@@ -22,6 +23,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "manifest": Manifest,
     "plan": Plan,
     "identity": IdentityFile,
+    "request": RequestFile,
     "site": SiteFile,
     "results": Results,
 }

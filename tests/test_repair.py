@@ -1,24 +1,34 @@
 """A damaged disk is not the end: copies are merged, a request brings what is missing, parity does without a second trip."""
 
 import itertools
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from alx import audit
+from alx.bundle import keys, request
+from alx.bundle.keys import PublicKey
 from alx.errors import (
+    AlxError,
     CorruptError,
     ForbiddenFileError,
     IncompleteError,
+    LimitError,
     MalformedError,
     PeerError,
+    RollbackError,
+    StaleError,
     TrustError,
+    TurnError,
     UsageError,
 )
 from tests import forge
 from tests.conftest import World
 from tests.forge import command, refused_import
+from tests.test_interruptions import history, killed, leftovers
 
 MANIFEST = "manifest.json"
 C = [f"data/c{i:04d}-p0000.safetensors.zst" for i in range(4)]
@@ -81,7 +91,7 @@ def test_good_files_of_two_copies_are_merged(sent, bundle, other, capsys, way, m
         imported(sent, bundle, "--also", other)
     else:
         told = refused_import(
-            capsys, sent, "provider", other, CorruptError, "2 of the bundle's files are bad", hint="--also"
+            capsys, sent, "provider", other, CorruptError, "2 of the bundle's files are bad", hint="--request"
         )
         assert C[2] in told
         imported(sent, bundle)
@@ -93,7 +103,7 @@ def test_the_manifest_may_come_from_staging_alone(sent, bundle, other, capsys, f
     (bundle / MANIFEST).unlink()
     (other / C[3]).unlink()
     there = [bundle, other][:: 1 if first == 0 else -1]
-    refused_import(capsys, sent, "provider", there[0], CorruptError, "1 of the bundle's files", hint="--also")
+    refused_import(capsys, sent, "provider", there[0], CorruptError, "1 of the bundle's files", hint="--request")
     imported(sent, there[1])
 
 
@@ -111,7 +121,7 @@ def test_a_file_is_bad_only_where_no_copy_has_it_good(sent, bundle, other, capsy
     harm(bundle / C[1])
     harm(other / C[2])
     words = ("1 of the bundle's files are bad", f"'{C[0]}' differs from what was signed in copy 1, is missing in copy 2")
-    also_refused(capsys, sent, CorruptError, *words, hint="--also", path=bundle, also=[other, other, bundle])
+    also_refused(capsys, sent, CorruptError, *words, hint="--request", path=bundle, also=[other, other, bundle])
     (staged,) = (sent.folder("provider") / "staging").iterdir()
     assert sorted(p.name for p in staged.rglob("*") if p.is_file()) == sorted([MANIFEST, *(Path(c).name for c in C[1:])])
 
@@ -209,3 +219,303 @@ def test_every_pair_of_patterns_that_covers_all_files_is_accepted(sent, bundle, 
         else:
             imported(world, copies[0], "--also", copies[1])
         shutil.rmtree(world.root)
+
+
+# --- requests
+
+
+def key(world: World, role: str):
+    return keys.load_private(world.folder(role) / "key.pem")
+
+
+def export(world: World, *arguments: Path | str, role: str = "learner") -> list[str]:
+    return ["export", str(world.disk), "--site", str(world.folder(role)), *map(str, arguments)]
+
+
+@pytest.fixture
+def ask(sent) -> Path:
+    return sent.disk / "missing.json"
+
+
+def digest(world: World, role: str = "learner", at: int = -1) -> str:
+    return world.site(role).position().sealed[at]["digest"]
+
+
+def requested(world: World, bundle: Path, ask: Path) -> Path:
+    """The import is refused with a request, and the sender puts what it names on the disk: the partial copy."""
+    before = world.fingerprint("provider")
+    assert forge.run([*command(world, "provider", bundle), "--request", str(ask)]) == CorruptError.exit_code
+    assert world.fingerprint("provider") == before
+    assert forge.run(export(world, "--only", ask)) == 0
+    (part,) = world.disk.glob("*.repair-????????")
+    return part
+
+
+PATTERNS = [c for n in (1, 2, 5) for c in itertools.combinations([MANIFEST, *C], n)]
+
+
+@pytest.mark.parametrize("bad", PATTERNS, ids=lambda p: "+".join(n[-22:-17] for n in p))
+def test_a_request_brings_what_is_missing_and_nothing_else(sent, bundle, ask, bad):
+    for name in bad:
+        harm(bundle / name)
+    part = requested(sent, bundle, ask)
+    assert {p.relative_to(part).as_posix() for p in part.rglob("*") if p.is_file()} == {"round.sig", *bad}
+    shutil.rmtree(bundle)
+    imported(sent, part)
+
+
+def test_a_request_is_told_of_in_the_error_the_ledger_and_the_audit(sent, bundle, ask, alx):
+    harm(bundle / C[1])
+    site = ("--site", sent.folder("provider"))
+    for _ in range(2):  # a request of one's own is written over
+        told = alx("import-and-select", bundle, "--request", ask, *site)
+        assert (
+            told.err.splitlines()[1]
+            == f"hint: carry '{ask}' to the peer: alx export DISK --only missing.json brings these files"
+        )
+    made = ask.read_bytes()
+    for words in (["--only", ask], ["--only", ask, "--json"]):
+        told = alx("export", sent.disk, *words, "--site", sent.folder("learner"))
+        assert told.code == 0
+    assert json.loads(told.out)["files"] == 2
+    assert json.loads(told.out)["again"] is True
+    body = sent.site("learner").entries()[-1].body
+    said = request.verify(made, sent.site("learner").peer.key)
+    assert said.files == (C[1],)
+    assert body == {
+        "round": 1, "bundle": bundle.name, "digest": digest(sent), "request": said.digest, "files": 1, "names": [C[1]]
+    }  # fmt: skip
+    told = alx("audit", sent.folder("learner")).out
+    assert f"round 1, 1 of its files, as the peer asked (request {said.digest[:16]}…), read back from the disk" in told
+    imported(sent, sent.disk / f"{bundle.name}.repair-{said.digest[:8]}", "--request", ask)
+    assert ask.read_bytes() == made
+
+
+def test_a_partial_copy_is_no_bundle_by_itself(sent, bundle, ask, capsys):
+    harm(bundle / C[0])
+    part = requested(sent, bundle, ask)
+    shutil.rmtree(sent.folder("provider") / "staging")
+    refused_import(capsys, sent, "provider", part, CorruptError, "4 of the bundle's files are bad", f"'{C[1]}' is missing")
+    shutil.rmtree(sent.folder("provider") / "staging")
+    imported(sent, bundle, "--also", part)
+
+
+def test_only_bad_files_of_the_bundle_are_asked_for(sent, bundle, other, ask, capsys):
+    """An unsigned file is for the receiver to delete; without a verified signature nobody knows what to ask for."""
+    (bundle / "data/x").touch()
+    arguments = [*command(sent, "provider", bundle), "--request", str(ask)]
+    forge.refused(capsys, arguments, CorruptError, "'data/x' is not signed")
+    assert not ask.exists()
+    shutil.rmtree(sent.folder("provider") / "staging")
+    harm(bundle / C[0])
+    forge.refused(capsys, arguments, CorruptError, "2 of the", hint="--only missing.json")
+    assert request.verify(ask.read_bytes(), sent.site("learner").peer.key).files == (C[0],)
+    ask.unlink()
+    harm(other / "round.sig")
+    arguments = [*command(sent, "provider", other), "--request", str(ask)]
+    with pytest.raises(AlxError):
+        forge.cli.main(args=arguments, standalone_mode=False)
+    assert not ask.exists()
+
+
+def test_a_request_writes_over_nothing_of_others(sent, bundle, capsys):
+    harm(bundle / C[0])
+    theirs = sent.disk / "learner.json"
+    link = sent.disk / "link"
+    link.symlink_to(theirs)
+    pipe = sent.disk / "pipe"
+    os.mkfifo(pipe)
+    kept = theirs.read_bytes()
+    for path in (theirs, link, pipe):
+        arguments = [*command(sent, "provider", bundle), "--request", str(path)]
+        forge.refused(capsys, arguments, UsageError, "exists, and is no request of this site's", hint="another file")
+    forge.refused(capsys, [*arguments[:-1], str(sent.disk)], UsageError, "is a folder")
+    assert theirs.read_bytes() == kept
+
+
+def envelope(payload: bytes, signer, **changes) -> bytes:
+    """A request over any payload, written without alx."""
+    name = PublicKey(signer.public_key()).fingerprint
+    made = forge.envelope(payload, signer, changes.pop("payload_type", request.PAYLOAD_TYPE))["dsseEnvelope"]
+    made["signatures"] = [{"keyid": name, "sig": made["signatures"][0]["sig"]}]
+    return json.dumps(made | changes, indent=1).encode()
+
+
+def payload(world: World, **changes) -> bytes:
+    said = {"format": "alx-request", "version": 1, "bundle": digest(world), "files": [C[0]]}
+    return json.dumps(said | changes).encode()
+
+
+HOSTILE = {
+    "another digest": (lambda w: payload(w, bundle="ab" * 32), StaleError, "never sealed"),
+    "a name that the bundle does not have": (
+        lambda w: payload(w, files=["data/c0009-p0000.safetensors.zst"]), MalformedError, "which the bundle does not have"
+    ),
+    "a name that no bundle has": (lambda w: payload(w, files=["data/../../key.pem"]), ForbiddenFileError, "no bundle's"),
+    "a path from the root": (lambda w: payload(w, files=["/etc/passwd"]), ForbiddenFileError, "'/etc/passwd' is asked for"),
+    "a terminal's escape": (lambda w: payload(w, files=["a\x1b[2J"]), ForbiddenFileError, r"a\x1b"),
+    "the signature": (lambda w: payload(w, files=["round.sig"]), ForbiddenFileError, "'round.sig'"),
+    "50,000 names": (
+        lambda w: payload(w, files=[f"{i}" for i in range(50_000)]), LimitError, "values, and may have 10005"
+    ),
+    "names of a megabyte": (lambda w: payload(w, files=["a" * 2**20]), LimitError, "bytes, and may have"),
+    "no names": (lambda w: payload(w, files=[]), MalformedError, "no request"),
+    "a name twice": (lambda w: payload(w, files=[C[0], C[0]]), MalformedError, "there twice"),
+    "names out of order": (lambda w: payload(w, files=[C[1], C[0]]), MalformedError, "not in their order"),
+    "another version": (lambda w: payload(w, version=2), MalformedError, "no request"),
+    "an unknown field": (lambda w: payload(w, more=1), MalformedError, "no request"),
+    "a key twice": (lambda w: payload(w)[:-1] + b',"version":1}', MalformedError, "twice"),
+    "no JSON": (lambda _: b"x", MalformedError, "not JSON"),
+    "deep JSON": (lambda _: b"[" * 9_000 + b"]" * 9_000, MalformedError, "nested too deeply"),
+}  # fmt: skip
+
+
+def sender_refuses(capsys, world, ask, error, *words, hint=None):
+    """The export is refused and leaves ledger, outbox and disk as they were."""
+    before = {p: p.read_bytes() for p in world.root.rglob("*") if p.is_file() and "events" not in p.name}
+    forge.refused(capsys, export(world, "--only", ask), error, *words, hint=hint)
+    assert {p: p.read_bytes() for p in world.root.rglob("*") if p.is_file() and "events" not in p.name} == before
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_request_is_refused_with(sent, ask, capsys, name):
+    make, error, words = HOSTILE[name]
+    ask.write_bytes(envelope(make(sent), key(sent, "provider")))
+    sender_refuses(capsys, sent, ask, error, words)
+
+
+FORGED = {
+    "a strange key": (lambda w: envelope(payload(w), keys.generate()), TrustError, "signed with the key"),
+    "the sender's own key": (lambda w: envelope(payload(w), key(w, "learner")), TrustError, "signed with the key"),
+    "the peer's name and a strange key": (
+        lambda w: envelope(payload(w), made := keys.generate()).replace(
+            *(PublicKey(k.public_key()).fingerprint.encode() for k in (made, key(w, "provider")))
+        ), TrustError, "does not verify",
+    ),
+    "a type for bundles": (
+        lambda w: envelope(payload(w), key(w, "provider"), payload_type=forge.PAYLOAD_TYPE), MalformedError, "not a request"
+    ),
+    "a bundle's statement": (
+        lambda w: envelope(payload(w), key(w, "provider"), payload_type=forge.PAYLOAD_TYPE).replace(
+            forge.PAYLOAD_TYPE.encode(), request.PAYLOAD_TYPE.encode()
+        ), TrustError, "does not verify",
+    ),
+    "no signature": (lambda w: envelope(payload(w), key(w, "provider"), signatures=[]), MalformedError, "not a request"),
+    "other spaces": (lambda w: envelope(payload(w), key(w, "provider")) + b"\n", MalformedError, "one item a line"),
+    "an unknown field": (lambda w: envelope(payload(w), key(w, "provider"), x=1), MalformedError, "not a request"),
+    "a bomb": (lambda _: b"[" + b"0," * 2**18 + b"0]", LimitError, "values"),
+    "two megabytes": (lambda _: b" " * 2**21, LimitError, "may have 1048576"),
+    "an identity file": (lambda w: (w.disk / "provider.json").read_bytes(), LimitError, "values"),
+    "a bundle's signature": (lambda w: (w.bundle("learner") / "round.sig").read_bytes(), MalformedError, "not a request"),
+    "nothing": (lambda _: b"", MalformedError, "not JSON"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_request_is_refused_that_is(sent, ask, capsys, name):
+    make, error, words = FORGED[name]
+    ask.write_bytes(make(sent))
+    sender_refuses(capsys, sent, ask, error, words)
+
+
+def test_every_byte_of_a_request_counts(sent, bundle, ask):
+    harm(bundle / C[0])
+    forge.run([*command(sent, "provider", bundle), "--request", str(ask)])
+    data, peer = ask.read_bytes(), sent.site("learner").peer.key
+    assert request.verify(data, peer).files == (C[0],)
+    for at in range(len(data)):
+        with pytest.raises((TrustError, MalformedError)):
+            request.verify(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], peer)
+        with pytest.raises((TrustError, MalformedError)):
+            request.verify(data[:at], peer)
+
+
+def test_a_request_is_no_link_pipe_or_folder(sent, ask, capsys):
+    (sent.disk / "real").write_bytes(envelope(payload(sent), key(sent, "provider")))
+    sender_refuses(capsys, sent, ask, UsageError, "there is no file", hint="is the disk there")
+    ask.symlink_to("real")
+    sender_refuses(capsys, sent, ask, ForbiddenFileError, "symbolic link")
+    ask.unlink()
+    os.mkfifo(ask)
+    sender_refuses(capsys, sent, ask, ForbiddenFileError, "is a pipe")
+    sender_refuses(capsys, sent, sent.disk, ForbiddenFileError, "is a folder")
+    ask.unlink()
+    os.link(sent.disk / "real", ask)
+    sender_refuses(capsys, sent, ask, ForbiddenFileError, "hard link")
+
+
+def test_an_old_request_is_refused_and_one_for_an_answered_turn_too(stage, capsys):
+    world = stage("second")
+    ask = world.disk / "old.json"
+    ask.write_bytes(envelope(payload(world, bundle=digest(world, at=0)), key(world, "provider")))
+    sender_refuses(capsys, world, ask, RollbackError, "round 1, which the peer has answered", hint="old request")
+    world = stage("answered")
+    ask = world.disk / "old.json"
+    ask.write_bytes(envelope(payload(world), key(world, "provider")))
+    assert world.take("learner", world.bundle("provider")) == 0
+    sender_refuses(capsys, world, ask, TurnError, "was answered already")
+    world = stage("paired")
+    ask = world.disk / "early.json"
+    said = {"format": "alx-request", "version": 1, "bundle": "0" * 64, "files": ["a"]}
+    ask.write_bytes(envelope(json.dumps(said).encode(), key(world, "provider")))
+    sender_refuses(capsys, world, ask, TurnError, "no turn is sealed yet")
+
+
+def test_more_files_than_a_request_may_name_are_left_to_a_whole_export(sent, bundle, ask, capsys, monkeypatch):
+    monkeypatch.setattr(request, "MAX_NAMES", 1)
+    for name in C[:2]:
+        harm(bundle / name)
+    arguments = [*command(sent, "provider", bundle), "--request", str(ask)]
+    forge.refused(capsys, arguments, CorruptError, "2 of the bundle's files", hint="copy the bundle again")
+    assert not ask.exists()
+
+
+def test_a_partial_export_does_not_count_as_the_bundle_handed_over(stage):
+    world = stage("paired")
+    assert forge.run(["train-local", "--site", str(world.folder("learner"))]) == 0
+    ask = world.disk / "ask.json"
+    ask.write_bytes(envelope(payload(world), key(world, "provider")))
+    assert forge.run(export(world, "--only", ask)) == 0
+    assert world.site("learner").position().step == "export"
+    assert forge.run(export(world)) == 0
+    assert world.site("learner").position().step == "import"
+
+
+def test_a_partial_copy_that_the_disk_does_not_give_back_is_not_recorded(sent, bundle, ask, capsys, monkeypatch):
+    really = os.fsync
+
+    def losing(fd):
+        really(fd)
+        if Path(f"/proc/self/fd/{fd}").readlink().name.startswith("c0001"):
+            os.pwrite(fd, b"\0\0\0\0", 8)
+
+    for name in C[:2]:
+        harm(bundle / name)
+    forge.run([*command(sent, "provider", bundle), "--request", str(ask)])
+    before = sent.fingerprint("learner")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", losing)
+        forge.refused(
+            capsys, export(sent, "--only", ask), CorruptError, "does not give back", "1 of", C[1], hint="another disk"
+        )
+    assert sent.fingerprint("learner") == before
+    imported(sent, requested(sent, bundle, ask))
+
+
+def test_a_partial_export_killed_anywhere_leaves_nothing_that_looks_finished_and_goes_on(sent, bundle, ask, tmp_path):
+    for name in (MANIFEST, C[2]):
+        harm(bundle / name)
+    forge.run([*command(sent, "provider", bundle), "--request", str(ask)])
+    before = history(sent, "learner")
+    worlds = killed(sent, tmp_path / "killed", "export", "{}/disk", "--only", "{}/disk/missing.json", "--site", "{}/learner")
+    assert len(worlds) > 20
+    for what, world in worlds:
+        for part in world.disk.glob("*.repair-????????"):
+            assert {p.name for p in part.rglob("*") if p.is_file()} == {"round.sig", MANIFEST, Path(C[2]).name}, what
+        assert history(world, "learner")[: len(before)] == before, what
+        assert forge.run(export(world, "--only", world.disk / "missing.json")) == 0, what
+        assert not leftovers(World(world.root / "learner")), what
+        assert not list(world.disk.glob("*.partial")), what
+    audit.site(world.site("learner"))
+    (part,) = world.disk.glob("*.repair-????????")
+    imported(world, part)

@@ -133,6 +133,35 @@ def _unreadable(error: BaseException | None) -> str:
     )
 
 
+def read_file(path: Path, limit: int) -> bytes:
+    """A single file from outside, with the same care: no link followed, no pipe waited for.
+
+    Args:
+        path: the file.
+        limit: bytes it may have; one more is read, so that whoever parses it can refuse it.
+
+    Raises:
+        UsageError: there is no such file.
+        ForbiddenFileError: a link, or no plain file.
+        LimitError, StorageError: see `Source.read`.
+    """
+    with files.storage(path):
+        try:
+            fd = os.open(path, _OPEN)
+        except FileNotFoundError as error:
+            raise UsageError(f"there is no file '{escape(str(path), 200)}'", "is the disk there?") from error
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise ForbiddenFileError(f"'{escape(path.name)}' is a symbolic link") from error
+        try:
+            _regular(path.name, os.fstat(fd))
+            with os.fdopen(fd, "rb", closefd=False) as file:
+                return file.read(limit + 1)
+        finally:
+            os.close(fd)
+
+
 def _regular(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next(

@@ -15,7 +15,8 @@ from alx.bundle.carried import Source
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle, SignedFile
 
 _REMEDIES = (
-    "copy the bundle again, or ask the sender to run alx export once more; or name another copy of it too, with --also"
+    "copy the bundle again, or name another copy of it too with --also, or write with --request FILE what is bad: "
+    "then the sender's alx export DISK --only FILE brings just that"
 )
 
 

@@ -54,7 +54,7 @@ def claimed_key(source: Source) -> tuple[bytes, str]:
     return data, signature.hint(data)
 
 
-def verify(source: Source, data: bytes, key: PublicKey) -> SignedBundle:
+def verify(source: Source, data: bytes, key: PublicKey, only: Collection[str] | None = None) -> SignedBundle:
     """Verify the signature, then compare the set of files and their sizes with the signed ones.
 
     What is missing, extra or of another size is noted in `source.damage`: the caller goes on to find all of it.
@@ -63,6 +63,7 @@ def verify(source: Source, data: bytes, key: PublicKey) -> SignedBundle:
         source: the folder.
         data: the bytes of `round.sig`.
         key: the pinned key.
+        only: the files that should be there; None for all that are signed.
 
     Raises:
         LimitError, TrustError, MalformedError: see `signature.verify`.
@@ -72,7 +73,7 @@ def verify(source: Source, data: bytes, key: PublicKey) -> SignedBundle:
         base = name.removeprefix(f"{DATA_FOLDER}/")
         if not NAME.fullmatch(base) or name == SIGNATURE_NAME:
             raise ForbiddenFileError(f"'{escape(name)}' is signed, but a name that no bundle has")
-    compare(source, signed.files)
+    compare(source, signed.files if only is None else {name: signed.files[name] for name in only if name in signed.files})
     return signed
 
 

@@ -162,11 +162,17 @@ def _event(event: Entry) -> str:
         "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
         "paired": lambda: f"with the key {b['key'][:16]}…, {b['samples']} samples",
         "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-        "exported": lambda: f"round {b['round']}, read back from the disk",
+        "exported": lambda: f"round {b['round']}{_part(b)}, read back from the disk",
         "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
         "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
         "refused": lambda: f"{b['command']} '{b['about']}', {b['error']} ({b['exit_code']}): {b['message']}",
     }[event.kind]()
+
+
+def _part(body: dict[str, Any]) -> str:
+    return (
+        f", {body['files']} of its files, as the peer asked (request {body['request'][:16]}…)" if "request" in body else ""
+    )
 
 
 def _left(report: SiteReport, sent: list[BundleReport]) -> str:

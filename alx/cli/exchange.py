@@ -11,7 +11,7 @@ from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
 from alx.cli.screen import json_option
-from alx.errors import ConfigError, TrustError, UsageError, escape
+from alx.errors import AlxError, ConfigError, TrustError, UsageError, escape
 from alx.plan import Role
 from alx.site import identity as identities
 from alx.site import pairing, site_file
@@ -184,20 +184,28 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
 
 @click.command(epilog="Example: alx export /media/disk")
 @click.argument("target", type=click.Path(path_type=Path), metavar="DISK")
+@click.option(
+    "--only",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The peer's request: copy just the files that it names.",
+)
 @site_option
 @json_option
-def export(target: Path, site: Site, as_json: bool) -> None:
+def export(target: Path, only: Path | None, site: Site, as_json: bool) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
     from alx.site import disk  # noqa: PLC0415 - numpy
 
     with site.locked("export", str(target)), screen.progress() as tell:
-        done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None))
+        done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None), only)
     if as_json:
         screen.machine(
-            {"bundle": done.path, "digest": done.digest, "round": done.round, "bytes": done.size, "again": done.again}
-        )
+            {"bundle": done.path, "digest": done.digest, "round": done.round, "files": done.files, "bytes": done.size,
+             "again": done.again}
+        )  # fmt: skip
         return
-    click.echo(f"round {done.round}: {'was on the disk already' if done.again else 'copied'}, read back and verified")
+    part = "" if only is None else f"{done.files} files, as the peer asked, "
+    click.echo(f"round {done.round}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
     click.echo(f"'{done.path}' ({files.size(done.size)})")
     click.echo("safe to remove the disk")
     click.echo(f"next: carry it; the peer runs alx import-and-select DISK/{done.path.name}")
@@ -212,14 +220,23 @@ def export(target: Path, site: Site, as_json: bool) -> None:
     metavar="COPY",
     help="Another copy of the bundle, for files that are bad in the first; may be given again.",
 )
+@click.option(
+    "--request",
+    "ask",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where files are bad, write here which ones the peer has to bring again.",
+)
 @site_option
 @json_option
-def import_and_select(bundle: Path, also: tuple[Path, ...], site: Site, as_json: bool) -> None:
+def import_and_select(bundle: Path, also: tuple[Path, ...], ask: Path | None, site: Site, as_json: bool) -> None:
     """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on."""
     from alx import turns  # noqa: PLC0415 - torch
 
     with site.locked("import-and-select", bundle.name), screen.progress() as tell:
-        chosen = turns.import_and_select(site, bundle, tell, also=also)
+        if ask is not None:
+            _new_request(site, ask)
+        chosen = turns.import_and_select(site, bundle, tell, also=also, ask=ask)
     if as_json:
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again, "selection": chosen.body})
         return
@@ -240,6 +257,20 @@ def _new_file(path: Path) -> Path:
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder '{escape(str(path.parent), 200)}'", "make it, or name another")
     return path
+
+
+def _new_request(site: Site, path: Path) -> None:
+    """A request may replace one that this site made before, and nothing else."""
+    from alx.bundle import carried, request  # noqa: PLC0415 - securesystemslib
+
+    if not _new_file(path).exists():
+        return
+    try:
+        request.verify(carried.read_file(path, request.MAX_REQUEST_BYTES), site.public_key)
+    except AlxError as error:
+        raise UsageError(
+            f"'{escape(str(path), 200)}' exists, and is no request of this site's", "name another file"
+        ) from error
 
 
 @click.command(epilog="Example: alx status")

@@ -11,17 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import carried, read
+from alx.bundle import carried, read, request
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, Manifest
-from alx.bundle.signature import SignedBundle
+from alx.bundle.request import Request
+from alx.bundle.signature import SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
     ForbiddenFileError,
     IncompleteError,
     LimitError,
     MalformedError,
+    RollbackError,
+    StaleError,
     StorageError,
     TrustError,
     TurnError,
@@ -29,12 +32,14 @@ from alx.errors import (
     escape,
 )
 from alx.site import ledger
+from alx.site.position import Position
 from alx.site.site import Site
 
 Tell = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and how much in all."""
 
 PARTIAL = ".partial"  # a copy in progress has this suffix, so nothing half-done ever looks finished
+REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of the request's digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,46 +50,45 @@ class Exported:
     digest: str
     size: int
     round: int
+    files: int
     again: bool
     """True if the disk held this very bundle already; it was read back all the same."""
 
 
-def export(site: Site, disk: Path, tell: Tell) -> Exported:
-    """Copy the last sealed bundle to a disk, read it back from there, and record it.
+def export(site: Site, disk: Path, tell: Tell, only: Path | None = None) -> Exported:
+    """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
 
     Args:
         site: this site, locked by the caller.
         disk: a folder on the disk.
         tell: progress.
+        only: the peer's request file; None for the whole bundle.
 
     Raises:
+        TrustError, LimitError, ForbiddenFileError: see `request.verify`.
+        RollbackError, StaleError: the request is about another bundle than the last one sealed.
+        MalformedError: it names a file that the bundle does not have; or see `request.verify`.
         TurnError: nothing is sealed.
         UsageError: there is no such folder.
         SpaceError, StorageError: the disk is full, read-only, or gone.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
-    position = site.position()
-    if not position.sealed:
-        raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
-    if position.step == "train":
-        raise TurnError(
-            f"the turn of round {position.round} is not trained yet, and the one before was answered already",
-            f"next: {position.next_command}",
-        )
+    asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), site.peer.key)
+    last = _last_sealed(site, asked)
     with files.storage(disk):
         if not disk.is_dir():
             raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
-    last = position.sealed[-1]
     source = site.outbox / last["bundle"]
-    final = disk / last["bundle"]
-    partial = disk / f"{last['bundle']}{PARTIAL}"
+    final = disk / (last["bundle"] if asked is None else f"{last['bundle']}{REPAIR}{asked.digest[:8]}")
+    partial = final.with_name(final.name + PARTIAL)
     with carried.survey(source) as own:
         data, _ = read.claimed_key(own)
         signed = read.verify(own, data, site.public_key)
         own.refuse_damage()
         if signed.digest != last["digest"]:
             raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
-        total = sum(own.sizes.values())
+        wanted = _wanted(signed, asked)
+        total = len(data) + sum(f.size for f in wanted.values())
         with files.storage(disk):
             for path in (final, partial, partial / DATA_FOLDER):
                 if path.is_symlink():
@@ -93,17 +97,60 @@ def export(site: Site, disk: Path, tell: Tell) -> Exported:
                     )
             again = final.exists()
         if not again:
-            read.copy(own, signed.files.values(), data, partial)
+            read.copy(own, wanted.values(), data, partial)
             files.sync_tree(partial)
-    _read_back(site, final if again else partial, signed, tell)
+    _read_back(site, final if again else partial, signed, wanted, tell)
     if not again:  # only what came back whole gets the name of a bundle
         files.publish(partial, final)
     body = {"round": last["round"], "bundle": last["bundle"], "digest": signed.digest}
+    if asked is not None:
+        body |= {"request": asked.digest, "files": len(wanted), "names": list(wanted)}
     ledger.append(site.ledger_path, ("exported", body))
-    return Exported(final, signed.digest, total, int(last["round"]), again)
+    return Exported(final, signed.digest, total, int(last["round"]), len(wanted) + 1, again)
 
 
-def _read_back(site: Site, path: Path, signed: SignedBundle, tell: Tell) -> None:
+def _last_sealed(site: Site, asked: Request | None) -> dict[str, Any]:
+    position = site.position()
+    if not position.sealed:
+        raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
+    if asked is not None:
+        _check_request(position, asked)
+    if position.step == "train":
+        raise TurnError(
+            f"the turn of round {position.round} is not trained yet, and the one before was answered already",
+            f"next: {position.next_command}",
+        )
+    return position.sealed[-1]
+
+
+def _check_request(position: Position, asked: Request) -> None:
+    """About the last sealed bundle: the peer has those before it, or could not have sent what followed."""
+    last = position.sealed[-1]
+    for body in position.sealed[:-1]:
+        if body["digest"] == asked.bundle:
+            raise RollbackError(
+                f"the request is about the bundle of round {body['round']}, which the peer has answered since; "
+                f"the last one sealed is that of round {last['round']}",
+                "is it an old request? ask the peer for the newest",
+            )
+    if asked.bundle != last["digest"]:
+        raise StaleError(
+            f"the request is about a bundle of digest {asked.bundle[:16]}…, which this site never sealed; "
+            f"the last one sealed is {str(last['digest'])[:16]}…",
+            "is it for another site of yours? is this site's ledger an old backup?",
+        )
+
+
+def _wanted(signed: SignedBundle, asked: Request | None) -> dict[str, SignedFile]:
+    if asked is None:
+        return signed.files
+    for name in asked.files:
+        if name not in signed.files:
+            raise MalformedError(f"the request names '{escape(name)}', which the bundle does not have")
+    return {name: signed.files[name] for name in asked.files}
+
+
+def _read_back(site: Site, path: Path, signed: SignedBundle, wanted: dict[str, SignedFile], tell: Tell) -> None:
     try:
         with carried.survey(path) as copy:
             for name in copy.sizes:
@@ -111,11 +158,12 @@ def _read_back(site: Site, path: Path, signed: SignedBundle, tell: Tell) -> None
                 with copy.open(name) as fd, contextlib.suppress(OSError, AttributeError):
                     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             data, _ = read.claimed_key(copy)
-            got = read.verify(copy, data, site.public_key)
-            for i, f in enumerate(got.files.values(), 1):
-                copy.read_signed(f)
-                tell("reading back", i, len(got.files))
-            copy.refuse_damage()
+            got = read.verify(copy, data, site.public_key, wanted)
+            if got.digest == signed.digest:
+                for i, f in enumerate(wanted.values(), 1):
+                    copy.read_signed(f)
+                    tell("reading back", i, len(wanted))
+                copy.refuse_damage()
     except (CorruptError, TrustError, MalformedError, IncompleteError, LimitError, StorageError) as error:
         raise CorruptError(
             f"the disk does not give back what was written to it: {error.message}",

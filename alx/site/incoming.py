@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import carried, copies, read
+from alx.bundle import carried, copies, read, request
 from alx.bundle.carried import Source
 from alx.bundle.copies import Copies
 from alx.bundle.manifest import MAX_BLENDS, Manifest, check_model
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
 from alx.errors import (
     AlxError,
+    CorruptError,
     ForkError,
     GapError,
     IncompleteError,
@@ -50,13 +51,14 @@ class Staged:
 
 
 @contextlib.contextmanager
-def verified(site: Site, paths: Sequence[Path], tell: Tell) -> Iterator[Staged | Path]:
+def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = None) -> Iterator[Staged | Path]:
     """Verify a bundle on a disk, copy it into private staging, and verify the copy whole.
 
     Args:
         site: this site, locked by the caller.
         paths: the bundle's folder on the disk, and those of other copies of it: good files of any count.
         tell: progress.
+        ask: where to write a signed request for the files that are bad, if some are.
 
     Yields:
         What was staged; or, for the bundle that was accepted last, its folder in the inbox.
@@ -81,13 +83,15 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell) -> Iterator[Staged |
         source.agree(signed, staging)
         if source.read_signed(manifest_file) is None:
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
-            read.copy(source, wanted, data, staging)
+            with _asking(site, source, signed, ask):
+                read.copy(source, wanted, data, staging)
         manifest = read.read_manifest(source, signed)
         check_sides(site, manifest)
         check_turn(position, manifest, signed.digest, site.peer.file.role, site.plan.rounds)
         check_contents(site, manifest)
         _clear_other(staging)
-        read.copy(source, wanted, data, staging)
+        with _asking(site, source, signed, ask):
+            read.copy(source, wanted, data, staging)
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), site.peer.key)
         copy.refuse_damage()
@@ -119,6 +123,21 @@ def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
                 "name copies of one bundle only",
             )
     return data, signed
+
+
+@contextlib.contextmanager
+def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) -> Iterator[None]:
+    """Write down, before a damaged bundle is refused, what the sender would have to bring again."""
+    try:
+        yield
+    except CorruptError as error:
+        names = copies.damage.keys() & signed.files.keys()
+        if ask is not None and 0 < len(names) <= request.MAX_NAMES:
+            files.replace(ask, request.make(signed.digest, names, site.private_key()))
+            error.hint = (
+                f"carry '{escape(str(ask), 200)}' to the peer: alx export DISK --only {escape(ask.name)} brings these files"
+            )
+        raise
 
 
 def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:

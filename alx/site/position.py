@@ -72,7 +72,9 @@ def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:  # noqa: 
         if role == "provider":
             return at("train", round_)
         return at("done", round_) if round_ == rounds else at("train", round_ + 1)
-    exported = any(e.kind == "exported" and e.body["digest"] == last.body["digest"] for e in entries)
+    exported = any(
+        e.kind == "exported" and e.body["digest"] == last.body["digest"] and "names" not in e.body for e in entries
+    )
     if not exported:
         return at("export", round_)
     if role == "learner":

@@ -35,7 +35,9 @@ class Chosen:
     """Round, index, label, labels, signed, own, samples, global_loss, held_out, and the flags."""
 
 
-def import_and_select(site: Site, path: Path, tell: Tell = silent, *, also: Sequence[Path] = ()) -> Chosen:
+def import_and_select(
+    site: Site, path: Path, tell: Tell = silent, *, also: Sequence[Path] = (), ask: Path | None = None
+) -> Chosen:
     """Verify the peer's bundle, measure one's own loss at every candidate, choose, and only then accept and record.
 
     Args:
@@ -43,12 +45,13 @@ def import_and_select(site: Site, path: Path, tell: Tell = silent, *, also: Sequ
         path: the bundle's folder on the disk.
         tell: progress.
         also: folders of other copies of it, for files that are bad in the first.
+        ask: where to write a signed request for the files that are bad, if some are.
 
     Raises:
         AlxError: see `incoming.verified`; then nothing was changed.
         NotFiniteError: the own loss is finite nowhere; nothing was changed.
     """
-    with incoming.verified(site, (path, *also), lambda what, i, n: tell(what, i, n, None)) as found:
+    with incoming.verified(site, (path, *also), lambda what, i, n: tell(what, i, n, None), ask) as found:
         if isinstance(found, Path):
             return Chosen(found, site.peer.key.fingerprint, again=True, body=site.position().selected[-1])
         body = _select(site, found, tell)

@@ -1,0 +1,137 @@
+"""A request for the files that came damaged: one small file, signed by the receiver, carried back to the sender.
+
+A DSSE envelope, ECDSA P-256 and SHA-256, with a payload type of its own: nobody can pass a request off as a bundle's
+statement, or the other way round. Knows digests, names and keys; opens no file.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import BaseModel, ConfigDict, Field
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
+
+from alx.bundle import strict_json
+from alx.bundle.keys import PublicKey
+from alx.bundle.manifest import DATA_FOLDER, NAME
+from alx.bundle.signature import SIGNATURE_NAME, Sha256
+from alx.errors import ForbiddenFileError, MalformedError, TrustError, escape
+
+PAYLOAD_TYPE = "application/vnd.alx.request+json"
+MAX_NAMES = 10_000  # beyond that the whole bundle is as good as a repair
+MAX_REQUEST_BYTES = 1 << 20  # MAX_NAMES names of 69 characters, in base64
+MAX_ENVELOPE_VALUES = 16  # ours has 8
+_FRAME_VALUES = 5  # of the payload, beside the names, as strict_json counts
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RequestFile(_Strict):
+    """The payload: which files of which bundle."""
+
+    format: Literal["alx-request"]
+    version: Literal[1]
+    bundle: Sha256 = Field(description="digest of the bundle, as its signature says it")
+    files: Annotated[list[str], Field(min_length=1, max_length=MAX_NAMES)] = Field(
+        description="names of signed files, in their order, each once; round.sig is never asked for, it always comes"
+    )
+
+
+class _DsseSignature(_Strict):
+    keyid: Sha256
+    sig: str
+
+
+class _Envelope(_Strict):
+    payload: str
+    payload_type: Literal["application/vnd.alx.request+json"] = Field(alias="payloadType")
+    signatures: Annotated[list[_DsseSignature], Field(min_length=1, max_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a verified request says."""
+
+    bundle: str
+    files: tuple[str, ...]
+    digest: str
+    """SHA-256 of the payload: what names the request."""
+
+
+def _public(key: PublicKey) -> SSlibKey:
+    return SSlibKey.from_crypto(key.key, keyid=key.fingerprint)
+
+
+def _text(envelope: Envelope) -> bytes:
+    return json.dumps(envelope.to_dict(), indent=1).encode("utf-8")
+
+
+def make(bundle: str, names: Iterable[str], key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The bytes of a request.
+
+    Args:
+        bundle: the bundle's digest.
+        names: the files to bring, at most `MAX_NAMES`.
+        key: the receiver's private key.
+    """
+    said = RequestFile(format="alx-request", version=1, bundle=bundle, files=sorted(names))
+    envelope = Envelope(said.model_dump_json().encode("utf-8"), PAYLOAD_TYPE, {})
+    envelope.sign(CryptoSigner(key, _public(PublicKey(key.public_key()))))
+    return _text(envelope)
+
+
+def verify(data: bytes, key: PublicKey) -> Request:
+    """Verify a request, then parse the very bytes that were verified.
+
+    Args:
+        data: the file.
+        key: a key that was pinned by people.
+
+    Raises:
+        LimitError: larger than `MAX_REQUEST_BYTES`, or more names than `MAX_NAMES`.
+        TrustError: signed with another key, or not with the key it names.
+        MalformedError: no request, or not written in its one form.
+        ForbiddenFileError: a name that no bundle has.
+    """
+    value = strict_json.parse(data, "the request", MAX_REQUEST_BYTES, MAX_ENVELOPE_VALUES)
+    document = strict_json.validate(_Envelope, value, "not a request for files", "make one with import-and-select --request")
+    claim = document.signatures[0]
+    if claim.keyid != key.fingerprint:
+        raise TrustError(
+            f"the request is signed with the key {claim.keyid[:16]}…, expected {key.fingerprint[:16]}…",
+            "it is not from the pinned peer; ask who made it",
+        )
+    try:
+        payload, raw = (base64.b64decode(text, validate=True) for text in (document.payload, claim.sig))
+    except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
+        raise MalformedError("the request is not base64 where it has to be") from error
+    envelope = Envelope(payload, PAYLOAD_TYPE, {claim.keyid: Signature(claim.keyid, raw.hex())})
+    try:
+        envelope.verify([_public(key)], 1)
+    except VerificationError as error:
+        raise TrustError(
+            f"the request does not verify with the key {key.fingerprint[:16]}…",
+            "somebody changed it, or it is damaged: ask for it again",
+        ) from error
+    if data != _text(envelope):  # nothing signs what stands around the payload: it has one form
+        raise MalformedError("the request is not written as the format says: one item a line, indented by one space")
+    return _payload(payload)
+
+
+def _payload(payload: bytes) -> Request:
+    value = strict_json.parse(payload, "the request", MAX_REQUEST_BYTES, MAX_NAMES + _FRAME_VALUES)
+    said = strict_json.validate(RequestFile, value, "what is signed is no request for files")
+    for name in said.files:
+        if not NAME.fullmatch(name.removeprefix(f"{DATA_FOLDER}/")) or name == SIGNATURE_NAME:
+            raise ForbiddenFileError(f"'{escape(name)}' is asked for, but a name that no bundle's signature lists")
+    if said.files != sorted(set(said.files)):
+        raise MalformedError("the request's names are not in their order, or one is there twice")
+    return Request(said.bundle, tuple(said.files), hashlib.sha256(payload).hexdigest())
