@@ -13,6 +13,7 @@ from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
 from alx.site import events
 from alx.site.identity import IdentityFile
+from alx.site.rotation_file import RotationFile
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
 
@@ -22,6 +23,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "manifest": Manifest,
     "plan": Plan,
     "identity": IdentityFile,
+    "rotation": RotationFile,
     "site": SiteFile,
     "results": Results,
 }

@@ -19,6 +19,8 @@ EVENTS_NAME = "events.sqlite"
 KINDS = {
     "created": "the site was made: role, fingerprint of its key, digest of the plan",
     "paired": "a peer was pinned, after two people compared the words: digests of both identity files, key, sample count",
+    "rotated": "this site's key was replaced: fingerprints of the old and the new one, digest of the rotation file",
+    "peer-rotated": "the peer's new key was pinned, after two people compared its words: the same fields",
     "sealed": "a turn was trained and signed: round, bundle, digest",
     "exported": "a bundle was copied to a disk and read back from there: round, bundle, digest",
     "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
