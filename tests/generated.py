@@ -12,6 +12,7 @@ from alx.bundle.manifest import Manifest
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
 from alx.site import events
+from alx.site.backup import BackupFile
 from alx.site.identity import IdentityFile
 from alx.site.rotation_file import RotationFile
 from alx.site.site_file import SiteFile
@@ -24,6 +25,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "plan": Plan,
     "identity": IdentityFile,
     "rotation": RotationFile,
+    "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
 }

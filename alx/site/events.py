@@ -25,6 +25,7 @@ KINDS = {
     "exported": "a bundle was copied to a disk and read back from there: round, bundle, digest",
     "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
     "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
+    "restored": "the site was restored from a backup: number of entries that its ledger had, digest of the last",
     "refused": "a command ended with a refusal and changed nothing: command, what it was about, error, exit code, message",
 }
 _CHAIN = Chain("event log", KINDS, "what the site refused cannot be shown any more; restore the whole site from its backup")

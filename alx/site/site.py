@@ -277,10 +277,7 @@ def create(
     """
     plan_file = plan.load(plan_path)
     folder = folder.absolute()
-    if folder == Path.cwd():
-        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+    require_new(folder)
     config, copies = _copies(config, plan_file, plan_path, init)
     secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
     staging = folder.with_name(f".{folder.name}.new")
@@ -303,6 +300,18 @@ def create(
         folder.rmdir()
     files.publish(staging, folder)
     return load(folder)
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder that cannot become a site: one that is not empty, or in which one stands.
+
+    Raises:
+        UsageError: says which.
+    """
+    if folder == Path.cwd():
+        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
 
 
 def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:
