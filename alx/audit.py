@@ -109,7 +109,7 @@ def site(where: Site) -> SiteReport:
     for entry in entries:
         if entry.kind not in ("sealed", "accepted"):
             continue
-        box, key = (where.outbox, where.public_key) if entry.kind == "sealed" else (where.inbox, where.peer.key)
+        box, key = where.outbox if entry.kind == "sealed" else where.inbox, where.signer(entry.body["digest"])
         if not (box / entry.body["bundle"]).is_dir():
             raise CorruptError(
                 f"the {entry.kind} bundle of round {entry.body['round']} is gone from '{box}'", "restore the site"

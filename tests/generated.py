@@ -13,7 +13,9 @@ from alx.bundle.request import RequestFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
 from alx.site import events
+from alx.site.backup import BackupFile
 from alx.site.identity import IdentityFile
+from alx.site.rotation_file import RotationFile
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
 
@@ -24,6 +26,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "plan": Plan,
     "identity": IdentityFile,
     "request": RequestFile,
+    "rotation": RotationFile,
+    "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
 }

@@ -31,6 +31,7 @@ sys.exit(code)
         ["audit", "BUNDLE", "--key", "provider/public.pem"],
         ["export", "disk", "--site", "provider"],
         ["pair", "disk/provider.json", "--yes", "--site", "learner"],
+        ["key", "--help"],
     ],
     ids=lambda c: " ".join(c[:1]),
 )

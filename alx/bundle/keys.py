@@ -138,7 +138,7 @@ def load_private(path: Path, unlock: Unlock | None = None) -> ec.EllipticCurvePr
         try:
             key = load_pem_private_key(data, password=None)
         except TypeError:  # it is encrypted
-            key = load_pem_private_key(data, password=_passphrase(path, unlock))
+            key = load_pem_private_key(data, password=ask(unlock, path))
     except (ValueError, UnsupportedAlgorithm) as error:
         if b"ENCRYPTED" in data:
             raise UsageError(f"the passphrase of the private key '{path}' is wrong") from error
@@ -148,7 +148,12 @@ def load_private(path: Path, unlock: Unlock | None = None) -> ec.EllipticCurvePr
     return key
 
 
-def _passphrase(path: Path, unlock: Unlock | None) -> bytes:
+def ask(unlock: Unlock | None, path: Path) -> bytes:
+    """The passphrase of the private key at `path`.
+
+    Raises:
+        UsageError: nobody to ask.
+    """
     if unlock is None:
         raise UsageError(
             f"the private key '{path}' has a passphrase, and none was given",

@@ -181,7 +181,7 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
     if claimed != key.fingerprint:
         raise TrustError(
             f"signed with the key {claimed[:16]}…, expected {key.fingerprint[:16]}…",
-            "the bundle is not from the pinned peer; ask who made it",
+            "the bundle is not from the pinned peer; ask who made it. If the peer has a new key: alx key accept FILE",
         )
     claim = document.envelope.signatures[0]
     payload, raw = _base64(document.envelope.payload), _base64(claim.sig)

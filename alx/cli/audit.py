@@ -74,8 +74,8 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
             "whose bundle is it? no --key was given, and this is not inside a site",
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error
-    peer = [site.peer.key] if any(e.kind == "paired" for e in site.entries()) else []
-    return [site.public_key, *peer], site.secret
+    ring = site.keyring
+    return [*ring.own, *ring.peer], site.secret
 
 
 def _bundle_json(report: BundleReport) -> dict[str, Any]:
@@ -148,8 +148,8 @@ def _site_words(target: Path, report: SiteReport) -> str:
         f"  event log    {len(report.events)} events, their chain holds; {refused} refusals",
         f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
         "history, with the time by the machine's clock:",
-        *(f"  {e.body['at'][:19]}  {e.kind:<9} {escape(_event(e), 400)}" for e in report.events),
-        *(f"  {'not logged yet':<19}  {e.kind:<9} {escape(_event(e), 400)}" for e in report.not_logged),
+        *(f"  {e.body['at'][:19]}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.events),
+        *(f"  {'not logged yet':<19}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.not_logged),
         _left(report, sent),
     ]
     return "\n".join(lines)
@@ -161,10 +161,13 @@ def _event(event: Entry) -> str:
     return {
         "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
         "paired": lambda: f"with the key {b['key'][:16]}…, {b['samples']} samples",
+        "rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
+        "peer-rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
         "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
         "exported": lambda: f"round {b['round']}{_part(b)}, read back from the disk",
         "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
         "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
+        "restored": lambda: f"from a backup with {b['entries']} entries in its ledger",
         "refused": lambda: f"{b['command']} '{b['about']}', {b['error']} ({b['exit_code']}): {b['message']}",
     }[event.kind]()
 

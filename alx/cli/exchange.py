@@ -92,11 +92,11 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     """
     from alx import turns  # noqa: PLC0415 - torch
 
-    out = _new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
+    out = new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
     if out.exists():
         with files.storage(out), out.open("rb") as opened:
             there = opened.read(MAX_IDENTITY_READ)
-        if site.public_key.pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
+        if site.keyring.own[0].pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
             raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
     with site.locked("identity", out.name):
         made = turns.introduce(site)
@@ -132,9 +132,9 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
             )
         pairing.pair(site, data)
     if as_json:
-        screen.machine({"peer": peer.file.role, "key": peer.key.fingerprint, "words": peer.words})
+        screen.machine({"peer": peer.file.role, "key": site.peer_key.fingerprint, "words": peer.words})
         return
-    click.echo(f"pinned the key {peer.key.fingerprint[:16]}…")
+    click.echo(f"pinned the key {site.peer_key.fingerprint[:16]}…")
     click.echo(f"next: {site.position().next_command}")
 
 
@@ -249,7 +249,7 @@ def import_and_select(bundle: Path, also: tuple[Path, ...], ask: Path | None, si
     click.echo(f"next: {site.position().next_command}")
 
 
-def _new_file(path: Path) -> Path:
+def new_file(path: Path) -> Path:
     """A file that is about to be written, refused before any work is done for it."""
     with files.storage(path):
         if path.is_dir():
@@ -303,7 +303,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
     from alx import turns  # noqa: PLC0415 - torch
 
-    _new_file(out)
+    new_file(out)
     found = turns.best(site)
     files.replace(out, turns.best_file(found))
     if as_json:

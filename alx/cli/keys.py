@@ -1,12 +1,18 @@
 """The commands about keys: `alx key …`."""
 
+from pathlib import Path
+
 import click
 
+from alx import files
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
-from alx.cli.exchange import site_option
+from alx.cli.exchange import new_file, site_option
 from alx.cli.screen import json_option
+from alx.errors import AlxError, TrustError, UsageError, escape
+from alx.site import rotation as rotations
+from alx.site import rotation_file
 from alx.site.site import Site
 
 
@@ -35,3 +41,73 @@ def passphrase(remove: bool, new: int | None, unlock: Unlock, site: Site, as_jso
         return
     click.echo("the private key has no passphrase now" if remove else "the private key has the new passphrase now")
     click.echo("backups hold it as it was when they were made")
+
+
+@key.command("rotate", epilog="Example: alx key rotate /media/disk/clinic-rotation.json")
+@click.argument("out", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
+@passphrases.option
+@site_option
+@json_option
+def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
+    """Replace this site's private key by a new one, and write the small file that tells the peer.
+
+    The old key signs the file, and so does the new one. Asked again before the next turn is sealed, it writes the same
+    file again. Refused while a bundle that the old key signed is on its way.
+    """
+    out = new_file(Path(f"{site.plan.name}-{site.role}-rotation.json") if out is None else out)
+    with site.locked("key rotate", out.name):
+        _refuse_other(out)
+        made, again = rotations.rotate(site.unlocked_by(unlock))
+        files.replace(out, made.data)
+    if as_json:
+        screen.machine({"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words,
+                        "again": again})  # fmt: skip
+        return
+    click.echo(
+        f"{'the key was replaced already' if again else 'replaced the key'}: {made.old.fingerprint[:16]}… by "
+        f"{made.new.fingerprint[:16]}…"
+    )
+    click.echo(f"wrote '{out}'; the new key's words: {made.words}")
+    click.echo("next: carry the file to the peer; compare the words by telephone; the peer runs alx key accept FILE")
+
+
+def _refuse_other(out: Path) -> None:
+    if out.exists():
+        try:
+            rotation_file.claimed_keys(files.read(out, rotation_file.MAX_ROTATION_BYTES))
+        except AlxError as error:
+            where = escape(str(out), 200)
+            raise UsageError(f"'{where}' exists, and is not a rotation file", "name another file") from error
+
+
+@key.command("accept", epilog="Example: alx key accept /media/disk/clinic-rotation.json")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="The words were compared already.")
+@site_option
+@json_option
+def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
+    """Verify the peer's rotation with the pinned key, show the new key's words, and pin the new key.
+
+    Compare the words: whoever has stolen the old key can sign such a file too. From then on, a bundle that the old key
+    signed is refused.
+    """
+    if not file.is_file():
+        raise UsageError(f"there is no file '{escape(str(file), 200)}'")
+    with files.storage(file), file.open("rb") as opened:
+        data = opened.read(rotation_file.MAX_ROTATION_BYTES + 1)
+    with site.locked("key accept", file.name):
+        got, again = rotations.check(site, data)
+        if not as_json or not yes:
+            click.echo(f"the {got.file.role}'s key {got.old.fingerprint[:16]}… names its successor", err=as_json)
+            click.echo(f"the new key's words: {got.words}", err=as_json)
+        if not again and not yes and not click.confirm("Did the peer read out these very words?", err=True):
+            raise TrustError(
+                "the words were not the same, so the new key was not pinned",
+                "somebody may hold the peer's old key: import nothing, and ask the peer",
+            )
+        rotations.accept(site, data)
+    if as_json:
+        screen.machine({"old": got.old.fingerprint, "new": got.new.fingerprint, "words": got.words, "again": again})
+        return
+    click.echo(f"{'was pinned already:' if again else 'pinned'} the key {got.new.fingerprint[:16]}…")
+    click.echo(f"next: {site.position().next_command}")

@@ -22,6 +22,8 @@ COMMANDS = {
     "status": ("exchange", "Where the exchange stands, and what to do next."),
     "best": ("exchange", "Write the best model so far."),
     "key": ("keys", "This site's private key, and the peer's public one."),
+    "backup": ("recovery", "Copy the whole site into a folder, with digests."),
+    "restore": ("recovery", "Make a site of a backup."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
     "demo": ("study", "Both sites on this machine, real bundles."),
     "simulate": ("study", "What a plan would bring, beside what could be done without it."),

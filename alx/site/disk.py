@@ -13,7 +13,6 @@ from typing import Any
 from alx import files
 from alx.bundle import carried, read, request
 from alx.bundle.carried import Source
-from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, Manifest
 from alx.bundle.request import Request
 from alx.bundle.signature import SignedBundle, SignedFile
@@ -187,14 +186,13 @@ def last_accepted(site: Site) -> tuple[Path, dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, key: PublicKey, digest: str, secret: str | None) -> Iterator[tuple[Source, SignedBundle, Manifest]]:
+def opened(site: Site, folder: Path, digest: str) -> Iterator[tuple[Source, SignedBundle, Manifest]]:
     """A bundle of the inbox or outbox, verified again.
 
     Args:
+        site: this site.
         folder: where it lies.
-        key: whose signature it has.
         digest: what the ledger says of it.
-        secret: the site's, where bundles are encrypted.
 
     Yields:
         Source, signed bundle, manifest.
@@ -204,8 +202,8 @@ def opened(folder: Path, key: PublicKey, digest: str, secret: str | None) -> Ite
     """
     if not folder.is_dir():
         raise CorruptError(f"the site's bundle '{folder}' is gone", "restore the site from its backup")
-    with carried.survey(folder, secret) as source:
-        signed = read.verify(source, read.claimed_key(source)[0], key)
+    with carried.survey(folder, site.secret) as source:
+        signed = read.verify(source, read.claimed_key(source)[0], site.signer(digest))
         source.refuse_damage()
         if signed.digest != digest:
             raise CorruptError(f"'{folder}' is not the bundle that the ledger names", "restore the site from its backup")

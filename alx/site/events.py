@@ -19,11 +19,14 @@ EVENTS_NAME = "events.sqlite"
 KINDS = {
     "created": "the site was made: role, fingerprint of its key, digest of the plan",
     "paired": "a peer was pinned, after two people compared the words: digests of both identity files, key, sample count",
+    "rotated": "this site's key was replaced: fingerprints of the old and the new one, digest of the rotation file",
+    "peer-rotated": "the peer's new key was pinned, after two people compared its words: the same fields",
     "sealed": "a turn was trained and signed: round, bundle, digest",
     "exported": "a bundle was copied to a disk and read back from there: round, bundle, digest; of a part of it also "
     "request, the digest of what the peer asked for, and files, how many",
     "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
     "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
+    "restored": "the site was restored from a backup: number of entries that its ledger had, digest of the last",
     "refused": "a command ended with a refusal and changed nothing: command, what it was about, error, exit code, message",
 }
 _CHAIN = Chain("event log", KINDS, "what the site refused cannot be shown any more; restore the whole site from its backup")

@@ -67,6 +67,7 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = N
         AlxError: see the order in `docs/format.md`; every step has its class.
     """
     site.check_agreement()
+    peer = site.peer
     with copies.survey(paths, site.secret) as source:
         data, signed = _signature(site, source)
         position = site.position()
@@ -74,6 +75,7 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = N
         if known is not None:
             yield known
             return
+        site.keyring.require_current(signed.signer)
         manifest_file = read.manifest_file(signed)
         if read.is_encrypted(signed) != site.plan.encrypt:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
@@ -87,13 +89,13 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = N
                 read.copy(source, wanted, data, staging)
         manifest = read.read_manifest(source, signed)
         check_sides(site, manifest)
-        check_turn(position, manifest, signed.digest, site.peer.file.role, site.plan.rounds)
+        check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
         check_contents(site, manifest)
         _clear_other(staging)
         with _asking(site, source, signed, ask):
             read.copy(source, wanted, data, staging)
     with carried.survey(staging, site.secret) as copy:
-        signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), site.peer.key)
+        signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
         for i, _, _ in read.states(copy, signed, manifest):
             tell("checking", i + 1, len(manifest.candidates))
@@ -104,12 +106,13 @@ def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
     """The bytes of the first `round.sig` that verifies, and what it says; the others either do not, or say the same."""
     found: list[tuple[Source, bytes, SignedBundle]] = []
     refused: list[AlxError] = []
+    ring = site.keyring
     for source in copies.sources:
         try:
             data, claimed = read.claimed_key(source)
-            if claimed == site.public_key.fingerprint:
+            if claimed in {k.fingerprint for k in ring.own}:
                 raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
-            found.append((source, data, read.verify(source, data, site.peer.key)))
+            found.append((source, data, read.verify(source, data, ring.of_peer(claimed))))
         except (IncompleteError, TrustError, MalformedError, LimitError, StorageError) as error:
             refused.append(error)  # damage to one copy's signature, where another's verifies
     if not found:
@@ -194,12 +197,14 @@ def check_sides(site: Site, manifest: Manifest) -> None:
     Raises:
         PeerError: says who and what was expected.
     """
-    peer = site.peer
+    peer, ring = site.peer, site.keyring
+    # sealed before the peer knew of this site's new key, it names the one before
+    own = next((k for k in ring.own if k.fingerprint == manifest.receiver.key), ring.own[-1])
     for what, got, expected in (
         ("sender's role", manifest.sender.role, peer.file.role),
-        ("sender's key", manifest.sender.key, peer.key.fingerprint),
+        ("sender's key", manifest.sender.key, ring.peer[-1].fingerprint),
         ("receiver's role", manifest.receiver.role, site.role),
-        ("receiver's key", manifest.receiver.key, site.public_key.fingerprint),
+        ("receiver's key", manifest.receiver.key, own.fingerprint),
         ("plan", manifest.plan, site.plan_file.digest),
         ("sender's sample count", str(manifest.samples), str(peer.file.samples)),
     ):

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from alx.site.chain import Chain, Entry
 
-Kind = Literal["created", "paired", "sealed", "exported", "accepted", "selected"]
+Kind = Literal["created", "paired", "rotated", "peer-rotated", "sealed", "exported", "accepted", "selected", "restored"]
 _CHAIN = Chain(
     "ledger",
     get_args(Kind),

@@ -9,7 +9,7 @@ from alx import files, plan
 from alx.bundle import manifest
 from alx.errors import ConfigError, PeerError, TurnError
 from alx.plan import Role
-from alx.site import identity, ledger
+from alx.site import identity, keyring, ledger
 from alx.site.identity import Identity
 from alx.site.site import Site
 
@@ -34,8 +34,8 @@ def pair(site: Site, data: bytes) -> Identity:
         return peer
     if any(e.kind in ("sealed", "accepted") for e in entries):
         raise TurnError("this site has exchanged bundles with another peer already", "make a new site for a new peer")
-    files.replace(site.folder / "peer.json", data)
-    files.replace(site.folder / "peer.pem", peer.key.pem.encode("ascii"))
+    files.replace(site.folder / keyring.PEER_NAME, data)
+    files.replace(site.folder / keyring.PEER_KEY_NAME, peer.key.pem.encode("ascii"))
     ledger.append(
         site.ledger_path,
         (

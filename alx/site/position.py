@@ -62,7 +62,8 @@ def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:  # noqa: 
     def at(step: Step, round_: int) -> Position:
         return Position(step, round_, bodies("sealed"), bodies("accepted"), bodies("selected"))
 
-    last = next((e for e in reversed(entries) if e.kind != "exported"), None)
+    turns = ("created", "paired", "sealed", "accepted", "selected")
+    last = next((e for e in reversed(entries) if e.kind in turns), None)
     if last is None or last.kind == "created":
         return at("pair", 1)
     if last.kind == "paired":

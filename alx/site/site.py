@@ -4,6 +4,7 @@
     plan.toml       the agreement, and the model's .py file if it names one
     key.pem         the private key, mode 0600; public.pem beside it
     age.key         where the plan encrypts: what opens bundles for this site, mode 0600
+    rotations/      how keys were replaced, of this site and of its peer
     identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
     ledger.sqlite   what was sent and accepted
     events.sqlite   the security log: that, and what was refused and why
@@ -31,17 +32,17 @@ from pydantic import ValidationError
 from alx import files, plan
 from alx.bundle import age, keys
 from alx.bundle.keys import Unlock
-from alx.errors import AlxError, ConfigError, LedgerError, LimitError, TrustError, TurnError, UsageError, escape
+from alx.errors import AlxError, ConfigError, LimitError, TrustError, TurnError, UsageError, escape
 from alx.plan import PlanFile, Role, explain
-from alx.site import events, identity, ledger, position, site_file
+from alx.site import events, identity, keyring, ledger, position, site_file
 from alx.site.chain import Entry
 from alx.site.identity import IDENTITY_NAME, Identity
+from alx.site.keyring import KEY_NAME, PUBLIC_NAME, Keyring
 from alx.site.position import Position
 from alx.site.site_file import SiteFile
 
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
-KEY_NAME = "key.pem"
 INIT_NAME = "init.safetensors"
 AGE_NAME = "age.key"
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page
@@ -103,8 +104,20 @@ class Site:
         return position.of(self.entries(), self.role, self.plan.rounds)
 
     def private_key(self) -> ec.EllipticCurvePrivateKey:
-        """This site's private key."""
-        return keys.load_private(self.folder / KEY_NAME, self.unlock)
+        """This site's private key; a rotation that was killed is finished first.
+
+        Raises:
+            TrustError, UsageError: see `keys.load_private`; it is not the key that the ledger names.
+        """
+        current = self.public_key
+        keyring.settle(self.folder, current)
+        key = keys.load_private(self.folder / KEY_NAME, self.unlock)
+        if keys.PublicKey(key.public_key()).fingerprint != current.fingerprint:
+            raise TrustError(
+                f"'{KEY_NAME}' is not the private key of {current.fingerprint[:16]}…, which the ledger names",
+                "restore the site from its backup",
+            )
+        return key
 
     def put_private_key(self, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> None:
         """Write this site's private key anew, encrypted or not; a power cut leaves the file of before."""
@@ -114,10 +127,29 @@ class Site:
         """The same site, with somebody to ask for the private key's passphrase."""
         return dataclasses.replace(self, unlock=unlock)
 
-    @cached_property
+    @property
+    def keyring(self) -> Keyring:
+        """The keys of this site and of its peer, those that were replaced too."""
+        return keyring.of(self.folder, self.entries())
+
+    @property
     def public_key(self) -> keys.PublicKey:
-        """This site's public key."""
-        return keys.load_public(self.folder / "public.pem")
+        """This site's current public key."""
+        return self.keyring.own[-1]
+
+    @property
+    def peer_key(self) -> keys.PublicKey:
+        """The peer's current public key.
+
+        Raises:
+            TurnError: no peer yet.
+        """
+        _ = self.peer
+        return self.keyring.peer[-1]
+
+    def signer(self, digest: str) -> keys.PublicKey:
+        """The key that signed a bundle which the ledger names: the one that was current then."""
+        return self.keyring.signers[digest]
 
     @cached_property
     def secret(self) -> str | None:
@@ -175,20 +207,16 @@ class Site:
 
     @cached_property
     def peer(self) -> Identity:
-        """The pinned peer: the file that was compared, unchanged since.
+        """The pinned peer: the file that was compared, unchanged since. Its current key is `peer_key`.
 
         Raises:
             TurnError: no peer yet.
             LedgerError: peer.json is not the file that was pinned.
         """
-        pinned = next((e.body for e in reversed(self.entries()) if e.kind == "paired"), None)
-        if pinned is None:
+        pairing = next((e for e in reversed(self.entries()) if e.kind == "paired"), None)
+        if pairing is None:
             raise TurnError("this site has no peer yet", "run alx identity, carry the file, then alx pair PEER-FILE")
-        path = self.folder / "peer.json"
-        data = files.read(path, identity.MAX_IDENTITY_BYTES) if path.is_file() else b""
-        if hashlib.sha256(data).hexdigest() != pinned["identity"]:
-            raise LedgerError("peer.json is not the file that was pinned", "restore it from the site's backup")
-        return identity.parse(data)
+        return keyring.pinned(self.folder, pairing)
 
     @contextlib.contextmanager
     def locked(self, command: str, about: str = "") -> Iterator[None]:
@@ -249,10 +277,7 @@ def create(
     """
     plan_file = plan.load(plan_path)
     folder = folder.absolute()
-    if folder == Path.cwd():
-        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+    require_new(folder)
     config, copies = _copies(config, plan_file, plan_path, init)
     secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
     staging = folder.with_name(f".{folder.name}.new")
@@ -265,7 +290,7 @@ def create(
     public = keys.PublicKey(key.public_key())
     for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
         files.write(staging / name, content, 0o600)
-    files.write(staging / "public.pem", public.pem.encode("ascii"))
+    files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
     files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
     for name, content in copies.items():
         files.write(staging / name, content)
@@ -275,6 +300,18 @@ def create(
         folder.rmdir()
     files.publish(staging, folder)
     return load(folder)
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder that cannot become a site: one that is not empty, or in which one stands.
+
+    Raises:
+        UsageError: says which.
+    """
+    if folder == Path.cwd():
+        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
 
 
 def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:

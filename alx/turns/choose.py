@@ -53,9 +53,10 @@ def import_and_select(
     """
     with incoming.verified(site, (path, *also), lambda what, i, n: tell(what, i, n, None), ask) as found:
         if isinstance(found, Path):
-            return Chosen(found, site.peer.key.fingerprint, again=True, body=site.position().selected[-1])
+            body = site.position().selected[-1]
+            return Chosen(found, site.signer(body["digest"]).fingerprint, again=True, body=body)
         body = _select(site, found, tell)
-        return Chosen(incoming.accept(site, found, body), site.peer.key.fingerprint, again=False, body=body)
+        return Chosen(incoming.accept(site, found, body), found.signed.signer.fingerprint, again=False, body=body)
 
 
 def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _flags(site: Site, manifest: Manifest, chosen: select.Selection) -> dict[str
     start_sent = start_loss_true = stalled = None
     if manifest.start is not None:
         sent = position.sealed[-1]
-        with disk.opened(site.outbox / sent["bundle"], site.public_key, sent["digest"], site.secret) as (_, _, mine):
+        with disk.opened(site, site.outbox / sent["bundle"], sent["digest"]) as (_, _, mine):
             offered = mine.candidates
         i = manifest.start.candidate
         claimed = manifest.start.global_loss
@@ -160,7 +161,7 @@ def _selections(site: Site) -> tuple[dict[str, Any], ...]:
 
 def _selected(site: Site, chosen: dict[str, Any]) -> Best:
     body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
-    with disk.opened(site.inbox / body["bundle"], site.peer.key, body["digest"], site.secret) as (source, signed, manifest):
+    with disk.opened(site, site.inbox / body["bundle"], body["digest"]) as (source, signed, manifest):
         flat = next(s for _, _, s in read.states(source, signed, manifest, chosen["index"], chosen["index"]))
         score = chosen["held_out"][chosen["index"]] if chosen["held_out"] else None
         return Best(chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout, score)

@@ -39,7 +39,7 @@ def introduce(site: Site) -> Identity:
             format="alx-identity",
             version=1,
             role=site.role,
-            public_key=site.public_key.pem,
+            public_key=site.keyring.own[0].pem,  # rotations carry on from what was introduced
             recipient=site.recipient,
             plan=site.plan_file.data.decode("utf-8"),
             code=site.code_digest,

@@ -116,7 +116,7 @@ def sealed(site: Site) -> Sealed:
 
 def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
     path = site.outbox / body["bundle"]
-    with disk.opened(path, site.public_key, body["digest"], site.secret) as (source, signed, manifest):
+    with disk.opened(site, path, body["digest"]) as (source, signed, manifest):
         count, snapshots = len(manifest.candidates), len(manifest.snapshots)
         raw_size, size = manifest.layout.nbytes * count, sum(source.sizes.values())
         return Sealed(path, signed.digest, body["round"], size, raw_size, snapshots, count - snapshots, again)
@@ -162,7 +162,7 @@ class _Turn:
             return
         folder, body = disk.last_accepted(self.site)
         index = self.position.selected[-1]["index"]
-        with disk.opened(folder, self.site.peer.key, body["digest"], self.site.secret) as (source, signed, manifest):
+        with disk.opened(self.site, folder, body["digest"]) as (source, signed, manifest):
             last = len(manifest.snapshots) - 1
             wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
@@ -171,7 +171,7 @@ class _Turn:
         if self.position.sealed and "peer" in wanted and not self.work.has("before"):
             mine = self.position.sealed[-1]
             own = self.site.outbox / mine["bundle"]
-            with disk.opened(own, self.site.public_key, mine["digest"], self.site.secret) as (source, signed, manifest):
+            with disk.opened(self.site, own, mine["digest"]) as (source, signed, manifest):
                 self.work.put("before", next(s for _, _, s in read.states(source, signed, manifest, 0, 0)))
 
     def _state(self, label: str) -> dict[str, Tensor]:
@@ -257,7 +257,7 @@ class _Turn:
         if not recipes:
             return {}
         folder, body = disk.last_accepted(self.site)
-        with disk.opened(folder, self.site.peer.key, body["digest"], self.site.secret) as (_, signed, manifest):
+        with disk.opened(self.site, folder, body["digest"]) as (_, signed, manifest):
             peer_step = manifest.snapshots[-1].step or 0
         return {
             label: Blend(
@@ -281,8 +281,8 @@ class _Turn:
         return Manifest(
             format="alx-bundle",
             version=1,
-            sender=Party(role=site.role, key=own.key.fingerprint),
-            receiver=Party(role=peer.file.role, key=peer.key.fingerprint),
+            sender=Party(role=site.role, key=site.public_key.fingerprint),
+            receiver=Party(role=peer.file.role, key=site.peer_key.fingerprint),
             plan=site.plan_file.digest,
             round=position.round,
             sequence=sequence(site.role, position.round),

@@ -1,0 +1,72 @@
+"""The commands for a bad day: backup, restore, and a lost ledger."""
+
+from pathlib import Path
+
+import click
+
+from alx import files
+from alx.cli import screen
+from alx.cli.exchange import site_option
+from alx.cli.screen import json_option
+from alx.errors import escape
+from alx.site.site import Site
+
+OUTSIDE = "not in it: data that lie outside the site's folder"
+
+
+@click.command(epilog="Example: alx backup /media/disk/clinic-backup")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="FOLDER")
+@site_option
+@json_option
+def backup(folder: Path, site: Site, as_json: bool) -> None:
+    """Copy the whole site into a new folder, read it back, and list the digests of all files.
+
+    The private key is in it. Do it after each turn: a site that is restored from an older backup has lost the turns since.
+    """
+    from alx.site import backup as backups  # noqa: PLC0415 - only this command
+
+    with site.locked("backup", str(folder)), screen.progress() as tell:
+        made = backups.back_up(site, folder, lambda what, i, n: tell(what, i, n, None))
+    if as_json:
+        screen.machine({"backup": made.folder, "files": len(made.list.files), "bytes": made.size,
+                        "entries": made.list.entries, "ledger": made.list.ledger, "left_out": made.left_out,
+                        "key_encrypted": made.encrypted, "key_readable_by_others": made.readable})  # fmt: skip
+        return
+    click.echo(f"'{made.folder}': {len(made.list.files)} files, {files.size(made.size)}, read back and verified")
+    click.echo(
+        "the private key is in it, "
+        + ("encrypted by its passphrase" if made.encrypted else "and has no passphrase: keep the backup as safe as the site")
+    )
+    if made.readable:
+        click.echo("LOOK: this file system keeps no modes: whoever holds the disk can read the private key file")
+    for name in made.left_out:
+        click.echo(f"not in it: '{escape(name, 200)}', which is a link or no plain file")
+    click.echo(OUTSIDE)
+
+
+@click.command(epilog="Example: alx restore /media/disk/clinic-backup clinic")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="BACKUP")
+@click.argument("target", type=click.Path(path_type=Path), metavar="SITE")
+@json_option
+def restore(folder: Path, target: Path, as_json: bool) -> None:
+    """Make a site of a backup, after every file was verified; the ledger records it."""
+    from alx.site import backup as backups  # noqa: PLC0415 - only this command
+
+    with screen.progress() as tell:
+        site = backups.restore(folder, target, lambda what, i, n: tell(what, i, n, None))
+    position = site.position()
+    if as_json:
+        screen.machine({"site": site.folder, "role": site.role, "sealed": len(position.sealed),
+                        "accepted": len(position.accepted), "next": position.next_command})  # fmt: skip
+        return
+    click.echo(
+        f"restored the {site.role}'s site '{site.folder}', with {len(position.sealed)} bundles sealed and "
+        f"{len(position.accepted)} accepted"
+    )
+    click.echo(OUTSIDE)
+    click.echo(
+        "LOOK: was a bundle sealed or imported after this backup? This site does not know of it, and would seal that round "
+        "a second time, a fork that the peer refuses. Then first, as docs/site.md says: put those bundles back from the "
+        "disks, delete ledger.sqlite, and run alx reset-ledger"
+    )
+    click.echo(f"next: {position.next_command}")
