@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test campaign lint bench paper-plane paper-small paper-stall paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-stall paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -14,6 +14,11 @@ test: $(VENV)/dev lint
 # Attacks and interruptions by enumeration, where the tests take samples: minutes, and a line of figures for each.
 campaign: $(VENV)/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaign
+
+# Each parser that meets bytes from outside, under a coverage-guided fuzzer for so many seconds.
+SECONDS ?= 60
+fuzz: $(VENV)/fuzz
+	for target in round_sig statement manifest frame header; do $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -69,6 +74,10 @@ $(VENV)/user: pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/user
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/fuzz: $(VENV)/user
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	touch $@
 
 clean:

@@ -3,7 +3,7 @@
 import pytest
 
 from alx.cli.main import run
-from tests import attacks
+from tests import attacks, faults
 from tests.forge import refused_import, well_told
 
 # What only the receiving site can see: its history, its peer, its plan, its model.
@@ -26,3 +26,18 @@ def test_it_is_refused(stage, capsys, attack):
     if code != 0:
         well_told(told)
     assert code == attack.exit or attack.fault in FOR_THE_SITE, told
+
+
+def test_every_row_of_the_table_is_shown_by_an_attack_or_by_a_test_that_exists():
+    own = faults.by_row()
+    assert sorted(faults.FAULTS)[:25] == list(range(1, 26))
+    assert set(own) <= set(faults.FAULTS)
+    for row, fault in faults.FAULTS.items():
+        assert own.get(row) or fault.tests, row
+        for file, name in fault.shown:
+            assert name in faults.functions(file), f"row {row}: {file} has no {name}"
+
+
+def test_the_threat_model_has_the_tables_every_row():
+    page = (faults.HERE.parent / "docs" / "threat-model.md").read_text()
+    assert faults.table() in page

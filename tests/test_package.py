@@ -67,7 +67,7 @@ def test_the_constraints_pin_every_requirement():
         for line in (ROOT / "constraints.txt").read_text().splitlines()
         if line and not line.startswith("#")
     }
-    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    wanted = [*PROJECT["dependencies"], *(w for group in PROJECT["optional-dependencies"].values() for w in group)]
     assert {Requirement(w).name.lower().replace("_", "-") for w in wanted} <= pinned
 
 

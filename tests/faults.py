@@ -1,0 +1,197 @@
+"""The table of faults: what must be survived, and what shows that it is. `make docs` writes it into the threat model.
+
+The files of tests/attacks say their row themselves; what else shows a row is named here.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from tests import attacks
+from tests.attacks import Attack
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- faults: written by `make docs` -->\n", "<!-- end of faults -->\n"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row: the fault, what happens, and the tests that show it beside the files of its attacks."""
+
+    what: str
+    happens: str
+    tests: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> Iterator[tuple[str, str]]:
+        """File and function of each test."""
+        for test in self.tests:
+            file, _, name = test.partition("::")
+            yield f"{file}.py", name
+
+
+FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
+KILLED = "test_interruptions::"
+FAULTS = {
+    1: Fault(
+        "a bit flips anywhere", "refused; every bad file is named, the good ones stay staged",
+        ("test_every_byte::test_every_harm_of_the_sample_is_refused_and_changes_nothing",
+         f"{FILES}test_every_bad_file_is_named_and_the_good_ones_are_not_copied_again"),
+    ),
+    2: Fault(
+        "a file is cut, grown, missing or extra", "refused by name; what operating systems leave behind gets a hint",
+        (f"{FILES}test_a_bundle_is_good_again_once_the_junk_is_deleted",),
+    ),
+    3: Fault("no `round.sig`", "refused as incomplete, distinct from tampering"),
+    4: Fault(
+        "an unknown key, another peer's, or a trusted key's hint with another's signature", "refused: not the pinned peer's",
+        (f"{TURNS}test_a_bundle_of_another_pair_is_refused",
+         f"{LIES}test_an_audit_takes_no_key_from_around_the_bundle"),
+    ),
+    5: Fault("a valid signature over something that is no alx round", "refused as malformed"),
+    6: Fault("two signatures, another payload or predicate, another form of the envelope", "refused as malformed"),
+    7: Fault(
+        "JSON with duplicate keys, NaN, 100,000 levels, 5,000 digits, a byte order mark, bad UTF-8",
+        "refused as malformed, never a traceback",
+        (f"{LIES}test_the_identity_of_a_hostile_peer_is_refused_without_a_traceback",),
+    ),
+    8: Fault(
+        "the same bundle again", "already imported: exit 0, nothing changes",
+        (f"{TURNS}test_the_same_bundle_again_changes_nothing",),
+    ),
+    9: Fault(
+        "an older sequence, the same with other content, a gap, 2^63", "refused; says which round came, which was expected",
+        (f"{TURNS}test_a_later_round_is_a_gap_and_both_rounds_are_named",),
+    ),
+    10: Fault(
+        "a reply to an older export, a bundle for somebody else, another plan", "refused: stale, peer or plan",
+        (f"{LIES}test_a_bundle_of_the_site_itself_is_not_imported",),
+    ),
+    11: Fault("files of two rounds mixed", "refused; the files are named"),
+    12: Fault(
+        "another architecture, a tensor renamed, missing or extra, another dtype, in the manifest or only in the file",
+        "refused as another model; the tensors are named",
+    ),
+    13: Fault(
+        "NaN or infinity, a negative loss where the objective has none, no samples", "refused; snapshot and tensor are named"
+    ),
+    14: Fault(
+        "bombs: zstd, huge windows, lying sizes, a second frame, safetensors headers, JSON, snapshots beyond memory",
+        "refused, with bounded memory",
+        ("test_memory::test_every_bomb_is_refused_within_half_a_gigabyte",
+         "test_memory::test_an_audit_has_no_model_to_refuse_a_huge_one_by_and_refuses_what_does_not_fit"),
+    ),
+    15: Fault(
+        "names: `../x`, `/x`, `C:\\x`, a line end, NUL, right-to-left marks, case collisions, 255 characters",
+        "refused, escaped when printed",
+    ),
+    16: Fault(
+        "a symbolic or hard link, a pipe, a device, a socket", "refused; never followed, never waited for",
+        (f"{OUTSIDE}test_an_import_waits_for_no_pipe", f"{OUTSIDE}test_a_device_is_not_opened",
+         f"{OUTSIDE}test_a_key_or_a_peers_file_from_a_disk_hangs_nothing",
+         f"{FILES}test_an_export_writes_through_nothing_that_was_left_on_the_disk",
+         f"{FILES}test_an_export_follows_no_link_to_a_folder"),
+    ),
+    17: Fault(
+        "the disk changes between check and use", "impossible: each file is opened once, and parsed after it was compared",
+        ("test_order::test_each_file_is_opened_once_and_nothing_is_parsed_before_it_was_compared",
+         "test_order::test_bytes_that_were_not_signed_reach_no_parser",
+         f"{FILES}test_a_disk_that_changes_between_look_and_use_gains_nothing"),
+    ),
+    18: Fault("a sparse file of 10 TB, a million files", "refused, nothing is read"),
+    19: Fault(
+        "disk full, read-only, pulled out; power cut or kill -9 at any step",
+        "exit 18 or 21; the old state is intact, the same command goes on",
+        (f"{OUTSIDE}test_a_disk_without_room_is_refused_before_anything_is_written",
+         f"{OUTSIDE}test_a_disk_that_another_program_fills_meanwhile_stops_the_export",
+         f"{OUTSIDE}test_a_read_only_disk_can_be_imported_from_and_not_exported_to",
+         f"{OUTSIDE}test_a_site_on_a_full_disk_keeps_its_old_state",
+         f"{OUTSIDE}test_a_site_on_a_read_only_disk_changes_nothing_and_can_be_audited",
+         f"{FILES}test_a_disk_that_fills_up_midway_stops_the_command_and_the_same_command_goes_on",
+         f"{FILES}test_a_disk_that_is_pulled_out_while_it_is_read_is_a_storage_error",
+         f"{KILLED}test_an_export_killed_anywhere_leaves_nothing_that_looks_finished_and_goes_on",
+         f"{KILLED}test_an_import_killed_anywhere_leaves_the_old_state_or_the_new_one_and_goes_on"),
+    ),
+    20: Fault(
+        "a fake or failing stick", "exit 12: what is read back differs, the export is not recorded",
+        (f"{FILES}test_a_fake_stick_is_found_out_and_the_export_is_not_recorded",),
+    ),
+    21: Fault(
+        "two commands at once on one site", "the second: exit 19",
+        (f"{TURNS}test_the_second_of_two_commands_on_one_site_is_told_to_wait",),
+    ),
+    22: Fault(
+        "the ledger lost, edited, or restored from an old backup", "exit 16: refused or detected",
+        (f"{TURNS}test_a_ledger_is_not_trusted_after_it_was", f"{TURNS}test_the_ledger_itself_refuses_changes",
+         f"{TURNS}test_a_round_before_the_first_one_expected_is_a_rollback",
+         f"{TURNS}test_a_site_restored_from_an_old_backup_notices"),
+    ),
+    23: Fault(
+        "a reply whose t = 0 was not sent, or whose claimed loss rose", "exit 0: flagged in the output and the ledger",
+        (f"{TURNS}test_a_reply_that_did_not_start_where_it_says_is_flagged",
+         f"{TURNS}test_a_reply_that_started_beyond_what_was_sent_is_flagged",
+         f"{TURNS}test_a_claimed_global_loss_that_rose_is_flagged"),
+    ),
+    24: Fault("the clock is wrong", "nothing depends on it", ("test_clock::test_no_date_changes_anything",)),
+    25: Fault(
+        "well-formed but poisoned weights", "exit 0: out of the format's reach; scored on own data like any other",
+        (f"{LIES}test_poisoned_but_finite_weights_are_scored_like_any_other",),
+    ),
+}  # fmt: skip
+
+
+def by_row() -> dict[int, list[Attack]]:
+    """The attacks of each row."""
+    return {row: list(found) for row, found in groupby(attacks.every(), lambda a: a.fault)}
+
+
+def files_of(own: list[Attack]) -> dict[str, Attack]:
+    """One attack for each file: a document that is put in several places is told once."""
+    return {a.name.partition("-")[0]: a for a in own}
+
+
+def functions(file: str) -> set[str]:
+    """The functions of a test module."""
+    return {n.name for n in ast.parse((HERE / file).read_text()).body if isinstance(n, ast.FunctionDef)}
+
+
+def table() -> str:
+    """The table of the threat model."""
+    found = by_row()
+    lines = ["| # | fault | what happens | shown by |", "|---|---|---|---|"]
+    for row, fault in sorted(FAULTS.items()):
+        own = found.get(row, [])
+        codes = sorted({(a.exit, a.error.__name__) for a in own})
+        refusals = f" ({', '.join(f'{name} {code}' for code, name in codes)})" if codes else ""
+        count = len(files_of(own))
+        shown = [f"[{count} attack{'s' * (count > 1)}](attacks.md#row-{row})"] if own else []
+        shown += [f"`{name}`" for _, name in fault.shown]
+        lines.append(f"| {row} | {fault.what} | {fault.happens}{refusals} | {', '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def listing() -> str:
+    """Every attack, by row: the page docs/attacks.md."""
+    head = (
+        "# Attacks\n\nHostile bundles and disks, each made by a short script out of a good one, each imported and audited"
+        " through the command\nline by `tests/test_attacks.py`: refused with this class and exit code, in one line, with"
+        " the ledger and the inbox unchanged\nto the byte. Bad JSON stands in the signature file, the signed statement and"
+        " the signed manifest\nin turn. The rows are those of [the threat model](threat-model.md).\n"
+    )
+    parts = [head]
+    for row, own in by_row().items():
+        parts.append(f"\n## Row {row}\n\n{FAULTS[row].what[:1].upper()}{FAULTS[row].what[1:]}.\n\n")
+        parts.append("| attack | class | exit | file |\n|---|---|---|---|\n")
+        parts += [
+            f"| {a.title.rstrip('.')} | {a.error.__name__} | {a.exit} | [{file}.py](../tests/attacks/{file}.py) |\n"
+            for file, a in files_of(own).items()
+        ]
+    return "".join(parts)
+
+
+def filled(page: str) -> str:
+    """The threat model with the table as it is now."""
+    head, _, rest = page.partition(BEGIN)
+    return head + BEGIN + table() + END + rest.partition(END)[2]

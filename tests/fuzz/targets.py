@@ -1,0 +1,104 @@
+"""The targets: bytes in; true if they were taken, false if they were refused; whatever else is raised is a finding.
+
+Each begins after the checks that come before it in an import: a statement that is signed, a file whose digest was
+compared. Only the sender's key stands between these and whoever made the bytes.
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import zstandard
+
+from alx.bundle import codec, keys, manifest, signature
+from alx.bundle.keys import PublicKey
+from alx.bundle.manifest import Layout, Manifest, Tensor
+from alx.errors import AlxError
+
+CODES_OF_BUNDLES = 10  # below are those of a person's own doing
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+BUNDLES = sorted(GOLDEN.glob("alx-*"))
+
+
+@cache
+def key() -> PublicKey:
+    """The golden learner's."""
+    return keys.load_public(GOLDEN / "learner.pem")
+
+
+@cache
+def layout() -> Layout:
+    """The golden model's, with a tensor of each other size of word."""
+    said = json.loads((BUNDLES[0] / "manifest.json").read_bytes())
+    return Layout(tuple(Tensor(**t) for t in said["tensors"]))
+
+
+def round_sig(data: bytes) -> None:
+    """The signature file, signed by nobody."""
+    signature.hint(data)
+    signature.verify(data, key())
+
+
+def statement(data: bytes) -> None:
+    """What a good signature was made over."""
+    signed = signature._statement(data, key())
+    assert signed.digest == signature.root_digest(list(signed.files.values()))
+
+
+def manifest_json(data: bytes) -> None:
+    """A manifest; one that is taken is written and read to the same."""
+    said = manifest.parse(data)
+    again = manifest.parse(said.model_dump_json().encode())
+    assert isinstance(again, Manifest)
+    assert again == said
+
+
+def frame(data: bytes) -> None:
+    """A compressed file."""
+    out = codec.decode(data, None, layout(), 0, "a frame")
+    assert len(out) == layout().nbytes
+
+
+def header(data: bytes) -> None:
+    """What a frame holds: a safetensors file."""
+    out = codec.decode(zstandard.ZstdCompressor(write_checksum=True).compress(data), None, layout(), 0, "a frame")
+    assert len(out) == layout().nbytes
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "round_sig": round_sig,
+    "statement": statement,
+    "manifest": manifest_json,
+    "frame": frame,
+    "header": header,
+}
+
+
+def taken(target: str, data: bytes) -> bool:
+    """Give bytes to a target.
+
+    Raises:
+        Exception: neither taken nor refused.
+    """
+    try:
+        TARGETS[target](data)
+    except AlxError as error:
+        if error.exit_code < CODES_OF_BUNDLES:
+            raise
+        return False
+    return True
+
+
+def seeds(target: str) -> list[bytes]:
+    """Good bytes for a target."""
+    signatures = [(b / "round.sig").read_bytes() for b in BUNDLES if b.name.endswith("learner")]
+    frames = [p.read_bytes() for b in BUNDLES for p in sorted((b / "data").iterdir())]
+    return {
+        "round_sig": signatures,
+        "statement": [base64.b64decode(json.loads(s)["dsseEnvelope"]["payload"]) for s in signatures],
+        "manifest": [(b / "manifest.json").read_bytes() for b in BUNDLES],
+        "frame": frames,
+        "header": [zstandard.ZstdDecompressor().decompress(f) for f in frames],
+    }[target]

@@ -1,0 +1,174 @@
+"""What only a process can show: nothing hangs, nothing is followed, and disks are full or read-only for real."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alx.errors import AlxError, ForbiddenFileError, LimitError, SpaceError, StorageError
+from tests import attacks
+from tests.conftest import World
+from tests.forge import Forge, well_told
+
+SECONDS = 30  # a process starts in one; nothing here may wait for anything
+ROOT = os.geteuid() == 0
+
+
+@pytest.fixture
+def sent(stage) -> World:
+    return stage("sent")
+
+
+@pytest.fixture
+def bundle(sent) -> Path:
+    return sent.bundle("learner")
+
+
+def refused(error: type[AlxError], *arguments: str | Path) -> str:
+    """Run `alx` as a process; what it told."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "alx", *map(str, arguments)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert time.monotonic() - began < SECONDS
+    assert (done.returncode, done.stdout) == (error.exit_code, ""), done.stderr
+    well_told(done.stderr)
+    return done.stderr
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Path]:
+    """A disk of 24 MiB: large enough to be written to, too small to be left without room to spare."""
+    where = tmp_path / "stick"
+    where.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip("no permission to mount a tmpfs; RLIMIT_FSIZE stands for a full disk in test_refused_files.py")
+    yield where
+    subprocess.run(["umount", where], check=True)
+
+
+def mode(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", disk], check=True)
+
+
+@pytest.mark.parametrize("attack", [a for a in attacks.every() if a.fault in (16, 18)], ids=lambda a: a.name)
+def test_an_audit_ends_at_once_on(sent, attack):
+    path = attack.path(sent)
+    told = refused(attack.error, "audit", path, "--key", sent.folder("learner") / "public.pem")
+    well_told(told, *attack.words)
+
+
+@pytest.mark.parametrize("name", ["round.sig", "manifest.json"])
+def test_an_import_waits_for_no_pipe(sent, bundle, name):
+    before = sent.fingerprint("provider")
+    (bundle / name).unlink()
+    os.mkfifo(bundle / name)
+    assert "is a pipe" in refused(ForbiddenFileError, "import-and-select", bundle, "--site", sent.folder("provider"))
+    assert sent.fingerprint("provider") == before
+
+
+@pytest.mark.skipif(not ROOT, reason="only root makes devices")
+@pytest.mark.parametrize("name", ["round.sig", "manifest.json"])
+def test_a_device_is_not_opened(sent, bundle, name):
+    """/dev/zero by another name: it would never end."""
+    (bundle / name).unlink()
+    os.mknod(bundle / name, 0o644 | stat.S_IFCHR, os.makedev(1, 5))
+    key = sent.folder("learner") / "public.pem"
+    assert "is a device" in refused(ForbiddenFileError, "audit", bundle, "--key", key)
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "huge"])
+def test_a_key_or_a_peers_file_from_a_disk_hangs_nothing(sent, tmp_path, what):
+    """The other two files that come by disk: --key and what is paired."""
+    path = tmp_path / "peer.json"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 10 << 40)
+    bundle = sent.bundle("learner")
+    for arguments in (["audit", bundle, "--key", path], ["pair", path, "--yes", "--site", sent.folder("provider")]):
+        done = subprocess.run(
+            [sys.executable, "-m", "alx", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=SECONDS
+        )
+        assert done.returncode in (2, LimitError.exit_code, 13, 21), done.stderr
+        well_told(done.stderr)
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(sent, bundle, disk):
+    (disk / "other").write_bytes(bytes(15 << 20))
+    told = refused(SpaceError, "export", disk, "--site", sent.folder("learner"))
+    assert "free, expected at least" in told
+    assert [p.name for p in disk.rglob("*") if p.is_file()] == ["other"]
+    (disk / "other").unlink()
+    assert subprocess.run([sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")],
+                          capture_output=True, check=False).returncode == 0  # fmt: skip
+    assert sent.take("provider", disk / bundle.name) == 0
+
+
+def test_a_disk_that_another_program_fills_meanwhile_stops_the_export(sent, bundle, disk):
+    """The room is there when it is looked for, and gone when it is used: inodes, which nobody counts."""
+    mode(disk, "nr_inodes=6")
+    before = sent.fingerprint("learner")
+    assert "no space left" in refused(SpaceError, "export", disk, "--site", sent.folder("learner"))
+    assert sent.fingerprint("learner") == before
+    assert not (disk / bundle.name).exists()
+    mode(disk, "nr_inodes=100")
+    assert subprocess.run([sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")],
+                          capture_output=True, check=False).returncode == 0  # fmt: skip
+    assert sent.take("provider", disk / bundle.name) == 0
+
+
+def test_a_read_only_disk_can_be_imported_from_and_not_exported_to(sent, bundle, disk):
+    shutil.copytree(bundle, disk / bundle.name)
+    mode(disk, "ro")
+    before = sent.fingerprint("learner")
+    (sent.root / "elsewhere").mkdir()
+    empty = disk / bundle.name / "data"  # a folder without the bundle
+    assert "Read-only file system" in refused(StorageError, "export", empty, "--site", sent.folder("learner"))
+    assert sent.fingerprint("learner") == before
+    assert sent.take("provider", disk / bundle.name) == 0
+    mode(disk, "rw")
+
+
+def test_a_site_on_a_full_disk_keeps_its_old_state(sent, bundle, disk):
+    shutil.copytree(sent.folder("provider"), disk / "provider")
+    shutil.copy(sent.root / "provider.npz", disk)
+    (disk / "other").write_bytes(bytes(23 << 20))
+    ledger = (disk / "provider" / "ledger.sqlite").read_bytes()
+    refused(SpaceError, "import-and-select", bundle, "--site", disk / "provider")
+    assert (disk / "provider" / "ledger.sqlite").read_bytes() == ledger
+    assert not list((disk / "provider" / "inbox").iterdir())
+    (disk / "other").unlink()
+    done = subprocess.run([sys.executable, "-m", "alx", "import-and-select", bundle, "--site", disk / "provider"],
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_site_on_a_read_only_disk_changes_nothing_and_can_be_audited(sent, bundle, disk):
+    shutil.copytree(sent.folder("provider"), disk / "provider")
+    mode(disk, "ro")
+    refused(StorageError, "import-and-select", bundle, "--site", disk / "provider")
+    audit = subprocess.run([sys.executable, "-m", "alx", "audit", disk / "provider"], capture_output=True, check=False)
+    assert audit.returncode == 0
+    mode(disk, "rw")
+
+
+def test_a_bundle_of_the_forge_is_good_before_it_is_harmed(sent):
+    """Else the processes above could refuse it for another reason."""
+    Forge.of(sent, "learner").sign()
+    done = subprocess.run(
+        [sys.executable, "-m", "alx", "audit", sent.bundle("learner"), "--key", sent.folder("learner") / "public.pem"],
+        capture_output=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0

@@ -1,0 +1,112 @@
+"""What meets bytes from outside takes them or refuses them, whatever they are; and takes back what was written."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alx.bundle import keys, manifest, signature
+from alx.bundle.keys import PublicKey
+from alx.bundle.manifest import Manifest
+from alx.bundle.signature import SignedFile
+from tests.fuzz import targets
+
+KEY = keys.generate()
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+examples = settings(deadline=None, derandomize=True, max_examples=150)
+
+
+def harmed(good: bytes) -> st.SearchStrategy[bytes]:
+    """Bytes cut out of good ones, put in, doubled or changed, at a few places."""
+    place = st.integers(0, len(good))
+    piece = st.binary(max_size=8) | st.sampled_from(
+        [b"{", b"}", b"[", b"]", b'"', b",", b"null", b"1e999", b"NaN", b"\\u0000"]
+    )
+    return st.lists(st.tuples(place, place, piece), min_size=1, max_size=4).map(lambda cuts: _cut(good, cuts))
+
+
+def _cut(good: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
+    for a, b, piece in cuts:
+        first, last = sorted((a, b))
+        good = good[:first] + piece + good[min(last, first + 12) :]
+    return good
+
+
+@st.composite
+def edited(draw: st.DrawFn, good: bytes) -> bytes:
+    """A good document with a few of its values exchanged, anywhere in it."""
+    document = json.loads(good)
+    for _ in range(draw(st.integers(1, 3))):
+        at: Any = document
+        while True:
+            keys_ = list(at) if isinstance(at, dict) else list(range(len(at)))
+            if not keys_:
+                break
+            key = draw(st.sampled_from(keys_))
+            if not isinstance(at[key], (dict, list)) or draw(st.booleans()):
+                at[key] = draw(JSON)
+                break
+            at = at[key]
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_a_good_one_is_taken(target):
+    assert all(targets.taken(target, seed) for seed in targets.seeds(target))
+
+
+@pytest.mark.parametrize("target", targets.TARGETS)
+@examples
+@given(st.data())
+def test_a_harmed_one_is_taken_or_refused_and_nothing_else(target, data):
+    good = data.draw(st.sampled_from(targets.seeds(target)[:2]))
+    document = st.nothing() if target in {"frame", "header"} else edited(good)
+    targets.taken(target, data.draw(harmed(good) | st.binary(max_size=64) | document))
+
+
+names = st.from_regex(r"data/[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
+signed_files = st.builds(
+    SignedFile,
+    name=names,
+    algorithm=st.just("sha256"),
+    digest=st.binary(min_size=32, max_size=32).map(bytes.hex),
+    size=st.integers(0, signature.MAX_FILE_BYTES),
+)
+
+
+@examples
+@given(st.lists(signed_files, max_size=8, unique_by=lambda f: f.name), st.text(min_size=1, max_size=64))
+def test_what_is_signed_is_what_is_verified(listed, name):
+    data = signature.sign(name, listed, KEY)
+    signed = signature.verify(data, PublicKey(KEY.public_key()))
+    assert (signed.name, signed.files, signed.digest) == (name, {f.name: f for f in listed}, signature.root_digest(listed))
+
+
+@examples
+@given(
+    st.integers(1, manifest.MAX_SAMPLES), st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4)
+)
+def test_a_manifest_is_read_as_it_was_written(samples, losses):
+    said = json.loads(targets.seeds("manifest")[0])
+    said["samples"] = samples
+    for candidate, loss in zip(said["candidates"], losses, strict=False):
+        candidate["loss"] = loss
+    written = Manifest.model_validate(said).model_dump_json(indent=1).encode()
+    assert manifest.parse(written).model_dump() == said
+
+
+@examples
+@given(st.data())
+def test_a_frame_with_any_header_of_json_holds_its_planes_or_is_refused(data):
+    raw = targets.seeds("header")[0]
+    end = 8 + int.from_bytes(raw[:8], "little")
+    header = data.draw(edited(raw[8:end]))
+    padded = header + b" " * (-len(header) % 8)
+    taken = targets.taken("header", len(padded).to_bytes(8, "little") + padded + raw[end:])
+    assert taken == (json.loads(header) == json.loads(raw[8:end]))
