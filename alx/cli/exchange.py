@@ -263,7 +263,7 @@ def _new_request(site: Site, path: Path) -> None:
     """A request may replace one that this site made before, and nothing else."""
     from alx.bundle import carried, request  # noqa: PLC0415 - securesystemslib
 
-    if not _new_file(path).exists():
+    if not new_file(path).exists():
         return
     try:
         request.verify(carried.read_file(path, request.MAX_REQUEST_BYTES), site.public_key)
