@@ -50,7 +50,10 @@ FAULTS = {
         (f"{TURNS}test_a_bundle_of_another_pair_is_refused",
          f"{LIES}test_an_audit_takes_no_key_from_around_the_bundle"),
     ),
-    5: Fault("a valid signature over something that is no alx round", "refused as malformed"),
+    5: Fault(
+        "a valid signature over something that is no alx round", "refused as malformed",
+        ("test_signature::test_what_the_peers_key_signed_with_the_public_tool_is_a_valid_signature_and_no_alx_bundle",),
+    ),
     6: Fault("two signatures, another payload or predicate, another form of the envelope", "refused as malformed"),
     7: Fault(
         "JSON with duplicate keys, NaN, 100,000 levels, 5,000 digits, a byte order mark, bad UTF-8",

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from securesystemslib.dsse import Envelope
 
 from alx import files as files_of_the_site
 from alx.bundle import read, signature
@@ -51,7 +50,7 @@ class Recorder:
         patch.setattr(json, "loads", self._noting("parse", json.loads))
         patch.setattr(zstandard, "get_frame_parameters", self._noting("decompress", zstandard.get_frame_parameters))
         patch.setattr(zstandard, "ZstdDecompressor", self._decompressor(zstandard.ZstdDecompressor))
-        patch.setattr(Envelope, "verify", self._then("verify", Envelope.verify))
+        patch.setattr(signature, "verify_bytes", self._then("verify", signature.verify_bytes))
         patch.setattr(Manifest, "model_validate", self._then("validate manifest", Manifest.model_validate))
 
     def _noting(self, what: str, really: Callable) -> Callable:

@@ -3,14 +3,26 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
+
+from alx.bundle import keys, signature
+from alx.bundle.keys import PublicKey
+from alx.errors import MalformedError, TrustError
+from tests.forge import refused_import
+from tests.fuzz import targets
 
 SCHEMAS = Path(__file__).parent / "vectors" / "oms"
 
@@ -77,3 +89,80 @@ def test_the_key_hint_is_what_sha256sum_says_of_the_public_key_file(stage):
     document = json.loads((world.bundle("learner") / "round.sig").read_text())
     pem = (world.folder("learner") / "public.pem").read_bytes()
     assert document["verificationMaterial"]["publicKey"]["hint"] == hashlib.sha256(pem).hexdigest()
+
+
+def test_securesystemslib_reads_our_envelope_and_verifies_it(stage):
+    world = stage("sent")
+    for role in ("learner", "provider"):
+        document = json.loads((world.bundle("learner") / "round.sig").read_text())["dsseEnvelope"]
+        public = load_pem_public_key((world.folder(role) / "public.pem").read_bytes())
+        key = SSlibKey.from_crypto(public, keyid=document["signatures"][0]["keyid"])
+        if role == "learner":
+            assert Envelope.from_dict(document).verify([key], 1) == {key.keyid: key}
+        else:
+            with pytest.raises(VerificationError):
+                Envelope.from_dict(document).verify([key], 1)
+
+
+@pytest.mark.parametrize("what", ["a folder of files", "our own bundle's files"])
+def test_what_the_peers_key_signed_with_the_public_tool_is_a_valid_signature_and_no_alx_bundle(stage, capsys, what):
+    world = stage("sent")
+    bundle = world.bundle("learner")
+    if what == "a folder of files":
+        shutil.rmtree(bundle)
+        bundle.mkdir()
+        (bundle / "model.safetensors").write_bytes(b"weights")
+    else:
+        (bundle / "round.sig").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "model_signing", "sign", "key", bundle, "--signature", bundle / "round.sig",
+         "--private_key", world.folder("learner") / "key.pem"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert model_signing(bundle, world.folder("learner") / "public.pem").returncode == 0
+    words = ("a valid signature", "not of an alx bundle")
+    refused_import(capsys, world, "provider", bundle, MalformedError, *words)
+
+
+def test_every_case_of_wycheproof_has_its_result():
+    """ALX_WYCHEPROOF names C2SP/wycheproof's testvectors_v1/ecdsa_secp256r1_sha256_test.json: a third party's edge cases."""
+    path = os.environ.get("ALX_WYCHEPROOF")
+    if path is None:
+        pytest.skip("ALX_WYCHEPROOF does not name Wycheproof's ecdsa_secp256r1_sha256_test.json")
+    tried = dict.fromkeys(("valid", "invalid", "acceptable"), 0)
+    for group in json.loads(Path(path).read_text())["testGroups"]:
+        key = keys.parse_public(group["publicKeyPem"], "Wycheproof's key")
+        for case in group["tests"]:
+            try:
+                signature.verify_bytes(bytes.fromhex(case["msg"]), bytes.fromhex(case["sig"]), key)
+                result = "valid"
+            except TrustError:
+                result = "invalid"
+            assert case["result"] in (result, "acceptable"), case
+            tried[case["result"]] += 1
+    print(f"Wycheproof: {tried}")  # noqa: T201 - the figures
+    assert tried["valid"] > 0
+    assert tried["invalid"] > 0
+
+
+def test_a_signature_over_bytes_is_verified_or_not():
+    """What Wycheproof tries at large, in small: one good one, another message, another key, and no signature at all."""
+    document = targets.seeds("round_sig")[0]
+    envelope = json.loads(document)["dsseEnvelope"]
+    payload, good = (base64.b64decode(x) for x in (envelope["payload"], envelope["signatures"][0]["sig"]))
+    message = b"DSSEv1 %d %s %d %s" % (len(signature.PAYLOAD_TYPE), signature.PAYLOAD_TYPE.encode(), len(payload), payload)
+    signature.verify_bytes(message, good, targets.key())
+    r_and_s = decode_dss_signature(good)
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    signature.verify_bytes(message, encode_dss_signature(r_and_s[0], order - r_and_s[1]), targets.key())  # its second form
+    bad = [b"", b"\0" * 70, good[:-1], good + b"\0", b"\x30\x81" + good[1:]]
+    bad += [
+        encode_dss_signature(*pair) for pair in ((0, 0), (0, 1), (1, 0), (r_and_s[0], r_and_s[1] + order), r_and_s[::-1])
+    ]
+    for wrong in bad:
+        with pytest.raises(TrustError):
+            signature.verify_bytes(message, wrong, targets.key())
+    for other, key in ((message + b" ", targets.key()), (message, PublicKey(keys.generate().public_key()))):
+        with pytest.raises(TrustError):
+            signature.verify_bytes(other, good, key)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field
 from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
 
 from alx.bundle import strict_json
@@ -185,14 +185,7 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
         )
     claim = document.envelope.signatures[0]
     payload, raw = _base64(document.envelope.payload), _base64(claim.sig)
-    signature = Signature(key.fingerprint, raw.hex())
-    try:
-        Envelope(payload, document.envelope.payload_type, {signature.keyid: signature}).verify([_public(key)], 1)
-    except VerificationError as error:
-        raise TrustError(
-            f"{SIGNATURE_NAME} does not verify with the key {key.fingerprint[:16]}…",
-            "somebody changed it, or the copy is damaged: ask for the bundle again",
-        ) from error
+    verify_bytes(Envelope(payload, document.envelope.payload_type, {}).pae(), raw, key)
     signed = _statement(payload, key)
     # Nothing signs what stands around the payload. It has one form, so that a changed byte is never passed over.
     if claim.keyid not in (None, key.fingerprint):
@@ -200,6 +193,26 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
     if data != _text(strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)):
         raise MalformedError(f"{SIGNATURE_NAME} is not written as the format says: one item a line, indented by one space")
     return signed
+
+
+def verify_bytes(message: bytes, signature: bytes, key: PublicKey) -> None:
+    """Verify one ECDSA signature with SHA-256 over bytes: here, over the envelope's pre-authentication encoding.
+
+    Args:
+        message: what was signed.
+        signature: (r, s) in DER.
+        key: a P-256 key.
+
+    Raises:
+        TrustError: it is not that key's signature over that message.
+    """
+    try:
+        _public(key).verify_signature(Signature(key.fingerprint, signature.hex()), message)
+    except (UnverifiedSignatureError, VerificationError) as error:
+        raise TrustError(
+            f"{SIGNATURE_NAME} does not verify with the key {key.fingerprint[:16]}…",
+            "somebody changed it, or the copy is damaged: ask for the bundle again",
+        ) from error
 
 
 def _base64(text: str) -> bytes:
@@ -223,7 +236,9 @@ def _document(data: bytes) -> _SigstoreBundle:
 
 def _statement(payload: bytes, key: PublicKey) -> SignedBundle:
     value = strict_json.parse(payload, "the signed statement", MAX_SIGNATURE_BYTES)
-    statement = strict_json.validate(_Statement, value, "the signed statement is not of an alx bundle")
+    statement = strict_json.validate(
+        _Statement, value, "a valid signature, but the signed statement is not of an alx bundle"
+    )
     resources = statement.predicate.resources
     files = {f.name: f for f in resources}
     if len(files) != len(resources):
