@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from alx import files as files_of_the_site
-from alx.bundle import read, signature
+from alx.bundle import dsse, read, signature
 from alx.bundle.carried import Source
 from alx.bundle.manifest import Manifest
 from alx.cli.main import run
@@ -50,7 +50,7 @@ class Recorder:
         patch.setattr(json, "loads", self._noting("parse", json.loads))
         patch.setattr(zstandard, "get_frame_parameters", self._noting("decompress", zstandard.get_frame_parameters))
         patch.setattr(zstandard, "ZstdDecompressor", self._decompressor(zstandard.ZstdDecompressor))
-        patch.setattr(signature, "verify_bytes", self._then("verify", signature.verify_bytes))
+        patch.setattr(dsse, "verify", self._then("verify", dsse.verify))
         patch.setattr(Manifest, "model_validate", self._then("validate manifest", Manifest.model_validate))
 
     def _noting(self, what: str, really: Callable) -> Callable:

@@ -18,7 +18,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from alx.bundle import keys, signature
+from alx.bundle import dsse, keys, signature
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError
 from tests.forge import refused_import
@@ -135,7 +135,7 @@ def test_every_case_of_wycheproof_has_its_result():
         key = keys.parse_public(group["publicKeyPem"], "Wycheproof's key")
         for case in group["tests"]:
             try:
-                signature.verify_bytes(bytes.fromhex(case["msg"]), bytes.fromhex(case["sig"]), key)
+                dsse.verify(bytes.fromhex(case["msg"]), bytes.fromhex(case["sig"]), key, "the case")
                 result = "valid"
             except TrustError:
                 result = "invalid"
@@ -152,17 +152,17 @@ def test_a_signature_over_bytes_is_verified_or_not():
     envelope = json.loads(document)["dsseEnvelope"]
     payload, good = (base64.b64decode(x) for x in (envelope["payload"], envelope["signatures"][0]["sig"]))
     message = b"DSSEv1 %d %s %d %s" % (len(signature.PAYLOAD_TYPE), signature.PAYLOAD_TYPE.encode(), len(payload), payload)
-    signature.verify_bytes(message, good, targets.key())
+    dsse.verify(message, good, targets.key(), "the case")
     r_and_s = decode_dss_signature(good)
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    signature.verify_bytes(message, encode_dss_signature(r_and_s[0], order - r_and_s[1]), targets.key())  # its second form
+    dsse.verify(message, encode_dss_signature(r_and_s[0], order - r_and_s[1]), targets.key(), "the case")  # its second form
     bad = [b"", b"\0" * 70, good[:-1], good + b"\0", b"\x30\x81" + good[1:]]
     bad += [
         encode_dss_signature(*pair) for pair in ((0, 0), (0, 1), (1, 0), (r_and_s[0], r_and_s[1] + order), r_and_s[::-1])
     ]
     for wrong in bad:
         with pytest.raises(TrustError):
-            signature.verify_bytes(message, wrong, targets.key())
+            dsse.verify(message, wrong, targets.key(), "the case")
     for other, key in ((message + b" ", targets.key()), (message, PublicKey(keys.generate().public_key()))):
         with pytest.raises(TrustError):
-            signature.verify_bytes(other, good, key)
+            dsse.verify(other, good, key, "the case")

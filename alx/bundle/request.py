@@ -4,29 +4,24 @@ A DSSE envelope, ECDSA P-256 and SHA-256, with a payload type of its own: nobody
 statement, or the other way round. Knows digests, names and keys; opens no file.
 """
 
-import base64
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
 
-from alx.bundle import strict_json
+from alx.bundle import dsse, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, NAME
 from alx.bundle.signature import SIGNATURE_NAME, Sha256
-from alx.errors import ForbiddenFileError, MalformedError, TrustError, escape
+from alx.errors import ForbiddenFileError, MalformedError, escape
 
 PAYLOAD_TYPE = "application/vnd.alx.request+json"
 MAX_NAMES = 10_000  # beyond that the whole bundle is as good as a repair
 MAX_REQUEST_BYTES = 1 << 20  # MAX_NAMES names of 69 characters, in base64
-MAX_ENVELOPE_VALUES = 16  # ours has 8
+_HINT = "make one with import-and-select --request"
 _FRAME_VALUES = 5  # of the payload, beside the names, as strict_json counts
 
 
@@ -45,17 +40,6 @@ class RequestFile(_Strict):
     )
 
 
-class _DsseSignature(_Strict):
-    keyid: Sha256
-    sig: str
-
-
-class _Envelope(_Strict):
-    payload: str
-    payload_type: Literal["application/vnd.alx.request+json"] = Field(alias="payloadType")
-    signatures: Annotated[list[_DsseSignature], Field(min_length=1, max_length=1)]
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a verified request says."""
@@ -64,14 +48,6 @@ class Request:
     files: tuple[str, ...]
     digest: str
     """SHA-256 of the payload: what names the request."""
-
-
-def _public(key: PublicKey) -> SSlibKey:
-    return SSlibKey.from_crypto(key.key, keyid=key.fingerprint)
-
-
-def _text(envelope: Envelope) -> bytes:
-    return json.dumps(envelope.to_dict(), indent=1).encode("utf-8")
 
 
 def make(bundle: str, names: Iterable[str], key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -83,9 +59,7 @@ def make(bundle: str, names: Iterable[str], key: ec.EllipticCurvePrivateKey) -> 
         key: the receiver's private key.
     """
     said = RequestFile(format="alx-request", version=1, bundle=bundle, files=sorted(names))
-    envelope = Envelope(said.model_dump_json().encode("utf-8"), PAYLOAD_TYPE, {})
-    envelope.sign(CryptoSigner(key, _public(PublicKey(key.public_key()))))
-    return _text(envelope)
+    return dsse.text(dsse.envelope(said.model_dump_json().encode("utf-8"), PAYLOAD_TYPE, key))
 
 
 def verify(data: bytes, key: PublicKey) -> Request:
@@ -101,29 +75,9 @@ def verify(data: bytes, key: PublicKey) -> Request:
         MalformedError: no request, or not written in its one form.
         ForbiddenFileError: a name that no bundle has.
     """
-    value = strict_json.parse(data, "the request", MAX_REQUEST_BYTES, MAX_ENVELOPE_VALUES)
-    document = strict_json.validate(_Envelope, value, "not a request for files", "make one with import-and-select --request")
-    claim = document.signatures[0]
-    if claim.keyid != key.fingerprint:
-        raise TrustError(
-            f"the request is signed with the key {claim.keyid[:16]}…, expected {key.fingerprint[:16]}…",
-            "it is not from the pinned peer; ask who made it",
-        )
-    try:
-        payload, raw = (base64.b64decode(text, validate=True) for text in (document.payload, claim.sig))
-    except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
-        raise MalformedError("the request is not base64 where it has to be") from error
-    envelope = Envelope(payload, PAYLOAD_TYPE, {claim.keyid: Signature(claim.keyid, raw.hex())})
-    try:
-        envelope.verify([_public(key)], 1)
-    except VerificationError as error:
-        raise TrustError(
-            f"the request does not verify with the key {key.fingerprint[:16]}…",
-            "somebody changed it, or it is damaged: ask for it again",
-        ) from error
-    if data != _text(envelope):  # nothing signs what stands around the payload: it has one form
-        raise MalformedError("the request is not written as the format says: one item a line, indented by one space")
-    return _payload(payload)
+    signed = dsse.parse(data, PAYLOAD_TYPE, "the request", MAX_REQUEST_BYTES, "not a request for files", _HINT)
+    signed.verify(key)
+    return _payload(signed.payload)
 
 
 def _payload(payload: bytes) -> Request:

@@ -5,7 +5,6 @@ around an in-toto statement that lists the digest of every file. Knows digests a
 `model_signing verify key` reads the same file.
 """
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -13,11 +12,8 @@ from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
 
-from alx.bundle import strict_json
+from alx.bundle import dsse, strict_json
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError, escape
 
@@ -117,10 +113,6 @@ def root_digest(files: list[SignedFile]) -> str:
     return hashlib.sha256(b"".join(bytes.fromhex(f.digest) for f in ordered)).hexdigest()
 
 
-def _public(key: PublicKey) -> SSlibKey:
-    return SSlibKey.from_crypto(key.key, keyid=key.fingerprint)
-
-
 def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) -> bytes:
     """The bytes of the signature file over `files`.
 
@@ -144,14 +136,12 @@ def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) ->
             "resources": [f.model_dump() for f in sorted(files, key=lambda f: f.name)],
         },
     }
-    envelope = Envelope(json.dumps(statement).encode("utf-8"), PAYLOAD_TYPE, {})
-    envelope.sign(CryptoSigner(key, _public(public)))
     document = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []},
-        "dsseEnvelope": envelope.to_dict(),
+        "dsseEnvelope": dsse.envelope(json.dumps(statement).encode("utf-8"), PAYLOAD_TYPE, key),
     }
-    return _text(document)
+    return dsse.text(document)
 
 
 def hint(data: bytes) -> str:
@@ -184,49 +174,15 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
             "the bundle is not from the pinned peer; ask who made it. If the peer has a new key: alx key accept FILE",
         )
     claim = document.envelope.signatures[0]
-    payload, raw = _base64(document.envelope.payload), _base64(claim.sig)
-    verify_bytes(Envelope(payload, document.envelope.payload_type, {}).pae(), raw, key)
+    payload, raw = (dsse.decode(encoded, SIGNATURE_NAME) for encoded in (document.envelope.payload, claim.sig))
+    dsse.verify(dsse.encoded(payload, document.envelope.payload_type), raw, key, SIGNATURE_NAME)
     signed = _statement(payload, key)
     # Nothing signs what stands around the payload. It has one form, so that a changed byte is never passed over.
     if claim.keyid not in (None, key.fingerprint):
         raise MalformedError(f"{SIGNATURE_NAME} names two keys: '{escape(claim.keyid, 16)}' beside {claimed[:16]}…")
-    if data != _text(strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)):
-        raise MalformedError(f"{SIGNATURE_NAME} is not written as the format says: one item a line, indented by one space")
+    value = strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)
+    dsse.require_form(data, value, SIGNATURE_NAME)
     return signed
-
-
-def verify_bytes(message: bytes, signature: bytes, key: PublicKey) -> None:
-    """Verify one ECDSA signature with SHA-256 over bytes: here, over the envelope's pre-authentication encoding.
-
-    Args:
-        message: what was signed.
-        signature: (r, s) in DER.
-        key: a P-256 key.
-
-    Raises:
-        TrustError: it is not that key's signature over that message.
-    """
-    try:
-        _public(key).verify_signature(Signature(key.fingerprint, signature.hex()), message)
-    except (UnverifiedSignatureError, VerificationError) as error:
-        raise TrustError(
-            f"{SIGNATURE_NAME} does not verify with the key {key.fingerprint[:16]}…",
-            "somebody changed it, or the copy is damaged: ask for the bundle again",
-        ) from error
-
-
-def _base64(text: str) -> bytes:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
-        raise MalformedError(f"{SIGNATURE_NAME} is not base64 where it has to be") from error
-    if base64.b64encode(data).decode("ascii") != text:  # the last character has bits that decode to nothing
-        raise MalformedError(f"{SIGNATURE_NAME} holds base64 that does not encode back to the same text")
-    return data
-
-
-def _text(document: object) -> bytes:
-    return json.dumps(document, indent=1).encode("utf-8")
 
 
 def _document(data: bytes) -> _SigstoreBundle:

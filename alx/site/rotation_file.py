@@ -4,28 +4,23 @@ Knows keys and bytes; knows no folder. A DSSE envelope with two signatures: the 
 key's shows that it is held by whoever asks. Verified first, then the very bytes that were verified are parsed.
 """
 
-import base64
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
 
-from alx.bundle import keys, strict_json
+from alx.bundle import dsse, keys, strict_json
+from alx.bundle.dsse import Signed
 from alx.bundle.keys import PublicKey
 from alx.bundle.signature import Sha256
-from alx.errors import MalformedError, TrustError
+from alx.errors import MalformedError
 from alx.plan import Role, Strict
 
 MAX_ROTATION_BYTES = 16 << 10  # ours has about 1,400
 MAX_ROTATION_VALUES = 32
 PAYLOAD_TYPE = "application/vnd.alx.rotation+json"
-_WHAT = "the rotation file"
 _HINT = "make one with alx key rotate"
 
 Pem = Annotated[str, Field(max_length=keys.MAX_PEM_BYTES)]
@@ -40,17 +35,6 @@ class RotationFile(Strict):
     role: Role = Field(description="of the site whose key is replaced")
     old_key: Pem = Field(description="SubjectPublicKeyInfo PEM of the key that is replaced")
     new_key: Pem = Field(description="SubjectPublicKeyInfo PEM of the key that replaces it")
-
-
-class _Signature(Strict):
-    keyid: Sha256
-    sig: Annotated[str, Field(max_length=1024)]
-
-
-class _Envelope(Strict):
-    payload: str
-    payload_type: Literal["application/vnd.alx.rotation+json"] = Field(alias="payloadType")
-    signatures: Annotated[list[_Signature], Field(min_length=2, max_length=2)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +57,6 @@ class Rotation:
         return keys.words(self.new.fingerprint)
 
 
-def _public(key: PublicKey) -> SSlibKey:
-    return SSlibKey.from_crypto(key.key, keyid=key.fingerprint)
-
-
 def make(plan: str, role: Role, old: ec.EllipticCurvePrivateKey, new: ec.EllipticCurvePrivateKey) -> Rotation:
     """Sign a rotation with both private keys.
 
@@ -90,10 +70,8 @@ def make(plan: str, role: Role, old: ec.EllipticCurvePrivateKey, new: ec.Ellipti
     file = RotationFile(
         format="alx-rotation", version=1, plan=plan, role=role, old_key=first.pem, new_key=second.pem
     )  # fmt: skip
-    envelope = Envelope(file.model_dump_json(indent=1).encode("utf-8"), PAYLOAD_TYPE, {})
-    for private, public in ((old, first), (new, second)):
-        envelope.sign(CryptoSigner(private, _public(public)))
-    return Rotation(file, first, second, json.dumps(envelope.to_dict(), indent=1).encode("utf-8"))
+    signed = dsse.envelope(file.model_dump_json(indent=1).encode("utf-8"), PAYLOAD_TYPE, old, new)
+    return Rotation(file, first, second, dsse.text(signed))
 
 
 def claimed_keys(data: bytes) -> list[str]:
@@ -102,7 +80,7 @@ def claimed_keys(data: bytes) -> list[str]:
     Raises:
         LimitError, MalformedError: not a rotation file.
     """
-    return [s.keyid for s in _envelope(data).signatures]
+    return list(_parse(data).signatures)
 
 
 def verify(data: bytes, old: PublicKey) -> Rotation:
@@ -116,14 +94,9 @@ def verify(data: bytes, old: PublicKey) -> Rotation:
         LimitError, MalformedError: not a rotation file.
         TrustError: not signed by `old`, or not by the new key as well.
     """
-    envelope = _envelope(data)
-    try:
-        payload = base64.b64decode(envelope.payload, validate=True)
-        signatures = {s.keyid: base64.b64decode(s.sig, validate=True) for s in envelope.signatures}
-    except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
-        raise MalformedError(f"{_WHAT} is not base64 where it has to be") from error
-    _check(payload, signatures, old, "old")
-    value = strict_json.parse(payload, "the signed rotation", MAX_ROTATION_BYTES, MAX_ROTATION_VALUES)
+    signed = _parse(data)
+    signed.verify(old)
+    value = strict_json.parse(signed.payload, "the signed rotation", MAX_ROTATION_BYTES, MAX_ROTATION_VALUES)
     file = strict_json.validate(RotationFile, value, "the signed rotation is not one", _HINT)
     named = keys.parse_public(file.old_key, "the rotation's old key")
     if named.fingerprint != old.fingerprint:
@@ -131,27 +104,12 @@ def verify(data: bytes, old: PublicKey) -> Rotation:
     new = keys.parse_public(file.new_key, "the rotation's new key")
     if new.fingerprint == old.fingerprint:
         raise MalformedError("the rotation's new key is its old one")
-    _check(payload, signatures, new, "new")
+    signed.verify(new)
     return Rotation(file, old, new, data)
 
 
-def _check(payload: bytes, signatures: dict[str, bytes], key: PublicKey, which: str) -> None:
-    raw = signatures.get(key.fingerprint)
-    if raw is None:
-        raise TrustError(
-            f"{_WHAT} is not signed with the {which} key {key.fingerprint[:16]}…",
-            "ask the peer for it again; a rotation before this one has to be accepted first",
-        )
-    signature = Signature(key.fingerprint, raw.hex())
-    try:
-        Envelope(payload, PAYLOAD_TYPE, {signature.keyid: signature}).verify([_public(key)], 1)
-    except VerificationError as error:
-        raise TrustError(
-            f"{_WHAT} does not verify with the {which} key {key.fingerprint[:16]}…",
-            "somebody changed it, or the copy is damaged: ask the peer for it again",
-        ) from error
-
-
-def _envelope(data: bytes) -> _Envelope:
-    value = strict_json.parse(data, _WHAT, MAX_ROTATION_BYTES, MAX_ROTATION_VALUES)
-    return strict_json.validate(_Envelope, value, f"{_WHAT} is not one", _HINT)
+def _parse(data: bytes) -> Signed:
+    signed = dsse.parse(data, PAYLOAD_TYPE, "the rotation file", MAX_ROTATION_BYTES, "not a rotation file", _HINT)
+    if len(signed.signatures) != 2:  # noqa: PLR2004 - the old key's and the new one's
+        raise MalformedError(f"the rotation file has {len(signed.signatures)} signatures, expected 2")
+    return signed
