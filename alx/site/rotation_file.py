@@ -93,7 +93,11 @@ def make(plan: str, role: Role, old: ec.EllipticCurvePrivateKey, new: ec.Ellipti
     envelope = Envelope(file.model_dump_json(indent=1).encode("utf-8"), PAYLOAD_TYPE, {})
     for private, public in ((old, first), (new, second)):
         envelope.sign(CryptoSigner(private, _public(public)))
-    return Rotation(file, first, second, json.dumps(envelope.to_dict(), indent=1).encode("utf-8"))
+    return Rotation(file, first, second, _text(envelope))
+
+
+def _text(envelope: Envelope) -> bytes:
+    return json.dumps(envelope.to_dict(), indent=1).encode("utf-8")
 
 
 def claimed_keys(data: bytes) -> list[str]:
@@ -132,6 +136,9 @@ def verify(data: bytes, old: PublicKey) -> Rotation:
     if new.fingerprint == old.fingerprint:
         raise MalformedError("the rotation's new key is its old one")
     _check(payload, signatures, new, "new")
+    listed = {keyid: Signature(keyid, raw.hex()) for keyid, raw in signatures.items()}
+    if data != _text(Envelope(payload, PAYLOAD_TYPE, listed)):  # nothing signs what stands around: it has one form
+        raise MalformedError(f"{_WHAT} is not written as the format says: one item a line, indented by one space")
     return Rotation(file, old, new, data)
 
 
