@@ -18,7 +18,8 @@ campaign: $(VENV)/dev
 # Each parser that meets bytes from outside, under a coverage-guided fuzzer for so many seconds.
 SECONDS ?= 60
 fuzz: $(VENV)/fuzz
-	for target in round_sig statement manifest frame header; do $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
+	for target in round_sig statement manifest frame header request asked rotation identity; do \
+	  $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -33,7 +33,7 @@ class Fault:
 
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
-KILLED = "test_interruptions::"
+KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
         "a bit flips anywhere", "refused; every bad file is named, the good ones stay staged",
@@ -141,6 +141,53 @@ FAULTS = {
     25: Fault(
         "well-formed but poisoned weights", "exit 0: out of the format's reach; scored on own data like any other",
         (f"{LIES}test_poisoned_but_finite_weights_are_scored_like_any_other",),
+    ),
+    26: Fault(
+        "every copy of a bundle is damaged, each elsewhere", "the good files of all copies are merged",
+        (f"{REPAIR}test_good_files_of_two_copies_are_merged",
+         f"{REPAIR}test_a_file_is_bad_only_where_no_copy_has_it_good",
+         f"{REPAIR}test_every_pair_of_patterns_that_covers_all_files_is_accepted"),
+    ),
+    27: Fault(
+        "a copy put beside the good one to harm it", "taken file by file, each compared with what was signed",
+        (f"{REPAIR}test_a_second_copy_is_an_attack_until_verified",
+         f"{REPAIR}test_copies_of_another_bundle_are_refused_by_name",
+         f"{REPAIR}test_where_no_signature_verifies_nothing_is_lent"),
+    ),
+    28: Fault(
+        "a forged, changed or old request for missing files", "refused; nothing leaves the site",
+        (f"{REPAIR}test_a_hostile_request_is_refused_with", f"{REPAIR}test_every_byte_of_a_request_counts",
+         f"{REPAIR}test_an_old_request_is_refused_and_one_for_an_answered_turn_too",
+         f"{REPAIR}test_a_request_is_no_link_pipe_or_folder"),
+    ),
+    29: Fault(
+        "a forged, changed or replayed rotation of a key", "refused; the old key stays pinned",
+        (f"{ROTATION}test_a_rotation_that_is_forged_or_broken_pins_nothing",
+         f"{ROTATION}test_an_old_rotation_replayed_is_refused",
+         f"{ROTATION}test_what_the_old_key_signs_afterwards_is_refused_and_what_it_signed_before_is_known"),
+    ),
+    30: Fault(
+        "the private key lies open, or is stolen with the folder", "exit 11: not used while others can read it",
+        (f"{TURNS}test_a_private_key_that_others_can_read_signs_nothing",
+         "test_keys::test_a_key_with_a_passphrase_is_encrypted_and_signs_only_with_it"),
+    ),
+    31: Fault(
+        "the security log is lost, changed or older than the ledger", "exit 16: refused or detected",
+        ("test_events::test_a_log_that_is_lost_or_changed_is_refused",
+         "test_events::test_a_ledger_older_than_the_log_is_refused_by_every_command"),
+    ),
+    32: Fault(
+        "an encrypted disk is lost, harmed, or meant for somebody else", "shows names and sizes; leaves no plaintext behind",
+        (f"{AGE}test_a_lost_disk_shows_names_sizes_and_key_hints_and_nothing_else",
+         f"{AGE}test_a_changed_ciphertext_is_seen_before_anything_is_decrypted",
+         f"{AGE}test_a_bundle_encrypted_to_somebody_else_is_refused_and_leaves_no_plaintext"),
+    ),
+    33: Fault(
+        "a backup is damaged, unfinished or hostile", "refused; the bad files are named, nothing is overwritten",
+        ("test_backup::test_every_changed_truncated_or_missing_file_of_a_backup_is_named",
+         "test_backup::test_a_backup_without_its_list_was_not_finished",
+         "test_backup::test_a_pipe_in_a_backup_is_not_waited_for",
+         "test_backup::test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one"),
     ),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from alx import audit
 from alx.bundle import dsse, keys
 from alx.bundle.keys import PublicKey
 from alx.cli.main import run
-from alx.errors import LimitError, MalformedError, PeerError, RollbackError, TrustError, TurnError, UsageError
+from alx.errors import AlxError, LimitError, MalformedError, PeerError, RollbackError, TrustError, TurnError, UsageError
 from alx.site import rotation_file
 from tests.forge import Forge, refused, refused_import
 from tests.test_generated import validator
@@ -184,7 +184,11 @@ def test_a_rotation_that_is_forged_or_broken_pins_nothing(turn_two, capsys):
         (envelope(old, new, payload, lambda d: d["signatures"].pop()), MalformedError, "signatures"),
         (envelope(old, new, payload, lambda d: d["signatures"].append(d["signatures"][0])), MalformedError, "signatures"),
         (envelope(old, new, payload, lambda d: d.update(payloadType="text/plain")), MalformedError, "payloadType"),
-        (envelope(old, new, payload, lambda d: d["signatures"][1].update(sig="AAAA")), TrustError, "does not verify with the key"),
+        (
+            envelope(old, new, payload, lambda d: d["signatures"][1].update(sig="AAAA")),
+            TrustError,
+            "does not verify with the key",
+        ),
         (envelope(old, new, payload, lambda d: d["signatures"][0].update(sig="ä")), MalformedError, "base64"),
         (envelope(old, new, payload, lambda d: d.update(payload="e30=")), TrustError, "does not verify with the key"),
         (put(lambda d: d.update(note=1)), MalformedError, "note"),
@@ -270,3 +274,18 @@ def test_an_acceptance_killed_anywhere_leaves_the_old_key_pinned_or_the_new_one_
         assert accept(world, "provider", world.disk / "learner-rotation.json") == 0, what
         assert [kind for kind, _ in history(world, "provider")[len(told) :]] == ["peer-rotated"], what
         assert keys.load_public(world.folder("provider") / "peer.pem") == new, what
+
+
+def test_every_byte_of_a_rotation_counts():
+    """White space and the padding of base64 too, which nobody signs."""
+    old, new = keys.generate(), keys.generate()
+    good = rotation_file.make("0" * 64, "learner", old, new).data
+    known = keys.PublicKey(old.public_key())
+    assert rotation_file.verify(good, known).data == good
+    for at, byte in enumerate(good):
+        for other in {byte ^ 1, byte ^ 1 << at % 8, *b"\t\n\rA=/"} - {byte}:
+            with pytest.raises(AlxError):
+                rotation_file.verify(good[:at] + bytes([other]) + good[at + 1 :], known)
+    for changed in (good + b"\n", good[:-1], json.dumps(json.loads(good)).encode()):
+        with pytest.raises(AlxError):
+            rotation_file.verify(changed, known)

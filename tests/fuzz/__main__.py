@@ -1,6 +1,6 @@
 """`make fuzz`: let a coverage-guided fuzzer (atheris) look for bytes that a target neither takes nor refuses.
 
-    python -m tests.fuzz TARGET SECONDS     targets: round_sig, statement, manifest, frame, header
+    python -m tests.fuzz TARGET SECONDS     the targets are those of tests/fuzz/targets.py
 
 Begins from the golden bundles; what it finds it writes to runs/fuzz and ends with a traceback. A finding becomes a file
 of tests/attacks.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["alx.bundle", "alx.plan", "alx.errors", "json"]):
+with atheris.instrument_imports(include=["alx.bundle", "alx.site", "alx.plan", "alx.errors", "json"]):
     from tests.fuzz import targets
 
 

@@ -1,7 +1,8 @@
 """The targets: bytes in; true if they were taken, false if they were refused; whatever else is raised is a finding.
 
-Each begins after the checks that come before it in an import: a statement that is signed, a file whose digest was
-compared. Only the sender's key stands between these and whoever made the bytes.
+Each begins after the checks that come before it: a statement that is signed, a file whose digest was compared. Only the
+sender's key stands between these and whoever made the bytes; nothing stands before a signature file, a request, a
+rotation or an identity.
 """
 
 import base64
@@ -11,14 +12,27 @@ from functools import cache
 from pathlib import Path
 
 import zstandard
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import codec, keys, manifest, signature
+from alx.bundle import codec, keys, manifest, request, signature
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Layout, Manifest, Tensor
 from alx.errors import AlxError
+from alx.site import identity, rotation_file
+from alx.site.identity import IdentityFile
 
 CODES_OF_BUNDLES = 10  # below are those of a person's own doing
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+PLAN = """\
+name = "tiny"
+rounds = 2
+round_steps = 12
+sampling_period = 2
+batch_size = 8
+seed = 3
+optimiser = { name = "adam", lr = 0.01 }
+model = { source = "alx.tasks.models:mlp", arguments = { inputs = 4, classes = 3, hidden = 8 } }
+"""
 BUNDLES = sorted(GOLDEN.glob("alx-*"))
 
 
@@ -26,6 +40,17 @@ BUNDLES = sorted(GOLDEN.glob("alx-*"))
 def key() -> PublicKey:
     """The golden learner's."""
     return keys.load_public(GOLDEN / "learner.pem")
+
+
+@cache
+def private_key() -> ec.EllipticCurvePrivateKey:
+    """One for the files that are not in the golden exchange."""
+    return keys.generate()
+
+
+def own_key() -> PublicKey:
+    """Its public half."""
+    return PublicKey(private_key().public_key())
 
 
 @cache
@@ -61,6 +86,29 @@ def frame(data: bytes) -> None:
     assert len(out) == layout().nbytes
 
 
+def request_file(data: bytes) -> None:
+    """A request for files, signed by nobody."""
+    request.verify(data, own_key())
+
+
+def asked(data: bytes) -> None:
+    """What a request's good signature was made over."""
+    said = request._payload(data)
+    assert list(said.files) == sorted(set(said.files))
+
+
+def rotation(data: bytes) -> None:
+    """A rotation of a key, signed by nobody."""
+    assert rotation_file.verify(data, own_key()).data == data
+
+
+def identity_file(data: bytes) -> None:
+    """What comes before pairing: nothing is known of who made it."""
+    said = identity.parse(data)
+    assert said.words.count(" ") == 11
+    assert identity.parse(said.data).file == said.file
+
+
 def header(data: bytes) -> None:
     """What a frame holds: a safetensors file."""
     out = codec.decode(zstandard.ZstdCompressor(write_checksum=True).compress(data), None, layout(), 0, "a frame")
@@ -73,6 +121,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "manifest": manifest_json,
     "frame": frame,
     "header": header,
+    "request": request_file,
+    "asked": asked,
+    "rotation": rotation,
+    "identity": identity_file,
 }
 
 
@@ -95,7 +147,16 @@ def seeds(target: str) -> list[bytes]:
     """Good bytes for a target."""
     signatures = [(b / "round.sig").read_bytes() for b in BUNDLES if b.name.endswith("learner")]
     frames = [p.read_bytes() for b in BUNDLES for p in sorted((b / "data").iterdir())]
+    said = IdentityFile(
+        format="alx-identity", version=1, role="learner", public_key=key().pem, plan=PLAN, code=None, samples=40,
+        tensors=list(layout().tensors),
+    )  # fmt: skip
+    wanted = request.make("0" * 64, ["manifest.json", "data/c0001-p0000.safetensors.zst"], private_key())
     return {
+        "request": [wanted],
+        "asked": [base64.b64decode(json.loads(wanted)["payload"])],
+        "rotation": [rotation_file.make("0" * 64, "learner", private_key(), keys.generate()).data],
+        "identity": [identity.of(said).data],
         "round_sig": signatures,
         "statement": [base64.b64decode(json.loads(s)["dsseEnvelope"]["payload"]) for s in signatures],
         "manifest": [(b / "manifest.json").read_bytes() for b in BUNDLES],
