@@ -122,16 +122,23 @@ def site(where: Site) -> SiteReport:
         if report.digest != entry.body["digest"]:
             raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.number} of the ledger names")
         reports.append(report)
-    _chain(reports)
+    check_chain(reports)
     return SiteReport(entries, log, not_logged, reports)
 
 
-def _chain(reports: list[BundleReport]) -> None:
-    """Both chains, as they stand in the bundles themselves: each names its sender's last and the one it answers."""
+def check_chain(reports: list[BundleReport]) -> None:
+    """Both chains, as they stand in the bundles themselves: each names its sender's last and the one it answers.
+
+    Raises:
+        LedgerError: one is missing, twice there, or of another history.
+    """
     last: dict[str, str] = {}
     ordered = sorted(reports, key=lambda r: r.manifest.sequence)
     for number, report in enumerate(ordered, 1):
         m = report.manifest
         if m.sequence != number or m.previous != last.get(m.sender.role) or m.answers != last.get(m.receiver.role):
-            raise LedgerError(f"'{report.path.name}' does not follow from the bundles before it")
+            raise LedgerError(
+                f"'{report.path.name}' does not follow from the bundles before it",
+                "put the one that is missing back, from a backup or from a disk that carried it",
+            )
         last[m.sender.role] = report.digest

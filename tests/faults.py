@@ -48,7 +48,10 @@ FAULTS = {
     4: Fault(
         "an unknown key, another peer's, or a trusted key's hint with another's signature", "refused: not the pinned peer's",
         (f"{TURNS}test_a_bundle_of_another_pair_is_refused",
-         f"{LIES}test_an_audit_takes_no_key_from_around_the_bundle"),
+         f"{LIES}test_an_audit_takes_no_key_from_around_the_bundle",
+         "test_rotation::test_a_rotation_that_is_forged_or_broken_pins_nothing",
+         "test_rotation::test_an_old_rotation_replayed_is_refused",
+         "test_rotation::test_what_the_old_key_signs_afterwards_is_refused_and_what_it_signed_before_is_known"),
     ),
     5: Fault(
         "a valid signature over something that is no alx round", "refused as malformed",
@@ -126,10 +129,14 @@ FAULTS = {
         (f"{TURNS}test_the_second_of_two_commands_on_one_site_is_told_to_wait",),
     ),
     22: Fault(
-        "the ledger lost, edited, or restored from an old backup", "exit 16: refused or detected",
+        "the ledger lost, edited, or restored from an old backup",
+        "exit 16: refused or detected; an explicit, recorded reset only",
         (f"{TURNS}test_a_ledger_is_not_trusted_after_it_was", f"{TURNS}test_the_ledger_itself_refuses_changes",
          f"{TURNS}test_a_round_before_the_first_one_expected_is_a_rollback",
-         f"{TURNS}test_a_site_restored_from_an_old_backup_notices"),
+         f"{TURNS}test_a_site_restored_from_an_old_backup_notices",
+         "test_recovery::test_a_lost_ledger_is_refused_then_rebuilt_and_the_exchange_ends_as_it_would_have",
+         "test_recovery::test_bundles_that_do_not_prove_the_history_rebuild_nothing",
+         "test_recovery::test_an_old_backup_catches_up_from_the_disks_without_a_fork"),
     ),
     23: Fault(
         "a reply whose t = 0 was not sent, or whose claimed loss rose", "exit 0: flagged in the output and the ledger",

@@ -166,7 +166,7 @@ A whole plan, from `examples/csv`:
 SITE_HEAD = """# site.toml
 
 One site's own settings, made by `alx init`, edited by hand. Nothing in it ever travels. JSON Schema:
-`schemas/site.schema.json`.
+`schemas/site.schema.json`. Of the rest of a site's folder, its key, backups and ledger, [keys.md](keys.md) tells.
 
 | kind of data | path | held out |
 |---|---|---|

@@ -10,7 +10,7 @@ import pytest
 
 from alx.bundle import keys
 from alx.cli.main import run
-from alx.errors import TrustError, UsageError
+from alx.errors import CorruptError, TrustError, UsageError
 from tests.forge import refused
 
 PASSPHRASE = "correct horse battery staple"  # noqa: S105 - opens nothing but this test's keys
@@ -127,3 +127,19 @@ def test_whatever_the_umask_others_cannot_write_to_a_site_and_cannot_read_a_new_
     refused(capsys, status, TrustError, "others may write", "0770", hint=f"chmod go-w {folder}")
     folder.chmod(0o750)
     assert run(status) == 0
+
+
+def test_a_request_for_bad_files_is_signed_with_the_passphrase(stage, capsys):
+    world = stage("sent")
+    folder, bundle, ask = world.folder("provider"), world.bundle("learner"), world.disk / "ask.json"
+    set_passphrase(folder, PASSPHRASE)
+    bad = next(bundle.glob("data/*"))
+    good = bad.read_bytes()
+    bad.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    command = ["import-and-select", str(bundle), "--request", str(ask), "--site", str(folder)]
+    refused(capsys, command, UsageError, "no terminal", hint="--passphrase-fd")
+    with descriptor(PASSPHRASE) as fd:
+        assert run([*command, "--passphrase-fd", fd]) == CorruptError.exit_code
+    assert ask.is_file()
+    bad.write_bytes(good)
+    assert world.take("provider", bundle) == 0  # signs nothing, asks for nothing

@@ -223,6 +223,21 @@ def test_an_old_rotation_replayed_is_refused(turn_two, capsys):
     assert world.site("provider").peer_key == another.new
 
 
+def test_a_request_for_files_is_taken_from_the_peers_new_key(turn_two):
+    world = turn_two
+    assert accept(world, "provider", rotate(world, "learner")) == 0
+    assert world.take("provider", world.turn("learner")) == 0
+    assert accept(world, "learner", rotate(world, "provider")) == 0
+    bundle = world.turn("provider")
+    bad = next(bundle.glob("data/*"))
+    bad.write_bytes(bad.read_bytes()[:-1])
+    ask = world.disk / "ask.json"
+    assert run(["import-and-select", str(bundle), "--request", str(ask), "--site", str(world.folder("learner"))]) != 0
+    stick = world.root / "stick"
+    stick.mkdir()
+    assert run(["export", str(stick), "--only", str(ask), "--site", str(world.folder("provider"))]) == 0
+
+
 def test_a_file_of_somebody_else_is_not_overwritten(turn_two, capsys):
     other = turn_two.disk / "learner.json"
     before = other.read_bytes()

@@ -168,6 +168,7 @@ def _event(event: Entry) -> str:
         "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
         "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
         "restored": lambda: f"from a backup with {b['entries']} entries in its ledger",
+        "reset": lambda: f"because '{b['reason']}': {b['why']}",
         "refused": lambda: f"{b['command']} '{b['about']}', {b['error']} ({b['exit_code']}): {b['message']}",
     }[event.kind]()
 

@@ -227,16 +227,22 @@ def export(target: Path, only: Path | None, site: Site, as_json: bool) -> None:
     metavar="FILE",
     help="Where files are bad, write here which ones the peer has to bring again.",
 )
+@passphrases.option
 @site_option
 @json_option
-def import_and_select(bundle: Path, also: tuple[Path, ...], ask: Path | None, site: Site, as_json: bool) -> None:
-    """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on."""
+def import_and_select(
+    bundle: Path, also: tuple[Path, ...], ask: Path | None, unlock: Unlock, site: Site, as_json: bool
+) -> None:
+    """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on.
+
+    Only a request is signed, so only then a passphrase is asked for.
+    """
     from alx import turns  # noqa: PLC0415 - torch
 
     with site.locked("import-and-select", bundle.name), screen.progress() as tell:
         if ask is not None:
             _new_request(site, ask)
-        chosen = turns.import_and_select(site, bundle, tell, also=also, ask=ask)
+        chosen = turns.import_and_select(site.unlocked_by(unlock), bundle, tell, also=also, ask=ask)
     if as_json:
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again, "selection": chosen.body})
         return

@@ -24,6 +24,7 @@ COMMANDS = {
     "key": ("keys", "This site's private key, and the peer's public one."),
     "backup": ("recovery", "Copy the whole site into a folder, with digests."),
     "restore": ("recovery", "Make a site of a backup."),
+    "reset-ledger": ("recovery", "Rebuild a lost ledger from signed bundles."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
     "demo": ("study", "Both sites on this machine, real bundles."),
     "simulate": ("study", "What a plan would bring, beside what could be done without it."),

@@ -8,7 +8,7 @@ from alx import files
 from alx.cli import screen
 from alx.cli.exchange import site_option
 from alx.cli.screen import json_option
-from alx.errors import escape
+from alx.errors import TrustError, escape
 from alx.site.site import Site
 
 OUTSIDE = "not in it: data that lie outside the site's folder"
@@ -69,4 +69,41 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
         "a second time, a fork that the peer refuses. Then first, as docs/site.md says: put those bundles back from the "
         "disks, delete ledger.sqlite, and run alx reset-ledger"
     )
+    click.echo(f"next: {position.next_command}")
+
+
+@click.command("reset-ledger", epilog='Example: alx reset-ledger --reason "ledger.sqlite was deleted by mistake"')
+@click.option("--reason", required=True, help="What happened; it is recorded.")
+@click.option("--yes", is_flag=True, help="The peer's words were compared again already.")
+@site_option
+@json_option
+def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
+    """Rebuild a lost, broken or too old ledger from what is signed, where there is no backup to restore.
+
+    Every bundle of the site is verified whole, and the peer's words are compared again. What was never signed stays
+    unknown: one's own losses in rounds gone by. Refused where the ledger is good.
+    """
+    from alx import recovery as recoveries  # noqa: PLC0415 - only this command
+
+    with files.lock(site.folder / "lock"):
+        body = recoveries.finish(site)
+        if body is None:
+            found = recoveries.find(site)
+            click.echo(f"{found.why}; {len(found.bundles)} bundles verified", err=as_json)
+            for what, words in found.peer_words.items():
+                click.echo(f"the peer's words, of {what}: {words}", err=as_json)
+            if found.peer and not yes and not click.confirm("Did the peer read out these very words?", err=True):
+                raise TrustError("the words were not the same, so nothing was reset", "restore the site from a backup")
+            body = recoveries.reset(site, found, reason)
+    position = site.position()
+    again = body["import_again"]
+    where = None if again is None else site.folder / recoveries.RETURNED / again
+    if as_json:
+        screen.machine({"ledger": site.ledger_path, "reset": body, "import_again": where, "next": position.next_command})
+        return
+    click.echo(f"reset: the ledger has {body['rebuilt']} entries now, and says so; one's own past losses are unknown")
+    if where is not None:
+        click.echo("the selection from the bundle imported last was lost with the ledger")
+        click.echo(f"next: alx import-and-select {where}")
+        return
     click.echo(f"next: {position.next_command}")

@@ -18,9 +18,10 @@ def table(body: dict[str, Any]) -> str:
     n = body["samples"]
     rows = []
     for i, label in enumerate(body["labels"]):
-        own = body["own"][i]
-        total = "not finite" if own is None else _mean((body["signed"][i] + own) / n)
-        row = [label, f"{body['signed'][i]:.3f}", "not finite" if own is None else f"{own:.3f}", total]
+        own = None if body["own"] is None else body["own"][i]
+        none = "not finite" if body["own"] is not None else "unknown"  # after a reset of the ledger
+        total = none if own is None else _mean((body["signed"][i] + own) / n)
+        row = [label, f"{body['signed'][i]:.3f}", none if own is None else f"{own:.3f}", total]
         if body["held_out"]:
             score = body["held_out"][i]
             row.append("not finite" if score is None else f"{score:.4f}")

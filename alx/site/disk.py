@@ -72,7 +72,7 @@ def export(site: Site, disk: Path, tell: Tell, only: Path | None = None) -> Expo
         SpaceError, StorageError: the disk is full, read-only, or gone.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
-    asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), site.peer.key)
+    asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), site.peer_key)
     last = _last_sealed(site, asked)
     with files.storage(disk):
         if not disk.is_dir():

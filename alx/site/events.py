@@ -27,9 +27,15 @@ KINDS = {
     "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
     "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
     "restored": "the site was restored from a backup: number of entries that its ledger had, digest of the last",
+    "reset": "a lost ledger was rebuilt from signed bundles, or a lost log begun anew: reason, what was wrong, bundles",
     "refused": "a command ended with a refusal and changed nothing: command, what it was about, error, exit code, message",
 }
-_CHAIN = Chain("event log", KINDS, "what the site refused cannot be shown any more; restore the whole site from its backup")
+_CHAIN = Chain(
+    "event log",
+    KINDS,
+    "what the site refused cannot be shown any more; restore the whole site from its backup, or, where there is none, "
+    "alx reset-ledger",
+)
 
 
 def create(path: Path, entries: Sequence[Entry]) -> None:
@@ -65,11 +71,14 @@ def missing(log: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
         LedgerError: the log knows of entries that the ledger does not have: it is an older one.
     """
     known = {e.body["entry"] for e in log if "entry" in e.body}
-    lost = len(known - {e.digest for e in entries})
+    reset = next((e.digest for e in reversed(entries) if e.kind == "reset"), None)
+    # what was recorded before the last reset belongs to the ledger that was lost
+    begin = 0 if reset is None else next((i for i, e in enumerate(log) if e.body.get("entry") == reset), len(log))
+    lost = len({e.body["entry"] for e in log[begin:] if "entry" in e.body} - {e.digest for e in entries})
     if lost:
         raise LedgerError(
             f"the ledger lacks {lost} of the entries that the event log has: it is an older one",
-            "restore the whole site from its newest backup, never the ledger alone",
+            "restore the whole site from its newest backup, never the ledger alone; where there is none, alx reset-ledger",
         )
     return [e for e in entries if e.digest not in known]
 

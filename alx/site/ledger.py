@@ -8,11 +8,14 @@ from typing import Any, Literal, get_args
 
 from alx.site.chain import Chain, Entry
 
-Kind = Literal["created", "paired", "rotated", "peer-rotated", "sealed", "exported", "accepted", "selected", "restored"]
+Kind = Literal[
+    "created", "paired", "rotated", "peer-rotated", "sealed", "exported", "accepted", "selected", "restored", "reset"
+]
 _CHAIN = Chain(
     "ledger",
     get_args(Kind),
-    "a site without its ledger cannot tell an old bundle from a new one; restore the whole site from its backup",
+    "a site without its ledger cannot tell an old bundle from a new one; restore the whole site from its "
+    "backup, or, where there is none, alx reset-ledger",
 )
 
 
