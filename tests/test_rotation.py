@@ -190,7 +190,7 @@ def test_a_rotation_that_is_forged_or_broken_pins_nothing(turn_two, capsys):
             "does not verify with the key",
         ),
         (envelope(old, new, payload, lambda d: d["signatures"][0].update(sig="ä")), MalformedError, "base64"),
-        (envelope(old, new, payload, lambda d: d.update(payload="e30=")), TrustError, "does not verify with the key"),
+        (envelope(old, new, payload, lambda d: d.update(payload="e30=")), TrustError, "does not verify"),
         (put(lambda d: d.update(note=1)), MalformedError, "note"),
         (put(lambda d: d.update(version=2)), MalformedError, "version"),
         (put(lambda d: d.update(new_key=d["old_key"])), MalformedError, "is its old one"),
