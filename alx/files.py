@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 from alx.errors import LimitError, LockedError, SpaceError, StorageError, escape
 
@@ -41,14 +42,14 @@ def storage(path: Path | str) -> Iterator[None]:
         ) from error
 
 
-def write(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
-    """Write a new file and sync it; for files inside a folder that is not yet visible under its final name.
+@contextlib.contextmanager
+def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Write a new file piece by piece, and sync it; for files inside a folder not yet visible under its final name.
 
     What has the name already goes first: on a disk that others had it may be a link, or a pipe that would hang us.
 
     Args:
         path: the file.
-        data: its bytes.
         mode: its permissions.
         durable: False leaves the file to a later `sync`: until then a power cut may lose it, kill -9 does not.
     """
@@ -56,10 +57,16 @@ def write(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: b
         path.unlink(missing_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         with os.fdopen(fd, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             if durable:
                 os.fsync(fd)
+
+
+def write(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Write a new file whole; see `writing`."""
+    with writing(path, mode, durable=durable) as file:
+        file.write(data)
 
 
 def make_folder(path: Path) -> None:

@@ -8,6 +8,7 @@ import click
 from pydantic import BaseModel
 
 from alx import errors, plan
+from alx.bundle.groups import ParityFile
 from alx.bundle.manifest import Manifest
 from alx.bundle.request import RequestFile
 from alx.cli.main import COMMANDS, cli
@@ -28,6 +29,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "plan": Plan,
     "identity": IdentityFile,
     "request": RequestFile,
+    "parity": ParityFile,
     "rotation": RotationFile,
     "backup": BackupFile,
     "site": SiteFile,

@@ -112,19 +112,20 @@ class Source:
         refuse(self.damage, "copy the bundle again, or ask the sender to run alx export once more")
 
 
-def refuse(damage: Mapping[str, str], hint: str) -> None:
+def refuse(damage: Mapping[str, str], hint: str, more: str = "") -> None:
     """Refuse a bundle with bad files, all of them named.
 
     Args:
         damage: the reason by the file's name; where it is empty, nothing happens.
         hint: the remedy.
+        more: what else there is to say, after a semicolon.
 
     Raises:
         CorruptError: names every file.
     """
     if damage:
         told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(damage.items()))
-        raise CorruptError(f"{len(damage)} of the bundle's files are bad: {told}", hint)
+        raise CorruptError(f"{len(damage)} of the bundle's files are bad: {told}{more and '; '}{more}", hint)
 
 
 def _unreadable(error: BaseException | None) -> str:

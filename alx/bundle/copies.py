@@ -1,4 +1,4 @@
-"""Several copies of one bundle, taken together: a file is bad only where no copy has it good.
+"""Several copies of one bundle, taken together, and its parity: a file is bad only where none of them has it good.
 
 Knows folders as they were carried, and what a verified signature lists; knows no key and no site. A copy whose own
 `round.sig` is broken or gone still lends its files: each is compared with the digest that another copy's signed.
@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alx.bundle import carried, read
+from alx import files
+from alx.bundle import carried, parity, read
 from alx.bundle.carried import Source
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle, SignedFile
+from alx.errors import AlxError, SpaceError, UsageError, escape
 
 _REMEDIES = (
     "copy the bundle again, or name another copy of it too with --also, or write with --request FILE what is bad: "
@@ -25,10 +27,26 @@ class Copies:
     """The folders, surveyed but not read, and where good files of this bundle were put before."""
 
     sources: list[Source]
-    secret: str | None = None
+    secret: str | None
+    """The age key that opens its files, where they are encrypted and it is at hand."""
+    _parity: dict[Path, str]
+    """The parity folders, looked at where a copy is bad only, each with what is wrong with it."""
+    _stack: contextlib.ExitStack
     damage: dict[str, str] = field(default_factory=dict)
     """Files that no copy has good, and files that are not of the bundle; each with its reason."""
+    rebuilt: int = 0
+    """Number of files that came out of parity."""
+    _spares: list[Source] | None = None
     _staged: Path | None = None
+
+    def spares(self) -> list[Source]:
+        """The parity folders, surveyed. One that is no such thing does not help, and harms nothing."""
+        if self._spares is None:
+            self._spares = []
+            for path in self._parity:
+                with self._helping(path) if self.sources else contextlib.nullcontext():
+                    self._spares.append(self._stack.enter_context(carried.survey(path, lends=True)))
+        return self._spares
 
     def agree(self, signed: SignedBundle, staged: Path) -> None:
         """Take what one copy's verified signature says for all of them.
@@ -45,7 +63,8 @@ class Copies:
 
     def read_signed(self, signed: SignedFile) -> bytes | None:
         """The first copy's bytes that are what was signed; else None, and the reason is noted in `damage`."""
-        if signed.name in carried.MANIFESTS and self._staged is not None:  # others are asked for where they are not
+        manifest = signed.name in carried.MANIFESTS
+        if manifest and self._staged is not None:  # whoever asks for another file has looked there
             data = read.copied(self._staged / signed.name, signed)
             if data is not None:
                 return data
@@ -53,15 +72,52 @@ class Copies:
             data = source.read_signed(signed)
             if data is not None:
                 return data
+        for source in self.spares() if manifest else ():
+            with self._helping(source.path):
+                data = source.read_signed(signed)
+                if data is not None:
+                    return data
         reasons = [source.damage[signed.name] for source in self.sources]
         if len(reasons) > 1:
             reasons = [f"{why} in copy {i}" for i, why in enumerate(reasons, 1)]
-        self.damage[signed.name] = ", ".join(reasons)
+        self.damage[signed.name] = ", ".join(reasons) or "is missing"
         return None
+
+    def copy(self, signed: SignedBundle, signature_bytes: bytes, folder: Path) -> None:
+        """Copy the bundle as `read.copy` does; what no copy has good is rebuilt from parity, if there is any.
+
+        Args:
+            signed: what was verified.
+            signature_bytes: the verified bytes of `round.sig`.
+            folder: private staging.
+
+        Raises:
+            CorruptError: names every bad file; the good ones stay in `folder`.
+            SpaceError, StorageError: see `files.storage`.
+        """
+        read.copy_files(self, signed.files.values(), folder)
+        for source in self.spares() if self.damage.keys() & signed.files.keys() else ():
+            with self._helping(source.path):
+                for name in parity.rebuild(source, signed, folder, self.damage.keys() & signed.files.keys()):
+                    del self.damage[name]
+                    self.rebuilt += 1
+        self.refuse_damage()
+        files.write(folder / SIGNATURE_NAME, signature_bytes)
+
+    @contextlib.contextmanager
+    def _helping(self, path: Path) -> Iterator[None]:
+        """Whatever is wrong with parity, the bundle is refused for its own bad files: note it and go on."""
+        try:
+            yield
+        except SpaceError:
+            raise
+        except AlxError as error:
+            self._parity[path] = f"{error.message} ({error.hint})" if error.hint else error.message
 
     def refuse_damage(self) -> None:
         """Raise `CorruptError` naming every bad file, if there is one."""
-        carried.refuse(self.damage, _REMEDIES)
+        told = [f"the parity in '{escape(p.name)}' does not help: {why}" for p, why in self._parity.items() if why]
+        carried.refuse(self.damage, _REMEDIES, "; ".join(told))
 
 
 @contextlib.contextmanager
@@ -69,12 +125,27 @@ def survey(paths: Sequence[Path], secret: str | None = None) -> Iterator[Copies]
     """Look at the folders: names, types and sizes; opens no file.
 
     Args:
-        paths: at least one; one that is named twice counts once.
+        paths: at least one; one that is named twice counts once. A name that ends in `.parity` is parity, and so is such
+            a folder beside another one.
         secret: the age key for their files, where they may be encrypted.
 
     Raises:
+        UsageError: there is no such folder.
         AlxError: see `carried.survey`; where there are several, one may do without `round.sig`.
     """
     once = dict.fromkeys(Path(os.path.abspath(p)) for p in paths)  # noqa: PTH100 - resolve() would follow a link on the disk
+    bundles = [p for p in once if p.suffix != parity.SUFFIX]
+    spare = dict.fromkeys((p for p in once if p.suffix == parity.SUFFIX), "")
+    for path in spare:
+        with files.storage(path):
+            if not path.is_dir():
+                raise UsageError(f"there is no folder '{escape(str(path), 200)}'", "is the disk there?")
+    for path in bundles:
+        beside = path.with_name(path.name + parity.SUFFIX)
+        with files.storage(beside):
+            if beside.is_dir():
+                spare.setdefault(beside, "")
     with contextlib.ExitStack() as stack:
-        yield Copies([stack.enter_context(carried.survey(p, secret, lends=len(once) > 1)) for p in once], secret)
+        lends = len(bundles) + len(spare) > 1
+        sources = [stack.enter_context(carried.survey(p, secret, lends=lends)) for p in bundles]
+        yield Copies(sources, secret, spare, stack)

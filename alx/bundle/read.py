@@ -68,12 +68,23 @@ def verify(source: Source, data: bytes, key: PublicKey, only: Collection[str] | 
     Raises:
         LimitError, TrustError, MalformedError: see `signature.verify`.
     """
+    signed = verify_signature(data, key)
+    compare(source, signed.files if only is None else {name: signed.files[name] for name in only if name in signed.files})
+    return signed
+
+
+def verify_signature(data: bytes, key: PublicKey) -> SignedBundle:
+    """Verify `round.sig` alone, and the names of what it lists.
+
+    Raises:
+        LimitError, TrustError, MalformedError: see `signature.verify`.
+        ForbiddenFileError: a name that no bundle has.
+    """
     signed = signature.verify(data, key)
     for name in signed.files:
         base = name.removeprefix(f"{DATA_FOLDER}/")
         if not NAME.fullmatch(base) or name == SIGNATURE_NAME:
             raise ForbiddenFileError(f"'{escape(name)}' is signed, but a name that no bundle has")
-    compare(source, signed.files if only is None else {name: signed.files[name] for name in only if name in signed.files})
     return signed
 
 

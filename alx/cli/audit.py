@@ -174,9 +174,10 @@ def _event(event: Entry) -> str:
 
 
 def _part(body: dict[str, Any]) -> str:
-    return (
-        f", {body['files']} of its files, as the peer asked (request {body['request'][:16]}…)" if "request" in body else ""
-    )
+    """What was put on the disk, where it is not just the bundle."""
+    if "request" in body:
+        return f", {body['files']} of its files, as the peer asked (request {body['request'][:16]}…)"
+    return f", with parity for {body['parity']} % of its files" if "parity" in body else ""
 
 
 def _left(report: SiteReport, sent: list[BundleReport]) -> str:

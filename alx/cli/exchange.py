@@ -190,23 +190,36 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
     metavar="FILE",
     help="The peer's request: copy just the files that it names.",
 )
+@click.option(
+    "--parity",
+    "percent",
+    type=click.IntRange(1, 100),
+    metavar="PERCENT",
+    help="Put files beside the bundle from which this share of its files can be rebuilt.",
+)
 @site_option
 @json_option
-def export(target: Path, only: Path | None, site: Site, as_json: bool) -> None:
+def export(target: Path, only: Path | None, percent: int | None, site: Site, as_json: bool) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
     from alx.site import disk  # noqa: PLC0415 - numpy
 
+    if only is not None and percent is not None:
+        raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave one of them away")
     with site.locked("export", str(target)), screen.progress() as tell:
-        done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None), only)
+        done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None), only=only, parity_percent=percent)
     if as_json:
         screen.machine(
             {"bundle": done.path, "digest": done.digest, "round": done.round, "files": done.files, "bytes": done.size,
-             "again": done.again}
+             "again": done.again, "parity": done.parity.path if done.parity is not None else None}
         )  # fmt: skip
         return
     part = "" if only is None else f"{done.files} files, as the peer asked, "
     click.echo(f"round {done.round}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
     click.echo(f"'{done.path}' ({files.size(done.size)})")
+    if done.parity is not None:
+        p = done.parity
+        which = "any" if p.groups == 1 else "here and there"
+        click.echo(f"'{p.path.name}' ({files.size(p.size)}): {which} {p.lost} of {p.files} files can be rebuilt if lost")
     click.echo("safe to remove the disk")
     click.echo(f"next: carry it; the peer runs alx import-and-select DISK/{done.path.name}")
 
@@ -244,9 +257,12 @@ def import_and_select(
             _new_request(site, ask)
         chosen = turns.import_and_select(site.unlocked_by(unlock), bundle, tell, also=also, ask=ask)
     if as_json:
-        screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again, "selection": chosen.body})
+        screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again,
+                        "rebuilt": chosen.rebuilt, "selection": chosen.body})  # fmt: skip
         return
     click.echo(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
+    if chosen.rebuilt:
+        click.echo(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
     if chosen.again:
         click.echo("already imported; nothing changed")
     click.echo(selection.table(chosen.body))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import carried, read, request
+from alx.bundle import carried, groups, parity, read, request
 from alx.bundle.carried import Source
 from alx.bundle.manifest import DATA_FOLDER, Manifest
 from alx.bundle.request import Request
@@ -42,6 +42,17 @@ REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of 
 
 
 @dataclass(frozen=True, slots=True)
+class Parity:
+    """The parity beside a bundle: of `files` files any `lost`, or in more than one group as many here and there."""
+
+    path: Path
+    size: int
+    files: int
+    lost: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
 class Exported:
     """What `export` did."""
 
@@ -52,9 +63,10 @@ class Exported:
     files: int
     again: bool
     """True if the disk held this very bundle already; it was read back all the same."""
+    parity: Parity | None
 
 
-def export(site: Site, disk: Path, tell: Tell, only: Path | None = None) -> Exported:
+def export(site: Site, disk: Path, tell: Tell, *, only: Path | None = None, parity_percent: int | None = None) -> Exported:
     """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
 
     Args:
@@ -62,6 +74,7 @@ def export(site: Site, disk: Path, tell: Tell, only: Path | None = None) -> Expo
         disk: a folder on the disk.
         tell: progress.
         only: the peer's request file; None for the whole bundle.
+        parity_percent: share of the files, 1 to 100, that the receiver can rebuild where they are lost; None for none.
 
     Raises:
         TrustError, LimitError, ForbiddenFileError: see `request.verify`.
@@ -74,6 +87,8 @@ def export(site: Site, disk: Path, tell: Tell, only: Path | None = None) -> Expo
     """
     asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), site.peer_key)
     last = _last_sealed(site, asked)
+    if parity_percent is not None:
+        parity.zfec()
     with files.storage(disk):
         if not disk.is_dir():
             raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
@@ -82,30 +97,55 @@ def export(site: Site, disk: Path, tell: Tell, only: Path | None = None) -> Expo
     partial = final.with_name(final.name + PARTIAL)
     with carried.survey(source) as own:
         data, _ = read.claimed_key(own)
-        signed = read.verify(own, data, site.public_key)
+        signed = read.verify(own, data, site.signer(last["digest"]))
         own.refuse_damage()
         if signed.digest != last["digest"]:
             raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
         wanted = _wanted(signed, asked)
         total = len(data) + sum(f.size for f in wanted.values())
+        _refuse_links(final, partial, partial / DATA_FOLDER)
         with files.storage(disk):
-            for path in (final, partial, partial / DATA_FOLDER):
-                if path.is_symlink():
-                    raise ForbiddenFileError(
-                        f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk"
-                    )
             again = final.exists()
+        if parity_percent is not None:
+            files.require_space(disk, groups.size(groups.deal(signed, parity_percent)) + (0 if again else total))
         if not again:
             read.copy(own, wanted.values(), data, partial)
             files.sync_tree(partial)
-    _read_back(site, final if again else partial, signed, wanted, tell)
+    _read_back(final if again else partial, signed, wanted, tell)
     if not again:  # only what came back whole gets the name of a bundle
         files.publish(partial, final)
     body = {"round": last["round"], "bundle": last["bundle"], "digest": signed.digest}
     if asked is not None:
         body |= {"request": asked.digest, "files": len(wanted), "names": list(wanted)}
+    spare = None
+    if parity_percent is not None:
+        spare = _put_parity(source, signed, data, parity_percent, final, tell)
+        body |= {"parity": parity_percent}
     ledger.append(site.ledger_path, ("exported", body))
-    return Exported(final, signed.digest, total, int(last["round"]), len(wanted) + 1, again)
+    return Exported(final, signed.digest, total, int(last["round"]), len(wanted) + 1, again, spare)
+
+
+def _refuse_links(*paths: Path) -> None:
+    for path in paths:
+        with files.storage(path):
+            if path.is_symlink():
+                raise ForbiddenFileError(f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk")
+
+
+def _put_parity(source: Path, signed: SignedBundle, data: bytes, percent: int, final: Path, tell: Tell) -> Parity:
+    """Write parity beside the bundle, and read it back. What was there of that name is made anew: nothing in it is ours."""
+    target = final.with_name(final.name + parity.SUFFIX)
+    partial = target.with_name(target.name + PARTIAL)
+    files.remove_tree(target)
+    files.remove_tree(partial)
+    made = parity.make(source, signed, data, percent, partial, lambda i, n: tell("parity", i, n))
+    files.sync_tree(partial)
+    with _giving_back(partial), carried.survey(partial) as copy:
+        _drop_cache(copy)
+        parity.check(copy, signed, data)
+    files.publish(partial, target)
+    count = sum(len(g.files) for g in made)
+    return Parity(target, groups.size(made), count, groups.lost(count, percent), len(made))
 
 
 def _last_sealed(site: Site, asked: Request | None) -> dict[str, Any]:
@@ -149,27 +189,36 @@ def _wanted(signed: SignedBundle, asked: Request | None) -> dict[str, SignedFile
     return {name: signed.files[name] for name in asked.files}
 
 
-def _read_back(site: Site, path: Path, signed: SignedBundle, wanted: dict[str, SignedFile], tell: Tell) -> None:
+def _read_back(path: Path, signed: SignedBundle, wanted: dict[str, SignedFile], tell: Tell) -> None:
+    with _giving_back(path), carried.survey(path) as copy:
+        _drop_cache(copy)
+        data, _ = read.claimed_key(copy)
+        got = read.verify(copy, data, signed.signer, wanted)
+        if got.digest == signed.digest:
+            for i, f in enumerate(wanted.values(), 1):
+                copy.read_signed(f)
+                tell("reading back", i, len(wanted))
+            copy.refuse_damage()
+    if got.digest != signed.digest:
+        raise CorruptError(f"'{escape(str(path), 200)}' is another bundle of that name", "delete it there, and export again")
+
+
+def _drop_cache(copy: Source) -> None:
+    """What was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)."""
+    for name in copy.sizes:
+        with copy.open(name) as fd, contextlib.suppress(OSError, AttributeError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def _giving_back(path: Path) -> Iterator[None]:
     try:
-        with carried.survey(path) as copy:
-            for name in copy.sizes:
-                # what was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)
-                with copy.open(name) as fd, contextlib.suppress(OSError, AttributeError):
-                    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-            data, _ = read.claimed_key(copy)
-            got = read.verify(copy, data, site.public_key, wanted)
-            if got.digest == signed.digest:
-                for i, f in enumerate(wanted.values(), 1):
-                    copy.read_signed(f)
-                    tell("reading back", i, len(wanted))
-                copy.refuse_damage()
+        yield
     except (CorruptError, TrustError, MalformedError, IncompleteError, LimitError, StorageError) as error:
         raise CorruptError(
             f"the disk does not give back what was written to it: {error.message}",
             f"do not carry it: delete {escape(str(path), 200)}, or take another disk, and export again",
         ) from error
-    if got.digest != signed.digest:
-        raise CorruptError(f"'{escape(str(path), 200)}' is another bundle of that name", "delete it there, and export again")
 
 
 def last_accepted(site: Site) -> tuple[Path, dict[str, Any]]:

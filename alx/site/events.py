@@ -23,7 +23,8 @@ KINDS = {
     "peer-rotated": "the peer's new key was pinned, after two people compared its words: the same fields",
     "sealed": "a turn was trained and signed: round, bundle, digest",
     "exported": "a bundle was copied to a disk and read back from there: round, bundle, digest; of a part of it also "
-    "request, the digest of what the peer asked for, and files, how many",
+    "request, the digest of what the peer asked for, and files, how many; parity, the share "
+    "of files that it can rebuild",
     "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
     "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
     "restored": "the site was restored from a backup: number of entries that its ledger had, digest of the last",

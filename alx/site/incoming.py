@@ -48,6 +48,8 @@ class Staged:
     source: Source
     signed: SignedBundle
     manifest: Manifest
+    rebuilt: int
+    """Number of files that came out of parity."""
 
 
 @contextlib.contextmanager
@@ -56,7 +58,7 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = N
 
     Args:
         site: this site, locked by the caller.
-        paths: the bundle's folder on the disk, and those of other copies of it: good files of any count.
+        paths: the bundle's folder on the disk, and those of other copies or of parity: good files of any count.
         tell: progress.
         ask: where to write a signed request for the files that are bad, if some are.
 
@@ -81,25 +83,25 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = N
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
             raise PeerError(f"the bundle is {found}, expected {agreed} by the plan", "does the peer keep to the plan?")
         staging = site.folder / "staging" / signed.digest
-        wanted = signed.files.values()
         source.agree(signed, staging)
         if source.read_signed(manifest_file) is None:
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
             with _asking(site, source, signed, ask):
-                read.copy(source, wanted, data, staging)
+                source.copy(signed, data, staging)
         manifest = read.read_manifest(source, signed)
         check_sides(site, manifest)
         check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
         check_contents(site, manifest)
         _clear_other(staging)
         with _asking(site, source, signed, ask):
-            read.copy(source, wanted, data, staging)
+            source.copy(signed, data, staging)
+        rebuilt = source.rebuilt
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
         for i, _, _ in read.states(copy, signed, manifest):
             tell("checking", i + 1, len(manifest.candidates))
-        yield Staged(staging, copy, signed, manifest)
+        yield Staged(staging, copy, signed, manifest, rebuilt)
 
 
 def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
@@ -107,14 +109,20 @@ def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
     found: list[tuple[Source, bytes, SignedBundle]] = []
     refused: list[AlxError] = []
     ring = site.keyring
-    for source in copies.sources:
+
+    def look(source: Source) -> None:
         try:
             data, claimed = read.claimed_key(source)
             if claimed in {k.fingerprint for k in ring.own}:
                 raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
-            found.append((source, data, read.verify(source, data, ring.of_peer(claimed))))
+            found.append((source, data, read.verify_signature(data, ring.of_peer(claimed))))
         except (IncompleteError, TrustError, MalformedError, LimitError, StorageError) as error:
             refused.append(error)  # damage to one copy's signature, where another's verifies
+
+    for source in copies.sources:
+        look(source)
+    for source in [] if found else copies.spares():
+        look(source)
     if not found:
         raise refused[0]
     first, data, signed = found[0]

@@ -33,6 +33,8 @@ class Chosen:
     again: bool
     body: dict[str, Any]
     """Round, index, label, labels, signed, own, samples, global_loss, held_out, and the flags."""
+    rebuilt: int = 0
+    """Number of files that came out of parity."""
 
 
 def import_and_select(
@@ -44,7 +46,7 @@ def import_and_select(
         site: this site, locked by the caller.
         path: the bundle's folder on the disk.
         tell: progress.
-        also: folders of other copies of it, for files that are bad in the first.
+        also: folders of other copies of it, or of its parity, for files that are bad in the first.
         ask: where to write a signed request for the files that are bad, if some are.
 
     Raises:
@@ -56,7 +58,8 @@ def import_and_select(
             body = site.position().selected[-1]
             return Chosen(found, site.signer(body["digest"]).fingerprint, again=True, body=body)
         body = _select(site, found, tell)
-        return Chosen(incoming.accept(site, found, body), found.signed.signer.fingerprint, again=False, body=body)
+        taken, signer = incoming.accept(site, found, body), found.signed.signer.fingerprint
+        return Chosen(taken, signer, again=False, body=body, rebuilt=found.rebuilt)
 
 
 def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
