@@ -123,6 +123,8 @@ class Chain:
                     raise LedgerError(f"'{path}' is no {self.name}: {error}", self.lost) from error
                 raise OSError(errno.EIO, f"the {self.name}: {error}") from error
             except sqlite3.DatabaseError as error:
+                if _is_sound(path, mode):
+                    raise OSError(errno.EIO, f"the {self.name}: {error}") from error
                 raise LedgerError(f"'{path}' is no {self.name}: {error}", self.lost) from error
 
     def _entries(self, connection: sqlite3.Connection, path: Path) -> list[Entry]:
@@ -143,6 +145,16 @@ class Chain:
         if not out:
             raise LedgerError(f"the {self.name} '{path}' is empty", self.lost)
         return out
+
+
+def _is_sound(path: Path, mode: str) -> bool:
+    """Whether a database is whole after all: SQLite calls it damaged too where the disk failed to give a page."""
+    path.read_bytes()  # raises where the disk fails still
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check").fetchone() == ("ok",))
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _append(connection: sqlite3.Connection, kind: str, body: dict[str, Any]) -> None:

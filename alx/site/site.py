@@ -275,7 +275,7 @@ def create(
     Raises:
         UsageError, ConfigError: something named is not there or cannot be used.
     """
-    plan_file = plan.load(plan_path)
+    plan_file = _plan(plan_path)
     folder = folder.absolute()
     require_new(folder)
     config, copies = _copies(config, plan_file, plan_path, init)
@@ -297,7 +297,8 @@ def create(
     ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
     events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
     if folder.exists():
-        folder.rmdir()
+        with files.storage(folder):
+            folder.rmdir()
     files.publish(staging, folder)
     return load(folder)
 
@@ -332,6 +333,11 @@ def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path |
     return config, copies
 
 
+def _plan(path: Path) -> PlanFile:
+    with files.storage(path):
+        return plan.load(path)
+
+
 def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:
     """The model's own .py file, if the plan names one."""
     name = None if plan_file.plan.model is None else plan_file.plan.model.file()
@@ -345,7 +351,8 @@ def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:
 def _bytes(path: Path) -> bytes:
     if not path.is_file():
         raise UsageError(f"there is no file '{escape(str(path), 200)}'")
-    return path.read_bytes()
+    with files.storage(path):
+        return path.read_bytes()
 
 
 def _source(path: Path) -> bytes:
@@ -375,7 +382,7 @@ def load(folder: Path) -> Site:
         raise ConfigError(f"{SITE_NAME}: {explain(error)}", "docs/site.md describes every field") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of absurd length
         raise ConfigError(f"{SITE_NAME} is not TOML: {escape(str(error))}") from error
-    return Site(folder.absolute(), config, plan.load(folder / PLAN_NAME))
+    return Site(folder.absolute(), config, _plan(folder / PLAN_NAME))
 
 
 def find(start: Path) -> Site:

@@ -29,9 +29,10 @@ class Work:
         self._not_durable: list[Path] = []
         text = json.dumps(turn, sort_keys=True).encode("utf-8")
         path = folder / _TURN
-        if not path.is_file() or path.read_bytes() != text:
+        if _bytes(path) != text:
             files.remove_tree(folder)
             files.make_folder(folder)
+            files.sync_folder(folder.parent)  # or a power cut takes the folder, and hours of checkpoints in it
             files.replace(path, text)
 
     @property
@@ -58,9 +59,10 @@ class Work:
             CorruptError: it is gone.
         """
         path = self._state(label)
-        if not path.is_file():
+        state = _bytes(path)
+        if state is None:
             raise CorruptError(f"the turn's own file '{path}' is gone", f"remove '{self._folder}' to begin the turn anew")
-        return path.read_bytes()
+        return state
 
     def has(self, label: str) -> bool:
         """Whether a state of that name was kept."""
@@ -75,8 +77,7 @@ class Work:
 
     def checkpoint(self) -> bytes | None:
         """The last checkpoint, or None where there was none."""
-        path = self._folder / _CHECKPOINT
-        return path.read_bytes() if path.is_file() else None
+        return _bytes(self._folder / _CHECKPOINT)
 
     def put_losses(self, losses: dict[str, list[float]]) -> None:
         """Keep the losses measured so far."""
@@ -84,9 +85,13 @@ class Work:
 
     def losses(self) -> dict[str, list[float]]:
         """The losses measured so far: total and count by the state's name."""
-        path = self._folder / _LOSSES
-        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+        return dict(json.loads(_bytes(self._folder / _LOSSES) or b"{}"))
 
     def remove(self) -> None:
         """The turn is sealed: throw everything away."""
         files.remove_tree(self._folder)
+
+
+def _bytes(path: Path) -> bytes | None:
+    with files.storage(path):
+        return path.read_bytes() if path.is_file() else None

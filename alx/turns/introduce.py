@@ -48,7 +48,8 @@ def introduce(site: Site) -> Identity:
         )
     )
     path = site.folder / identity.IDENTITY_NAME
-    if path.is_file() and path.read_bytes() != made.data and any(e.kind == "paired" for e in site.entries()):
+    changed = path.is_file() and files.read(path, identity.MAX_IDENTITY_BYTES) != made.data
+    if changed and any(e.kind == "paired" for e in site.entries()):
         raise TurnError(
             f"the data or the model changed since pairing: {site.own_identity().file.samples} samples then, "
             f"{measured.count} now",

@@ -67,6 +67,7 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
     """
     position = site.position()
     if position.step == "export":
+        files.remove_tree(site.folder / "work")  # left by a command that was killed after the ledger knew of the bundle
         return _sealed(site, position.sealed[-1], again=True)
     if position.step != "train":
         why = {
