@@ -117,8 +117,9 @@ FAULTS = {
          f"{OUTSIDE}test_a_site_on_a_read_only_disk_changes_nothing_and_can_be_audited",
          f"{FILES}test_a_disk_that_fills_up_midway_stops_the_command_and_the_same_command_goes_on",
          f"{FILES}test_a_file_that_the_disk_does_not_give_is_one_bad_file",
-         f"{KILLED}test_killed_the_old_state_is_intact_and_the_same_command_goes_on",
-         f"{KILLED}test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too"),
+         f"{KILLED}test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on",
+         f"{KILLED}test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too",
+         f"{KILLED}test_a_wrong_order_a_missing_sync_and_an_untranslated_error_are_found"),
     ),
     20: Fault(
         "a fake or failing stick", "exit 12: what is read back differs, the export is not recorded",

@@ -20,8 +20,8 @@ from alx.errors import (
 )
 from alx.site import backup as backups
 from tests.forge import refused
+from tests.killed import history, killed
 from tests.test_generated import validator
-from tests.test_interruptions import history, killed
 from tests.test_keys import PASSPHRASE, set_passphrase
 
 

@@ -20,7 +20,7 @@ def tried(*options: str) -> dict:
     return found
 
 
-def test_killed_the_old_state_is_intact_and_the_same_command_goes_on():
+def test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on():
     found = tried("--only", *COMMANDS, "--modes", "kill", "--every", "3")
     assert found["broken"] == []
     assert all(found["points"][command]["kill"] > 20 for command in COMMANDS)

@@ -10,8 +10,8 @@ from alx.cli.main import run
 from alx.errors import CorruptError, LedgerError, MalformedError, TrustError, TurnError, UsageError
 from alx.site import keyring
 from tests.forge import refused
+from tests.killed import history, killed
 from tests.test_backup import back_up, restoring
-from tests.test_interruptions import history, killed
 from tests.test_rotation import accept, rotate
 
 REASON = "the file was deleted"

@@ -37,7 +37,7 @@ from alx.errors import (
 from tests import forge
 from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import command, refused_import
-from tests.test_interruptions import history, killed, leftovers
+from tests.killed import history, killed, leftovers
 
 MANIFEST = "manifest.json"
 C = [f"data/c{i:04d}-p0000.safetensors.zst" for i in range(4)]

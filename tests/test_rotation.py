@@ -13,8 +13,8 @@ from alx.cli.main import run
 from alx.errors import AlxError, LimitError, MalformedError, PeerError, RollbackError, TrustError, TurnError, UsageError
 from alx.site import rotation_file
 from tests.forge import Forge, refused, refused_import
+from tests.killed import history, killed
 from tests.test_generated import validator
-from tests.test_interruptions import history, killed
 from tests.test_keys import PASSPHRASE, descriptor, set_passphrase
 
 
