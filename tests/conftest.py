@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from alx.cli.main import run
 from alx.plan import Role
+from alx.site import new
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
@@ -128,7 +129,7 @@ def make_world(root: Path, plan: str = PLAN) -> World:
     make_data(root)
     for role in ("learner", "provider"):
         config = SiteFile(role=role, data=Data(kind="npz", path=f"../{role}.npz"))
-        sites.create(root / role, config, root / "plan.toml")
+        new.create(root / role, config, root / "plan.toml")
     return World(root)
 
 

@@ -12,7 +12,7 @@ from alx import plan, turns
 from alx.bundle import carried, keys, read
 from alx.errors import ConfigError, TurnError
 from alx.learning import state
-from alx.site import site as sites
+from alx.site import new
 from alx.site.site_file import Data, SiteFile
 from alx.tasks import models
 from tests.conftest import PLAN, make_world, pair_world
@@ -67,7 +67,7 @@ def test_the_learner_starts_from_given_weights(tmp_path):
     world = make_world(tmp_path / "world")
     shutil.rmtree(world.folder("learner"))
     config = SiteFile(role="learner", data=Data(kind="npz", path="../learner.npz"))
-    sites.create(world.folder("learner"), config, world.root / "plan.toml", init=tmp_path / "w.safetensors")
+    new.create(world.folder("learner"), config, world.root / "plan.toml", init=tmp_path / "w.safetensors")
     pair_world(world)
     manifest, states = decoded(world.turn("learner"), world.folder("learner") / "public.pem")
     expected = state.to_bytes(state.of(model), [t.name for t in manifest.tensors])

@@ -14,7 +14,7 @@ from alx.cli.screen import json_option
 from alx.errors import AlxError, ConfigError, TrustError, UsageError, escape
 from alx.plan import Role
 from alx.site import identity as identities
-from alx.site import pairing, site_file
+from alx.site import new, pairing, site_file
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
@@ -70,7 +70,7 @@ def init(
     """Make a site's folder: key, plan, ledger."""
     config = SiteFile(role=role, task=task, data=_data(data, held_out, task))
     passphrase = passphrases.choose(descriptor) if ask or descriptor is not None else None
-    site = sites.create(folder, config, plan_path, init=init_path, passphrase=passphrase)
+    site = new.create(folder, config, plan_path, init=init_path, passphrase=passphrase)
     if as_json:
         screen.machine(
             {"site": site.folder, "role": role, "plan": site.plan_file.digest, "key": site.public_key.fingerprint}

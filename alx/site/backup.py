@@ -29,7 +29,7 @@ from alx.errors import (
     escape,
 )
 from alx.plan import Role, Strict
-from alx.site import events, ledger
+from alx.site import events, ledger, new
 from alx.site import site as sites
 from alx.site.keyring import KEY_NAME
 from alx.site.site import Site
@@ -159,7 +159,7 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
         SpaceError, StorageError: see `files.storage`.
     """
     target = target.absolute()
-    sites.require_new(target)
+    new.require_new(target)
     listed = _read_list(folder)
     bad = []
     for i, f in enumerate(listed.files, 1):

@@ -34,10 +34,10 @@ from alx.bundle import age, keys
 from alx.bundle.keys import Unlock
 from alx.errors import AlxError, ConfigError, LimitError, TrustError, TurnError, UsageError, escape
 from alx.plan import PlanFile, Role, explain
-from alx.site import events, identity, keyring, ledger, position, site_file
+from alx.site import events, identity, keyring, ledger, position
 from alx.site.chain import Entry
 from alx.site.identity import IDENTITY_NAME, Identity
-from alx.site.keyring import KEY_NAME, PUBLIC_NAME, Keyring
+from alx.site.keyring import KEY_NAME, Keyring
 from alx.site.position import Position
 from alx.site.site_file import SiteFile
 
@@ -173,7 +173,7 @@ class Site:
     def code_digest(self) -> str | None:
         """SHA-256 of the model's own .py file, if the plan names one."""
         name = None if self.plan.model is None else self.plan.model.file()
-        return None if name is None else hashlib.sha256(_source(self.folder / name)).hexdigest()
+        return None if name is None else hashlib.sha256(source(self.folder / name)).hexdigest()
 
     def own_identity(self) -> Identity:
         """How this site introduced itself.
@@ -253,109 +253,13 @@ class Site:
                 raise
 
 
-def create(
-    folder: Path,
-    config: SiteFile,
-    plan_path: Path,
-    *,
-    init: Path | None = None,
-    key: ec.EllipticCurvePrivateKey | None = None,
-    passphrase: bytes | None = None,
-) -> Site:
-    """Make a site's folder: all of it, or nothing.
-
-    Args:
-        folder: where; must not exist, or be empty.
-        config: site.toml; a task's file is copied into the folder.
-        plan_path: the plan; it is copied, and so is the model's .py file that it names.
-        init: a safetensors file to start from instead of random weights; the learner's only.
-        key: the private key; made anew when None.
-        passphrase: what encrypts the private key; None leaves it unencrypted.
-
-    Raises:
-        UsageError, ConfigError: something named is not there or cannot be used.
-    """
-    plan_file = _plan(plan_path)
-    folder = folder.absolute()
-    require_new(folder)
-    config, copies = _copies(config, plan_file, plan_path, init)
-    secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
-    staging = folder.with_name(f".{folder.name}.new")
-    files.remove_tree(staging)
-    with files.storage(staging):
-        staging.mkdir(mode=0o700, parents=True)
-    for name in ("outbox", "inbox"):
-        files.make_folder(staging / name)
-    key = keys.generate() if key is None else key
-    public = keys.PublicKey(key.public_key())
-    for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
-        files.write(staging / name, content, 0o600)
-    files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
-    files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
-    for name, content in copies.items():
-        files.write(staging / name, content)
-    ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
-    events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
-    if folder.exists():
-        with files.storage(folder):
-            folder.rmdir()
-    files.publish(staging, folder)
-    return load(folder)
-
-
-def require_new(folder: Path) -> None:
-    """Refuse a folder that cannot become a site: one that is not empty, or in which one stands.
-
-    Raises:
-        UsageError: says which.
-    """
-    if folder == Path.cwd():
-        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
-
-
-def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:
-    """What is copied into a new site, by name; and the configuration that speaks of the copies."""
-    copies = {PLAN_NAME: plan_file.data} | _code(plan_file, plan_path.parent)
-    if config.task != "built-in":
-        path = Path(config.task)
-        if path.suffix != ".py" or path.name in copies:
-            raise UsageError(
-                f"--task '{escape(config.task, 200)}', expected a .py file named otherwise than the plan's model"
-            )
-        copies[path.name] = _source(path)
-        config = config.model_copy(update={"task": path.name})
-    if init is not None:
-        if config.role != "learner":
-            raise UsageError("--init is the learner's: the provider starts from what the learner sends")
-        copies[INIT_NAME] = _bytes(init)
-    return config, copies
-
-
-def _plan(path: Path) -> PlanFile:
+def read_plan(path: Path) -> PlanFile:
+    """plan.toml, with the operating system's refusals in our words; see `plan.load`."""
     with files.storage(path):
         return plan.load(path)
 
 
-def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:
-    """The model's own .py file, if the plan names one."""
-    name = None if plan_file.plan.model is None else plan_file.plan.model.file()
-    if name is None:
-        return {}
-    if Path(name).name != name:
-        raise ConfigError(f"the model's file '{escape(name)}' has to lie beside the plan")
-    return {name: _source(folder / name)}
-
-
-def _bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise UsageError(f"there is no file '{escape(str(path), 200)}'")
-    with files.storage(path):
-        return path.read_bytes()
-
-
-def _source(path: Path) -> bytes:
+def source(path: Path) -> bytes:
     """A file of Python source."""
     with files.storage(path):
         if not path.is_file():
@@ -382,7 +286,7 @@ def load(folder: Path) -> Site:
         raise ConfigError(f"{SITE_NAME}: {explain(error)}", "docs/site.md describes every field") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of absurd length
         raise ConfigError(f"{SITE_NAME} is not TOML: {escape(str(error))}") from error
-    return Site(folder.absolute(), config, _plan(folder / PLAN_NAME))
+    return Site(folder.absolute(), config, read_plan(folder / PLAN_NAME))
 
 
 def find(start: Path) -> Site:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files, turns
 from alx.plan import Role
-from alx.site import disk, pairing
+from alx.site import disk, new, pairing
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import SiteFile
@@ -141,4 +141,4 @@ def resume(folder: Path, say: Say, *, returns: bool = False, tell: turns.Tell = 
 def _site(folder: Path, role: Role, config: SiteFile, seed: int) -> Site:
     # keys out of the seed, so that the same seed gives the same bundle digests
     number = int.from_bytes(hashlib.sha256(f"alx demo {seed} {role}".encode()).digest()) >> 1
-    return sites.create(folder / role, config, folder / "plan.toml", key=ec.derive_private_key(number, ec.SECP256R1()))
+    return new.create(folder / role, config, folder / "plan.toml", key=ec.derive_private_key(number, ec.SECP256R1()))

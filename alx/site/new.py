@@ -1,0 +1,114 @@
+"""A new site's folder: made whole under another name, then given its own.
+
+Knows what a site's folder holds; knows no peer yet.
+"""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from alx import files
+from alx.bundle import age, keys
+from alx.errors import ConfigError, UsageError, escape
+from alx.plan import PlanFile
+from alx.site import events, ledger, site, site_file
+from alx.site.keyring import KEY_NAME, PUBLIC_NAME
+from alx.site.site import AGE_NAME, INIT_NAME, PLAN_NAME, SITE_NAME, Site
+from alx.site.site_file import SiteFile
+
+
+def create(
+    folder: Path,
+    config: SiteFile,
+    plan_path: Path,
+    *,
+    init: Path | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    passphrase: bytes | None = None,
+) -> Site:
+    """Make a site's folder: all of it, or nothing.
+
+    Args:
+        folder: where; must not exist, or be empty.
+        config: site.toml; a task's file is copied into the folder.
+        plan_path: the plan; it is copied, and so is the model's .py file that it names.
+        init: a safetensors file to start from instead of random weights; the learner's only.
+        key: the private key; made anew when None.
+        passphrase: what encrypts the private key; None leaves it unencrypted.
+
+    Raises:
+        UsageError, ConfigError: something named is not there or cannot be used.
+    """
+    plan_file = site.read_plan(plan_path)
+    folder = folder.absolute()
+    require_new(folder)
+    config, copies = _copies(config, plan_file, plan_path, init)
+    secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
+    staging = folder.with_name(f".{folder.name}.new")
+    files.remove_tree(staging)
+    with files.storage(staging):
+        staging.mkdir(mode=0o700, parents=True)
+    for name in ("outbox", "inbox"):
+        files.make_folder(staging / name)
+    key = keys.generate() if key is None else key
+    public = keys.PublicKey(key.public_key())
+    for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
+        files.write(staging / name, content, 0o600)
+    files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
+    files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
+    for name, content in copies.items():
+        files.write(staging / name, content)
+    ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
+    events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
+    if folder.exists():
+        with files.storage(folder):
+            folder.rmdir()
+    files.publish(staging, folder)
+    return site.load(folder)
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a folder that cannot become a site: one that is not empty, or in which one stands.
+
+    Raises:
+        UsageError: says which.
+    """
+    if folder == Path.cwd():
+        raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+
+
+def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:
+    """What is copied into a new site, by name; and the configuration that speaks of the copies."""
+    copies = {PLAN_NAME: plan_file.data} | _code(plan_file, plan_path.parent)
+    if config.task != "built-in":
+        path = Path(config.task)
+        if path.suffix != ".py" or path.name in copies:
+            raise UsageError(
+                f"--task '{escape(config.task, 200)}', expected a .py file named otherwise than the plan's model"
+            )
+        copies[path.name] = site.source(path)
+        config = config.model_copy(update={"task": path.name})
+    if init is not None:
+        if config.role != "learner":
+            raise UsageError("--init is the learner's: the provider starts from what the learner sends")
+        copies[INIT_NAME] = _bytes(init)
+    return config, copies
+
+
+def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:
+    """The model's own .py file, if the plan names one."""
+    name = None if plan_file.plan.model is None else plan_file.plan.model.file()
+    if name is None:
+        return {}
+    if Path(name).name != name:
+        raise ConfigError(f"the model's file '{escape(name)}' has to lie beside the plan")
+    return {name: site.source(folder / name)}
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.is_file():
+        raise UsageError(f"there is no file '{escape(str(path), 200)}'")
+    with files.storage(path):
+        return path.read_bytes()
