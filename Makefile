@@ -63,7 +63,7 @@ docs: $(VENV)/dev
 # A folder to carry to a machine without a network: README, "Behind an air gap".
 wheelhouse: $(VENV)/user
 	rm -rf wheelhouse build
-	$(BIN)/python -m pip wheel --quiet --constraint constraints.txt --wheel-dir wheelhouse .
+	$(BIN)/python -m pip wheel --quiet --constraint constraints.txt --wheel-dir wheelhouse '.[age,parity]'
 	cp constraints.txt wheelhouse/
 	@echo "wheelhouse/ is ready: carry it, then"
 	@echo "  pip install --no-index --find-links wheelhouse alx"
