@@ -163,6 +163,22 @@ def remove_tree(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def withdraw(path: Path, aside: Path) -> None:
+    """Remove a folder that has the name of a finished one, if it is there: it loses the name before it loses a file.
+
+    Args:
+        path: the folder.
+        aside: where it is removed from, on the same file system; what a killed command left there goes too.
+    """
+    remove_tree(aside)
+    with storage(path):
+        if not path.is_dir():
+            return
+        path.rename(aside)
+    sync_folder(path.parent)
+    remove_tree(aside)
+
+
 def require_space(folder: Path, need: int) -> None:
     """Refuse before anything is written when `need` more bytes will not fit.
 

@@ -164,7 +164,8 @@ def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:
     """
     manifest = staged.manifest
     final = site.inbox / manifest.name()
-    files.remove_tree(final)  # left by a command that was killed before the ledger knew of it
+    # left by a command that was killed before the ledger knew of it
+    files.withdraw(final, staged.folder.with_name(final.name))
     files.publish(staged.folder, final)
     body = {
         "round": manifest.round,

@@ -87,7 +87,8 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
     manifest, data = turn.pack([label for label in (*snapshots, *recipes) if label in losses], recipes, losses)
     digest = write.seal(turn.work.bundle, manifest, data, key, site.recipients)
     final = site.outbox / manifest.name()
-    files.remove_tree(final)  # left by a command that was killed before the ledger knew of it
+    # left by a command that was killed before the ledger knew of it
+    files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
     files.publish(turn.work.bundle, final)
     body = {
         "round": manifest.round,
