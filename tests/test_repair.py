@@ -521,8 +521,10 @@ def test_a_partial_export_killed_anywhere_leaves_nothing_that_looks_finished_and
         harm(bundle / name)
     forge.run([*command(sent, "provider", bundle), "--request", str(ask)])
     before = history(sent, "learner")
-    worlds = killed(sent, tmp_path / "killed", "export", "{}/disk", "--only", "{}/disk/missing.json", "--site", "{}/learner")
-    assert len(worlds) > 20
+    worlds = killed(
+        sent, tmp_path / "killed", "export", "{}/disk", "--only", "{}/disk/missing.json", "--site", "{}/learner", every=4
+    )
+    assert len(worlds) > 3
     for what, world in worlds:
         for part in world.disk.glob("*.repair-????????"):
             assert {p.name for p in part.rglob("*") if p.is_file()} == {"round.sig", MANIFEST, Path(C[2]).name}, what
@@ -832,8 +834,8 @@ def test_parity_is_written_through_no_link_and_read_back(sent, capsys, monkeypat
 
 
 def test_an_export_with_parity_killed_anywhere_goes_on(sent, tmp_path):
-    worlds = killed(sent, tmp_path / "killed", "export", "{}/disk", "--parity", "50", "--site", "{}/learner")
-    assert len(worlds) > 20
+    worlds = killed(sent, tmp_path / "killed", "export", "{}/disk", "--parity", "50", "--site", "{}/learner", every=6)
+    assert len(worlds) > 3
     for what, world in worlds:
         bundle = world.bundle("learner")
         if next(world.disk.glob("*.parity"), None) is None:
@@ -848,7 +850,7 @@ def test_an_import_killed_while_it_rebuilds_goes_on(half, tmp_path):
     for name in C[1:3]:
         harm(bundle / name)
     arguments = ("import-and-select", f"{{}}/disk/{bundle.name}", "--site", "{}/provider")
-    worlds = killed(half, tmp_path / "killed", *arguments, every=2)
+    worlds = killed(half, tmp_path / "killed", *arguments, every=8)
     assert any("r001" in what for what, _ in worlds)
     for what, world in worlds:
         assert world.take("provider", world.bundle("learner")) == 0, what

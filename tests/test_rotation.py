@@ -255,8 +255,8 @@ def test_a_private_key_that_is_not_the_ledgers_signs_nothing(turn_two, capsys):
 def test_a_rotation_killed_anywhere_leaves_the_old_key_or_the_new_one_and_goes_on(turn_two, tmp_path):
     old = turn_two.site("learner").public_key
     told = history(turn_two, "learner")
-    worlds = killed(turn_two, tmp_path / "killed", "key", "rotate", "{}/disk/r.json", "--site", "{}/learner")
-    assert len(worlds) > 15
+    worlds = killed(turn_two, tmp_path / "killed", "key", "rotate", "{}/disk/r.json", "--site", "{}/learner", every=4)
+    assert len(worlds) > 3
     for i, (what, world) in enumerate(worlds):
         site = world.site("learner")
         assert history(world, "learner")[: len(told)] == told, what
@@ -282,8 +282,8 @@ def test_an_acceptance_killed_anywhere_leaves_the_old_key_pinned_or_the_new_one_
     pinned = turn_two.site("provider").peer_key
     new = turn_two.site("learner").public_key
     command = ("key", "accept", "{}/disk/learner-rotation.json", "--yes", "--site", "{}/provider")
-    worlds = killed(turn_two, tmp_path / "killed", *command)
-    assert len(worlds) > 8
+    worlds = killed(turn_two, tmp_path / "killed", *command, every=4)
+    assert len(worlds) > 3
     for what, world in worlds:
         assert world.site("provider").peer_key == (pinned if history(world, "provider") == told else new), what
         assert accept(world, "provider", world.disk / "learner-rotation.json") == 0, what
