@@ -212,8 +212,8 @@ Another plan, split, data or `--samples` needs another folder. `sim/results.json
 All start at the same model. The first two lines train on without a break; the others start the optimiser afresh each
 turn, as assistance does. `cyclic` and `fedavg` carry two models a round, one each way; no check of theirs keeps a round
 from making things worse. Their bytes are those of the bare models, packed as a bundle packs one: no manifest and no
-signature, which assistance's bytes include; for a tiny model that is most of the difference.
-The plan's own rule for candidates, asked for by its name, is played once, as `assisted`.
+signature, which assistance's bytes include. The plan's own rule for candidates, asked for by its name, is played once, as
+`assisted`.
 
 | split | who holds what |
 |---|---|

@@ -76,6 +76,7 @@ def scale(axis: Any, runs: Sequence[Run]) -> None:
     losses = [r.loss for run in runs for r in run.rounds if r.loss is not None]
     wide = bool(losses) and min(losses) > 0 and max(losses) >= DECADE * min(losses)
     axis.set_yscale("log" if wide else "linear")
+    axis.yaxis.set_major_formatter("{x:g}")
 
 
 def save(figure: Any, stem: Path) -> list[Path]:
