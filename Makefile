@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-stall paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -37,13 +37,21 @@ paper-plane: $(VENV)/user
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_regression.py --out runs/plane
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/assisted_classifier.py --seeds 0-99 --out runs/plane
 
-# DATA holds cifar10.npz (or, for paper-small, CIFAR-10 as torchvision downloads it) and MNIST's four files.
+# DATA holds cifar10.npz (or, for paper-small, CIFAR-10 as torchvision downloads it) and MNIST's four files. Looked for first.
 DATA ?= data
-paper-small: $(VENV)/user
+paper-small: paper-small-data $(VENV)/user
 	$(BIN)/python examples/paper/parts.py $(DATA) --out runs/data
 	$(BIN)/python examples/paper/deep.py small --data runs/data --out runs/small
 
-paper-stall: $(VENV)/user
+paper-small-data:
+	@test -f $(DATA)/cifar10.npz || test -d $(DATA)/cifar-10-batches-py || { echo "make: there is no CIFAR-10 in '$(DATA)':" \
+	  "name a folder with cifar10.npz or cifar-10-batches-py, and MNIST's four files, as in make $(@:-data=) DATA=folder" >&2; exit 2; }
+
+paper-stall-data:
+	@test -f $(DATA)/cifar10.npz || { echo "make: there is no '$(DATA)/cifar10.npz':" \
+	  "name the folder that holds it, as in make $(@:-data=) DATA=folder" >&2; exit 2; }
+
+paper-stall: paper-stall-data $(VENV)/user
 	$(BIN)/python examples/paper/stall.py digits --out runs/stall
 	$(BIN)/python examples/paper/stall.py cifar10 --data npz:$(DATA)/cifar10.npz --minors 0 0.05 --out runs/stall
 

@@ -258,12 +258,31 @@ def test_the_small_edition_is_played_drawn_and_tabled(shelf):
     assert {d["learner"] for d in made["fig3-gamma1"]["dealt"]} == {30}
     assert {d["provider"] for d in made["fig3-gamma0"]["dealt"]} == {30}
     rows = [line for line in told.splitlines() if line.startswith(("| 0", "| 1"))]
+    losses = [line for line in told.splitlines() if re.match(r"\| [37] \| ", line)]
+    assert [len(row.split("|")) for row in losses] == [2 + 8] * (4 + 2)
+    assert "rounds: provider" in told
     assert len(rows) == 4 + 2
     assert all("±" in row for row in rows)
     for name in ("fig3", "fig7"):
         with Image.open(shelf / "runs" / "small" / f"{name}.png") as picture:
             assert picture.size[0] > 700
         assert (shelf / "runs" / "small" / f"{name}.svg").is_file()
+
+
+@pytest.mark.parametrize("target", ["paper-small", "paper-stall"])
+def test_data_that_are_not_there_are_missed_before_anything_is_played(target, tmp_path):
+    command = ["make", target, f"DATA={tmp_path / 'nowhere'}"]
+    done = subprocess.run(command, cwd=PAPER.parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"as in make {target} DATA=folder" in done.stderr
+    assert "cifar10.npz" in done.stderr
+    assert not done.stdout
+
+
+def test_parts_says_what_is_missing(shelf):
+    done = attempt(shelf, "parts.py", "nowhere", "--out", "none")
+    assert done.returncode == 1
+    assert done.stderr == "there is neither cifar10.npz nor torchvision's cifar-10-batches-py in 'nowhere'\n"
 
 
 def test_the_stall_is_played_drawn_and_tabled(shelf):

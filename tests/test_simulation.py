@@ -1,24 +1,31 @@
 """Both sites and their rivals on one machine: same start, data and steps; goes on after a kill; says what it costs."""
 
+import contextlib
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cryptography.hazmat.primitives.asymmetric import ec
 from jsonschema import Draft202012Validator
 from PIL import Image
 
 from alx import files, plan
+from alx.bundle import write
+from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, Tensor
 from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
 from alx.site import site_file
-from alx.study import baselines, parties, players, pool, splits
+from alx.study import baselines, figures, parties, players, pool, sizes, splits
 from alx.study.results import Results, Round, Run, summarise
 from tests import generated
 
@@ -111,8 +118,140 @@ def test_asked_again_it_plays_only_what_is_new_and_the_numbers_stay(place, capsy
     assert simulate("--baselines", "cyclic", "--split", "gamma:1", "--out", "sim") == 2
     assert run(["simulate", "plan.toml", "--split", "gamma:1", "--out", "sim"]) == 2
     told = capsys.readouterr().err
-    assert "another split" in told
-    assert "another number of samples" in told
+    assert "holds a study with another split\n" in told
+    assert "holds a study with another split and number of samples\n" in told
+
+
+def test_what_earlier_calls_asked_for_stays_in_the_results(place, capsys):
+    assert simulate("--baselines", "cyclic, fedavg,cyclic", "--seeds", "0-1", "--out", "sim") == 0
+    first = results(place / "sim")
+    assert [(r.algorithm, r.seed) for r in first.runs] == [
+        ("assisted", 0), ("assisted", 1), ("cyclic", 0), ("cyclic", 1), ("fedavg", 0), ("fedavg", 1)
+    ]  # fmt: skip
+    capsys.readouterr()
+    assert simulate("--baselines", "cyclic,blended", "--seeds", "1,2", "--out", "sim") == 0
+    told = capsys.readouterr().out
+    assert "going on: 2 of 4 runs are there" in told
+    assert "blended is what the plan says: it is played once, as assisted" in told
+    second = results(place / "sim")
+    assert [d.seed for d in second.dealt] == [0, 1, 2]
+    assert [r for r in second.runs if r.seed < 2] == first.runs
+    assert {s.algorithm: s.seeds for s in second.summary} == {"assisted": 3, "cyclic": 3, "fedavg": 2}
+    lines = told.splitlines()
+    (header,) = (line for line in lines if line.startswith("after round 2"))
+    assert header.split() == ["after", "round", "2", "seeds", "accuracy", "loss", "a", "sample", "carried"]
+    (fedavg,) = (line for line in lines if line.startswith("fedavg"))
+    assert fedavg.split()[1] == "2"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (["--split", "complementary:3,77"], "no sample has the class 77"),
+        (["--split", "column:hospital:north"], "the data have no column 'hospital'"),
+        (["--samples", "5000"], "--samples asks for 5,000, and the data have 1,438"),
+        (["--samples", "2", "--split", "complementary:0,1,2,3,4,5,6,7,8,9"], "of 2 samples drawn with seed 0: "),
+        (["--seeds", "0-9", "--samples", "2", "--split", "gamma:1"], "leaves the provider without samples with seed"),
+    ],
+)
+def test_a_slip_of_the_pen_does_not_spoil_the_folder(place, capsys, wrong, told):
+    assert run(["simulate", "plan.toml", "--out", "sim", *wrong]) == 2
+    assert told in capsys.readouterr().err
+    assert not (place / "sim" / "study.json").exists()
+    assert simulate("--baselines", "", "--out", "sim") == 0
+
+
+def test_a_model_that_does_not_fit_does_not_spoil_the_folder(place, capsys):
+    (place / "model.py").write_text(MODEL.replace("Linear(64", "Linear(63"))
+    assert simulate("--out", "sim") == 2
+    error = capsys.readouterr().err
+    assert "the model cannot take 'digits', inputs of shape [1, 1, 8, 8]" in error
+    assert "hint: your own data: --data KIND:PATH; without it, it is --data digits" in error
+    assert {p.name for p in (place / "sim").iterdir()} == {"lock"}
+    (place / "sim" / "trial").mkdir()  # as a kill would leave it
+    (place / "model.py").write_text(MODEL)
+    assert simulate("--baselines", "", "--out", "sim") == 0
+    assert not (place / "sim" / "trial").exists()
+
+
+def test_what_is_promised_is_kept(place):
+    """Carried and on disk: at most what was said at the start, for a model that its own manifest outweighs."""
+    command = [sys.executable, "-m", "alx", "simulate", "plan.toml", "--samples", "120", "--split", "gamma:0.5",
+               "--baselines", "cyclic,fedavg,trajectory", "--out", "sim"]  # fmt: skip
+    peak = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            peak = max(peak, on_disk(place / "sim"))
+            time.sleep(0.01)
+        told = process.stdout.read()
+    assert process.returncode == 0
+    assert 100_000 < peak <= amount(re.search(r"at most (\S+ \S+) of disk", told)[1])
+    promised = {name: amount(size) for size, name in re.findall(r"([\d.]+ \w+) by (\w+)", told)}
+    assert set(promised) == {"assisted", "trajectory", "cyclic", "fedavg"}
+    for summary in results(place / "sim").summary:
+        assert 0.5 * promised[summary.algorithm] < summary.carried <= promised[summary.algorithm]
+
+
+def amount(text):
+    number, unit = text.split()
+    return float(number) * {"kB": 1e3, "MB": 1e6}[unit]
+
+
+def on_disk(folder):
+    """Bytes of all files, though some go while they are counted."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                found += (Path(place) / name).stat().st_size
+    return found
+
+
+@pytest.mark.parametrize(("widths", "counts"), [((3, 5), (2, 0)), ((700, 20), (7, 8))])
+def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
+    """Sealed with noise in place of weights, which packs worst."""
+    layout = Layout((Tensor(name="a", dtype="F32", shape=list(widths)), Tensor(name="n", dtype="I32", shape=[])))
+    rng, key = np.random.default_rng(0), ec.generate_private_key(ec.SECP256R1())
+    snapshots, blends = counts
+    listed, candidates = [], []
+    blend = Blend(own_step=snapshots - 1, peer_bundle="a" * 64, peer_step=3, own=1 / 3, peer=0.25, momentum=0.5)
+    for i in range(snapshots + blends):
+        state = rng.bytes(layout.nbytes)
+        files_ = write.write_candidate(tmp_path, i, state, None, layout)
+        kind = {"step": i} if i < snapshots else {"step": None, "blend": blend}
+        candidates.append(
+            Candidate(**kind, loss=float(rng.normal()), state="b" * 64, keyframe=True, files=[f.name for f in files_])
+        )
+        listed += files_
+    made = Manifest(
+        format="alx-bundle", version=1, sender=Party(role="learner", key="c" * 64), plan="d" * 64, round=2, sequence=3,
+        receiver=Party(role="provider", key="e" * 64), previous="f" * 64, answers="a" * 64, samples=100,
+        start=Start(candidate=0, global_loss=float(rng.normal()), samples=200), tensors=list(layout.tensors),
+        candidates=candidates,
+    )  # fmt: skip
+    write.seal(tmp_path, made, listed, key)
+    bound = (snapshots + blends) * sizes.most(layout) + sizes.wrapping(layout, snapshots, blends)
+    assert 0.7 * bound < on_disk(tmp_path) <= bound
+
+
+def test_the_hint_of_a_table_names_the_default_of_data(place, capsys):
+    shutil.copy(generated.ROOT / "examples" / "csv" / "plan.toml", place / "table.toml")
+    assert run(["simulate", "table.toml", "--out", "sim"]) == 2
+    error = capsys.readouterr().err
+    assert "learner.npz" not in error
+    assert "--data digits" in error
+
+
+def test_losses_within_a_decade_are_drawn_on_a_plain_axis():
+    def played(*losses):
+        rounds = [Round(round=i, loss=x, score=None, carried=0, raw=0, selected=None) for i, x in enumerate(losses, 1)]
+        return Run(algorithm="cyclic", seed=0, rounds=rounds, seconds=1.0)
+
+    figure, axis = figures.plt.subplots()
+    for losses, scale in (((0.9, 0.5), "linear"), ((5.0, 0.5), "log"), ((1.0, 0.0), "linear"), ((None, None), "linear")):
+        figures.scale(axis, [played(*losses)])
+        assert axis.get_yscale() == scale
+    figures.plt.close(figure)
 
 
 def test_killed_it_goes_on_and_ends_at_the_same_numbers(place):
@@ -232,7 +371,7 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
         (["--split", "column:hospital:north"], "the data have no column 'hospital'"),
         (["--split", "complementary:3,77"], "no sample has the class 77"),
         (["--seeds", "a"], "expected numbers such as"),
-        (["--seeds", "5-1"], "is no list of at most"),
+        (["--seeds", "5-1"], "'5-1' runs backwards, expected 1-5"),
         (["--out", "."], "is not empty, and no study"),
         (["--out", "plan.toml"], "'plan.toml' is a file"),
         (["--data", "digits", "--held-out", "plan.toml"], "digits keep a fifth apart themselves"),
@@ -293,7 +432,7 @@ def test_a_task_of_ones_own_is_refused(place, capsys):
     assert "built-in task" in capsys.readouterr().err
 
 
-def test_a_table_is_split_by_its_hospital(place):
+def test_a_table_is_split_by_its_hospital(place, capsys):
     shutil.copy(generated.ROOT / "examples" / "csv" / "plan.toml", place / "table.toml")
     rng = np.random.default_rng(0)
     rows = ["diagnosis,mean radius,mean texture,mean smoothness,worst concavity,scanner,hospital"]
@@ -309,6 +448,21 @@ def test_a_table_is_split_by_its_hospital(place):
     assert (found.dealt[0].learner, found.dealt[0].provider) == (20, 40)
     assert found.runs[0].rounds[-1].score is None
     assert found.summary[0].score is None
+    told = capsys.readouterr().out
+    assert "accuracy" not in told
+    assert "share of labels" not in told
+    assert run(["simulate", "table.toml", *arguments[:2], "--split", "complementary:malignant:0.1", "--out", "named",
+                "--baselines", ""]) == 0  # fmt: skip
+    by_number = ["--split", "complementary:1:0.1", "--out", "numbered", "--baselines", ""]
+    assert run(["simulate", "table.toml", *arguments[:2], *by_number]) == 0
+    assert results(place / "named").runs[0].rounds == results(place / "numbered").runs[0].rounds
+    assert run(["simulate", "table.toml", *arguments[:2], "--split", "complementary:melanoma", "--out", "other"]) == 2
+    error = capsys.readouterr().err
+    assert "there is no class 'melanoma'" in error
+    assert "classes: 0 benign, 1 malignant" in error
+    drawn = ["--samples", "2", "--split", "column:hospital:C", "--out", "other"]
+    assert run(["simulate", "table.toml", *arguments[:2], *drawn]) == 2
+    assert "of 2 samples drawn with seed 0: no sample has 'C' in that column" in capsys.readouterr().err
 
 
 def test_an_npzs_further_arrays_are_columns(tmp_path):

@@ -60,6 +60,34 @@ def test_a_class_that_no_sample_has_is_refused():
     assert refused.value.hint == "classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
 
 
+def test_classes_go_by_name_where_they_have_names():
+    names = [f"kind {i}" for i in range(10)]
+    named = splits.parse("complementary:kind 3, 4:0.1", names).deal(CIFAR10, np.random.default_rng(0))
+    assert named[0].tolist() == deal("complementary:3,4:0.1", CIFAR10)[0].tolist()
+    with pytest.raises(UsageError, match="there is no class 'kind'") as refused:
+        splits.parse("complementary:kind", names)
+    assert refused.value.hint.startswith("classes: 0 kind 0, 1 kind 1, ")
+    with pytest.raises(UsageError, match="no sample has the class 17") as refused:
+        splits.parse("complementary:17", names).deal(CIFAR10, np.random.default_rng(0))
+    assert refused.value.hint.startswith("classes: 0 kind 0, 1 kind 1, ")
+    with pytest.raises(UsageError, match="there is no class 'a'") as refused:
+        splits.parse("complementary:a:0.1")
+    assert "names no classes" in refused.value.hint
+    with pytest.raises(UsageError, match="there is no class '9999999999'"):
+        splits.parse("complementary:9999999999")
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [("gamma", "gamma:SHARE"), ("complementary", "complementary:CLASS,CLASS:SHARE"), ("dirichlet:", "dirichlet:ALPHA"),
+     ("column:hospital", "column:NAME:VALUE,VALUE"), ("complementary:0,,1", "complementary:CLASS,CLASS:SHARE")],
+)  # fmt: skip
+def test_what_is_left_out_of_a_split_is_told(text, form):
+    with pytest.raises(UsageError, match="is no whole split, expected ") as refused:
+        splits.parse(text)
+    assert refused.value.message.endswith(form)
+
+
 def test_dirichlet_skews_the_more_the_smaller_alpha_is():
     def skew(alpha):
         learner, provider = deal(f"dirichlet:{alpha}", CIFAR10)
@@ -88,7 +116,7 @@ def test_the_seed_decides(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "gamma", "gamma:x", "gamma:1.5", "gamma:nan", "gamma:-1", "complementary", "complementary:a:0.1",
+    ["", "gamma", "gamma:x", "gamma:1.5", "gamma:nan", "gamma:-1", "complementary",
      "complementary:1:2", "complementary:1:", "dirichlet:0", "dirichlet:inf", "dirichlet:", "column:hospital",
      "column::north", "halves"],
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Both sites on this machine: the demo, and a simulation of what a plan would bring."""
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from alx.errors import escape
 
 if TYPE_CHECKING:
     from alx.study.case import Case
-    from alx.study.results import Results
+    from alx.study.results import Results, Spread
 
 MAX_SEEDS = 1000  # more is a slip of the pen
+DIGITS, MAX_DECIMALS = 3, 6  # of a number in the table
 
 
 @click.command(epilog="Example: alx demo --task cartpole --rounds 3")
@@ -75,12 +77,15 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> str:
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """`0,1,2` or `0-4`."""
     found: dict[int, None] = {}
-    for part in value.split(","):
+    for part in value.replace(" ", "").split(","):
         first, dash, last = part.partition("-")
         if not (first.isdecimal() and (last.isdecimal() or not dash)) or len(part) > 21:  # noqa: PLR2004 - two of ten digits
             raise click.BadParameter(f"'{escape(value)}', expected numbers such as 0,1,2 or 0-4", context, parameter)
         span = range(int(first), int(last or first) + 1)
-        if not span or span[-1] >= 1 << 32 or len(span) + len(found) > MAX_SEEDS:
+        if not span:
+            wrong = f"'{escape(part)}' runs backwards, expected {int(last)}-{int(first)}"
+            raise click.BadParameter(wrong, context, parameter)
+        if span[-1] >= 1 << 32 or len(span) + len(found) > MAX_SEEDS:
             raise click.BadParameter(f"'{escape(value)}' is no list of at most {MAX_SEEDS} seeds", context, parameter)
         found |= dict.fromkeys(span)
     return tuple(found)
@@ -99,7 +104,8 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
     "--baselines", default="centralised,learner-only,provider-only,cyclic,fedavg", show_default=True, metavar="NAME,…",
     help="What to play beside assistance; trajectory and blended are its two kinds.",
 )  # fmt: skip
-@click.option("--seeds", callback=_numbers, default="0", show_default=True, metavar="0,1,…", help="Or 0-4: each a run.")
+@click.option("--seeds", callback=_numbers, default="0", show_default=True, metavar="0,1,…",
+              help="Or 0-4: each a run; they take the place of the plan's.")  # fmt: skip
 @click.option("--samples", type=click.IntRange(2), metavar="N", help="Only so many, drawn anew for each seed.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("alx-simulation"), show_default=True,
               help="Where to play; the same command goes on there.")  # fmt: skip
@@ -119,7 +125,8 @@ def simulate(
             if progress.line is not None and not as_json:
                 show("")
                 click.echo(progress.line)
-            show(f"{progress.done:.0%} done, about {progress.left} left")
+            if progress.left is not None:
+                show(f"{progress.done:.0%} done, about {progress.left} left")
 
         found = simulation.run(study, out, told, lambda: f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}")
     pictures = figures.simulated(out / "simulation", found)
@@ -131,15 +138,31 @@ def simulate(
 
 def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
     compared = any(s.algorithm == "centralised" and s.score is not None for s in found.summary)
-    rows = []
-    for s in found.summary:
-        near = [", ".join(str(n or "-") for n in s.near) if s.algorithm != "centralised" else ""] if compared else []
-        carried = files.size(round(s.carried)) if s.carried else ""
-        score = "" if s.score is None else s.score.text(".3f")
-        loss = "diverged" if s.loss is None else s.loss.text(".3g")
-        rows.append([s.algorithm, score, loss, *near, carried])
-    goal = ["within 0.01 of centralised at round"] if compared else []
-    header = [f"after round {found.rounds}", found.score, "loss a sample", *goal, "carried"]
+    columns: dict[str, list[str]] = {
+        f"after round {found.rounds}": [s.algorithm for s in found.summary],
+        "seeds": [str(s.seeds) for s in found.summary],
+        found.score: _spreads([s.score for s in found.summary], ""),
+        "loss a sample": _spreads([s.loss for s in found.summary], "diverged"),
+        "within 0.01 of centralised at round": [
+            ", ".join(str(n or "-") for n in s.near) if compared and s.algorithm != "centralised" else ""
+            for s in found.summary
+        ],
+        "carried": [files.size(round(s.carried)) if s.carried else "" for s in found.summary],
+    }
+    told = {
+        name: cells
+        for name, cells in columns.items()
+        if any(cells) and (name != "seeds" or len(set(cells)) > 1)  # what says nothing is left out
+    }
+    rows = list(zip(*told.values(), strict=True))
+    header = list(told)
     return "\n".join(
         ["", screen.table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
     )  # fmt: skip
+
+
+def _spreads(values: Sequence["Spread | None"], missing: str) -> list[str]:
+    """A column of numbers with the same decimals: three of them, or more where the least would show fewer digits."""
+    least = min((abs(v.mean) for v in values if v is not None and v.mean), default=1.0)
+    decimals = min(max(DIGITS, DIGITS - 1 - math.floor(math.log10(least))), MAX_DECIMALS)
+    return [missing if v is None else v.text(f".{decimals}f") for v in values]

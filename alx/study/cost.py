@@ -8,25 +8,21 @@ from collections.abc import Mapping
 from typing import get_args
 
 from alx import files
-from alx.bundle import codec
 from alx.learning import blend, measure, state, trajectory
-from alx.learning.task import State
 from alx.plan import Role
+from alx.study import parties as dealt
+from alx.study import sizes
 from alx.study.parties import POOLED, Parties
 from alx.study.results import Algorithm
-from alx.turns.bridge import layout_of, to_flat
+from alx.turns.bridge import layout_of
 
 WARM, TRIED = 2, 5  # steps not timed, and timed
 HANDLING = 5  # times the encoding of a state: it is encoded, written, copied twice, hashed and decoded twice as well
 HELD_OUT = 1.3  # of the pooled samples: a judge measures those kept apart too
-DISK = 5  # copies of a bundle's states, packed or not: work folder, outbox, disk, inbox, and the peer's
-
-
-def packed(model: State) -> tuple[int, int]:
-    """Bytes of one model alone as a bundle would carry it, and before compression."""
-    layout = layout_of(model)
-    flat = memoryview(to_flat(model, layout))
-    return sum(len(codec.encode(flat, None, layout, part)) for part in range(layout.parts)), len(flat)
+KEPT = 6  # times what a round carries: both sites' outboxes and inboxes with two rounds each, the disk, the work folders
+MODELS = 24  # besides: optimisers' states, starts, what the peer had, and what a round leaves for the next one, twice
+SITES = 512 << 10  # ledgers, logs, keys and plans of two sites
+LOGGED = 16 << 10  # what a round adds to ledgers and logs, and to the results
 
 
 class Cost:
@@ -44,15 +40,34 @@ class Cost:
         everybody = sum(samples.values())
         step, sample = self._try(parties)
         began = time.perf_counter()
-        self._model, self._raw = packed(state.of(parties.tasks[POOLED].new_model()))
+        model = state.of(parties.tasks[POOLED].new_model())
+        sizes.packed(model)
         handling = HANDLING * (time.perf_counter() - began)
         peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
-        kept = sum(len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role))
-        blends = len(get_args(Role)) * len(blend.RECIPES)
+        kept = [len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role)]
         blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
-        self._candidates = {a: kept + blends * blended[a] for a in todo if a in blended}
-        travels = dict.fromkeys((a for a in todo if a in ("cyclic", "fedavg")), len(get_args(Role)))
-        self._carried = {a: plan.rounds * count * self._model for a, count in (self._candidates | travels).items()}
+        blends = {a: len(blend.RECIPES) * blended[a] for a in todo if a in blended}
+        self._candidates = {a: sum(kept) + len(kept) * each for a, each in blends.items()}
+        layout = layout_of(model)
+        bare = sizes.most(layout)
+        one = sizes.most(layout, encrypted=True) if plan.encrypt else bare
+        self._carried = {
+            a: plan.rounds
+            * (
+                self._candidates[a] * one
+                + sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
+            )
+            for a, each in blends.items()
+        }
+        rivals = (a for a in todo if a in ("cyclic", "fedavg"))
+        self._carried |= dict.fromkeys(rivals, plan.rounds * len(get_args(Role)) * bare)
+        self._disk = (
+            KEPT * max(self._carried.values(), default=0) // plan.rounds
+            + MODELS * layout.nbytes
+            + dealt.written(parties.folder)
+            + SITES
+            + sum(todo.values()) * plan.rounds * LOGGED
+        )
         self._seconds = {
             a: plan.rounds
             * (
@@ -87,14 +102,12 @@ class Cost:
     def words(self) -> list[str]:
         """What it will cost, for people."""
         carried = ", ".join(f"{files.size(size)} by {name}" for name, size in self._carried.items())
-        most = max(self._candidates.values(), default=0)
         n, steps = self._samples, self._steps
-        disk = files.size(most * DISK * self._raw)
         return [
             *(f"{role}: {n[role]:,} samples, {steps[role]:,} steps a turn" for role in get_args(Role)),
             f"{self._rounds} rounds of {', '.join(f'{a} x {n}' if n > 1 else a for a, n in self._todo.items())}",
-            f"about {minutes(self.total)} on this machine, {disk} of disk while it runs",
-            f"carried for each seed: at most {carried or 'nothing'}",
+            f"about {minutes(self.total)} on this machine, at most {files.size(self._disk)} of disk while it runs",
+            f"carried for each seed: {f'at most {carried}' if carried else 'nothing'}",
         ]
 
     def round(self, algorithm: Algorithm) -> float:

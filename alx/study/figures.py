@@ -24,6 +24,8 @@ COLOURS = {
     "provider alone": "#E69F00",
 }
 
+DECADE = 10
+
 # Name in a legend, colour, line: the paper's four, then rivals, then the other rule for candidates.
 ALGORITHMS: dict[Algorithm, tuple[str, str, str]] = {
     "assisted": ("assisted", "#0072B2", "-"),
@@ -69,6 +71,14 @@ def plain(axis: Any, xlabel: str, ylabel: str) -> None:
     axis.xaxis.get_major_locator().set_params(integer=True)
 
 
+def scale(axis: Any, runs: Sequence[Run]) -> None:
+    """A logarithmic axis for losses where they span ten times or more; below that its ticks say little."""
+    losses = [r.loss for run in runs for r in run.rounds if r.loss is not None]
+    wide = bool(losses) and min(losses) > 0 and max(losses) >= DECADE * min(losses)
+    axis.set_yscale("log" if wide else "linear")
+    axis.yaxis.set_major_formatter("{x:g}")
+
+
 def save(figure: Any, stem: Path) -> list[Path]:
     """Write a figure as PNG and SVG; the SVG has no date in it."""
     paths = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "svg")]
@@ -95,12 +105,12 @@ def simulated(stem: Path, results: Results) -> list[Path]:
         for summary in results.summary:
             curves(axis, results.of(summary.algorithm), what)
         plain(axis, "round", "training loss, both parties' samples" if what == "loss" else results.score)
-    axes[0, 0].set_yscale(
-        "log" if all(r.loss is None or r.loss > 0 for run in results.runs for r in run.rounds) else "linear"
-    )
+    scale(axes[0, 0], results.runs)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False, fontsize=9)
-    many = f"{len(results.dealt)} seeds, mean and range" if len(results.dealt) > 1 else "one seed"
+    most = max(s.seeds for s in results.summary)
+    fewer = "" if all(s.seeds == most for s in results.summary) else "up to "
+    many = f"{fewer}{most} seeds, mean and range" if most > 1 else "one seed"
     figure.suptitle(f"{results.plan}: {results.data}, {results.split}; {many}", fontsize=11)
     return save(figure, stem)
 

@@ -59,6 +59,12 @@ def sweep(folder: Path) -> None:
         (folder / f"{name}.npz").unlink(missing_ok=True)
 
 
+def written(folder: Path) -> int:
+    """Bytes of the samples that `deal` wrote."""
+    with files.storage(folder):
+        return sum((folder / f"{name}.npz").stat().st_size for name in (*get_args(Role), POOLED))
+
+
 def changed(file: PlanFile, **values: str | int) -> PlanFile:
     """The same plan with other values of some fields at its top.
 

@@ -15,10 +15,10 @@ from alx.learning.task import State, Task
 from alx.plan import Role
 from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
-from alx.study.cost import packed
 from alx.study.exchange import Exchange
 from alx.study.parties import POOLED, Parties
 from alx.study.results import ASSISTED, Algorithm
+from alx.study.sizes import packed
 
 EXCHANGE = "exchange"
 

@@ -20,8 +20,11 @@ class Round(Strict):
     round: int = Field(ge=1, description="from 1")
     loss: Finite | None = Field(description="training loss on both parties' samples, mean a sample; null: diverged")
     score: Finite | None = Field(description="on samples kept apart, higher is better; null: none, or diverged")
-    carried: Whole = Field(description="bytes carried in this round, both ways; 0 for whoever trains alone")
-    raw: Whole = Field(description="the same before compression")
+    carried: Whole = Field(
+        description="bytes carried in this round, both ways: assisted, all files of two bundles; cyclic and fedavg, two "
+        "models packed as a bundle packs one, with no manifest or signature; 0 for whoever trains alone"
+    )
+    raw: Whole = Field(description="bytes of the models in it before compression, and of nothing else")
     selected: tuple[str, str] | None = Field(description="candidates chosen by provider and learner; null where none are")
 
 
@@ -55,7 +58,7 @@ class Summary(Strict):
     near: list[int | None] = Field(
         description="for each seed, the first round with a share within 0.01 of centralised's last; null: none, or not known"
     )
-    carried: Finite = Field(description="bytes carried in all rounds, mean over seeds")
+    carried: Finite = Field(description="bytes carried in all rounds, mean over seeds; see a round's")
 
 
 class Dealt(Strict):
@@ -76,13 +79,13 @@ class Results(Strict):
     plan_sha256: str = Field(description="of the plan's file; each seed had the same one but for the seed")
     data: str = Field(description="as it was named")
     split: str = Field(description="as it was named")
-    samples: int | None = Field(description="at most so many of them, drawn for each seed; null: all")
+    samples: int | None = Field(description="so many of them, drawn for each seed; null: all")
     rounds: int = Field(ge=1, description="the plan's")
     score: str = Field(description="what a score is")
     machine: str = Field(description="what it ran on")
     finished: str = Field(description="when, UTC")
-    dealt: list[Dealt] = Field(description="one for each seed")
-    runs: list[Run] = Field(description="every algorithm with every seed")
+    dealt: list[Dealt] = Field(description="one for each seed that lies in the folder")
+    runs: list[Run] = Field(description="every run that lies in the folder, by algorithm and seed")
     summary: list[Summary] = Field(description="the same over seeds")
 
     def of(self, algorithm: Algorithm) -> list[Run]:

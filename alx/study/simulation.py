@@ -8,18 +8,19 @@ import io
 import math
 import os
 import platform
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from alx import __version__, files
-from alx.errors import DivergedError
+from alx.errors import ConfigError, DivergedError, escape
 from alx.learning import measure
 from alx.study import parties, players, results
 from alx.study import study as studies
@@ -36,10 +37,10 @@ SCORES = {"cross_entropy": "accuracy", "binary_cross_entropy": "share of labels 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a simulation stands: the share that is done, the time left in words, and a line where something is worth one."""
+    """Where a simulation stands: the share that is done and the time left in words, and a line where one is worth it."""
 
-    done: float
-    left: str
+    done: float = 0.0
+    left: str | None = None
     line: str | None = None
 
 
@@ -51,7 +52,8 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
 
     Args:
         study: what is asked for.
-        folder: where; what an earlier call left there is gone on with, and more seeds and algorithms may be asked for.
+        folder: where; what an earlier call left there is gone on with, and other seeds and algorithms may be asked for:
+            the results have them all.
         tell: progress.
         finished: gives the date to write into the results.
 
@@ -62,12 +64,17 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
     studies.prepare(folder)
     with files.lock(folder / studies.LOCK):
         whole = study.whole()
-        studies.claim(study, whole, folder)
+        mark = studies.mark(study, whole)
+        known = studies.claimed(folder, mark)
         for seed in study.seeds:  # a split that does not fit is told before the first hour, not after it
-            rng = np.random.default_rng(seed)
-            parties.shares(study.pool(whole, rng), study.split, seed, rng)
-        runs = _runs(study, whole, folder, tell)
-        dealt = [Dealt.model_validate_json(_read(folder / f"seed-{seed}" / DEALT)) for seed in study.seeds]
+            study.check(whole, seed)
+        if not known:
+            _try(study, whole, folder / studies.TRIAL)
+            studies.claim(folder, mark)
+        _play_all(study, whole, folder, tell)
+        runs = _runs(folder)
+        seeds = sorted({run.seed for run in runs})
+        dealt = [Dealt.model_validate_json(_read(folder / f"seed-{seed}" / DEALT)) for seed in seeds]
         loss = study.plan.plan.loss
         found = Results(
             alx=__version__, plan=study.plan.plan.name, plan_sha256=study.plan.digest, data=study.data_name,
@@ -79,9 +86,36 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
     return found
 
 
-def _runs(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> list[Run]:
-    """Play what was not played yet; everything that is asked for, by algorithm and seed."""
+def _try(study: Study, whole: Pool | None, place: Path) -> None:
+    """See that the model takes what the first seed deals, before the folder belongs to this study."""
+    files.remove_tree(place)
+    try:
+        _deal(study, whole, place, study.seeds[0])
+    except ConfigError as error:  # its files are of our making: people know the data by the name that they gave
+        message = re.sub(r"'(learner|provider|pooled)\.npz'", lambda _: f"'{escape(study.data_name)}'", error.message)
+        hint = "your own data: --data KIND:PATH; without it, it is --data digits" if study.data is None else error.hint
+        raise ConfigError(message, hint) from error
+    finally:
+        files.remove_tree(place)
+
+
+def _runs(folder: Path) -> list[Run]:
+    """Every run that lies in the folder, what earlier calls asked for included, by algorithm and seed."""
+    with files.storage(folder):
+        found = [p for a in get_args(Algorithm) for p in folder.glob(f"seed-*/{a}.json")]
+    runs = [Run.model_validate_json(_read(path)) for path in found]
+    order = get_args(Algorithm)
+    return sorted(runs, key=lambda run: (order.index(run.algorithm), run.seed))
+
+
+def _play_all(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> None:
+    """Play what is asked for and was not played yet."""
     todo = Counter(a for seed in study.seeds for a in study.algorithms if not _path(folder, seed, a).is_file())
+    asked, left = len(study.seeds) * len(study.algorithms), sum(todo.values())
+    if left < asked:
+        tell(Progress(line=f"going on: {asked - left} of {asked} runs are there"))
+    if study.as_planned:
+        tell(Progress(line=f"{study.plan.plan.candidates} is what the plan says: it is played once, as assisted"))
     cost: Cost | None = None
     for seed in study.seeds:
         place = folder / f"seed-{seed}"
@@ -101,7 +135,6 @@ def _runs(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> list[Ru
         parties.sweep(place)
         for algorithm in study.algorithms:
             _path(folder, seed, algorithm).with_suffix(".part").unlink(missing_ok=True)
-    return [Run.model_validate_json(_read(_path(folder, seed, a))) for a in study.algorithms for seed in study.seeds]
 
 
 def _read(path: Path) -> bytes:

@@ -4,7 +4,7 @@ A split is named in a word or two, as people type it: `gamma:0.3`, `complementar
 `column:hospital:north,south`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,12 @@ from alx.errors import UsageError, escape
 
 Indices = NDArray[np.int64]
 Labels = NDArray[np.int64]
-FORMS = "gamma:SHARE, complementary:CLASS,CLASS:SHARE, dirichlet:ALPHA or column:NAME:VALUE,VALUE"
+FORMS = {
+    "gamma": "gamma:SHARE", "complementary": "complementary:CLASS,CLASS:SHARE", "dirichlet": "dirichlet:ALPHA",
+    "column": "column:NAME:VALUE,VALUE",
+}  # fmt: skip
+SPLITS = f"splits: {', '.join(FORMS.values())}"
+LONGEST = 9  # digits of a class number
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,9 @@ def gamma(labels: Labels, share: float, rng: np.random.Generator) -> tuple[Indic
     return np.sort(np.concatenate(learner)), np.sort(np.concatenate(provider))
 
 
-def complementary(labels: Labels, first: list[int], minor: float, rng: np.random.Generator) -> tuple[Indices, Indices]:
+def complementary(
+    labels: Labels, first: list[int], minor: float, rng: np.random.Generator, names: Sequence[str] = ()
+) -> tuple[Indices, Indices]:
     """Each side holds its own classes and a small share of the other's, so neither suffices alone.
 
     Args:
@@ -66,6 +73,7 @@ def complementary(labels: Labels, first: list[int], minor: float, rng: np.random
         first: classes of the first side; the second side has all others.
         minor: share of the other side's samples that each holds, 0 to 1; taken from that side, so no sample is on both.
         rng: decides which.
+        names: of the classes, where they have names.
 
     Returns:
         Indices of the two sides; together every sample once.
@@ -75,7 +83,8 @@ def complementary(labels: Labels, first: list[int], minor: float, rng: np.random
     """
     absent = sorted(set(first) - set(labels.tolist()))
     if absent:
-        raise UsageError(f"no sample has the class {absent[0]}", f"classes: {', '.join(map(str, np.unique(labels)))}")
+        there = _listed(np.unique(labels).tolist(), names)
+        raise UsageError(f"no sample has the class {_listed(absent[:1], names)}", f"classes: {there}")
     at_first = np.isin(labels, first)
     moved = rng.random(len(labels)) < minor
     holds = at_first != moved
@@ -125,36 +134,63 @@ def by_value(values: NDArray[Any], learners: list[str]) -> tuple[Indices, Indice
     return np.flatnonzero(held), np.flatnonzero(~held)
 
 
-def parse(text: str) -> Split:
+def _listed(classes: Sequence[int], names: Sequence[str]) -> str:
+    """`0, 1`, or `0 benign, 1 malignant` where they have names."""
+    told = [f"{c} {names[c]}" if 0 <= c < len(names) else str(c) for c in classes]
+    return escape(", ".join(told), 200)
+
+
+def parse(text: str, names: Sequence[str] = ()) -> Split:
     """The split that a word or two names; see the head of this module.
+
+    Args:
+        text: as it was typed.
+        names: of the classes, in label order, where the plan has them.
 
     Raises:
         UsageError: it names none.
     """
     kind, _, rest = text.partition(":")
-    bad = UsageError(f"there is no split '{escape(text)}'", f"splits: {FORMS}")
+    if kind not in FORMS:
+        raise UsageError(f"there is no split '{escape(text)}'", SPLITS)
+    bad = UsageError(f"'{escape(text)}' is no whole split, expected {FORMS[kind]}", SPLITS)
+    first, colon, last = rest.partition(":")
     if kind == "gamma":
-        share = _number(rest, bad)
-        if not 0 <= share <= 1:
-            raise UsageError(f"'{escape(text)}' has a share of {rest}, expected 0 to 1", f"splits: {FORMS}")
+        share = _share(rest, text, bad)
         return Split(text, None, lambda labels, rng: gamma(labels, share, rng))
     if kind == "dirichlet":
         alpha = _number(rest, bad)
         if not 0 < alpha < float("inf"):
-            raise UsageError(f"'{escape(text)}' has an alpha of {rest}, expected above 0", f"splits: {FORMS}")
+            raise UsageError(f"'{escape(text)}' has an alpha of {escape(rest)}, expected above 0", SPLITS)
         return Split(text, None, lambda labels, rng: dirichlet(labels, alpha, rng))
-    first, colon, last = rest.partition(":")
-    if kind == "complementary" and first:
-        minor = _number(last, bad) if colon else 0.0
-        if not 0 <= minor <= 1:
-            raise UsageError(f"'{escape(text)}' has a share of {last}, expected 0 to 1", f"splits: {FORMS}")
-        if not all(c.isdecimal() for c in first.split(",")):
-            raise bad
-        classes = [int(c) for c in first.split(",")]
-        return Split(text, None, lambda labels, rng: complementary(labels, classes, minor, rng))
-    if kind == "column" and first and last:
-        return Split(text, first, lambda values, _rng: by_value(values, last.split(",")))
-    raise bad
+    if not first:
+        raise bad
+    if kind == "complementary":
+        minor = _share(last, text, bad) if colon else 0.0
+        classes = [_class(name.strip(), names, bad) for name in first.split(",")]
+        return Split(text, None, lambda labels, rng: complementary(labels, classes, minor, rng, names))
+    if not last:
+        raise bad
+    return Split(text, first, lambda values, _rng: by_value(values, last.split(",")))
+
+
+def _class(text: str, names: Sequence[str], bad: UsageError) -> int:
+    """A class by its name or its number."""
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and len(text) <= LONGEST:
+        return int(text)
+    if not text:
+        raise bad
+    there = f"classes: {_listed(range(len(names)), names)}" if names else "the plan names no classes: give their numbers"
+    raise UsageError(f"there is no class '{escape(text)}'", there)
+
+
+def _share(text: str, split: str, bad: UsageError) -> float:
+    share = _number(text, bad)
+    if not 0 <= share <= 1:
+        raise UsageError(f"'{escape(split)}' has a share of {escape(text)}, expected 0 to 1", SPLITS)
+    return share
 
 
 def _number(text: str, bad: UsageError) -> float:

@@ -5,6 +5,7 @@ Knows what people type; plays nothing.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -16,13 +17,14 @@ from alx.errors import ConfigError, UsageError, escape
 from alx.plan import PlanFile
 from alx.site import site_file
 from alx.site.site_file import Data
-from alx.study import pool, splits
+from alx.study import parties, pool, splits
 from alx.study.pool import Pool
 from alx.study.results import Algorithm
 from alx.study.splits import Split
 
 MARK = "study.json"
 LOCK = "lock"
+TRIAL = "trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Study:
         split: who holds what.
         algorithms: what to play.
         seeds: of the split, the first model and every batch.
-        samples: at most so many, and at most so many kept apart, drawn for each seed; None takes all.
+        samples: so many, and at most so many kept apart, drawn for each seed; None takes all.
+        as_planned: the plan's own rule for candidates was asked for by its name too.
     """
 
     plan: PlanFile
@@ -46,6 +49,7 @@ class Study:
     algorithms: tuple[Algorithm, ...]
     seeds: tuple[int, ...]
     samples: int | None = None
+    as_planned: bool = False
 
     @property
     def data_name(self) -> str:
@@ -57,9 +61,34 @@ class Study:
         return None if self.data is None else pool.read(self.data, self.plan.plan)
 
     def pool(self, whole: Pool | None, rng: np.random.Generator) -> Pool:
-        """The samples of one seed."""
+        """The samples of one seed.
+
+        Raises:
+            UsageError: there are fewer than `samples`.
+        """
         found = pool.digits(rng) if whole is None else whole
-        return found if self.samples is None else found.part(self.samples, rng)
+        if self.samples is None:
+            return found
+        if self.samples > len(found.labels):
+            raise UsageError(
+                f"--samples asks for {self.samples:,}, and the data have {len(found.labels):,}", "leave it out to take all"
+            )
+        return found.part(self.samples, rng)
+
+    def check(self, whole: Pool | None, seed: int) -> None:
+        """See that one seed's samples can be dealt out.
+
+        Raises:
+            UsageError: they cannot, or there are not so many.
+        """
+        rng = np.random.default_rng(seed)
+        drawn = self.pool(whole, rng)
+        try:
+            parties.shares(drawn, self.split, seed, rng)
+        except UsageError as error:
+            if self.samples is None:
+                raise
+            raise UsageError(f"of {self.samples} samples drawn with seed {seed}: {error.message}", error.hint) from error
 
 
 def parse(
@@ -82,7 +111,7 @@ def parse(
         UsageError: something names nothing.
         ConfigError: the plan's task is a user's own, which has no samples to deal out.
     """
-    wanted = dict.fromkeys(name for name in baselines.split(",") if name)
+    wanted = dict.fromkeys(name.strip() for name in baselines.split(",") if name.strip())
     known = [a for a in get_args(Algorithm) if a != "assisted"]
     for name in wanted:
         if name not in known:
@@ -92,7 +121,12 @@ def parse(
             'the plan says loss = "own", and only samples of the built-in task can be dealt out', "alx demo --task cartpole"
         )
     names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
-    return Study(plan, _code(plan, beside), _data(data, held_out), splits.parse(split), tuple(names), seeds, samples)
+    agreed = plan.plan
+    classes = [*(agreed.images.classes if agreed.images else []), *(agreed.columns.classes if agreed.columns else [])]
+    return Study(
+        plan, _code(plan, beside), _data(data, held_out), splits.parse(split, classes), tuple(names), seeds, samples,
+        as_planned=agreed.candidates in wanted,
+    )  # fmt: skip
 
 
 def _data(value: str, held_out: str | None) -> Data | None:
@@ -115,18 +149,14 @@ def _code(plan: PlanFile, beside: Path) -> bytes | None:
         return (beside / name).read_bytes()
 
 
-def claim(study: Study, whole: Pool | None, folder: Path) -> None:
-    """Mark an empty folder as this study's, or see that it is.
+def mark(study: Study, whole: Pool | None) -> dict[str, str | int | None]:
+    """What tells one study from another; seeds and algorithms do not.
 
     Args:
         study: what is asked for.
         whole: its samples.
-        folder: made by `prepare`, and locked.
-
-    Raises:
-        UsageError: it holds another study.
     """
-    mark = {
+    return {
         "plan": study.plan.digest,
         "model's file": None if study.code is None else hashlib.sha256(study.code).hexdigest(),
         "split": study.split.text,
@@ -134,18 +164,36 @@ def claim(study: Study, whole: Pool | None, folder: Path) -> None:
         "number of samples": study.samples,
         "version of alx": __version__,
     }
+
+
+def claimed(folder: Path, wanted: Mapping[str, str | int | None]) -> bool:
+    """Whether a folder is this study's; False where it is nobody's yet.
+
+    Args:
+        folder: made by `prepare`, and locked.
+        wanted: the study's `mark`.
+
+    Raises:
+        UsageError: it holds another study.
+    """
     path = folder / MARK
     if not path.is_file():
-        files.replace(path, json.dumps(mark).encode("utf-8"))
-        return
+        return False
     with files.storage(path):
         before = json.loads(path.read_bytes())
-    differ = [name for name, value in mark.items() if before.get(name) != value]
+    differ = [name for name, value in wanted.items() if before.get(name) != value]
     if differ:
+        *most, last = differ
+        names = f"{', '.join(most)} and {last}" if most else last
         raise UsageError(
-            f"'{escape(str(folder), 200)}' holds a study with {' and '.join(f'another {n}' for n in differ)}",
-            "name another folder with --out",
+            f"'{escape(str(folder), 200)}' holds a study with another {names}", "name another folder with --out"
         )
+    return True
+
+
+def claim(folder: Path, wanted: Mapping[str, str | int | None]) -> None:
+    """Mark a folder as this study's; see `claimed`."""
+    files.replace(folder / MARK, json.dumps(wanted).encode("utf-8"))
 
 
 def prepare(folder: Path) -> None:
@@ -159,5 +207,5 @@ def prepare(folder: Path) -> None:
     with files.storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         found = {p.name for p in folder.iterdir()}
-    if MARK not in found and found - {LOCK, f".{MARK}.tmp"}:  # the two that a command killed at once leaves behind
+    if MARK not in found and found - {LOCK, TRIAL, f".{MARK}.tmp"}:  # what a command killed at once leaves behind
         raise UsageError(f"'{escape(str(folder), 200)}' is not empty, and no study", "name a new folder with --out")

@@ -37,6 +37,9 @@ NAMES = {
 }  # fmt: skip
 
 
+DRAWN = ("assisted", "centralised", "provider-only", "cyclic", "fedavg")  # of the losses: Learner-SGD's is out of sight
+
+
 def name(figure: int, gamma: float) -> str:
     return f"fig{figure}-gamma{gamma:g}"
 
@@ -60,6 +63,7 @@ def draw(figure: int, edition: str, found: dict[str, Results], out: Path) -> Non
     """Training loss above, test accuracy below, a column for each gamma_L."""
     gammas = ENDS if figure in (7, 8) else GAMMAS
     drawn, axes = plt.subplots(2, len(gammas), figsize=(3.6 * len(gammas), 6.2), dpi=100, layout="constrained", sharex=True)
+    shown = [run for gamma in gammas for run in found[name(figure, gamma)].runs if run.algorithm in DRAWN]
     for column, gamma in zip(axes.T, gammas, strict=True):
         mine = found[name(figure, gamma)]
         base = found[name(figure - 4, gamma)] if figure in (7, 8) else mine
@@ -71,10 +75,10 @@ def draw(figure: int, edition: str, found: dict[str, Results], out: Path) -> Non
                 figures.curves(axis, base.of("centralised"), what, NAMES["centralised"])
             else:
                 for algorithm, label in NAMES.items():
-                    if what == "score" or algorithm in ("assisted", "centralised", "cyclic", "fedavg"):
+                    if what == "score" or algorithm in DRAWN:
                         figures.curves(axis, mine.of(algorithm), what, label)
             figures.plain(axis, "round" if what == "score" else "", "")
-        column[0].set_yscale("log")
+        figures.scale(column[0], shown)
         column[0].set_title(f"$\\gamma_L$ = {gamma:g}")
     axes[0, 0].set_ylabel("training loss on both parties' data")
     axes[1, 0].set_ylabel("test accuracy")
@@ -89,15 +93,26 @@ def draw(figure: int, edition: str, found: dict[str, Results], out: Path) -> Non
 
 def table(figure: int, found: dict[str, Results]) -> str:
     """Accuracy after the last round, rounds until within a point of pooled, and what was carried; Markdown."""
-    header = ["gamma_L", *NAMES.values(), "rounds: AssistDeep", "rounds: cyclic", "rounds: FedAvg",
+    header = ["gamma_L", *NAMES.values(), "rounds: AssistDeep", "rounds: provider", "rounds: cyclic", "rounds: FedAvg",
               "GB: AssistDeep", "GB: each rival"]  # fmt: skip
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for gamma in GAMMAS:
         summary = {s.algorithm: s for s in found[name(figure, gamma)].summary}
         scores = [cell(summary[a].score) for a in NAMES]
-        near = [", ".join(str(n or "-") for n in summary[a].near) for a in ("assisted", "cyclic", "fedavg")]
+        near = [", ".join(str(n or "-") for n in summary[a].near) for a in ("assisted", "provider-only", "cyclic", "fedavg")]
         carried = [f"{summary[a].carried / 1e9:.3g}" for a in ("assisted", "cyclic")]
         lines.append("| " + " | ".join([f"{gamma:g}", *scores, *near, *carried]) + " |")
+    return "\n".join(lines)
+
+
+def losses(figures_: list[int], found: dict[str, Results]) -> str:
+    """Training loss after the last round, on both parties' data; Markdown. Figs. 7 and 8 play assistance alone."""
+    lines = ["| figure | gamma_L | " + " | ".join(NAMES.values()) + " |", "|---" * (2 + len(NAMES)) + "|"]
+    for figure in figures_:
+        for gamma in ENDS if figure in (7, 8) else GAMMAS:
+            summary = {s.algorithm: s for s in found[name(figure, gamma)].summary}
+            cells = [cell(summary[a].loss) if a in summary else "" for a in NAMES]
+            lines.append("| " + " | ".join([str(figure), f"{gamma:g}", *cells]) + " |")
     return "\n".join(lines)
 
 
@@ -138,6 +153,7 @@ def main() -> None:
         draw(figure, given.edition, found, given.out)
         made = periods(figure, given.edition, found) if figure in (7, 8) else table(figure, found)
         told.append(f"Fig. {figure}: {TITLES[given.edition][figure]}\n\n{made}\n")
+    told.append(f"Training loss on both parties' data\n\n{losses(given.figures, found)}\n")
     (given.out / "tables.md").write_text("\n".join(told), encoding="utf-8")
     (given.out / "results.json").write_text(json.dumps({n: r.model_dump(mode="json") for n, r in found.items()}))
     print("\n".join(told))

@@ -23,6 +23,8 @@ ANY = plan.parse(b'name="any"\nrounds=1\nround_steps=1\nsampling_period=1\n[opti
 
 def cifar10(folder: Path) -> dict[str, np.ndarray]:
     packed = folder / "cifar10.npz"
+    if not packed.is_file() and not (folder / "cifar-10-batches-py").is_dir():
+        raise SystemExit(f"there is neither cifar10.npz nor torchvision's cifar-10-batches-py in '{folder}'")
     kind, path = ("npz", packed) if packed.is_file() else ("cifar10", folder)
     whole = pool.read(Data(kind=kind, path=str(path)), ANY)
     if whole.held_out is None:

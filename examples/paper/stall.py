@@ -39,7 +39,7 @@ def draw(name: str, found: dict[str, Results], out: Path) -> None:
         column[0].set_title(f"{float(minor):.0%} of the other's")
     axes[0, 0].set_ylabel("test accuracy")
     axes[1, 0].set_ylabel("training loss, both parties' data")
-    axes[1, 0].set_yscale("log")
+    figures.scale(axes[1, 0], [run for results in found.values() for run in results.runs])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * len(found)), frameon=False)
     seeds = len(next(iter(found.values())).dealt)
@@ -75,6 +75,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="simulations at once")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    if given.name == "cifar10" and given.data == "digits":
+        parser.error("cifar10 needs --data, such as npz:cifar10.npz")
     given.out.mkdir(parents=True, exist_ok=True)
     rivals = "trajectory,centralised,learner-only,provider-only,cyclic,fedavg"
     jobs = {

@@ -1,0 +1,74 @@
+"""How many bytes are carried: what a model packs to, and what a bundle has at most.
+
+Knows the format of a bundle; knows no task and no result.
+"""
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from alx.bundle import age, codec, manifest, signature
+from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
+from alx.bundle.signature import SignedFile
+from alx.learning.task import State
+from alx.plan import MAX_ROUNDS, MAX_STEPS
+from alx.turns.bridge import layout_of, to_flat
+
+LONGEST = -1.2345678901234567e-100  # as JSON, no number of 64 bits has more characters
+DIGEST = "f" * 64
+AGE_FILE = 1024  # of an encrypted file: header, two recipients, and a stanza of random length
+AGE_CHUNKS = 12  # and 16 bytes in each 64 KiB: a 4,096th
+
+
+def packed(model: State) -> tuple[int, int]:
+    """Bytes of one model alone as a bundle would carry it, and before compression."""
+    layout = layout_of(model)
+    flat = memoryview(to_flat(model, layout))
+    return sum(len(codec.encode(flat, None, layout, part)) for part in range(layout.parts)), len(flat)
+
+
+def most(layout: Layout, *, encrypted: bool = False) -> int:
+    """Bytes of one model's files at most: noise packs worst."""
+    noise = memoryview(np.random.default_rng(0).bytes(layout.nbytes))
+    files = [len(codec.encode(noise, None, layout, part)) for part in range(layout.parts)]
+    return sum(_encrypted(size) if encrypted else size for size in files)
+
+
+def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = False) -> int:
+    """Bytes of a bundle's manifest and signature at most: both made with the longest values.
+
+    Args:
+        layout: the model's.
+        snapshots: in the bundle, 2 or more.
+        blends: in the bundle.
+        encrypted: to the peer.
+    """
+    names = [[part_name(i, part) for part in range(layout.parts)] for i in range(snapshots + blends)]
+    steps = [0, *range(MAX_STEPS - snapshots + 2, MAX_STEPS + 1)]
+    blend = Blend(own_step=MAX_STEPS, peer_bundle=DIGEST, peer_step=MAX_STEPS, own=1 / 3, peer=1 / 3, momentum=1 / 3)
+    candidates = [
+        Candidate(
+            step=steps[i] if i < snapshots else None, blend=None if i < snapshots else blend, loss=LONGEST, state=DIGEST,
+            keyframe=not i, files=names[i],
+        )
+        for i in range(snapshots + blends)
+    ]  # fmt: skip
+    made = Manifest(
+        format="alx-bundle", version=1, sender=Party(role="provider", key=DIGEST),
+        receiver=Party(role="learner", key=DIGEST), plan=DIGEST,
+        round=MAX_ROUNDS, sequence=2 * MAX_ROUNDS, previous=DIGEST, answers=DIGEST,
+        start=Start(candidate=manifest.MAX_CANDIDATES - 1, global_loss=LONGEST, samples=manifest.MAX_SAMPLES),
+        samples=manifest.MAX_SAMPLES, tensors=list(layout.tensors), candidates=candidates,
+    )  # fmt: skip
+    said = len(made.model_dump_json(indent=1).encode("utf-8"))
+    ending = age.SUFFIX if encrypted else ""
+    listed = [
+        SignedFile(name=name + ending, algorithm="sha256", digest=DIGEST, size=signature.MAX_FILE_BYTES)
+        for name in (manifest.MANIFEST_NAME, *(name for of_one in names for name in of_one))
+    ]
+    # the signature itself has 70 to 72 bytes, which are 96 characters, but one in hundreds is shorter
+    signed = signature.sign(made.name(), listed, ec.generate_private_key(ec.SECP256R1()))
+    return (_encrypted(said) if encrypted else said) + len(signed) + 8
+
+
+def _encrypted(size: int) -> int:
+    return size + (size >> AGE_CHUNKS) + AGE_FILE
