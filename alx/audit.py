@@ -10,7 +10,7 @@ from pathlib import Path
 from alx.bundle import carried, read
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
-from alx.errors import AlxError, CorruptError, LedgerError, TrustError
+from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
 from alx.site import events
 from alx.site.chain import Entry
 from alx.site.site import Site
@@ -43,6 +43,23 @@ class BundleReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Ciphertext:
+    """An encrypted bundle as it is seen from outside: signature and every file's digest verified, no more.
+
+    Attributes:
+        path: where it lies.
+        digest: the bundle's.
+        signer: the key that the signature was verified with.
+        files: size by name, `round.sig` counted.
+    """
+
+    path: Path
+    digest: str
+    signer: PublicKey
+    files: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteReport:
     """A site's history: both chains hold, and every bundle named in the ledger was verified whole.
 
@@ -68,7 +85,20 @@ def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> 
         secret: the age key of one of its two sites, for a bundle that is encrypted.
 
     Raises:
-        PeerError: it is encrypted, and `secret` does not open it; signature and digests are good.
+        PeerError: it is encrypted, and there is no `secret`.
+        AlxError: see `look`.
+    """
+    report = look(path, keys, secret)
+    if isinstance(report, Ciphertext):
+        raise PeerError(f"'{escape(path.name)}' is encrypted, and the site's age key is not at hand")
+    return report
+
+
+def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext:
+    """As `bundle`; of one that is encrypted, without `secret`, what can be verified from outside.
+
+    Raises:
+        PeerError: it is encrypted, and `secret` does not open it.
         AlxError: the first of the faults that import would refuse it for, the turn and the peer excepted.
     """
     with carried.survey(path, secret) as source:
@@ -86,6 +116,7 @@ def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> 
             for file in signed.files.values():
                 source.read_signed(file)
             source.refuse_damage()
+            return Ciphertext(path, signed.digest, key, dict(source.sizes))
         manifest = read.read_manifest(source, signed)
         if manifest.sender.key != key.fingerprint:
             raise TrustError("the manifest names another sender than the key that signed it")

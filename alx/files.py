@@ -202,7 +202,7 @@ def lock(path: Path) -> Iterator[None]:
         LockedError: another process holds it.
     """
     with storage(path):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         with storage(path):
             try:

@@ -14,14 +14,13 @@ from alx.audit import BundleReport
 from alx.bundle import keys
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import BUNDLE
-from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustError, TurnError, UsageError
+from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustError, TurnError, UsageError, escape
 from alx.site import events, identity, keyring, ledger, pairing, rotation_file
 from alx.site.identity import Identity
 from alx.site.ledger import Kind
 from alx.site.rotation_file import Rotation
-from alx.site.site import Site
+from alx.site.site import RETURNED, Site
 
-RETURNED = "returned"  # where a bundle lies that has to be imported again
 Body = dict[str, Any]
 
 
@@ -98,7 +97,7 @@ def find(site: Site) -> Findings:
 
     Raises:
         TurnError: ledger and log are good.
-        LedgerError: the bundles' chain has a gap.
+        LedgerError: the bundles' chain has a gap, or the security log knows of bundles, keys or a peer that are not there.
         CorruptError, TrustError: a bundle is damaged, or is not of this exchange.
         ConfigError, PeerError, ModelError: the identity files do not belong to this site.
     """
@@ -114,9 +113,38 @@ def find(site: Site) -> Findings:
         peer = introduced, _rotations(site.folder, introduced.key)
     reports = _bundles(site, own, peer)
     audit.check_chain(reports)
+    _check_log(site, reports, own[1], peer)
     reports.sort(key=lambda r: r.manifest.sequence)
     again = reports.pop() if reports and reports[-1].manifest.sender.role != site.role else None
     return Findings(*lost, own, peer, reports, again)
+
+
+def _check_log(
+    site: Site, reports: list[BundleReport], own: list[Rotation], peer: tuple[Identity, list[Rotation]] | None
+) -> None:
+    """What the security log tells has to be there: a history without its newest part could be played a second time."""
+    try:
+        log = events.read(site.events_path)
+    except LedgerError:
+        return
+    bundles = {r.digest for r in reports}
+    rotations = {"rotated": {r.digest for r in own}, "peer-rotated": {r.digest for r in peer[1]} if peer else set()}
+    hint = "put it back, from a backup or from a disk that carried it; without it make new sites on both sides"
+    for e in log:
+        if e.kind in ("sealed", "accepted") and e.body["digest"] not in bundles:
+            raise LedgerError(
+                f"the event log says that '{escape(e.body['bundle'])}' was {e.kind}, digest {e.body['digest'][:16]}…; "
+                "it is not there",
+                hint,
+            )
+        if e.kind in rotations and e.body["file"] not in rotations[e.kind]:
+            whose = "this site's" if e.kind == "rotated" else "the peer's"
+            raise LedgerError(
+                f"the event log says that {whose} key was replaced by {e.body['new'][:16]}…; rotations/ does not", hint
+            )
+    paired = next((e.body["identity"] for e in reversed(log) if e.kind == "paired"), None)
+    if paired is not None and (peer is None or peer[0].digest != paired):
+        raise LedgerError(f"the event log names another peer than {keyring.PEER_NAME}", hint)
 
 
 def _own_keys(site: Site) -> tuple[PublicKey, list[Rotation]]:
@@ -174,7 +202,7 @@ def _bundle(site: Site, path: Path, senders: list[PublicKey], receivers: list[Pu
         report = audit.bundle(path, senders, site.secret)
     except AlxError as error:
         error.message = f"'{path}': {error.message}"
-        error.hint = "put a good copy there, from a backup or from a disk that carried it, or remove it if it was never used"
+        error.hint = "put a good copy there, from a backup or from a disk that carried it"
         raise
     m = report.manifest
     if (path.name, m.plan) != (m.name(), site.plan_file.digest) or m.receiver.key not in {k.fingerprint for k in receivers}:

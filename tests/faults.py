@@ -180,7 +180,8 @@ FAULTS = {
          "test_keys::test_a_key_with_a_passphrase_is_encrypted_and_signs_only_with_it"),
     ),
     31: Fault(
-        "the security log is lost, changed or older than the ledger", "exit 16: refused or detected",
+        "the security log is lost or changed; the ledger is older than it",
+        "exit 16: refused or detected (an older log put back alone is not: it loses the refusals since)",
         ("test_events::test_a_log_that_is_lost_or_changed_is_refused",
          "test_events::test_a_ledger_older_than_the_log_is_refused_by_every_command"),
     ),

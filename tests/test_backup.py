@@ -82,7 +82,7 @@ def test_what_a_backup_says(stage, alx):
     shutil.rmtree(folder)
     told = alx("restore", world.root / "two", folder).out
     assert "a fork that the peer refuses" in told
-    assert "next: alx import-and-select" in told
+    assert "next, if none was: alx import-and-select" in told
 
 
 def test_no_umask_opens_a_backup_to_others(stage):
@@ -213,3 +213,34 @@ def test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one(stage, tmp_path
         assert history(world, "learner")[:-1] == before, what
         assert not list(world.root.glob(".learner.new")), what
         audit.site(world.site("learner"))
+
+
+def test_a_list_without_what_makes_a_site_or_with_what_no_backup_holds_is_refused(stage, capsys):
+    world, backup = stage("sent"), None
+    backup = world.root / "backup"
+    assert run(["backup", str(backup), "--site", str(world.folder("learner"))]) == 0
+    said = json.loads((backup / "backup.json").read_text())
+    for names, error in (
+        ([f for f in said["files"] if f["name"] != "key.pem"], MalformedError),
+        ([*said["files"], said["files"][0] | {"name": "lock/x"}], ForbiddenFileError),
+    ):
+        (backup / "backup.json").write_text(json.dumps(said | {"files": names}))
+        refused(capsys, ["restore", str(backup), str(world.root / "again")], error)
+        assert not list(world.root.glob(".again*"))
+
+
+def test_a_failed_restore_leaves_no_private_key_behind(stage, capsys):
+    world = stage("sent")
+    backup = world.root / "backup"
+    assert run(["backup", str(backup), "--site", str(world.folder("learner"))]) == 0
+    said = json.loads((backup / "backup.json").read_text())
+    (backup / "backup.json").write_text(json.dumps(said | {"entries": 1}))
+    refused(capsys, ["restore", str(backup), str(world.root / "again")], LedgerError)
+    assert not list(world.root.glob(".again*"))
+
+
+def test_a_backup_and_a_passphrase_leave_their_events(stage, alx):
+    world = stage("sent")
+    folder = world.folder("learner")
+    assert alx("backup", world.root / "backup", "--site", folder).code == 0
+    assert "backed-up" in alx("audit", folder).out

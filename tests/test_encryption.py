@@ -10,7 +10,7 @@ import pytest
 
 from alx.bundle import age
 from alx.cli.main import run
-from alx.errors import MalformedError, PeerError, TrustError, UsageError
+from alx.errors import CorruptError, MalformedError, PeerError, TrustError, UsageError
 from tests import forge
 from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import Forge, refused, refused_import
@@ -133,13 +133,31 @@ def test_a_changed_ciphertext_is_seen_before_anything_is_decrypted(world, capsys
 
 
 def test_an_auditor_without_a_site_learns_that_the_files_are_good_and_no_more(world, capsys, monkeypatch, alx):
-    key = str(world.folder("learner") / "public.pem")
-    refused(
-        capsys, ["audit", str(world.bundle("learner")), "--key", key], PeerError, "files are good", hint="inside one of them"
-    )
+    key = world.folder("learner") / "public.pem"
+    told = alx("audit", world.bundle("learner"), "--key", key)
+    assert (told.code, "encrypted to its two sites" in told.out, "samples" in told.out) == (0, True, False)
+    said = json.loads(alx("audit", world.bundle("learner"), "--key", key, "--json").out)
+    assert (said["valid"], said["encrypted"], "manifest" in said) == (True, True, False)
     monkeypatch.setenv("ALX_SITE", str(world.folder("provider")))
     told = alx("audit", world.bundle("learner"))
     assert (told.code, "samples      40" in told.out) == (0, True)
+    monkeypatch.delenv("ALX_SITE")
+    path = next((world.bundle("learner") / "data").iterdir())
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    refused(capsys, ["audit", str(world.bundle("learner")), "--key", str(key)], CorruptError, path.name)
+
+
+def test_a_header_that_would_keep_the_library_busy_for_hours_is_refused_at_once(world, capsys):
+    forged = Forge.of(world, "learner")
+    for junk in (b"-> x y\nAAAA\n" * 12_000, b"-> x " + b"y" * 96_000 + b"\n\n", b"-> x y\n" + b"A" * 160_000):
+        (forged.bundle / "manifest.json.age").write_bytes(b"age-encryption.org/v1\n" + junk + b"\n--- " + b"A" * 43 + b"\n")
+        forged.sign()
+        refused_import(capsys, world, "provider", forged.bundle, MalformedError, "no age header of at most 1024 bytes")
+
+
+def test_a_header_of_ours_is_far_below_the_bound(world):
+    ends = [p.read_bytes().index(b"\n--- ") for p in world.bundle("learner").rglob("*.age")]
+    assert max(ends) < age.MAX_HEADER_BYTES / 2
 
 
 def test_an_age_key_that_others_can_read_is_refused(world, capsys):

@@ -137,7 +137,7 @@ def test_a_request_for_bad_files_is_signed_with_the_passphrase(stage, capsys):
     good = bad.read_bytes()
     bad.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     command = ["import-and-select", str(bundle), "--request", str(ask), "--site", str(folder)]
-    refused(capsys, command, UsageError, "no terminal", hint="--passphrase-fd")
+    refused(capsys, command, CorruptError, bad.name, hint="--passphrase-fd")
     with descriptor(PASSPHRASE) as fd:
         assert run([*command, "--passphrase-fd", fd]) == CorruptError.exit_code
     assert ask.is_file()

@@ -8,7 +8,7 @@ import pytest
 from alx import audit
 from alx.cli.main import run
 from alx.errors import CorruptError, LedgerError, MalformedError, TrustError, TurnError, UsageError
-from alx.site import keyring
+from alx.site import events, keyring
 from tests.forge import refused
 from tests.killed import history, killed
 from tests.test_backup import back_up, restoring
@@ -183,7 +183,7 @@ def test_without_the_words_compared_nothing_is_reset(stage, alx_process):
     lose(world, "learner")
     words = world.site("provider").own_identity().words
     told = alx_process("reset-ledger", "--reason", REASON, "--site", world.folder("learner"))  # nobody at the prompt
-    assert told.code == 130
+    assert told.code == 2
     assert words in told.out
     assert not (world.folder("learner") / "ledger.sqlite").exists()
 
@@ -245,3 +245,49 @@ def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
         assert alx("import-and-select", where, "--site", folder).code == 0, what
         assert turns(world, "learner") == before, what
         audit.site(world.site("learner"))
+
+
+def test_a_reset_forgets_nothing_that_the_event_log_knows(stage, capsys):
+    """The newest own bundle gone with the ledger: played again, its round would be a fork that the peer might take."""
+    world = stage("second")
+    shutil.rmtree(next((world.folder("learner") / "outbox").glob("*r002*")))
+    lose(world, "learner")
+    told = ("the event log says that 'alx-", "r002-learner' was sealed")
+    refused(capsys, resetting(world, "learner"), LedgerError, *told, hint="make new sites on both sides")
+
+
+def test_a_reset_does_not_forget_that_a_key_was_replaced(stage, capsys):
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    rotation = world.disk / "r.json"
+    assert run(["key", "rotate", str(rotation), "--site", str(world.folder("learner"))]) == 0
+    assert run(["key", "accept", str(rotation), "--yes", "--site", str(world.folder("provider"))]) == 0
+    shutil.rmtree(world.folder("provider") / "rotations")
+    lose(world, "provider")
+    refused(capsys, resetting(world, "provider"), LedgerError, "the peer's key was replaced by", hint="put it back")
+
+
+def test_a_reset_has_the_guards_of_every_command(stage, capsys, monkeypatch):
+    world = stage("sent")
+    lose(world, "learner")
+    folder = world.folder("learner")
+    folder.chmod(0o777)
+    refused(capsys, resetting(world, "learner"), TrustError, "others may write", hint="chmod go-w")
+    folder.chmod(0o700)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: False)
+    command = [a for a in resetting(world, "learner") if a != "--yes"]
+    refused(capsys, command, TrustError, "the words were not the same")
+    log = events.read(folder / "events.sqlite")
+    assert [e.body["command"] for e in log if e.kind == "refused"] == ["reset-ledger"] * 4  # each is tried twice
+
+
+def test_what_a_reset_wrote_is_marked_as_rebuilt_and_status_names_the_bundle_to_import_again(stage, alx):
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    lose(world, "learner")
+    assert alx(*resetting(world, "learner")).code == 0
+    told = alx("audit", world.folder("learner")).out
+    assert told.splitlines()[0].endswith("its ledger was rebuilt 1 time")
+    assert "rebuilt, the time is the reset's: round 1" in told
+    status = alx("status", "--site", world.folder("learner")).out
+    assert f"next: alx import-and-select {world.folder('learner')}/returned/" in status

@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 
+import click
 import pytest
 
 from alx import audit
@@ -71,7 +72,7 @@ def test_the_words_that_the_peer_compares_are_those_of_the_new_key(turn_two, alx
     before = history(turn_two, "provider")
     no_answer = alx_process("key", "accept", file, "--site", provider)  # nobody at the prompt
     assert words in no_answer.out
-    assert no_answer.code == 130
+    assert no_answer.code == 2
     assert history(turn_two, "provider") == before
     assert json.loads(alx("key", "accept", file, "--yes", "--json", "--site", provider).out)["words"] == words
 
@@ -304,3 +305,38 @@ def test_every_byte_of_a_rotation_counts():
     for changed in (good + b"\n", good[:-1], json.dumps(json.loads(good)).encode()):
         with pytest.raises(AlxError):
             rotation_file.verify(changed, known)
+
+
+def test_a_rotation_removes_nobodys_files_but_its_own(stage, alx):
+    world = stage("paired")
+    folder = world.folder("learner")
+    (folder / "key.before-2030.pem").write_text("mine")
+    (folder / "key.old.pem").mkdir()
+    (folder / "key.0123456789abcdef.pem").write_text("of a rotation that was killed")
+    (folder / ".key.pem.tmp").write_text("of a command that was killed: a key without its passphrase")
+    assert alx("key", "rotate", world.disk / "r.json", "--site", folder).code == 0
+    assert (folder / "key.before-2030.pem").read_text() == "mine"
+    assert (folder / "key.old.pem").is_dir()
+    assert not (folder / "key.0123456789abcdef.pem").exists()
+    assert not (folder / ".key.pem.tmp").exists()
+
+
+def test_signatures_in_another_order_are_another_form(turn_two, capsys):
+    old, new = keys.load_private(turn_two.folder("learner") / "key.pem"), keys.generate()
+    document = json.loads(rotation_file.make(turn_two.site("learner").plan_file.digest, "learner", old, new).data)
+    document["signatures"].reverse()
+    refuse_rotation(capsys, turn_two, dsse.text(document), MalformedError, "another order")
+
+
+def test_who_breaks_off_at_the_words_has_not_compared_them(turn_two, capsys, monkeypatch):
+    rotate(turn_two, "learner")
+
+    def broken_off(*_, **__):
+        raise click.Abort
+
+    monkeypatch.setattr("click.confirm", broken_off)
+    accepting_ = [a for a in accepting(turn_two, "provider", turn_two.disk / "learner-rotation.json") if a != "--yes"]
+    refused(capsys, accepting_, UsageError, "no terminal to ask at", hint="--yes")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert run(accepting_) == TrustError.exit_code
+    assert "the words were not the same" in capsys.readouterr().err

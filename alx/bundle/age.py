@@ -11,6 +11,8 @@ from alx.errors import MalformedError, PeerError, UsageError, escape
 
 SUFFIX = ".age"
 MAX_KEY_BYTES = 4096  # an age key has 74 characters
+MAX_HEADER_BYTES = 1024  # ours, for two recipients, has up to 400; the library's time grows with its square
+_HEADER_ENDS = b"\n--- "
 MAX_RECIPIENT = 128  # characters; `age1…` has 62
 
 
@@ -82,6 +84,8 @@ def decrypt(data: bytes, secret: str | None, name: str) -> bytes:
             "signature and files are good, and what they hold is encrypted to the bundle's two sites",
             "run this inside one of them to see it",
         )
+    if data.find(_HEADER_ENDS, 0, MAX_HEADER_BYTES) < 0:
+        raise MalformedError(f"'{escape(name)}' does not decrypt: it has no age header of at most {MAX_HEADER_BYTES} bytes")
     pyrage, identity = _pyrage(), _identity(secret)
     try:
         return bytes(pyrage.decrypt(data, [identity]))

@@ -62,7 +62,7 @@ def private_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None
 
     Args:
         key: the key.
-        passphrase: what encrypts it (`docs/site.md` says how); None leaves it unencrypted.
+        passphrase: what encrypts it (`docs/keys.md` says how); None leaves it unencrypted.
     """
     encryption = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
@@ -111,7 +111,7 @@ def read_private(path: Path) -> bytes:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise UsageError(f"there is no private key '{path}'") from error
+            raise UsageError(f"there is no private key '{path}'", "restore the site from its backup") from error
     with files.storage(path), os.fdopen(fd, "rb") as file:
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
         if mode & 0o077:

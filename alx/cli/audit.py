@@ -8,7 +8,7 @@ import click
 
 from alx import audit as audits
 from alx import files
-from alx.audit import BundleReport, SiteReport
+from alx.audit import BundleReport, Ciphertext, SiteReport
 from alx.bundle import keys
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
@@ -40,7 +40,10 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
         screen.machine(_site_json(report)) if as_json else click.echo(_site_words(target, report))
         return
     known, secret = ([_key(key_path)], None) if key_path is not None else _known_keys()
-    found = audits.bundle(target, known, secret)
+    found = audits.look(target, known, secret)
+    if isinstance(found, Ciphertext):
+        screen.machine(_ciphertext_json(found)) if as_json else click.echo(_ciphertext_words(found))
+        return
     screen.machine(_bundle_json(found)) if as_json else click.echo(_bundle_words(found))
 
 
@@ -103,6 +106,31 @@ def _site_json(report: SiteReport) -> dict[str, Any]:
     }
 
 
+def _ciphertext_json(report: Ciphertext) -> dict[str, Any]:
+    return {
+        "path": report.path,
+        "valid": True,
+        "encrypted": True,
+        "digest": report.digest,
+        "signer": report.signer.fingerprint,
+        "files": len(report.files),
+        "bytes": sum(report.files.values()),
+    }
+
+
+def _ciphertext_words(report: Ciphertext) -> str:
+    size = files.size(sum(report.files.values()))
+    return "\n".join(
+        [
+            f"bundle '{escape(report.path.name)}': good, as far as it can be seen from outside",
+            f"  digest       {report.digest}",
+            f"  signature    valid, by the key {report.signer.fingerprint}",
+            f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
+            "what it holds: encrypted to its two sites; run alx audit inside one of them to see it",
+        ]
+    )
+
+
 def _bundle_words(report: BundleReport) -> str:
     m = report.manifest
     numbers = sum(t.nbytes for t in m.tensors)
@@ -141,13 +169,14 @@ def _bundle_words(report: BundleReport) -> str:
 
 def _site_words(target: Path, report: SiteReport) -> str:
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
-    refused = sum(e.kind == "refused" for e in report.events)
+    refused, resets = (sum(e.kind == kind for e in report.events) for kind in ("refused", "reset"))
+    rebuilt = f"; its ledger was rebuilt {screen.count(resets, 'time')}" if resets else ""
     lines = [
-        f"site '{escape(str(target))}': good",
+        f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].digest}",
-        f"  event log    {len(report.events)} events, their chain holds; {refused} refusals",
+        f"  event log    {len(report.events)} events, their chain holds; {screen.count(refused, 'refusal')}",
         f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
-        "history, with the time by the machine's clock:",
+        "history, with the time in UTC by the machine's clock:",
         *(f"  {e.body['at'][:19]}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.events),
         *(f"  {'not logged yet':<19}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.not_logged),
         _left(report, sent),
@@ -158,19 +187,26 @@ def _site_words(target: Path, report: SiteReport) -> str:
 def _event(event: Entry) -> str:
     """What an event says, for people."""
     b = event.body
-    return {
-        "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
-        "paired": lambda: f"with the key {b['key'][:16]}…, {b['samples']} samples",
-        "rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
-        "peer-rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
-        "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-        "exported": lambda: f"round {b['round']}{_part(b)}, read back from the disk",
-        "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-        "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
-        "restored": lambda: f"from a backup with {b['entries']} entries in its ledger",
-        "reset": lambda: f"because '{b['reason']}': {b['why']}",
-        "refused": lambda: f"{b['command']} '{b['about']}', {b['error']} ({b['exit_code']}): {b['message']}",
-    }[event.kind]()
+    rebuilt = "rebuilt, the time is the reset's: " if b.get("by_reset") else ""
+    about = f" '{b['about']}'" if b.get("about") else ""
+    return (
+        rebuilt
+        + {
+            "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
+            "paired": lambda: f"with the key {b['key'][:16]}…, {b['samples']} samples",
+            "rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
+            "peer-rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
+            "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
+            "exported": lambda: f"round {b['round']}{_part(b)}" + ("" if b.get("by_reset") else ", read back from the disk"),
+            "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
+            "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
+            "restored": lambda: f"from a backup with {b['entries']} entries in its ledger",
+            "reset": lambda: f"because '{b['reason']}': {b['why']}",
+            "passphrase": lambda: f"of the private key {b['what']}",
+            "backed-up": lambda: f"to '{b['folder']}', {b['files']} files",
+            "refused": lambda: f"{b['command']}{about}, {b['error']} ({b['exit_code']}): {b['message']}",
+        }[event.kind]()
+    )
 
 
 def _part(body: dict[str, Any]) -> str:

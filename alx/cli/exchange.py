@@ -7,16 +7,17 @@ from typing import Any, get_args
 import click
 
 from alx import files
+from alx.bundle import carried
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
 from alx.cli.screen import json_option
 from alx.errors import AlxError, ConfigError, TrustError, UsageError, escape
 from alx.plan import Role
+from alx.site import events, new, pairing, site_file
 from alx.site import identity as identities
-from alx.site import new, pairing, site_file
 from alx.site import site as sites
-from alx.site.site import Site
+from alx.site.site import RETURNED, Site
 from alx.site.site_file import Data, SiteFile
 
 MAX_IDENTITY_READ = identities.MAX_IDENTITY_BYTES + 1
@@ -94,8 +95,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
 
     out = new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
     if out.exists():
-        with files.storage(out), out.open("rb") as opened:
-            there = opened.read(MAX_IDENTITY_READ)
+        there = carried.read_file(out, MAX_IDENTITY_READ)
         if site.keyring.own[0].pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
             raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
     with site.locked("identity", out.name):
@@ -126,7 +126,7 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         if not as_json or not yes:
             click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model", err=as_json)
             click.echo(f"its words: {peer.words}", err=as_json)
-        if not yes and not click.confirm("Did the peer read out these very words?", err=True):
+        if not yes and not screen.compared():
             raise TrustError(
                 "the words were not the same, so no key was pinned", "ask the peer for their identity file again"
             )
@@ -300,12 +300,15 @@ def _new_request(site: Site, path: Path) -> None:
 @json_option
 def status(site: Site, as_json: bool) -> None:
     """Where the exchange stands, and the command to run next."""
+    entries = site.entries()
+    events.missing(events.read(site.events_path), entries)  # what every other command would refuse
     position = site.position()
+    following = _returned(site) or position.next_command
     last = position.selected[-1] if position.selected else None
     if as_json:
         screen.machine(
             {"site": site.folder, "role": site.role, "plan": site.plan.name, "plan_digest": site.plan_file.digest,
-             "round": position.round, "rounds": site.plan.rounds, "step": position.step, "next": position.next_command,
+             "round": position.round, "rounds": site.plan.rounds, "step": position.step, "next": following,
              "sealed": len(position.sealed), "accepted": len(position.accepted),
              "global_loss": last["global_loss"] if last else None, "samples": last["samples"] if last else None}
         )  # fmt: skip
@@ -314,7 +317,18 @@ def status(site: Site, as_json: bool) -> None:
     click.echo(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")
     if last:
         click.echo(f"last selection: {last['label']} of round {last['round']}, global loss {last['global_loss']:.6g}")
-    click.echo(f"next: {position.next_command}")
+    if entries[-1].kind == "restored":
+        click.echo("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
+        click.echo("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
+    click.echo(f"next: {following}")
+
+
+def _returned(site: Site) -> str:
+    """The import of a bundle that a reset took out of the inbox again, or nothing."""
+    folder = site.folder / RETURNED
+    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    left = [name for name in names if not (site.inbox / name).exists()]
+    return f"alx import-and-select {escape(str(folder / left[-1]), 300)}" if left else ""
 
 
 @click.command(epilog="Example: alx best model.safetensors")

@@ -5,14 +5,15 @@ from pathlib import Path
 import click
 
 from alx import files
+from alx.bundle import carried
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.exchange import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import AlxError, TrustError, UsageError, escape
+from alx.site import events, rotation_file
 from alx.site import rotation as rotations
-from alx.site import rotation_file
 from alx.site.site import Site
 
 
@@ -36,6 +37,7 @@ def passphrase(remove: bool, new: int | None, unlock: Unlock, site: Site, as_jso
         site = site.unlocked_by(unlock)
         private = site.private_key()
         site.put_private_key(private, None if remove else passphrases.choose(new))
+        events.record(site.events_path, "passphrase", what="removed" if remove else "set")
     if as_json:
         screen.machine({"key": site.public_key.fingerprint, "passphrase": not remove})
         return
@@ -74,7 +76,7 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
 def _refuse_other(out: Path) -> None:
     if out.exists():
         try:
-            rotation_file.claimed_keys(files.read(out, rotation_file.MAX_ROTATION_BYTES))
+            rotation_file.claimed_keys(carried.read_file(out, rotation_file.MAX_ROTATION_BYTES))
         except AlxError as error:
             where = escape(str(out), 200)
             raise UsageError(f"'{where}' exists, and is not a rotation file", "name another file") from error
@@ -100,7 +102,7 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         if not as_json or not yes:
             click.echo(f"the {got.file.role}'s key {got.old.fingerprint[:16]}… names its successor", err=as_json)
             click.echo(f"the new key's words: {got.words}", err=as_json)
-        if not again and not yes and not click.confirm("Did the peer read out these very words?", err=True):
+        if not again and not yes and not screen.compared():
             raise TrustError(
                 "the words were not the same, so the new key was not pinned",
                 "somebody may hold the peer's old key: import nothing, and ask the peer",

@@ -9,7 +9,8 @@ from alx.cli import screen
 from alx.cli.exchange import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, escape
-from alx.site.site import Site
+from alx.site import events
+from alx.site.site import AGE_NAME, RETURNED, Site
 
 OUTSIDE = "not in it: data that lie outside the site's folder"
 
@@ -27,6 +28,7 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
 
     with site.locked("backup", str(folder)), screen.progress() as tell:
         made = backups.back_up(site, folder, lambda what, i, n: tell(what, i, n, None))
+        events.record(site.events_path, "backed-up", folder=escape(str(folder), 200), files=len(made.list.files))
     if as_json:
         screen.machine({"backup": made.folder, "files": len(made.list.files), "bytes": made.size,
                         "entries": made.list.entries, "ledger": made.list.ledger, "left_out": made.left_out,
@@ -37,6 +39,8 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
         "the private key is in it, "
         + ("encrypted by its passphrase" if made.encrypted else "and has no passphrase: keep the backup as safe as the site")
     )
+    if any(f.name == AGE_NAME for f in made.list.files):
+        click.echo(f"{AGE_NAME} is in it and has no passphrase: whoever has the backup can read every bundle")
     if made.readable:
         click.echo("LOOK: this file system keeps no modes: whoever holds the disk can read the private key file")
     for name in made.left_out:
@@ -60,16 +64,26 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
                         "accepted": len(position.accepted), "next": position.next_command})  # fmt: skip
         return
     click.echo(
-        f"restored the {site.role}'s site '{site.folder}', with {len(position.sealed)} bundles sealed and "
+        f"restored the {site.role}'s site '{site.folder}', with {screen.count(len(position.sealed), 'bundle')} sealed and "
         f"{len(position.accepted)} accepted"
     )
     click.echo(OUTSIDE)
     click.echo(
         "LOOK: was a bundle sealed or imported after this backup? This site does not know of it, and would seal that round "
-        "a second time, a fork that the peer refuses. Then first, as docs/site.md says: put those bundles back from the "
+        "a second time, a fork that the peer refuses. Then first, as docs/keys.md says: put those bundles back from the "
         "disks, delete ledger.sqlite, and run alx reset-ledger"
     )
-    click.echo(f"next: {position.next_command}")
+    _tell_peer_key(site)
+    click.echo(f"next, if none was: {position.next_command}")
+
+
+def _tell_peer_key(site: Site) -> None:
+    """What was restored or rebuilt may not know that the peer has replaced its key."""
+    if site.keyring.peer:
+        click.echo(
+            f"LOOK: the peer's key is {site.peer_key.fingerprint[:16]}… here. Has the peer replaced it since? Then run "
+            "alx key accept with each rotation file before any import: until then a bundle by the old key would be taken"
+        )
 
 
 @click.command("reset-ledger", epilog='Example: alx reset-ledger --reason "ledger.sqlite was deleted by mistake"')
@@ -85,23 +99,24 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
     """
     from alx import recovery as recoveries  # noqa: PLC0415 - only this command
 
-    with files.lock(site.folder / "lock"):
+    with site.held("reset-ledger"):
         body = recoveries.finish(site)
         if body is None:
             found = recoveries.find(site)
             click.echo(f"{found.why}; {len(found.bundles)} bundles verified", err=as_json)
             for what, words in found.peer_words.items():
                 click.echo(f"the peer's words, of {what}: {words}", err=as_json)
-            if found.peer and not yes and not click.confirm("Did the peer read out these very words?", err=True):
+            if found.peer and not yes and not screen.compared():
                 raise TrustError("the words were not the same, so nothing was reset", "restore the site from a backup")
             body = recoveries.reset(site, found, reason)
     position = site.position()
     again = body["import_again"]
-    where = None if again is None else site.folder / recoveries.RETURNED / again
+    where = None if again is None else site.folder / RETURNED / again
     if as_json:
         screen.machine({"ledger": site.ledger_path, "reset": body, "import_again": where, "next": position.next_command})
         return
     click.echo(f"reset: the ledger has {body['rebuilt']} entries now, and says so; one's own past losses are unknown")
+    _tell_peer_key(site)
     if where is not None:
         click.echo("the selection from the bundle imported last was lost with the ledger")
         click.echo(f"next: alx import-and-select {where}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from alx.errors import AlxError
+from alx.errors import AlxError, UsageError
 
 Tell = Callable[[str, int, int, float | None], None]
 
@@ -26,6 +26,19 @@ def fail(error: AlxError) -> None:
 def machine(value: dict[str, Any]) -> None:
     """Print one JSON object on stdout."""
     click.echo(json.dumps(value, indent=1, default=str))
+
+
+def compared() -> bool:
+    """Ask a person whether the peer's words were the same; whoever breaks off has not compared them."""
+    try:
+        return click.confirm("Did the peer read out these very words?", err=True)
+    except click.Abort as error:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "the peer's words have to be compared, and there is no terminal to ask at", "--yes says that they were"
+            ) from error
+        click.echo(err=True)
+        return False
 
 
 @contextlib.contextmanager
@@ -45,10 +58,13 @@ def progress() -> Iterator[Tell]:
         TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[loss]}"), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with contextlib.ExitStack() as stack:
+        bars = Progress(*columns, console=Console(stderr=True), transient=True)
         shown: dict[str, Any] = {}
 
         def tell(what: str, done: int, total: int, loss: float | None = None) -> None:
+            if not shown:  # not before: it would wipe a prompt off the screen
+                stack.enter_context(bars)
             if what not in shown:
                 shown[what] = bars.add_task(what, total=total, loss="")
             bars.update(shown[what], completed=done, loss="" if loss is None else f"loss {loss:<9.4g}")
@@ -73,6 +89,11 @@ def status() -> Iterator[Callable[[str], None]]:
         yield show
     finally:
         show("")
+
+
+def count(number: int, what: str) -> str:
+    """`1 refusal`, `2 refusals`."""
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:

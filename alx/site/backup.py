@@ -19,6 +19,7 @@ from alx import files
 from alx.bundle import strict_json
 from alx.bundle.signature import Sha256
 from alx.errors import (
+    AlxError,
     CorruptError,
     ForbiddenFileError,
     IncompleteError,
@@ -44,6 +45,7 @@ MAX_FILES = 60_000  # a site of 1,000 rounds has fewer: data of 10^6 files belon
 MAX_LIST_BYTES = 64 << 20  # MAX_FILES names of a few hundred characters
 MAX_TOLD = 20  # bad files that a message names
 _CHUNK = 1 << 20
+_NEEDED = (KEY_NAME, sites.SITE_NAME, sites.PLAN_NAME, "ledger.sqlite", events.EVENTS_NAME)
 _SKIPPED = ("staging", "lock")  # of the site's folder: what a command fetches or makes again
 
 
@@ -161,6 +163,7 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
     target = target.absolute()
     new.require_new(target)
     listed = _read_list(folder)
+    files.require_space(target.parent, sum(f.size for f in listed.files))
     bad = []
     for i, f in enumerate(listed.files, 1):
         why = _fault(folder / FILES, f)
@@ -172,8 +175,17 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
         raise CorruptError(
             f"{len(bad)} of the backup's files are bad: {'; '.join(bad[:MAX_TOLD])}{more}", "take another backup"
         )
-    files.require_space(target.parent, sum(f.size for f in listed.files))
     staging = target.with_name(f".{target.name}.new")
+    try:
+        return _make(folder, target, staging, listed, tell)
+    except AlxError:
+        with contextlib.suppress(AlxError):
+            files.remove_tree(staging)  # private keys are in it
+        raise
+
+
+def _make(folder: Path, target: Path, staging: Path, listed: BackupFile, tell: Tell) -> Site:
+    """The site's folder, under another name first."""
     files.remove_tree(staging)
     with files.storage(staging):
         staging.mkdir(mode=0o700, parents=True)
@@ -310,8 +322,13 @@ def _read_list(folder: Path) -> BackupFile:
         parts = PurePosixPath(name).parts
         if name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name:
             raise ForbiddenFileError(f"{LIST_NAME} names '{escape(name)}', which is no path inside a site")
+        if parts[0] in _SKIPPED:
+            raise ForbiddenFileError(f"{LIST_NAME} names '{escape(name)}', which no backup holds")
     if len(set(names)) != len(names):
         raise MalformedError(f"{LIST_NAME} names a file twice")
+    for needed in _NEEDED:
+        if needed not in names:
+            raise MalformedError(f"{LIST_NAME} names no {needed}, without which there is no site", "take another backup")
     return listed
 
 

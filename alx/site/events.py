@@ -15,7 +15,8 @@ from alx.site import ledger
 from alx.site.chain import Chain, Entry
 
 EVENTS_NAME = "events.sqlite"
-# Every kind of event, and what it says beside `at`, the time. Those of the ledger also have `entry`, its digest there.
+# Every kind of event, and what it says beside `at`, the time. Those of the ledger also have `entry`, its digest there;
+# those that a reset wrote anew have `by_reset`: they happened before, at a time that nobody knows.
 KINDS = {
     "created": "the site was made: role, fingerprint of its key, digest of the plan",
     "paired": "a peer was pinned, after two people compared the words: digests of both identity files, key, sample count",
@@ -29,6 +30,8 @@ KINDS = {
     "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
     "restored": "the site was restored from a backup: number of entries that its ledger had, digest of the last",
     "reset": "a lost ledger was rebuilt from signed bundles, or a lost log begun anew: reason, what was wrong, bundles",
+    "passphrase": "the private key's passphrase was set or changed, or removed: which",
+    "backed-up": "the whole site, private key included, was copied into a folder: its name, number of files",
     "refused": "a command ended with a refusal and changed nothing: command, what it was about, error, exit code, message",
 }
 _CHAIN = Chain(
@@ -41,7 +44,7 @@ _CHAIN = Chain(
 
 def create(path: Path, entries: Sequence[Entry]) -> None:
     """Make a new log that begins with a ledger's entries; see `Chain.create`."""
-    _CHAIN.create(path, *(_told(e) for e in entries))
+    _CHAIN.create(path, *(_told(e, by_reset=e.number <= _rebuilt(entries)) for e in entries))
 
 
 def read(path: Path) -> list[Entry]:
@@ -56,9 +59,11 @@ def catch_up(path: Path, ledger_path: Path) -> None:
         LedgerError: see `missing` and `Chain.read`.
         SpaceError, StorageError: see `files.storage`.
     """
-    new = missing(read(path), ledger.read(ledger_path))
+    entries = ledger.read(ledger_path)
+    new = missing(read(path), entries)
     if new:
-        _CHAIN.append(path, *(_told(e) for e in new))
+        rebuilt = _rebuilt(entries)
+        _CHAIN.append(path, *(_told(e, by_reset=e.number <= rebuilt) for e in new))
 
 
 def missing(log: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
@@ -100,9 +105,25 @@ def refused(path: Path, command: str, about: str, error: AlxError) -> None:
     _CHAIN.append(path, ("refused", _now() | body))
 
 
-def _told(entry: Entry) -> tuple[str, dict[str, Any]]:
-    """An entry of the ledger as an event: its plain values; the lists of losses stay where they are."""
+def record(path: Path, kind: str, **body: str | int | bool) -> None:
+    """Record what leaves no trace in the ledger; see `KINDS`."""
+    _CHAIN.append(path, (kind, _now() | body))
+
+
+def _rebuilt(entries: Sequence[Entry]) -> int:
+    """The number of entries that the last reset of a lost ledger made, out of what was signed."""
+    resets = (e.body for e in reversed(entries) if e.kind == "reset" and e.body["bundles"] is not None)
+    return int(next(resets, {"rebuilt": 0})["rebuilt"])
+
+
+def _told(entry: Entry, *, by_reset: bool) -> tuple[str, dict[str, Any]]:
+    """An entry of the ledger as an event: its plain values; the lists of losses stay where they are.
+
+    What a reset made is marked: it happened before, and nobody knows when.
+    """
     plain = {k: v for k, v in entry.body.items() if v is None or isinstance(v, str | int | float)}
+    if by_reset and entry.kind != "reset":
+        plain["by_reset"] = True
     return entry.kind, _now() | {"entry": entry.digest} | plain
 
 

@@ -143,8 +143,16 @@ def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) 
         yield
     except CorruptError as error:
         names = copies.damage.keys() & signed.files.keys()
-        if ask is not None and 0 < len(names) <= request.MAX_NAMES:
+        if ask is None or not names:
+            raise
+        if len(names) > request.MAX_NAMES:
+            error.hint = f"a request may name {request.MAX_NAMES} files, so none was written: ask for the whole bundle again"
+            raise
+        try:
             files.replace(ask, request.make(signed.digest, names, site.private_key()))
+        except AlxError as another:  # what is bad is the news; that no request came of it comes second
+            error.hint = f"no request was written: {another.message}" + (f"; {another.hint}" if another.hint else "")
+        else:
             error.hint = (
                 f"carry '{escape(str(ask), 200)}' to the peer: alx export DISK --only {escape(ask.name)} brings these files"
             )

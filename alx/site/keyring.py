@@ -5,6 +5,7 @@ one before it signed: `rotations/<fingerprint of the old key>.json`, so that a b
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ KEY_NAME = "key.pem"
 PUBLIC_NAME = "public.pem"
 PEER_NAME = "peer.json"
 PEER_KEY_NAME = "peer.pem"
+_NEXT = re.compile(r"key\.[0-9a-f]{16}\.pem")
 _RESTORE = "restore the site from its backup"
 
 
@@ -135,6 +137,14 @@ def read_rotation(folder: Path, old: PublicKey, entry: Entry) -> Rotation:
 def next_path(folder: Path, new: PublicKey) -> Path:
     """Where a new private key lies until it takes the old one's place."""
     return folder / f"key.{new.fingerprint[:16]}.pem"
+
+
+def clear(folder: Path) -> None:
+    """Remove new private keys of rotations that were killed before the ledger knew of them; nobody else's files."""
+    with files.storage(folder):
+        for path in folder.iterdir():
+            if _NEXT.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
 
 def settle(folder: Path, current: PublicKey) -> None:

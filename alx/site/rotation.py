@@ -44,8 +44,7 @@ def rotate(site: Site) -> tuple[Rotation, bool]:
 
     old, new = site.unlocked_by(remember).private_key(), keys.generate()
     made = rotation_file.make(site.plan_file.digest, site.role, old, new)
-    for stale in site.folder.glob("key.*.pem"):  # of a rotation that was killed before the ledger knew of it
-        files.remove_tree(stale)
+    keyring.clear(site.folder)
     files.replace(
         keyring.next_path(site.folder, made.new), keys.private_pem(new, given[-1] if given else None), 0o600
     )  # fmt: skip

@@ -105,6 +105,8 @@ def verify(data: bytes, old: PublicKey) -> Rotation:
     if new.fingerprint == old.fingerprint:
         raise MalformedError("the rotation's new key is its old one")
     signed.verify(new)
+    if list(signed.signatures) != [old.fingerprint, new.fingerprint]:
+        raise MalformedError("the rotation file's signatures are in another order than the old key's and the new key's")
     return Rotation(file, old, new, data)
 
 

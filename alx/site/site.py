@@ -45,6 +45,7 @@ SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
 INIT_NAME = "init.safetensors"
 AGE_NAME = "age.key"
+RETURNED = "returned"  # where a bundle lies that has to be imported again, after a reset
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page
 MAX_CODE_BYTES = 1 << 20  # a model's source file
 
@@ -231,6 +232,34 @@ class Site:
             LockedError: see `files.lock`.
             LedgerError: see `events.catch_up`.
         """
+        with self.held(command, about):
+            events.catch_up(self.events_path, self.ledger_path)
+            yield
+            events.catch_up(self.events_path, self.ledger_path)
+
+    @contextlib.contextmanager
+    def held(self, command: str, about: str = "") -> Iterator[None]:
+        """As `locked`, for the one command that works on a site whose ledger or log is lost.
+
+        Raises:
+            TrustError: others may write to the site's folder.
+            LockedError: see `files.lock`.
+        """
+        with files.lock(self.folder / "lock"):
+            try:
+                self._require_private()
+                for left in self.folder.glob(".key*.pem.tmp"):  # of a killed command: the key as it was never put in place
+                    files.remove_tree(left)
+                yield
+            except AlxError as error:
+                try:
+                    events.refused(self.events_path, command, about, error)
+                except AlxError as another:
+                    if another.message != error.message:  # else it is the log itself that is lost
+                        error.message += f"; nor could the event log record this: {another.message}"
+                raise
+
+    def _require_private(self) -> None:
         with files.storage(self.folder):
             mode = stat.S_IMODE(self.folder.stat().st_mode)
         if mode & 0o022:
@@ -239,18 +268,6 @@ class Site:
                 f"others may write to the site's folder '{where}': its mode is {mode:04o}, expected 0700",
                 f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup",
             )
-        with files.lock(self.folder / "lock"):
-            try:
-                events.catch_up(self.events_path, self.ledger_path)
-                yield
-                events.catch_up(self.events_path, self.ledger_path)
-            except AlxError as error:
-                try:
-                    events.refused(self.events_path, command, about, error)
-                except AlxError as another:
-                    if another.message != error.message:  # else it is the log itself that is lost
-                        error.message += f"; nor could the event log record this: {another.message}"
-                raise
 
 
 def read_plan(path: Path) -> PlanFile:
