@@ -480,7 +480,7 @@ def test_more_files_than_a_request_may_name_are_left_to_a_whole_export(sent, bun
     for name in C[:2]:
         harm(bundle / name)
     arguments = [*command(sent, "provider", bundle), "--request", str(ask)]
-    forge.refused(capsys, arguments, CorruptError, "2 of the bundle's files", hint="copy the bundle again")
+    forge.refused(capsys, arguments, CorruptError, "2 of the bundle's files", hint="so none was written")
     assert not ask.exists()
 
 
