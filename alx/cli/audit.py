@@ -224,7 +224,7 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
         return "what left this site: no bundle yet"
     count = sum(len(b.manifest.candidates) for b in gone)
     return (
-        f"what left this site: {len(gone)} bundles ({files.size(sum(b.size for b in gone))}) with {count} snapshots and "
+        f"what left this site: {screen.count(len(gone), 'bundle')} ({files.size(sum(b.size for b in gone))}) with {count} snapshots and "
         f"blends, as many loss sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
     )
 
