@@ -222,10 +222,10 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
-    count = sum(len(b.manifest.candidates) for b in gone)
+    count, size = sum(len(b.manifest.candidates) for b in gone), files.size(sum(b.size for b in gone))
     return (
-        f"what left this site: {screen.count(len(gone), 'bundle')} ({files.size(sum(b.size for b in gone))}) with {count} snapshots and "
-        f"blends, as many loss sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
+        f"what left this site: {screen.count(len(gone), 'bundle')} ({size}) with {count} snapshots and blends, as many loss "
+        f"sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
     )
 
 
