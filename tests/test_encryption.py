@@ -126,7 +126,7 @@ def test_an_encrypted_bundle_under_a_plain_plan_is_refused(stage, capsys):
 
 def test_a_changed_ciphertext_is_seen_before_anything_is_decrypted(world, capsys, monkeypatch):
     path = world.bundle("learner") / "manifest.json.age"
-    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
     monkeypatch.setattr(age, "decrypt", lambda *_: pytest.fail("decrypted before its digest was compared"))
     assert run(forge.command(world, "provider", world.bundle("learner"))) == 12
     assert "'manifest.json.age' differs from what was signed" in capsys.readouterr().err
@@ -143,7 +143,7 @@ def test_an_auditor_without_a_site_learns_that_the_files_are_good_and_no_more(wo
     assert (told.code, "samples      40" in told.out) == (0, True)
     monkeypatch.delenv("ALX_SITE")
     path = next((world.bundle("learner") / "data").iterdir())
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
     refused(capsys, ["audit", str(world.bundle("learner")), "--key", str(key)], CorruptError, path.name)
 
 

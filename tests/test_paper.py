@@ -271,7 +271,7 @@ def test_the_small_edition_is_played_drawn_and_tabled(shelf):
 
 @pytest.mark.parametrize("target", ["paper-small", "paper-stall"])
 def test_data_that_are_not_there_are_missed_before_anything_is_played(target, tmp_path):
-    command = ["make", target, f"DATA={tmp_path / 'nowhere'}"]
+    command = ["make", "--no-print-directory", target, f"DATA={tmp_path / 'nowhere'}"]
     done = subprocess.run(command, cwd=PAPER.parents[1], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert f"as in make {target} DATA=folder" in done.stderr

@@ -124,7 +124,7 @@ def test_a_site_is_found_from_within_by_option_and_by_environment(stage, alx, mo
 def test_pairing_asks_whether_the_words_were_compared(stage, alx, monkeypatch):
     world = stage("paired")
     asked = ["pair", world.disk / "provider.json", "--site", world.folder("learner")]
-    for answer, code in (("n\n", 11), ("y\n", 0), ("", 130)):
+    for answer, code in (("n\n", 11), ("y\n", 0), ("", 2)):
         monkeypatch.setattr("sys.stdin", io.StringIO(answer))
         told = alx(*asked)
         assert told.code == code, told.err
