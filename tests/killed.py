@@ -19,13 +19,17 @@ from tests.conftest import World
 def killed(template: World, work: Path, *arguments: str, every: int = 1) -> list[tuple[str, World]]:
     """Copies in `work`, each killed at another point, and what the command was about to do; one in `every` points.
 
-    ALX_EVERY_POINT=1 takes every point, as the campaign does.
+    ALX_EVERY_POINT takes every point, as the campaign does, and names a file for their number.
     """
     if interrupt.missing():
         pytest.skip(interrupt.missing())
-    every = 1 if os.environ.get("ALX_EVERY_POINT") else every
+    counts = os.environ.get("ALX_EVERY_POINT")
+    every = 1 if counts else every
     work.mkdir()
     points = json.loads(interrupt.together("tests.killed", str(template.root), str(work), str(every), *arguments))
+    if counts:
+        with Path(counts).open("a") as file:
+            file.write(f"{len(points)}\n")
     print(f"{arguments[0]}: killed at {len(points)} points: {', '.join(points)}")  # noqa: T201 - how many there were
     return [(what, World(work / str(i))) for i, what in enumerate(points)]
 
