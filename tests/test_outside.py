@@ -101,7 +101,7 @@ def test_a_key_or_a_peers_file_from_a_disk_hangs_nothing(sent, tmp_path, what):
         done = subprocess.run(
             [sys.executable, "-m", "alx", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=SECONDS
         )
-        assert done.returncode in (2, LimitError.exit_code, 13, 21), done.stderr
+        assert done.returncode in (2, 13, LimitError.exit_code, ForbiddenFileError.exit_code, 21), done.stderr
         well_told(done.stderr)
 
 

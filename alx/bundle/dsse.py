@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
@@ -19,20 +19,17 @@ from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: i
 from alx.bundle import strict_json
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError, escape
+from alx.plan import Strict
 
 MAX_VALUES = 32  # of a signed file around its payload; with two signatures it has 11
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Signature(_Strict):
+class _Signature(Strict):
     keyid: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     sig: str
 
 
-class _File(_Strict):
+class _File(Strict):
     payload: str
     payload_type: str = Field(alias="payloadType")
     signatures: list[_Signature]

@@ -8,13 +8,14 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alx.bundle import read, strict_json
 from alx.bundle.carried import Source
 from alx.bundle.manifest import MAX_FILES
 from alx.bundle.signature import Sha256, SignedBundle, SignedFile
 from alx.errors import LimitError, MalformedError
+from alx.plan import Strict
 
 HEADER_NAME = "parity.json"
 MAX_HEADER_BYTES = 4 << 20  # the digests of MAX_FILES parity files
@@ -23,11 +24,7 @@ MAX_MISS = 1e-6  # chance that a group falls short although no more than the sta
 _NO_DIGEST = "0" * 64
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class ParityFile(_Strict):
+class ParityFile(Strict):
     """parity.json: which parity files there are. All else follows from the bundle's signature."""
 
     format: Literal["alx-parity"]

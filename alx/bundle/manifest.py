@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from alx.bundle import strict_json
 from alx.bundle.signature import Sha256
 from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
-from alx.plan import MAX_ROUNDS, MAX_STEPS, Role
+from alx.plan import MAX_ROUNDS, MAX_STEPS, Role, Strict
 
 MANIFEST_NAME = "manifest.json"
 DATA_FOLDER = "data"
@@ -49,15 +49,11 @@ def _tensor_name(name: str) -> str:
     return name
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 Loss = Annotated[float, Field(description="a sum over samples")]
 Count = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 
-class Tensor(_Strict):
+class Tensor(Strict):
     """One tensor of the common model."""
 
     name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_tensor_name)]
@@ -73,14 +69,14 @@ class Tensor(_Strict):
         return math.prod(self.shape) * DTYPES[self.dtype]
 
 
-class Party(_Strict):
+class Party(Strict):
     """A side of the exchange."""
 
     role: Role
     key: Sha256 = Field(description="SHA-256 of the public key's PEM file")
 
 
-class Start(_Strict):
+class Start(Strict):
     """Where the sender's turn began: the candidate it selected out of the bundle it answers."""
 
     candidate: Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)]
@@ -91,7 +87,7 @@ class Start(_Strict):
 Share = Annotated[float, Field(ge=0, le=4)]
 
 
-class Blend(_Strict):
+class Blend(Strict):
     """How a candidate was made: start + own * (O - start) + peer * (P - start) + momentum * (start - before)."""
 
     own_step: Annotated[int, Field(ge=1, le=MAX_STEPS)] = Field(description="the sender's own snapshot")
@@ -102,7 +98,7 @@ class Blend(_Strict):
     momentum: Share = Field(description="share of the way from the start of the sender's turn before to this one's")
 
 
-class Candidate(_Strict):
+class Candidate(Strict):
     """One model on offer: a snapshot of the trajectory, or a blend."""
 
     step: Annotated[int, Field(ge=0, le=MAX_STEPS)] | None = Field(description="null for a blend")
@@ -127,7 +123,7 @@ class Candidate(_Strict):
         return f"blend {self.blend.own:g}+{self.blend.peer:g}{momentum}"
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """Everything a bundle says about itself."""
 
     format: Literal["alx-bundle"]

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alx.bundle import dsse, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import DATA_FOLDER, NAME
 from alx.bundle.signature import SIGNATURE_NAME, Sha256
 from alx.errors import ForbiddenFileError, MalformedError, escape
+from alx.plan import Strict
 
 PAYLOAD_TYPE = "application/vnd.alx.request+json"
 MAX_NAMES = 10_000  # beyond that the whole bundle is as good as a repair
@@ -25,11 +26,7 @@ _HINT = "make one with import-and-select --request"
 _FRAME_VALUES = 5  # of the payload, beside the names, as strict_json counts
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class RequestFile(_Strict):
+class RequestFile(Strict):
     """The payload: which files of which bundle."""
 
     format: Literal["alx-request"]

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from alx.bundle import dsse, strict_json
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError, escape
+from alx.plan import Strict
 
 SIGNATURE_NAME = "round.sig"
 MAX_SIGNATURE_BYTES = 16 << 20  # the digests of MAX_FILES files, twice over in base64, fit in 14 MiB
@@ -29,11 +30,7 @@ PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class SignedFile(_Strict):
+class SignedFile(Strict):
     """One file of the bundle, as signed."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
@@ -42,55 +39,55 @@ class SignedFile(_Strict):
     size: Annotated[int, Field(ge=0, le=MAX_FILE_BYTES)]
 
 
-class _Serialization(_Strict):
+class _Serialization(Strict):
     method: Literal["files"]
     hash_type: Literal["sha256"]
     allow_symlinks: Literal[False]
-    ignore_paths: list[str] = []
+    ignore_paths: list[str] = Field(default_factory=list)
 
 
-class _Predicate(_Strict):
+class _Predicate(Strict):
     serialization: _Serialization
     resources: list[SignedFile]
 
 
-class _DigestSet(_Strict):
+class _DigestSet(Strict):
     sha256: Sha256
 
 
-class _Subject(_Strict):
+class _Subject(Strict):
     name: Annotated[str, Field(min_length=1, max_length=64)]
     digest: _DigestSet
 
 
-class _Statement(_Strict):
+class _Statement(Strict):
     type_: Literal["https://in-toto.io/Statement/v1"] = Field(alias="_type")
     subject: Annotated[list[_Subject], Field(min_length=1, max_length=1)]
     predicate_type: Literal["https://model_signing/signature/v1.0"] = Field(alias="predicateType")
     predicate: _Predicate
 
 
-class _DsseSignature(_Strict):
+class _DsseSignature(Strict):
     sig: str
     keyid: str | None = None
 
 
-class _DsseEnvelope(_Strict):
+class _DsseEnvelope(Strict):
     payload: str
     payload_type: Literal["application/vnd.in-toto+json"] = Field(alias="payloadType")
     signatures: Annotated[list[_DsseSignature], Field(min_length=1, max_length=1)]
 
 
-class _KeyHint(_Strict):
+class _KeyHint(Strict):
     hint: Sha256
 
 
-class _Material(_Strict):
+class _Material(Strict):
     public_key: _KeyHint = Field(alias="publicKey")
-    tlog_entries: Annotated[list[object], Field(max_length=0, alias="tlogEntries")] = []
+    tlog_entries: Annotated[list[object], Field(max_length=0)] = Field(default_factory=list, alias="tlogEntries")
 
 
-class _SigstoreBundle(_Strict):
+class _SigstoreBundle(Strict):
     media_type: Literal["application/vnd.dev.sigstore.bundle.v0.3+json"] = Field(alias="mediaType")
     material: _Material = Field(alias="verificationMaterial")
     envelope: _DsseEnvelope = Field(alias="dsseEnvelope")

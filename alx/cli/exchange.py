@@ -116,10 +116,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
 @json_option
 def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     """Check that the peer has the same plan and model, show its words, and pin its key."""
-    if not file.is_file():
-        raise UsageError(f"there is no file '{file}'")
-    with files.storage(file), file.open("rb") as opened:
-        data = opened.read(MAX_IDENTITY_READ)
+    data = carried.read_file(file, MAX_IDENTITY_READ)
     with site.locked("pair", file.name):
         peer = identities.parse(data)
         pairing.check_peer(site, peer)

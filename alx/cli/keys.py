@@ -93,10 +93,7 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     Compare the words: whoever has stolen the old key can sign such a file too. From then on, a bundle that the old key
     signed is refused.
     """
-    if not file.is_file():
-        raise UsageError(f"there is no file '{escape(str(file), 200)}'")
-    with files.storage(file), file.open("rb") as opened:
-        data = opened.read(rotation_file.MAX_ROTATION_BYTES + 1)
+    data = carried.read_file(file, rotation_file.MAX_ROTATION_BYTES)
     with site.locked("key accept", file.name):
         got, again = rotations.check(site, data)
         if not as_json or not yes:
