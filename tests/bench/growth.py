@@ -25,7 +25,7 @@ from tests.bench.row import Missing, Row
 from tests.bench.series import STEPS, Series, fitted
 from tests.bench.world import Size
 
-REPEATS = 2
+REPEATS = 3
 # What a command imports on its way, some of it late: start-up is another section's.
 IMPORTED = ["alx.cli.exchange", "alx.tasks.load", "torch._dynamo", "alx.site.incoming"]
 
