@@ -63,7 +63,7 @@ def test_memory_below_the_floor_is_no_growth():
 
 
 def some(value=1.0):
-    return results.section([row(value), Missing("a rival", "it is not installed")])
+    return results.section([row(value), Missing("a rival", "it is not installed")], "0123abcd")
 
 
 def test_a_section_measured_alone_goes_into_the_file_and_the_others_stay(tmp_path):
@@ -75,6 +75,7 @@ def test_a_section_measured_alone_goes_into_the_file_and_the_others_stay(tmp_pat
     assert list(found) == ["codec", "growth"]  # in the page's order
     assert [results.rows(s) for s in found.values()] == [[row(2.0)], [row(3.0)]]
     assert found["codec"]["missing"] == [{"what": "a rival", "why": "it is not installed"}]
+    assert found["codec"]["commit"] == "0123abcd"
     assert {"cpu", "cores", "memory_gb", "torch", "threads"} <= set(found["codec"]["machine"])
 
 
@@ -105,7 +106,7 @@ def test_the_pages_tables_are_those_of_the_results_beside_it():
 
 def test_a_page_shows_losses_and_says_what_is_still_to_be_measured():
     text = "# A\n\n<!-- bench: summary -->\nold\n<!-- end -->\n\n<!-- bench: codec -->\n<!-- end -->\nwords\n"
-    made = document.page(text, {"start-up": results.section([row(2.6, limit=2.5), row(1.0, limit=2.5)])})
+    made = document.page(text, {"start-up": results.section([row(2.6, limit=2.5), row(1.0, limit=2.5)], "0123abcd")})
     assert "1 of 2 limits are met. Missed:\n\n- a thing, beside another: 2.60, limit 2.5\n" in made
     assert "<!-- bench: codec -->\nNot measured yet.\n<!-- end -->\nwords\n" in made
     assert "old" not in made
@@ -116,7 +117,7 @@ def test_the_picture_and_the_table_of_growth_have_every_step_and_axis(tmp_path):
     found = [Series(s, a, sizes, [x / 1e6 for x in sizes], list(sizes)) for a in AXES for s in STEPS]
     figure.draw(tmp_path / "growth.png", found)
     assert (tmp_path / "growth.png").stat().st_size > 20_000
-    table = document.block("growth", {"growth": results.section(found)})
+    table = document.block("growth", {"growth": results.section(found, "0123abcd")})
     assert table.count("1.00") == 2 * len(AXES) * len(STEPS)
 
 

@@ -94,8 +94,9 @@ def main(arguments: list[str]) -> int:
         parser.error(f"there is no section '{unknown[0]}'; there are {', '.join(SECTIONS)}")
     if len(names) > 1:
         return _apart(names, given.file)
+    at = results.commit()  # before: whoever waits may go on working
     found = measure(names[0])
-    results.put(given.file, names[0], results.section(found), list(SECTIONS))
+    results.put(given.file, names[0], results.section(found, at), list(SECTIONS))
     for line in found:
         if isinstance(line, Row):
             print("  " + "  ".join(filter(None, cells(line))), file=sys.stderr)

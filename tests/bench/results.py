@@ -49,11 +49,11 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def section(found: list[Row | Missing | Series]) -> dict[str, Any]:
-    """What a module found, as JSON's values."""
+def section(found: list[Row | Missing | Series], at: str) -> dict[str, Any]:
+    """What a module found at a commit, as JSON's values."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": commit(),
+        "commit": at,
         "machine": machine(),
         "rows": [asdict(x) for x in found if isinstance(x, Row)],
         "missing": [asdict(x) for x in found if isinstance(x, Missing)],
