@@ -209,17 +209,20 @@ class _Turn:
     def measure(self, labels: list[str]) -> dict[str, float]:
         """The own loss sum at every kept state; a blend at which it is not finite is left out."""
         done, samples = self.work.losses(), self.site.own_identity().file.samples
-        model = self.task.new_model()
+        missing = [label for label in labels if label not in done]
+        together = 1 if self.task.sample_losses is None else measure.together(self.layout.nbytes)
+        models = [self.task.new_model() for _ in range(min(together, len(missing)))]
+        for at in range(0, len(missing), together):
+            part = missing[at : at + together]
+            for label, found in zip(part, measure.measure_all(self.task, models, map(self._state, part)), strict=True):
+                same_count(found.count, samples)
+                done[label] = [found.total, found.count]
+            self.work.put_losses(done)
+            self.tell("measuring", at + len(part), len(missing), None)
         out: dict[str, float] = {}
-        for i, label in enumerate(labels):
-            if label not in done:
-                measured = measure.measure(self.task, model, self._state(label))
-                done[label] = [measured.total, measured.count]
-                self.work.put_losses(done)
-            total, count = done[label]
-            same_count(int(count), samples)
+        for label in labels:
+            total, _ = done[label]
             refuse_negative(self.site.plan, total)
-            self.tell("measuring", i + 1, len(labels), None)
             if math.isfinite(total):
                 out[label] = total
             elif label.startswith("t"):
