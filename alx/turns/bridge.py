@@ -39,6 +39,11 @@ def from_flat(flat: bytes, layout: Layout) -> dict[str, Tensor]:
     return state.from_bytes(flat, [(t.name, t.dtype, t.shape) for t in layout.tensors])
 
 
+def as_sent(plan: Plan, tensors: State) -> State:
+    """A state as the plan has it measured and sent: rounded, or as it is."""
+    return state.rounded(tensors) if plan.rounding == "bfloat16" else tensors
+
+
 def same_model(task: Task, agreed: Layout) -> None:
     """The task's model is the one that was paired.
 

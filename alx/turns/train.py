@@ -25,7 +25,7 @@ from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
-from alx.turns.bridge import Tell, from_flat, refuse_negative, same_count, same_model, silent, to_flat
+from alx.turns.bridge import Tell, as_sent, from_flat, refuse_negative, same_count, same_model, silent, to_flat
 from alx.turns.introduce import initial
 
 
@@ -187,6 +187,7 @@ class _Turn:
         checkpoints.sample(
             run, self.work, self.layout, self.steps, self.site.plan.sampling_period,
             lambda step, loss: self.tell("training", step, self.steps, loss),
+            rounded=self.site.plan.rounding != "none",
         )  # fmt: skip
         own, peer = self.site.own_identity(), self.site.peer
         return [f"t{s}" for s in self.site.plan.schedule(self.site.role, own.file.samples, peer.file.samples)]
@@ -200,7 +201,7 @@ class _Turn:
         parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
         out = {}
         for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
-            made = blends.blend(start, own, peer, before, recipe, parameters)
+            made = as_sent(self.site.plan, blends.blend(start, own, peer, before, recipe, parameters))
             if state.finite(made) is None:
                 self.work.put(f"blend-{i}", to_flat(made, self.layout))
                 out[f"blend-{i}"] = recipe
