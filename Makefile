@@ -27,9 +27,10 @@ lint: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Ratios against a peer or a limit, measured side by side: a table, and bench.json.
-bench: $(VENV)/dev
-	$(BIN)/python -m tests.bench bench.json
+# Ratios against a peer or a limit, measured side by side: a table, and bench.json (docs/performance.md). ONLY=codec,start-up
+# measures some sections alone.
+bench: $(VENV)/bench
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) bench.json
 
 # The paper's experiments (examples/paper/README.md): long, but for the first, and for one core each; they go on where
 # they were stopped.
@@ -83,6 +84,10 @@ $(VENV)/user: pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/user
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
 
 $(VENV)/fuzz: $(VENV)/user

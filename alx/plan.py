@@ -41,9 +41,9 @@ Names = Annotated[list[str], Field(max_length=MAX_NAMES), AfterValidator(_distin
 
 
 class Strict(BaseModel):
-    """Frozen, no unknown fields, no coercion of text to numbers."""
+    """Frozen, no unknown fields, no coercion of text to numbers; validators are built when first used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class StepsBySide(Strict):

@@ -43,6 +43,39 @@ def test_without_torch(stage, command):
     assert done.returncode == 0, done.stderr
 
 
+# What takes milliseconds to import, where a whole `alx status` takes some hundred.
+SLOW = {"numpy", "securesystemslib", "rich", "concurrent.futures", "zstandard", "mnemonic", "zfec"}
+
+
+@pytest.mark.parametrize(
+    ("command", "needs"),
+    [
+        (["--help"], set()),
+        (["status", "--site", "learner"], {"pydantic", "cryptography"}),
+        (["key", "--help"], {"pydantic", "cryptography"}),
+        (["audit", "BUNDLE", "--key", "provider/public.pem"], {"pydantic", "cryptography", "numpy", "zstandard"}),
+    ],
+    ids=lambda c: c[0] if isinstance(c, list) else "",
+)
+def test_a_command_loads_nothing_slow_that_it_does_not_need(stage, command, needs):
+    world = stage("finished")
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from alx.cli.main import main\nmain(sys.argv[1:])"
+    )
+    words = [str(world.bundle("provider", 2)) if w == "BUNDLE" else w for w in command]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, cwd=world.root)
+    loaded = set(done.stderr.split())
+    assert loaded & (SLOW | {"pydantic", "cryptography"}) == needs
+
+
+def test_no_plugin_of_pydantic_is_shown_what_is_validated():
+    code = "import alx.cli.main, alx.cli.exchange; from pydantic.plugin import _loader; print(list(_loader.get_plugins()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_init_needs_no_torch(tmp_path, stage):
     root = stage("paired").root
     words = [
@@ -69,8 +102,7 @@ def test_the_auditors_packages_that_the_readme_names_are_enough():
         "import sys, alx.cli.audit, alx.cli.main, alx.cli.exchange; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # google: a namespace that securesystemslib looks into for signers in a cloud, which alx never asks for
-    loaded = set(done.stdout.split()) - set(sys.stdlib_module_names) - {"google"}
+    loaded = set(done.stdout.split()) - set(sys.stdlib_module_names)
     providers = metadata.packages_distributions()
     wanted = {d.lower().replace("-", "_") for m in loaded for d in providers.get(m, [])}
     assert wanted - named <= {"setuptools"}, wanted - named  # of the development environment's own start-up

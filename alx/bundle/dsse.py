@@ -10,11 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from pydantic import Field
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
-from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]
 
 from alx.bundle import strict_json
 from alx.bundle.keys import PublicKey
@@ -77,15 +76,21 @@ def envelope(payload: bytes, payload_type: str, *keys: ec.EllipticCurvePrivateKe
     Returns:
         The envelope as JSON's values.
     """
-    made = Envelope(payload, payload_type, {})
-    for key in keys:
-        made.sign(CryptoSigner(key, _public(PublicKey(key.public_key()))))
-    return dict(made.to_dict())
+    message = encoded(payload, payload_type)
+    return {
+        "payload": _base64(payload),
+        "payloadType": payload_type,
+        "signatures": [
+            {"keyid": PublicKey(key.public_key()).fingerprint, "sig": _base64(key.sign(message, ec.ECDSA(SHA256())))}
+            for key in keys
+        ],
+    }
 
 
 def encoded(payload: bytes, payload_type: str) -> bytes:
     """What is really signed: DSSE's pre-authentication encoding."""
-    return bytes(Envelope(payload, payload_type, {}).pae())
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def verify(message: bytes, signature: bytes, key: PublicKey, what: str) -> None:
@@ -101,16 +106,16 @@ def verify(message: bytes, signature: bytes, key: PublicKey, what: str) -> None:
         TrustError: it is not that key's signature over that message.
     """
     try:
-        _public(key).verify_signature(Signature(key.fingerprint, signature.hex()), message)
-    except (UnverifiedSignatureError, VerificationError) as error:
+        key.key.verify(signature, message, ec.ECDSA(SHA256()))
+    except InvalidSignature as error:
         raise TrustError(
             f"{what} does not verify with the key {key.fingerprint[:16]}…",
             "somebody changed it, or the copy is damaged: ask for it again",
         ) from error
 
 
-def _public(key: PublicKey) -> SSlibKey:
-    return SSlibKey.from_crypto(key.key, keyid=key.fingerprint)
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 def text(document: object) -> bytes:
@@ -143,7 +148,7 @@ def decode(encoded_text: str, what: str) -> bytes:
         data = base64.b64decode(encoded_text, validate=True)
     except ValueError as error:  # binascii.Error, and what is raised for text that is not ASCII
         raise MalformedError(f"{what} is not base64 where it has to be") from error
-    if base64.b64encode(data).decode("ascii") != encoded_text:  # the last character has bits that decode to nothing
+    if _base64(data) != encoded_text:  # the last character has bits that decode to nothing
         raise MalformedError(f"{what} holds base64 that does not encode back to the same text")
     return data
 

@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from mnemonic import Mnemonic
 
 from alx import files
 from alx.errors import MalformedError, TrustError, UsageError, escape
@@ -168,4 +167,6 @@ def words(digest: str) -> str:
     Args:
         digest: SHA-256 in hexadecimal.
     """
+    from mnemonic import Mnemonic  # noqa: PLC0415 - only for words
+
     return str(Mnemonic("english").to_mnemonic(bytes.fromhex(digest)[:WORDS_BYTES]))

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from alx import files
-from alx.bundle import carried
+from alx.bundle import carried, request
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
@@ -283,8 +283,6 @@ def new_file(path: Path) -> Path:
 
 def _new_request(site: Site, path: Path) -> None:
     """A request may replace one that this site made before, and nothing else."""
-    from alx.bundle import carried, request  # noqa: PLC0415 - securesystemslib
-
     if not new_file(path).exists():
         return
     try:

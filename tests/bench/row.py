@@ -9,7 +9,17 @@ REPEATS = 6  # half of them in each order: what runs second meets another heap a
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Ours against one other: `ratio` is ours / theirs, above 1 where more is better and we are ahead."""
+    """Ours against one other.
+
+    Attributes:
+        what: was done.
+        unit: of `ours` and `theirs`. One that ends in `/s` is a rate, of which more is better; any other is a cost.
+        ours: the median.
+        rival: beside what.
+        theirs: the median.
+        ratio: ours / theirs: of a rate above 1 we are ahead, of a cost below 1.
+        limit: where `ratio` has to stay: at least this for a rate, at most this for a cost; None where nothing is promised.
+    """
 
     what: str
     unit: str
@@ -17,24 +27,56 @@ class Row:
     rival: str
     theirs: float
     ratio: float
+    limit: float | None = None
+
+    @property
+    def is_rate(self) -> bool:
+        """More is better."""
+        return self.unit.endswith("/s")
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two: is the limit met, or, where there is none, who is ahead."""
+        bound = 1.0 if self.limit is None else self.limit
+        good = self.ratio >= bound if self.is_rate else self.ratio <= bound
+        if self.limit is None:
+            return "ahead" if good else "behind"
+        return "met" if good else "MISSED"
 
 
-def rates(what: str, unit: str, measured: Mapping[str, Callable[[], float]]) -> list[Row]:
-    """Measure every rate `REPEATS` times, in turns; the median ratio of the same turn counts.
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What could not be measured here, and why."""
+
+    what: str
+    why: str
+
+
+def rates(
+    what: str,
+    unit: str,
+    measured: Mapping[str, Callable[[], float]],
+    *,
+    limit: float | None = None,
+    repeats: int = REPEATS,
+) -> list[Row]:
+    """Measure every rate or cost `repeats` times, in turns; the median ratio of the same turn counts.
 
     Args:
         what: is done.
-        unit: of the rates.
-        measured: name -> a function that does it once and returns a rate; the first is ours.
+        unit: of the numbers, see `Row`.
+        measured: name -> a function that does it once and returns the number; the first is ours.
+        limit: see `Row`.
+        repeats: turns.
     """
     for function in measured.values():
         function()  # once for caches
     ours, *rivals = measured
-    turns = [{name: measured[name]() for name in list(measured)[:: (-1) ** turn]} for turn in range(REPEATS)]
+    turns = [{name: measured[name]() for name in list(measured)[:: (-1) ** turn]} for turn in range(repeats)]
     return [
         Row(
             what, unit, statistics.median(t[ours] for t in turns), rival, statistics.median(t[rival] for t in turns),
-            statistics.median(t[ours] / t[rival] for t in turns),
+            statistics.median(t[ours] / t[rival] for t in turns), limit,
         )
         for rival in rivals
     ]  # fmt: skip
