@@ -15,7 +15,7 @@ from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
-from alx.tasks import check_task, load, supervised
+from alx.tasks import check_task, evaluation, load, supervised
 from alx.tasks.objective import accuracy, labels_found, losses, optimisers, scores
 from tests.conftest import Plain
 
@@ -132,7 +132,25 @@ def test_a_data_sets_samples_are_read_once_for_all_models():
     made = task(Counted(tensors(50)))
     models = [made.new_model() for _ in range(7)]
     measure.measure_all(made, models, [first(made)] * 7)
-    assert Counted.reads == 50
+    assert Counted.reads == 50 + 1  # the first once more, to see how many to take at once
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "size"),
+    [
+        (lambda: nn.Linear(30, 2), (30,), 1024),
+        (lambda: nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32), 32),  # 64 kB a sample: 16 of them are a megabyte
+        (lambda: nn.Conv2d(1, 16, 3, padding=1), (1, 8, 8), 256),
+        (lambda: nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.Flatten(), nn.Linear(768, 3)), (1, 8, 8), 256),
+        (nn.Flatten, (1, 1 << 20), 32),
+    ],
+)
+def test_a_batch_is_measured_whose_activations_fit_into_a_cache(model, shape, size):
+    found = evaluation.EvaluationBatch()
+    net = model().eval()
+    assert found.of(net, lambda: torch.zeros(1, *shape)) == size
+    assert found.of(net, lambda: pytest.fail("asked again")) == size
+    assert not any(part._forward_hooks for part in net.modules())
 
 
 def test_models_with_dropout_and_batch_norm_are_measured_in_evaluation_mode_and_left_alone():

@@ -17,13 +17,9 @@ from alx.learning import measure as measuring
 from alx.learning.task import LossSum, SampleLosses, Task, Trainer, exact_sum
 from alx.plan import Training
 from alx.tasks import augmentation
+from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.objective import Loss, Score, accuracy
 from alx.tasks.samples import batch, home, placed, size
-
-# Samples at once when nothing is kept for a backward pass; not the plan's, so that sums do not depend on it. More than
-# the caches of a CPU hold is slower, fewer leave a GPU idle.
-EVALUATION_BATCH = {"cpu": 128}
-EVALUATION_BATCH_ELSEWHERE = 512
 
 PLAIN = Training()
 
@@ -199,12 +195,12 @@ def supervised(
         augmentation.refuse_misfit(training, *batch(data, torch.zeros(1, dtype=torch.int64, device=home(data))))
     data = placed(data, place)
     held_out = None if held_out is None else placed(held_out, place)
-
-    at_once = EVALUATION_BATCH.get(place.type, EVALUATION_BATCH_ELSEWHERE)
+    batches = EvaluationBatch()
 
     def values(nets: Sequence[nn.Module], where: Dataset[Any], indices: Tensor, what: Loss) -> Tensor:
         """One value a sample at each model, float64 [models, samples]."""
         out = torch.empty(len(nets), len(indices), dtype=torch.float64)
+        at_once = batches.of(nets[0], lambda: batch(where, indices[:1].to(home(where)))[0].to(place))
         for at in range(0, len(indices), at_once):
             wanted = indices[at : at + at_once]
             inputs, targets = (t.to(place) for t in batch(where, wanted.to(home(where))))

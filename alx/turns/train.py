@@ -213,13 +213,14 @@ class _Turn:
         missing = [label for label in labels if label not in done]
         together = 1 if self.task.sample_losses is None else measure.together(self.layout.nbytes)
         models = [self.task.new_model() for _ in range(min(together, len(missing)))]
+        self.tell("measuring", len(done), len(labels), None)
         for at in range(0, len(missing), together):
             part = missing[at : at + together]
             for label, found in zip(part, measure.measure_all(self.task, models, map(self._state, part)), strict=True):
                 same_count(found.count, samples)
                 done[label] = [found.total, found.count]
             self.work.put_losses(done)
-            self.tell("measuring", at + len(part), len(missing), None)
+            self.tell("measuring", len(done), len(labels), None)
         out: dict[str, float] = {}
         for label in labels:
             total, _ = done[label]
