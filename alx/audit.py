@@ -6,14 +6,16 @@ Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alx.bundle import carried, read
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
-from alx.site import events
-from alx.site.chain import Entry
-from alx.site.site import Site
+
+if TYPE_CHECKING:  # a bundle is looked at without a site
+    from alx.site.chain import Entry
+    from alx.site.site import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,9 @@ class SiteReport:
         bundles: those of the outbox and the inbox, in the ledger's order.
     """
 
-    entries: list[Entry]
-    events: list[Entry]
-    not_logged: list[Entry]
+    entries: list["Entry"]
+    events: list["Entry"]
+    not_logged: list["Entry"]
     bundles: list[BundleReport]
 
 
@@ -125,7 +127,7 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         return BundleReport(path, signed.digest, key, manifest, len(source.sizes), sum(source.sizes.values()))
 
 
-def site(where: Site) -> SiteReport:
+def site(where: "Site") -> SiteReport:
     """Verify a site's ledger, its security log, and every bundle that the ledger names, in both directions.
 
     Raises:
@@ -133,6 +135,8 @@ def site(where: Site) -> SiteReport:
         CorruptError: a bundle is missing or is not the one that the ledger names.
         AlxError: whatever else is wrong with a bundle.
     """
+    from alx.site import events  # noqa: PLC0415 - see above
+
     entries, log = where.entries(), events.read(where.events_path)
     not_logged = events.missing(log, entries)
     where.check_agreement()

@@ -44,15 +44,24 @@ def test_without_torch(stage, command):
 
 
 # What takes milliseconds to import, where a whole `alx status` takes some hundred.
-SLOW = {"numpy", "securesystemslib", "rich", "concurrent.futures", "zstandard", "mnemonic", "zfec"}
+SLOW = {
+    "numpy",
+    "zstandard",
+    "securesystemslib",
+    "rich",
+    "concurrent.futures",
+    "importlib.metadata",
+    "sqlite3",
+    "mnemonic",
+}
 
 
 @pytest.mark.parametrize(
     ("command", "needs"),
     [
         (["--help"], set()),
-        (["status", "--site", "learner"], {"pydantic", "cryptography"}),
-        (["key", "--help"], {"pydantic", "cryptography"}),
+        (["status", "--site", "learner"], {"pydantic", "cryptography", "sqlite3"}),
+        (["key", "--help"], {"pydantic", "cryptography", "sqlite3"}),
         (["audit", "BUNDLE", "--key", "provider/public.pem"], {"pydantic", "cryptography", "numpy", "zstandard"}),
     ],
     ids=lambda c: c[0] if isinstance(c, list) else "",

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +14,9 @@ from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, UsageError, escape
-from alx.site import identity
-from alx.site import site as sites
-from alx.site.chain import Entry
+
+if TYPE_CHECKING:
+    from alx.site.chain import Entry
 
 
 @click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
@@ -32,6 +32,8 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
     and never from the disk; inside a site, its own and the pinned peer's are known.
     """
     if _is_site(target):
+        from alx.site import site as sites  # noqa: PLC0415 - a bundle is looked at without a site
+
         if key_path is not None:
             raise UsageError(
                 f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave --key away"
@@ -49,17 +51,25 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
 
 def _key(path: Path) -> keys.PublicKey:
     with files.storage(path):
-        data = b""
+        begins = b""
         if path.is_file():
             with path.open("rb") as file:
-                data = file.read(identity.MAX_IDENTITY_BYTES + 1)
-    return identity.parse(data).key if data[:1] == b"{" else keys.load_public(path)
+                begins = file.read(1)
+    if begins != b"{":
+        return keys.load_public(path)
+    from alx.site import identity  # noqa: PLC0415 - of two ways to name a key the rarer one
+
+    return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES)).key
 
 
 def _is_site(target: Path) -> bool:
     # a carried bundle with a site.toml put into it must not be told to be a good site
     with files.storage(target):
-        return (target / sites.SITE_NAME).is_file() and not (target / SIGNATURE_NAME).exists()
+        if (target / SIGNATURE_NAME).exists():
+            return False
+        from alx.site.site import SITE_NAME  # noqa: PLC0415 - as above
+
+        return (target / SITE_NAME).is_file()
 
 
 def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
@@ -67,6 +77,8 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
 
     Never of one around the bundle: whoever filled the disk could have put a site there, with keys of their own.
     """
+    from alx.site import site as sites  # noqa: PLC0415 - as above
+
     named = os.environ.get("ALX_SITE")
     try:
         site = sites.load(Path(named)) if named else sites.find(Path.cwd())
@@ -184,7 +196,7 @@ def _site_words(target: Path, report: SiteReport) -> str:
     return "\n".join(lines)
 
 
-def _event(event: Entry) -> str:
+def _event(event: "Entry") -> str:
     """What an event says, for people."""
     b = event.body
     rebuilt = "rebuilt, the time is the reset's: " if b.get("by_reset") else ""

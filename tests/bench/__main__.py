@@ -21,6 +21,7 @@ SECTIONS = {
     "selection": "selection",
     "measuring": "measuring",
     "codec": "codec",
+    "rounded": "rounded",
     "memory": "memory",
     "start-up": "startup",
     "growth": "growth",

@@ -53,7 +53,7 @@ def _growth(found: list[Series]) -> str:
     rows = []
     for step, words in STEPS.items():
         numbers = [exponent(by[step, axis]) for exponent in (time_exponent, memory_exponent) for axis in AXES]
-        rows.append([words, *(f"{k:.2f}{'' if k <= LINEAR else ' MISSED'}".replace("-0.00", "0.00") for k in numbers)])
+        rows.append([words, *(f"{k:.2f}{'' if k <= LINEAR else ' MISSED'}" for k in numbers)])
     return _table(header, rows, left=1)
 
 

@@ -50,7 +50,7 @@ def exponent(sizes: Sequence[float], costs: Sequence[float], floor: float = 0.0)
     """
     x = [math.log(s) for s in sizes]
     y = [math.log(max(c, floor)) for c in costs]
-    return statistics.linear_regression(x, y).slope
+    return round(statistics.linear_regression(x, y).slope, 2) + 0.0  # two digits are what a fit is worth; and -0.0 is 0.0
 
 
 def time_exponent(series: Series) -> float:

@@ -17,6 +17,7 @@ from tests.bench.row import Row, rates
 LIMIT = 2.5
 TURNS = 20
 PEER = ["-c", "import click, pydantic"]
+ALX = ["-c", "from alx.cli.main import main; main()"]  # what the installed script does
 
 
 def _once(words: list[str], env: dict[str, str]) -> Callable[[], float]:
@@ -48,7 +49,7 @@ def rows() -> list[Row]:
             for what, words in commands.items()
             for row in rates(
                 what, "ms",
-                {"alx": _once(["-m", "alx", *words], env), 'python -c "import click, pydantic"': _once(PEER, env)},
+                {"alx": _once([*ALX, *words], env), 'python -c "import click, pydantic"': _once(PEER, env)},
                 limit=LIMIT, repeats=TURNS,
             )
         ]  # fmt: skip
