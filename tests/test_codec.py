@@ -19,13 +19,14 @@ from safetensors.numpy import load, save
 from sklearn.datasets import load_digits
 from torch import nn
 
-from alx.bundle import codec, manifest, write
+from alx.bundle import carried, codec, keys, manifest, read, write
 from alx.bundle.manifest import DTYPES, Layout, Tensor, layout_order
 from alx.errors import ModelError, NotFiniteError
 from alx.learning import state
 from alx.learning.trajectory import seed_all
 from alx.tasks.torchvision_cpu import torchvision
 from alx.turns.bridge import from_flat, layout_of, to_flat
+from tests.forge import Forge
 
 
 def layouts() -> st.SearchStrategy[Layout]:
@@ -160,6 +161,21 @@ def test_the_decoder_of_the_format_page_decodes_rounded_words_in_parts_and_delta
     (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "docs" / "format.md").read_text(), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()] == [c["state"] for c in listed]
+
+
+def test_a_state_that_is_looked_at_after_the_next_was_asked_for_is_an_error_and_no_other_state(stage):
+    world = stage("sent")
+    with carried.survey(world.bundle("learner")) as source:
+        signed = read.verify(source, read.claimed_key(source)[0], keys.load_public(world.folder("learner") / "public.pem"))
+        states = read.states(source, signed, read.read_manifest(source, signed))
+        _, candidate, first = next(states)
+        assert hashlib.sha256(first).hexdigest() == candidate.state
+        with pytest.raises(TypeError):
+            first[0] = 1
+        _, _, second = next(states)
+        with pytest.raises(ValueError, match="released"):
+            first.tobytes()
+        assert len(second) == Forge.of(world, "learner").layout.nbytes
 
 
 def resnet_trajectory(snapshots: int, period: int) -> list[dict[str, torch.Tensor]]:

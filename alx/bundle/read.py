@@ -232,8 +232,8 @@ def states(
         first: the first one wanted; decoding begins at the keyframe before it.
 
     Yields:
-        Index, candidate, flat state. The state is good until the next is asked for, which takes its place: who looks at it
-        afterwards gets a ValueError, who still holds an array of it a BufferError.
+        Index, candidate, flat state. The state is good until the next is asked for, which takes its place: copy what is to
+        be kept. Whoever looks at it afterwards gets a ValueError, but an array made of it shows the next.
 
     Raises:
         CorruptError, LimitError, MalformedError, NotFiniteError: names the file or the tensor.
