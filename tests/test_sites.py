@@ -52,7 +52,7 @@ def decoded(bundle, key):
     with carried.survey(bundle) as source:
         signed = read.verify(source, read.claimed_key(source)[0], keys.load_public(key))
         manifest = read.read_manifest(source, signed)
-        return manifest, [flat for _, _, flat in read.states(source, signed, manifest)]
+        return manifest, [bytes(flat) for _, _, flat in read.states(source, signed, manifest)]
 
 
 def weights(path, hidden=8):

@@ -165,7 +165,7 @@ def decoded(world, role, round_=1):
     with carried.survey(site.outbox / body["bundle"]) as source:
         signed = read.verify(source, read.claimed_key(source)[0], site.public_key)
         manifest = read.read_manifest(source, signed)
-        return {c.label: (c.loss, flat) for _, c, flat in read.states(source, signed, manifest)}
+        return {c.label: (c.loss, bytes(flat)) for _, c, flat in read.states(source, signed, manifest)}
 
 
 def test_bundles_of_period_2_hold_every_second_snapshot_of_period_1(tmp_path):

@@ -62,7 +62,7 @@ def to_bytes(state: State, order: Sequence[str]) -> bytes:
     return b"".join(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data for name in order)
 
 
-def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:
+def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:
     """The inverse of `to_bytes`.
 
     Args:

@@ -53,11 +53,14 @@ class Staged:
     """Number of files that came out of parity."""
     _checked: set[int] = field(default_factory=set)
 
-    def states(self, wanted: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    def states(self, wanted: Sequence[int]) -> Iterator[tuple[int, memoryview]]:
         """Some candidates' flat states, each checked before it is given out; see `read.states` for what is refused.
 
         Args:
             wanted: candidates, ascending. Between two keyframes all up to the last that is wanted are decoded.
+
+        Yields:
+            Index and flat state, good until the next is asked for.
         """
         ends = [*(i for i, c in enumerate(self.manifest.candidates) if c.keyframe), len(self.manifest.candidates)]
         for begin, end in itertools.pairwise(ends):

@@ -34,7 +34,7 @@ def to_flat(tensors: State, layout: Layout) -> bytes:
     return state.to_bytes(tensors, [t.name for t in layout.tensors])
 
 
-def from_flat(flat: bytes, layout: Layout) -> dict[str, Tensor]:
+def from_flat(flat: bytes | memoryview, layout: Layout) -> dict[str, Tensor]:
     """The inverse of `to_flat`."""
     return state.from_bytes(flat, [(t.name, t.dtype, t.shape) for t in layout.tensors])
 

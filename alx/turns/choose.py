@@ -238,7 +238,7 @@ def _selections(site: Site) -> tuple[dict[str, Any], ...]:
 def _selected(site: Site, chosen: dict[str, Any]) -> Best:
     body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
     with disk.opened(site, site.inbox / body["bundle"], body["digest"]) as (source, signed, manifest):
-        flat = next(s for _, _, s in read.states(source, signed, manifest, chosen["index"], chosen["index"]))
+        flat = read.state(source, signed, manifest, chosen["index"])
         return Best(
             chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout,
             chosen["held_out"],

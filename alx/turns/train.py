@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alx import files
 from alx.bundle import read, write
-from alx.bundle.manifest import KEYFRAME_EVERY, Blend, Candidate, Layout, Manifest, Party, Start, part_name
+from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
 from alx.bundle.signature import SignedFile
 from alx.errors import DivergedError, TurnError
 from alx.learning import blend as blends
@@ -169,12 +169,12 @@ class _Turn:
             wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
                 if not self.work.has(label):
-                    self.work.put(label, next(s for _, _, s in read.states(source, signed, manifest, i, i)))
+                    self.work.put(label, read.state(source, signed, manifest, i))
         if self.position.sealed and "peer" in wanted and not self.work.has("before"):
             mine = self.position.sealed[-1]
             own = self.site.outbox / mine["bundle"]
             with disk.opened(self.site, own, mine["digest"]) as (source, signed, manifest):
-                self.work.put("before", next(s for _, _, s in read.states(source, signed, manifest, 0, 0)))
+                self.work.put("before", read.state(source, signed, manifest, 0))
 
     def _state(self, label: str) -> dict[str, Tensor]:
         return from_flat(self.work.get(label), self.layout)
@@ -238,24 +238,20 @@ class _Turn:
         data: list[SignedFile] = []
         candidates = []
         blended = self._blend_entries(recipes)
-        before: bytes | None = None
-        for i, label in enumerate(labels):
-            flat = self.work.get(label)
-            keyframe = i % KEYFRAME_EVERY == 0
-            data += write.write_candidate(
-                self.work.bundle, i, flat, None if keyframe else before, self.layout, self.site.recipients
-            )
+        states = (self.work.get(label) for label in labels)
+        packed = write.candidates(self.work.bundle, states, self.layout, self.site.recipients)
+        for i, (label, made) in enumerate(zip(labels, packed, strict=True)):
+            data += made.files
             candidates.append(
                 Candidate(
                     step=None if label in recipes else int(label[1:]),
                     blend=blended.get(label),
                     loss=losses[label],
-                    state=hashlib.sha256(flat).hexdigest(),
-                    keyframe=keyframe,
+                    state=made.state,
+                    keyframe=made.keyframe,
                     files=[part_name(i, part) for part in range(self.layout.parts)],
                 )
             )
-            before = flat
             self.tell("sealing", i + 1, len(labels), None)
         return self._manifest(candidates), data
 
