@@ -81,7 +81,7 @@ def sync(paths: Sequence[Path]) -> None:
 
     All at once: a file system commits many in about the time of one, where one after the other each waits for its own.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import, and an audit writes nothing
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import, and alx status writes nothing
 
     with ThreadPoolExecutor(MAX_SYNCS) as pool:
         list(pool.map(sync_file, paths))  # the list raises what a thread raised
