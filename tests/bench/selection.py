@@ -7,7 +7,6 @@ many of its own largest losses as it takes to pass the winner's total.
 """
 
 import math
-import os
 import statistics
 import tempfile
 import time
@@ -19,15 +18,9 @@ from unittest import mock
 import numpy as np
 
 from alx.learning import select
-from alx.site.site_file import Data, SiteFile
-from alx.study import digits, exchange, splits
-from alx.study.pool import Pool
-from tests.bench import results
+from tests.bench import played
 from tests.bench.row import Missing, Row
 
-CIFAR = Path(os.environ.get("DATA", "data")) / "cifar10.npz"
-PLANS = results.ROOT / "examples" / "paper"
-SAMPLES = 5000
 TARGET, WORST = 0.25, 1.02  # of a full scan: the geometric mean, and any one import
 
 
@@ -89,31 +82,6 @@ def _watched(play: Callable[[], None]) -> Watch:
     return watch
 
 
-def _demo(folder: Path, seed: int) -> None:
-    case = digits.case(folder, 5, seed)
-    both = exchange.begin(folder, case.plan, case.configs, seed, lambda _line: None)
-    for number in range(1, 6):
-        both.play(number)
-
-
-def _cifar(folder: Path, plan: Path, split, rounds: int) -> None:
-    rng = np.random.default_rng(0)
-    with np.load(CIFAR) as found:
-        chosen = rng.permutation(len(found["train_labels"]))[:SAMPLES]
-        pool = Pool(found["train_images"][chosen], found["train_labels"][chosen].reshape(-1).astype(np.int64), None, {})
-    for name, indices in zip(("learner", "provider"), split(pool.labels, rng), strict=True):
-        pool.write(folder / f"{name}.npz", np.sort(indices), held_out=False)
-    configs = {
-        role: SiteFile(role=role, data=Data(kind="npz", path=str(Path("..") / f"{role}.npz")))
-        for role in ("learner", "provider")
-    }
-    for code in plan.parent.glob("*.py"):
-        (folder / code.name).write_bytes(code.read_bytes())
-    both = exchange.begin(folder, plan.read_text(encoding="utf-8"), configs, 0, lambda _line: None)
-    for number in range(1, rounds + 1):
-        both.play(number)
-
-
 def _mean(shares: list[float]) -> float:
     return math.exp(statistics.fmean(map(math.log, shares)))
 
@@ -131,21 +99,16 @@ def _rows(what: str, watch: Watch) -> list[Row]:
 def rows() -> list[Row | Missing]:
     """The demo's digits with three seeds; complementary classes and the paper's Fig. 3 on a part of CIFAR-10."""
     runs: dict[str, Callable[[Path], None]] = {
-        f"digits demo, seed {seed}": lambda folder, seed=seed: _demo(folder, seed) for seed in range(3)
+        f"digits demo, seed {seed}": lambda folder, seed=seed: played.demo(folder, seed) for seed in range(3)
     }
     told: list[Row | Missing] = []
-    if CIFAR.is_file():
+    if played.CIFAR.is_file():
         runs |= {
-            "CIFAR-10, complementary classes, 5 % of the other's": lambda folder: _cifar(
-                folder, PLANS / "stall" / "cifar10.toml",
-                lambda labels, rng: splits.complementary(labels, [0, 1, 2, 3, 4], 0.05, rng), 8,
-            ),
-            "CIFAR-10, Fig. 3 in small, gamma 0.3": lambda folder: _cifar(
-                folder, PLANS / "deep" / "small" / "fig3.toml", lambda labels, rng: splits.gamma(labels, 0.3, rng), 10
-            ),
-        }  # fmt: skip
+            "CIFAR-10, complementary classes, 5 % of the other's": played.complementary,
+            "CIFAR-10, Fig. 3 in small, gamma 0.3": played.figure_3,
+        }
     else:
-        told.append(Missing("selection on CIFAR-10", f"there is no '{CIFAR}': make bench DATA=folder names it"))
+        told.append(Missing("selection on CIFAR-10", played.NO_CIFAR))
     found: dict[str, Watch] = {}
     for name, play in runs.items():
         with tempfile.TemporaryDirectory() as folder:
