@@ -81,18 +81,20 @@ def sync(paths: Sequence[Path]) -> None:
 
     All at once: a file system commits many in about the time of one, where one after the other each waits for its own.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import, and an audit writes nothing
-
-    def one(path: Path) -> None:
-        with storage(path):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import, and alx status writes nothing
 
     with ThreadPoolExecutor(MAX_SYNCS) as pool:
-        list(pool.map(one, paths))  # the list raises what a thread raised
+        list(pool.map(sync_file, paths))  # the list raises what a thread raised
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of one file durable."""
+    with storage(path):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def read(path: Path, limit: int) -> bytes:

@@ -36,7 +36,7 @@ def limited(commands: list[list[str]], margin: int = MARGIN) -> list[dict[str, A
     return json.loads(done.stdout)
 
 
-def _status(field: str) -> int:
+def status(field: str) -> int:
     """A figure of this process out of /proc, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
@@ -46,7 +46,7 @@ def child(arguments: list[str], margin: int, err: int) -> int:
     """Run one command; its exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(err, 2)
-    most = _status("VmSize") + margin
+    most = status("VmSize") + margin
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     return run(arguments)
 
@@ -56,20 +56,20 @@ def one(arguments: list[str], margin: int) -> dict[str, object]:
     with tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as figures:
         pid = os.fork()
         if pid == 0:
-            born = _status("VmRSS")
+            born = status("VmRSS")
             try:
                 code = child(arguments, margin, err.fileno())
             except MemoryError:
                 code = 1
                 os.write(2, b"MemoryError")
-            os.write(figures.fileno(), str(max(_status("VmHWM") - born, 0)).encode())
+            os.write(figures.fileno(), str(max(status("VmHWM") - born, 0)).encode())
             os._exit(code)
-        status = os.waitpid(pid, 0)[1]
+        ended = os.waitpid(pid, 0)[1]
         told = []
         for file in (err, figures):
             file.seek(0)
             told.append(file.read().decode("utf-8", "replace"))
-    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+    code = os.WEXITSTATUS(ended) if os.WIFEXITED(ended) else None
     return {"code": code, "err": told[0], "peak": int(told[1] or 0)}
 
 

@@ -42,7 +42,7 @@ def test_the_limits_on_the_format_page_are_those_of_the_code():
     page = (ROOT / "docs" / "format.md").read_text()
     assert signature.MAX_SIGNATURE_BYTES == manifest.MAX_MANIFEST_BYTES == 16 << 20
     assert signature.MAX_FILE_BYTES == (64 << 20) + (64 << 10)
-    assert manifest.PART_BYTES == 33_554_432
+    assert manifest.PART_BYTES == 16_777_216
     assert codec.MAX_WINDOW_BYTES == 8 << 20
     assert f"{strict_json.MAX_VALUES:,} ({signature.MAX_SIGNATURE_VALUES} around" in page
     for number in (manifest.MAX_FILES, manifest.MAX_CANDIDATES, manifest.MAX_TENSORS, codec.MAX_HEADER_BYTES, MAX_ROUNDS):

@@ -6,13 +6,14 @@ import shutil
 
 import pytest
 
-from alx.bundle import codec
+from alx.bundle import codec, cores
 from alx.bundle.manifest import PART_BYTES, Layout, Tensor, part_name
 from alx.cli.main import run
 from alx.errors import LimitError, ModelError
 from tests.campaign import bombs
 from tests.forge import Forge, command, well_told
 from tests.limited import MARGIN, limited
+from tests.sealing import sealing
 
 
 @pytest.mark.parametrize("way", bombs.WAYS)
@@ -53,3 +54,16 @@ def test_an_audit_has_no_model_to_refuse_a_huge_one_by_and_refuses_what_does_not
     assert took["code"] == LimitError.exit_code, took
     well_told(took["err"], words, hint="more memory")
     assert run(command(world, "provider", forge.bundle)) == ModelError.exit_code
+
+
+PARTS = 5 * PART_BYTES * cores.MAX_THREADS  # a thread has a part raw, in planes, packed; the allocator keeps some
+OTHER = 64 << 20  # the manifest, threads, what the allocator keeps
+
+
+@pytest.mark.parametrize("snapshots", [4, 12])
+def test_sealing_takes_three_snapshots_and_opening_one_however_many_there_are(tmp_path, snapshots):
+    size = 4 * PART_BYTES
+    took = sealing(tmp_path, size, snapshots)
+    print({what: f"{peak / 2**20:.0f} MiB" for what, peak in took.items()})  # noqa: T201 - the figures
+    assert took["seal"] < 3 * size + PARTS + OTHER
+    assert took["open"] < size + PARTS + OTHER

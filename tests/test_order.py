@@ -223,3 +223,42 @@ def test_a_file_opened_by_its_path_would_be_seen(sent):
             path.read_bytes()
     finally:
         watching.clear()
+
+
+def synced_before_signed(patch: pytest.MonkeyPatch) -> list[str]:
+    """From now on: of each folder that gets a `round.sig`, the files whose bytes were not durable before."""
+    synced, late = set(), []
+    really_open, really_sync = os.open, os.fsync
+
+    def opening(path, flags, mode=0o777, *, dir_fd=None):
+        if flags & os.O_CREAT and Path(path).name == "round.sig":
+            inside = [p for p in Path(path).parent.rglob("*") if p.is_file() and p.name != "round.sig"]
+            late.extend(p.name for p in inside if p not in synced)
+            assert len(inside) > 2
+        return really_open(path, flags, mode, dir_fd=dir_fd)
+
+    def syncing(fd):
+        really_sync(fd)
+        synced.add(Path(f"/proc/self/fd/{fd}").readlink())
+
+    patch.setattr(os, "open", opening)
+    patch.setattr(os, "fsync", syncing)
+    return late
+
+
+def test_every_file_is_durable_before_the_signature_is_written(stage, monkeypatch):
+    """Sealed, exported, and imported; synced together, yet before the mark that all is there."""
+    world = stage("paired")
+    with monkeypatch.context() as patch:
+        late = synced_before_signed(patch)
+        assert world.take("provider", world.turn("learner")) == 0
+    assert late == []
+
+
+def test_a_signature_written_too_early_would_be_seen(stage, monkeypatch):
+    world = stage("paired")
+    monkeypatch.setattr(files_of_the_site, "sync_file", lambda _: None)
+    with monkeypatch.context() as patch:
+        late = synced_before_signed(patch)
+        assert world.take("provider", world.turn("learner")) == 0
+    assert late.count("c0001-p0000.safetensors.zst") == 3

@@ -215,14 +215,13 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
     snapshots, blends = counts
     listed, candidates = [], []
     blend = Blend(own_step=snapshots - 1, peer_bundle="a" * 64, peer_step=3, own=1 / 3, peer=0.25, momentum=0.5)
-    for i in range(snapshots + blends):
-        state = rng.bytes(layout.nbytes)
-        files_ = write.write_candidate(tmp_path, i, state, None, layout)
+    states = (rng.bytes(layout.nbytes) for _ in range(snapshots + blends))
+    for i, written in enumerate(write.candidates(tmp_path, states, layout)):
         kind = {"step": i} if i < snapshots else {"step": None, "blend": blend}
         candidates.append(
-            Candidate(**kind, loss=float(rng.normal()), state="b" * 64, keyframe=True, files=[f.name for f in files_])
+            Candidate(**kind, loss=float(rng.normal()), state="b" * 64, keyframe=True, files=[f.name for f in written.files])
         )
-        listed += files_
+        listed += written.files
     made = Manifest(
         format="alx-bundle", version=1, sender=Party(role="learner", key="c" * 64), plan="d" * 64, round=2, sequence=3,
         receiver=Party(role="provider", key="e" * 64), previous="f" * 64, answers="a" * 64, samples=100,

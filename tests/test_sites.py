@@ -52,7 +52,7 @@ def decoded(bundle, key):
     with carried.survey(bundle) as source:
         signed = read.verify(source, read.claimed_key(source)[0], keys.load_public(key))
         manifest = read.read_manifest(source, signed)
-        return manifest, [flat for _, _, flat in read.states(source, signed, manifest)]
+        return manifest, [bytes(flat) for _, _, flat in read.states(source, signed, manifest)]
 
 
 def weights(path, hidden=8):
@@ -265,7 +265,7 @@ def test_a_bundle_whose_own_loss_is_finite_nowhere_is_refused_and_changes_nothin
     world = stage("sent")
     before = world.fingerprint("provider")
     config = (world.folder("provider") / "site.toml").read_text()
-    tamper(world, "measure=lambda model: LossSum(float('inf'), 60)")
+    tamper(world, "measure=lambda model: LossSum(float('inf'), 60), sample_losses=None")
     told = alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider"))
     assert told.code == 13
     assert "at every candidate" in told.err
@@ -280,7 +280,8 @@ def test_a_held_out_score_that_is_not_finite_is_told_and_recorded(stage, alx):
     told = alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider"))
     assert told.code == 0, told.err
     assert "not finite" in told.out
-    assert world.site("provider").position().selected[-1]["held_out"][0] is None
+    body = world.site("provider").position().selected[-1]
+    assert (body["scored"], body["held_out"]) == (True, None)
 
 
 def test_export_of_a_turn_that_was_answered_already_is_refused(stage, alx):

@@ -62,7 +62,10 @@ SLOW = {
         (["--help"], set()),
         (["status", "--site", "learner"], {"pydantic", "cryptography", "sqlite3"}),
         (["key", "--help"], {"pydantic", "cryptography", "sqlite3"}),
-        (["audit", "BUNDLE", "--key", "provider/public.pem"], {"pydantic", "cryptography", "numpy", "zstandard"}),
+        (
+            ["audit", "BUNDLE", "--key", "provider/public.pem"],
+            {"pydantic", "cryptography", "numpy", "zstandard", "concurrent.futures"},
+        ),
     ],
     ids=lambda c: c[0] if isinstance(c, list) else "",
 )

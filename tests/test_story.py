@@ -4,10 +4,12 @@ import io
 import json
 
 import numpy as np
+import pytest
 import safetensors.numpy
 import torch
 
 from alx.bundle import carried, keys, read
+from alx.learning import measure
 from alx.site import ledger
 from alx.tasks import models
 
@@ -65,6 +67,36 @@ def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage
     assert body["index"] == int(np.argmin(totals))
     assert abs(body["global_loss"] - min(totals)) < 1e-3
     assert body["samples"] == 100
+
+
+@pytest.mark.parametrize("bytes_", [1, 3000], ids=["one at a time", "a few at a time"])
+def test_models_that_do_not_fit_together_are_decoded_again_and_change_nothing(stage, monkeypatch, bytes_):
+    expected = stage("finished").site("learner").position().selected
+    monkeypatch.setattr(measure, "TOGETHER_BYTES", bytes_)
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    assert world.site("learner").position().selected[0] == expected[0]
+
+
+def test_the_scan_measures_everything_and_chooses_the_same(stage, alx):
+    raced, scanned = stage("answered"), stage("answered")
+    bundle = raced.bundle("provider")
+    told = alx("import-and-select", bundle, "--site", raced.folder("learner"))
+    assert told.code == 0
+    assert "of a full scan's evaluations were needed" in told.out
+    assert ">= " in told.out
+    full = alx("import-and-select", scanned.bundle("provider"), "--full", "--site", scanned.folder("learner"))
+    assert full.code == 0
+    assert "evaluations" not in full.out
+    assert ">= " not in full.out
+    a, b = (world.site("learner").position().selected[-1] for world in (raced, scanned))
+    assert (a["index"], a["label"], a["global_loss"]) == (b["index"], b["label"], b["global_loss"])
+    assert a["evaluations"] < b["evaluations"] == b["scan"] == a["scan"]
+    assert None not in b["own"]
+    for i, own in enumerate(a["own"]):
+        assert own == pytest.approx(b["own"][i]) if own is not None else a["at_least"][i] <= b["own"][i]
+        assert own is not None or a["signed"][i] + a["at_least"][i] >= a["global_loss"]
+    assert a["start_loss_true"] is b["start_loss_true"] is True
 
 
 def test_best_is_a_plain_safetensors_file_of_the_least_global_loss(stage, alx, tmp_path):

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
-from alx.learning.task import LossSum, Task
-from alx.tasks import check_task, load, supervised
+from alx.learning.task import LossSum, SampleLosses, Task
+from alx.tasks import check_task, evaluation, load, supervised
 from alx.tasks.objective import accuracy, labels_found, losses, optimisers, scores
 from tests.conftest import Plain
 
@@ -47,8 +47,8 @@ def task(data=None, model=Restless, loss="cross_entropy", optimiser=adam, **more
     return supervised(model, tensors() if data is None else data, losses(loss), optimiser, **({"batch_size": 8} | more))
 
 
-def first(made):
-    trajectory.seed_all(0)
+def first(made, seed=0):
+    trajectory.seed_all(seed)
     return state.of(made.new_model())
 
 
@@ -89,12 +89,68 @@ def test_a_loss_is_a_float64_sum_over_all_samples_whatever_the_batch_size():
 
 def test_a_sum_of_many_small_losses_loses_nothing():
     """In float32, 2**24 + 1 is 2**24: a sum of float32 would stop growing."""
-    count = 3 * 512
+    count = 3 * 128
     data = TensorDataset(torch.zeros(count, 1), torch.zeros(count, 1))
     big = torch.tensor([float(1 << 24)] + [1.0] * (count - 1))
-    at = iter(range(0, count, 512))
+    at = iter(range(0, count, 128))
     made = supervised(lambda: nn.Linear(1, 1), data, lambda out, _y: big[(i := next(at)) : i + len(out)], adam)
     assert measure.measure(made, made.new_model(), first(made)).total == (1 << 24) + count - 1
+
+
+@pytest.mark.parametrize("own", [tensors, lambda n: Plain(tensors(n))])
+def test_several_models_are_measured_together_as_each_is_alone(own):
+    made = task(own(300), model=Restless)
+    states = [first(made, seed) for seed in range(4)]  # four models of random weights
+    alone = [measure.measure(made, made.new_model(), s) for s in states]
+    assert len({found.total for found in alone}) == 4
+    models = [made.new_model() for _ in states]
+    assert measure.measure_all(made, models, iter(states)) == alone
+    assert measure.measure_all(made, models[:1], states[:1]) == alone[:1]
+    one_by_one = dataclasses.replace(made, sample_losses=None)
+    assert measure.measure_all(one_by_one, models[:1], states) == alone
+
+
+def test_a_samples_loss_is_the_same_beside_any_other_and_adds_up():
+    made = task(tensors(200), model=Restless)
+    models = [made.new_model().eval() for _ in range(2)]
+    whole = made.sample_losses.of(models, torch.arange(200))
+    assert whole.shape == (2, 200)
+    assert whole.dtype == torch.float64
+    mixed = torch.randperm(200, generator=torch.Generator().manual_seed(1))[:70]
+    assert torch.allclose(made.sample_losses.of(models, mixed), whole[:, mixed], rtol=1e-5)
+    assert float(whole[1].sum()) == pytest.approx(made.measure(models[1]).total, rel=1e-12)
+
+
+def test_a_data_sets_samples_are_read_once_for_all_models():
+    class Counted(Plain):
+        reads = 0
+
+        def __getitem__(self, i):
+            Counted.reads += 1
+            return super().__getitem__(i)
+
+    made = task(Counted(tensors(50)))
+    models = [made.new_model() for _ in range(7)]
+    measure.measure_all(made, models, [first(made)] * 7)
+    assert Counted.reads == 50 + 1  # the first once more, to see how many to take at once
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "size"),
+    [
+        (lambda: nn.Linear(30, 2), (30,), 1024),
+        (lambda: nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32), 32),  # 64 kB a sample: 16 of them are a megabyte
+        (lambda: nn.Conv2d(1, 16, 3, padding=1), (1, 8, 8), 256),
+        (lambda: nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.Flatten(), nn.Linear(768, 3)), (1, 8, 8), 256),
+        (nn.Flatten, (1, 1 << 20), 32),
+    ],
+)
+def test_a_batch_is_measured_whose_activations_fit_into_a_cache(model, shape, size):
+    found = evaluation.EvaluationBatch()
+    net = model().eval()
+    assert found.of(net, lambda: torch.zeros(1, *shape)) == size
+    assert found.of(net, lambda: pytest.fail("asked again")) == size
+    assert not any(part._forward_hooks for part in net.modules())
 
 
 def test_models_with_dropout_and_batch_norm_are_measured_in_evaluation_mode_and_left_alone():
@@ -434,6 +490,12 @@ def changed(**parts):
     return dataclasses.replace(GOOD, **parts)
 
 
+def each(change, count=None):
+    """GOOD, what its sample_losses gives changed."""
+    good = GOOD.sample_losses
+    return changed(sample_losses=SampleLosses(count or good.count, lambda models, at: change(good.of(models, at))))
+
+
 def with_trainer(wrap):
     """GOOD, its trainer wrapped."""
     return changed(trainer=lambda model, seed: wrap(GOOD.trainer(model, seed), model))
@@ -592,6 +654,21 @@ ELSEWHERE = Restless().eval()
         ),
         (changed(measure=_measure_and_nudge), ["measure() changes the model: it has to leave weights and buffers alone"]),
         (changed(measure=lambda _model: GOOD.measure(ELSEWHERE)), ["measure() never asks the model it is given"]),
+        (each(lambda found: found.float()), ["sample_losses returned torch.float32 [2, 33], expected torch.float64"]),
+        (each(lambda found: found[:1]), ["sample_losses returned torch.float64 [1, 33], expected torch.float64"]),
+        (each(lambda found: found.numpy()), ["sample_losses returned a ndarray, expected torch.float64 [2, 33]"]),
+        (each(lambda found: 2 * found), ["sample_losses adds up to "]),
+        (
+            each(lambda found: found + 0.01 * (found.shape[1] < COUNT)),
+            ["sample_losses gives a sample another loss beside other samples or models: each has to count alone"],
+        ),
+        (each(lambda found: found.roll(1, 0)), ["sample_losses adds up to ", "sample_losses gives a sample another loss"]),
+        (each(lambda found: found, count=32), ["sample_losses counts 32 samples, and measure() another number"]),
+        (changed(signed=True), ["sample_losses is given, and losses may be below 0 (signed): leave one of the two out"]),
+        (
+            supervised(lambda: nn.Linear(4, 3), tensors(), lambda out, y: losses("cross_entropy")(out, y) - 0.5, adam),
+            ["sample_losses gives a loss below 0: make the task with signed=True, or lift the loss"],
+        ),
         (changed(held_out=_raise), ["held_out: the task raised OSError: the ward is closed"]),
         (changed(held_out=lambda _model: torch.ones(1)), ["held_out() returned a Tensor, expected float: float(…)"]),
         (changed(held_out=_held_out_and_nudge), ["held_out() changes the model"]),

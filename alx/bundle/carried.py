@@ -28,7 +28,6 @@ from alx.errors import (
     escape,
 )
 
-CHUNK_BYTES = 1 << 20
 # What operating systems leave on disks without being asked.
 JUNK = (
     ".ds_store",
@@ -80,11 +79,12 @@ class Source:
 
     def read(self, name: str, size: int) -> bytes:
         """At most one byte more than `size` bytes of a file: enough to see that it is too long."""
-        out = bytearray()
+        pieces, left = [], size + 1
         with self.open(name) as fd, files.storage(self.path / name):
-            while len(out) <= size and (piece := os.read(fd, min(CHUNK_BYTES, size + 1 - len(out)))):
-                out += piece
-        return bytes(out)
+            while left and (piece := os.read(fd, left)):  # mostly one, and then it is not copied
+                pieces.append(piece)
+                left -= len(piece)
+        return b"".join(pieces)
 
     def read_signed(self, signed: SignedFile) -> bytes | None:
         """A file's bytes if they are what was signed; else None, and the reason is noted in `damage`."""

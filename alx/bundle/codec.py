@@ -7,6 +7,7 @@ so LZ matching alone finds nothing; the highest plane of the difference is nearl
 `docs/format.md` has the whole of it, with a decoder of 30 lines.
 """
 
+import itertools
 import json
 import struct
 from collections.abc import Iterator
@@ -17,13 +18,18 @@ import numpy as np
 import zstandard
 
 from alx.bundle import strict_json
-from alx.bundle.manifest import DTYPES, FLOATS, PART_BYTES, Layout
+from alx.bundle.manifest import DTYPES, FLOATS, Layout
 from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
 
 LEVEL = 1  # higher levels find nothing more in byte planes of noise (docs/decisions/0003-codec.md)
 MAX_HEADER_BYTES = 1 << 12  # at most 15 planes of about 60 bytes each
 MAX_WINDOW_BYTES = 8 << 20  # what zstd itself calls the most a decoder should have to give
+ROUNDED = 4  # bytes of the words whose low halves may all be zero: float32 that was rounded to bfloat16
+BLOCK = 1 << 16  # words at a time: all that is made of them on the way fits into a core's second cache
 WORDS: dict[int, np.dtype[Any]] = {8: np.dtype("<u8"), 4: np.dtype("<u4"), 2: np.dtype("<u2"), 1: np.dtype("u1")}
+
+Bytes = bytes | bytearray | memoryview
+_Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +40,8 @@ class _Section:
     first: int
     count: int
 
-    def planes(self) -> list[str]:
-        return [f"w{self.width}.plane{i}" for i in range(self.width)]
+    def planes(self, *, rounded: bool = False) -> list[str]:
+        return [f"w{self.width}.plane{i}" for i in range(self.width // 2 if rounded else 0, self.width)]
 
 
 def _sections(layout: Layout, part: int) -> Iterator[_Section]:
@@ -49,7 +55,7 @@ def _sections(layout: Layout, part: int) -> Iterator[_Section]:
         at = end
 
 
-def encode(state: bytes | memoryview, before: bytes | memoryview | None, layout: Layout, part: int) -> bytes:
+def encode(state: Bytes, before: Bytes | None, layout: Layout, part: int) -> bytes:
     """One part of a state as a file.
 
     Args:
@@ -61,30 +67,98 @@ def encode(state: bytes | memoryview, before: bytes | memoryview | None, layout:
     Returns:
         A zstd frame with its content size and checksum.
     """
-    start, stop = layout.part(part)
-    tensors: dict[str, tuple[int, int]] = {}
-    planes: list[bytes] = []
-    at = 0
+    start, _ = layout.part(part)
+    pieces = []
     for s in _sections(layout, part):
-        words = np.frombuffer(state[start:stop], WORDS[s.width], s.count, s.first)
-        if before is not None:
-            words = words - np.frombuffer(before[start:stop], WORDS[s.width], s.count, s.first)
-        signed = words.view(words.dtype.str.replace("u", "i"))
-        zigzag = (words << words.dtype.type(1)) ^ (signed >> (8 * s.width - 1)).view(words.dtype)
-        rows = np.ascontiguousarray(zigzag).view(np.uint8).reshape(s.count, s.width)
-        for i, name in enumerate(s.planes()):
-            tensors[name] = (at, at + s.count)
-            planes.append(np.ascontiguousarray(rows[:, i]).tobytes())
-            at += s.count
-    header = _header(tensors)
-    raw = b"".join([struct.pack("<Q", len(header)), header, *planes])
-    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True).compress(raw)
+        words = np.frombuffer(state, WORDS[s.width], s.count, start + s.first)
+        last = None if before is None else np.frombuffer(before, WORDS[s.width], s.count, start + s.first)
+        if s.width == ROUNDED and _is_rounded(words):
+            pieces.append((s.planes(rounded=True), _halves(words)[1], None if last is None else _halves(last)[1]))
+        else:
+            pieces.append((s.planes(), words, last))
+    header = _header([(name, len(words)) for names, words, _ in pieces for name in names])
+    at = 8 + len(header)
+    raw = np.empty(at + sum(len(names) * len(words) for names, words, _ in pieces), np.uint8)
+    raw[:at] = np.frombuffer(struct.pack("<Q", len(header)) + header, np.uint8)
+    for names, words, last in pieces:
+        end = at + len(names) * len(words)
+        _split(words, last, raw[at:end].reshape(len(names), len(words)))
+        at = end
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True).compress(raw.data)
 
 
-def _header(tensors: dict[str, tuple[int, int]]) -> bytes:
-    document = {n: {"dtype": "U8", "shape": [b - a], "data_offsets": [a, b]} for n, (a, b) in tensors.items()}
-    text = json.dumps(document, separators=(",", ":")).encode("ascii")
+def _is_rounded(words: _Array) -> bool:
+    low = _halves(words)[0]
+    return not any(low[at : at + BLOCK].any() for at in range(0, len(low), BLOCK))
+
+
+def _halves(words: _Array) -> tuple[_Array, _Array]:
+    """Views of the low and of the high halves of words of four bytes."""
+    both = words.view(WORDS[2])
+    return both[::2], both[1::2]
+
+
+def _split(words: _Array, before: _Array | None, planes: _Array) -> None:
+    """Cut words into byte planes, lowest first, block by block: what is passed over several times stays in the cache."""
+    bits = 8 * words.itemsize
+    z, shifted = (np.empty(min(BLOCK, len(words)), words.dtype.newbyteorder("=")) for _ in range(2))
+    for at in range(0, len(words), BLOCK):
+        block = words[at : at + BLOCK]
+        a, b = z[: len(block)], shifted[: len(block)]
+        if before is None:  # the sign goes below, and a float's exponent fills the highest plane
+            np.right_shift(block, bits - 1, out=b)
+            np.left_shift(block, 1, out=a)
+        else:
+            np.subtract(block, before[at : at + BLOCK], out=a)
+            np.right_shift(_signed(a), bits - 1, out=_signed(b))
+            np.left_shift(a, 1, out=a)
+        np.bitwise_xor(a, b, out=a)
+        for i, plane in enumerate(planes):
+            np.right_shift(a, 8 * i, out=b)
+            np.copyto(plane[at : at + BLOCK], b, casting="unsafe")  # the lowest byte of each
+
+
+def _join(planes: list[_Array], words: _Array, *, keyframe: bool) -> None:
+    """The inverse of `_split`, over the words before."""
+    bits = 8 * len(planes)
+    z, shifted = (np.empty(min(BLOCK, len(words)), words.dtype.newbyteorder("=")) for _ in range(2))
+    for at in range(0, len(words), BLOCK):
+        block = words[at : at + BLOCK]
+        a, b = z[: len(block)], shifted[: len(block)]
+        np.copyto(a, planes[0][at : at + BLOCK])
+        for i, plane in enumerate(planes[1:], 1):
+            np.copyto(b, plane[at : at + BLOCK])
+            np.left_shift(b, 8 * i, out=b)
+            np.bitwise_or(a, b, out=a)
+        if keyframe:
+            np.left_shift(a, bits - 1, out=b)
+        else:
+            np.bitwise_and(a, 1, out=b)
+            np.negative(_signed(b), out=_signed(b))
+        np.right_shift(a, 1, out=a)
+        np.bitwise_xor(a, b, out=a)
+        if keyframe:
+            np.copyto(block, a)
+        else:
+            np.add(block, a, out=block)
+
+
+def _signed(words: _Array) -> _Array:
+    return words.view(words.dtype.str.replace("u", "i"))
+
+
+def _header(planes: list[tuple[str, int]]) -> bytes:
+    text = json.dumps(_document(planes), separators=(",", ":")).encode("ascii")
     return text + b" " * (-len(text) % 8)
+
+
+def _document(planes: list[tuple[str, int]]) -> dict[str, Any]:
+    """The safetensors header of planes, by name and size, one after the other."""
+    out, at = {}, 0
+    for name, count in planes:
+        out[name] = {"dtype": "U8", "shape": [count], "data_offsets": [at, at + count]}
+        at += count
+    return out
 
 
 def raw_size(layout: Layout, part: int) -> int:
@@ -93,34 +167,33 @@ def raw_size(layout: Layout, part: int) -> int:
     return 8 + MAX_HEADER_BYTES + (stop - start)
 
 
-def decode(file: bytes, before: bytes | memoryview | None, layout: Layout, part: int, name: str) -> bytes:
-    """The bytes of one part of a state, out of a file whose digest was compared already.
+def decode(file: bytes, state: bytearray, layout: Layout, part: int, name: str, *, keyframe: bool) -> None:
+    """Decode one part of a state, in place, out of a file whose digest was compared already.
 
     Args:
         file: the compressed file.
-        before: the whole flat state of the candidate before it, or None for a keyframe.
+        state: the whole flat state of the candidate before; this part of it becomes this candidate's.
         layout: the agreed model's.
         part: which part, from 0.
         name: the file's name, for messages.
+        keyframe: true where the candidate is one, and it matters not what the state was.
 
     Raises:
         LimitError: it would decompress to more than its part, or wants a larger window.
         MalformedError: not one whole frame around one safetensors file; its signature was made over that.
         ModelError: not the planes of this part of the agreed model.
     """
-    start, stop = layout.part(part)
+    start, _ = layout.part(part)
     raw = _decompress(file, raw_size(layout, part), name)
-    planes = _planes(raw, [(p, s.count) for s in _sections(layout, part) for p in s.planes()], name)
-    out = bytearray(stop - start)
-    for s in _sections(layout, part):
-        rows = np.stack([planes[p] for p in s.planes()], axis=1)
-        zigzag = rows.view(WORDS[s.width]).reshape(s.count)
-        one = zigzag.dtype.type(1)
-        words = (zigzag >> one) ^ (zigzag.dtype.type(0) - (zigzag & one))
-        if before is not None:
-            words = words + np.frombuffer(before[start:stop], WORDS[s.width], s.count, s.first)
-        out[s.first : s.first + s.count * s.width] = words.tobytes()
-    return bytes(out)
+    sections = list(_sections(layout, part))
+    planes = _planes(raw, sections, name)
+    for s in sections:
+        words = np.frombuffer(state, WORDS[s.width], s.count, start + s.first)
+        names = [p for p in s.planes() if p in planes]
+        if len(names) < s.width:
+            low, words = _halves(words)
+            low[:] = 0
+        _join([planes[p] for p in names], words, keyframe=keyframe)
 
 
 def _decompress(file: bytes, limit: int, name: str) -> bytes:
@@ -144,7 +217,7 @@ def _decompress(file: bytes, limit: int, name: str) -> bytes:
     return raw
 
 
-def _planes(raw: bytes, expected: list[tuple[str, int]], name: str) -> dict[str, np.ndarray[Any, Any]]:
+def _planes(raw: bytes, sections: list[_Section], name: str) -> dict[str, _Array]:
     # The safetensors library accepts names given twice, huge shapes and headers of 100 MB; what may stand here is
     # known to the last name and size, so the header is compared, not interpreted.
     if len(raw) < 8:  # noqa: PLR2004 - the length prefix
@@ -153,19 +226,20 @@ def _planes(raw: bytes, expected: list[tuple[str, int]], name: str) -> dict[str,
     if size > MAX_HEADER_BYTES or 8 + size > len(raw):
         raise MalformedError(f"{name} has a safetensors header of {size} bytes")
     header = strict_json.parse(raw[8 : 8 + size], f"the header of {name}", MAX_HEADER_BYTES)
-    at, want = 0, {}
-    for plane, count in expected:
-        want[plane] = {"dtype": "U8", "shape": [count], "data_offsets": [at, at + count]}
-        at += count
-    if header != want:
+    for rounded in (False, True):
+        planes = [(p, s.count) for s in sections for p in s.planes(rounded=rounded and s.width == ROUNDED)]
+        if header == _document(planes):
+            break
+    else:
         raise ModelError(f"{name} does not hold the byte planes of its part of the agreed model")
-    if len(raw) != 8 + size + at:
-        raise MalformedError(f"{name} has {len(raw) - 8 - size} bytes of planes, expected {at}")
-    data = np.frombuffer(raw, np.uint8, at, 8 + size)
-    return {p: data[w["data_offsets"][0] : w["data_offsets"][1]] for p, w in want.items()}
+    expected = sum(count for _, count in planes)
+    if len(raw) != 8 + size + expected:
+        raise MalformedError(f"{name} has {len(raw) - 8 - size} bytes of planes, expected {expected}")
+    ends = itertools.accumulate((count for _, count in planes), initial=8 + size)
+    return {p: np.frombuffer(raw, np.uint8, count, at) for (p, count), at in zip(planes, ends, strict=False)}
 
 
-def check_finite(state: bytes | memoryview, layout: Layout, what: str) -> None:
+def check_finite(state: Bytes, layout: Layout, what: str) -> None:
     """Look at every weight.
 
     Args:
@@ -181,7 +255,7 @@ def check_finite(state: bytes | memoryview, layout: Layout, what: str) -> None:
             raise NotFiniteError(f"{what}: tensor '{escape(tensor.name)}' holds NaN or infinity")
 
 
-def _finite(data: bytes | memoryview, dtype: str) -> bool:
+def _finite(data: Bytes, dtype: str) -> bool:
     # An exponent of all ones is NaN or infinity in IEEE 754; E4M3 has no infinity, and its NaN is 0x7f.
     if dtype == "F8_E4M3":
         return not bool(((np.frombuffer(data, "u1") & 0x7F) == 0x7F).any())  # noqa: PLR2004
@@ -189,9 +263,11 @@ def _finite(data: bytes | memoryview, dtype: str) -> bool:
         "F64": ("<u8", 0x7FF << 52), "F32": ("<u4", 0xFF << 23), "C64": ("<u4", 0xFF << 23), "F16": ("<u2", 0x1F << 10),
         "BF16": ("<u2", 0xFF << 7), "F8_E5M2": ("u1", 0x1F << 2),
     }[dtype]  # fmt: skip
-    for at in range(0, len(data), PART_BYTES):  # in pieces: no copy of a large tensor
-        words = np.frombuffer(data[at : at + PART_BYTES], view)
-        m = words.dtype.type(mask)
-        if bool(((words & m) == m).any()):
+    words = np.frombuffer(data, view)
+    m = words.dtype.type(mask)
+    masked = np.empty(min(BLOCK, len(words)), words.dtype.newbyteorder("="))
+    for at in range(0, len(words), BLOCK):
+        block = words[at : at + BLOCK]
+        if np.bitwise_and(block, m, out=masked[: len(block)]).max() == m:
             return False
     return True

@@ -30,7 +30,7 @@ MAX_TENSORS = 20_000  # a large language model has some thousand
 MAX_STATE_BYTES = 1 << 40  # a terabyte a snapshot: far above what a disk is carried for
 MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 MAX_BLENDS = 64  # of a turn; alx offers 8
-PART_BYTES = 32 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and three fit in any memory
+PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a few at once fit in any memory
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

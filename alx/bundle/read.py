@@ -4,6 +4,7 @@ Knows what a bundle holds; knows no site, ledger or model. Of a folder on a carr
 reaches a parser before its digest was compared with the signed one, and no file is opened twice.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -12,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from alx import files
-from alx.bundle import age, carried, codec, signature
+from alx.bundle import age, carried, codec, cores, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Layout, Manifest, parse
+from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
@@ -25,7 +26,7 @@ from alx.errors import (
     escape,
 )
 
-STATES_HELD = 3  # at once: the one before, the one in the making, and its copy
+STATES_HELD = 3  # at once: this one, and the caller's tensors and model
 _TAKE_ANOTHER = "if the model is that large, take a machine with more memory"
 
 
@@ -194,10 +195,13 @@ def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path) -> 
                 files.remove_tree(there)
     missing = [f for f in wanted if copied(folder / f.name, f) is None]
     files.require_space(folder, sum(f.size for f in missing))
+    written = []
     for f in missing:
         data = source.read_signed(f)
         if data is not None:
-            files.write(folder / f.name, data)
+            files.write(folder / f.name, data, durable=False)
+            written.append(folder / f.name)
+    files.sync(written)
 
 
 def copied(path: Path, signed: SignedFile) -> bytes | None:
@@ -215,10 +219,10 @@ def copied(path: Path, signed: SignedFile) -> bytes | None:
 
 def states(
     source: Source, signed: SignedBundle, manifest: Manifest, last: int | None = None, first: int = 0
-) -> Iterator[tuple[int, Candidate, bytes]]:
+) -> Iterator[tuple[int, Candidate, memoryview]]:
     """Decode the candidates one after the other: each file compared, decompressed within bounds, each state checked.
 
-    Memory holds a few states and one file, however many candidates there are.
+    Memory holds one state and a few parts, however many candidates there are; all cores work on a candidate's parts.
 
     Args:
         source: the bundle, on the disk or staged.
@@ -228,7 +232,8 @@ def states(
         first: the first one wanted; decoding begins at the keyframe before it.
 
     Yields:
-        Index, candidate, flat state.
+        Index, candidate, flat state. The state is good until the next is asked for, which takes its place: copy what is to
+        be kept. Whoever looks at it afterwards gets a ValueError, but an array made of it shows the next.
 
     Raises:
         CorruptError, LimitError, MalformedError, NotFiniteError: names the file or the tensor.
@@ -236,28 +241,51 @@ def states(
     """
     layout = manifest.layout
     _refuse_more_than_memory(layout.nbytes)
-    stop = len(manifest.candidates) - 1 if last is None else last
+    stop = len(manifest.candidates) if last is None else last + 1
     begin = max(i for i, c in enumerate(manifest.candidates[: first + 1]) if c.keyframe)
-    before: bytes | None = None
-    for i, c in enumerate(manifest.candidates[begin : stop + 1], begin):
-        before = _state(source, signed, c, None if c.keyframe else before, layout)
-        if hashlib.sha256(before).hexdigest() != c.state:
-            raise CorruptError(f"{c.label}: the decoded state is not the one whose digest was signed")
-        codec.check_finite(before, layout, c.label)
-        if i >= first:
-            yield i, c, before
+    suffix = age.SUFFIX if is_encrypted(signed) else ""
+    with _enough_memory(layout.nbytes):
+        flat = bytearray(layout.nbytes)
+
+    def decode(candidate: Candidate, part: int) -> None:
+        name = candidate.files[part]
+        codec.decode(_plain(source, signed.files[name + suffix]), flat, layout, part, name, keyframe=candidate.keyframe)
+
+    with cores.pool() as pool, memoryview(flat) as whole:
+        for i, c in enumerate(manifest.candidates[begin:stop], begin):
+            digest = hashlib.sha256()
+            parts = [pool.submit(decode, c, part) for part in range(layout.parts)]
+            for part, done in enumerate(parts):
+                with _enough_memory(layout.nbytes):
+                    done.result()
+                if part == layout.parts - 1:
+                    finite = pool.submit(codec.check_finite, flat, layout, c.label)
+                a, b = layout.part(part)
+                digest.update(whole[a:b])  # while others decode
+            if digest.hexdigest() != c.state:
+                raise CorruptError(f"{c.label}: the decoded state is not the one whose digest was signed")
+            finite.result()
+            if i >= first:
+                view = whole.toreadonly()
+                yield i, c, view
+                view.release()
 
 
-def _state(source: Source, signed: SignedBundle, candidate: Candidate, before: bytes | None, layout: Layout) -> bytes:
-    """One candidate's state, out of its parts."""
+def state(source: Source, signed: SignedBundle, manifest: Manifest, index: int) -> bytes:
+    """One candidate's flat state, decoded and checked as by `states`.
+
+    Raises:
+        AlxError: see `states`.
+    """
+    return next(bytes(s) for _, _, s in states(source, signed, manifest, index, index))
+
+
+@contextlib.contextmanager
+def _enough_memory(nbytes: int) -> Iterator[None]:
     try:
-        suffix = age.SUFFIX if is_encrypted(signed) else ""
-        state = bytearray()
-        for part, name in enumerate(candidate.files):
-            state += codec.decode(_plain(source, signed.files[name + suffix]), before, layout, part, name)
-        return bytes(state)
+        yield
     except MemoryError as error:  # a limit on the process, below the machine's memory
-        raise LimitError(f"there is no memory for a snapshot of {files.size(layout.nbytes)}", _TAKE_ANOTHER) from error
+        raise LimitError(f"there is no memory for a snapshot of {files.size(nbytes)}", _TAKE_ANOTHER) from error
 
 
 def _refuse_more_than_memory(nbytes: int) -> None:

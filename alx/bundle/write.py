@@ -5,50 +5,91 @@ that the sender finished.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files
-from alx.bundle import age, codec, signature
-from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, Layout, Manifest, part_name
+from alx.bundle import age, codec, cores, signature
+from alx.bundle.manifest import DATA_FOLDER, KEYFRAME_EVERY, MANIFEST_NAME, Layout, Manifest, part_name
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
 
 def signed_file(name: str, data: bytes) -> SignedFile:
     """How a file is listed in the signature."""
-    return SignedFile(name=name, algorithm="sha256", digest=hashlib.sha256(data).hexdigest(), size=len(data))
+    return SignedFile(name=name, algorithm="sha256", digest=_sha256(data), size=len(data))
 
 
-def write_candidate(
-    folder: Path, index: int, state: bytes, before: bytes | None, layout: Layout, recipients: Sequence[str] = ()
-) -> list[SignedFile]:
-    """Write one candidate's files.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One candidate's files."""
+
+    state: str
+    """SHA-256 of the raw state."""
+    keyframe: bool
+    files: list[SignedFile]
+
+
+def candidates(folder: Path, states: Iterable[bytes], layout: Layout, recipients: Sequence[str] = ()) -> Iterator[Written]:
+    """Write candidates' files, on all cores; they are durable when the last was given back.
+
+    Memory holds three states (the one before, one in the making, the next) and a few parts.
 
     Args:
         folder: the bundle in the making; its data folder is made when missing.
-        index: the candidate's place, from 0.
-        state: its flat state, `layout.nbytes` bytes.
-        before: that of the candidate before it, or None to write a keyframe.
+        states: the flat states in order, `layout.nbytes` bytes each; taken one ahead.
         layout: the common model's.
         recipients: whom to encrypt to; none leaves the files plain.
 
-    Returns:
-        The files as they will be signed.
+    Yields:
+        What was written of each, in order.
+
+    Raises:
+        SpaceError, StorageError: see `files.storage`.
     """
     files.make_folder(folder / DATA_FOLDER)
-    out = []
-    for part in range(layout.parts):
-        data = codec.encode(memoryview(state), None if before is None else memoryview(before), layout, part)
-        out.append(_write(folder, part_name(index, part), data, recipients))
-    return out
+    with cores.pool() as pool, ThreadPoolExecutor(files.MAX_SYNCS) as disk:
+        syncs: list[Future[None]] = []
+
+        def one(index: int, part: int, state: bytes, before: bytes | None) -> SignedFile:
+            data = codec.encode(state, before, layout, part)
+            written = _write(folder, part_name(index, part), data, recipients, durable=False)
+            syncs.append(disk.submit(files.sync_file, folder / written.name))  # while others compute
+            return written
+
+        before: bytes | None = None
+        begun: deque[tuple[bool, Future[str], list[Future[SignedFile]]]] = deque()
+
+        def ended() -> Written:
+            keyframe, digest, parts = begun.popleft()
+            return Written(digest.result(), keyframe, [part.result() for part in parts])
+
+        for i, state in enumerate(states):
+            keyframe = i % KEYFRAME_EVERY == 0
+            last = None if keyframe else before
+            digest = pool.submit(_sha256, state)
+            begun.append((keyframe, digest, [pool.submit(one, i, part, state, last) for part in range(layout.parts)]))
+            before = state
+            if len(begun) > 1:
+                yield ended()
+        if begun:
+            yield ended()
+        for sync in syncs:
+            sync.result()
 
 
-def _write(folder: Path, name: str, data: bytes, recipients: Sequence[str]) -> SignedFile:
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _write(folder: Path, name: str, data: bytes, recipients: Sequence[str], *, durable: bool = True) -> SignedFile:
     if recipients:
         name, data = name + age.SUFFIX, age.encrypt(data, recipients)
-    files.write(folder / name, data)
+    files.write(folder / name, data, durable=durable)
     return signed_file(name, data)
 
 

@@ -237,13 +237,16 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
     metavar="FILE",
     help="Where files are bad, write here which ones the peer has to bring again.",
 )
+@click.option("--full", is_flag=True, help="Measure every snapshot at every sample: slower, and chooses the same.")
 @passphrases.option
 @site_option
 @json_option
 def import_and_select(
-    bundle: Path, also: tuple[Path, ...], ask: Path | None, unlock: Unlock, site: Site, as_json: bool
+    bundle: Path, also: tuple[Path, ...], ask: Path | None, full: bool, unlock: Unlock, site: Site, as_json: bool
 ) -> None:
-    """Verify the peer's bundle, add one's own loss at every snapshot, and choose where to go on.
+    """Verify the peer's bundle, add one's own loss to its snapshots', and choose where to go on.
+
+    A snapshot that cannot win any more is not measured at the other samples.
 
     Only a request is signed, so only then a passphrase is asked for.
     """
@@ -252,7 +255,7 @@ def import_and_select(
     with site.locked("import-and-select", bundle.name), screen.progress() as tell:
         if ask is not None:
             _new_request(site, ask)
-        chosen = turns.import_and_select(site.unlocked_by(unlock), bundle, tell, also=also, ask=ask)
+        chosen = turns.import_and_select(site.unlocked_by(unlock), bundle, tell, also=also, ask=ask, full=full)
     if as_json:
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again,
                         "rebuilt": chosen.rebuilt, "selection": chosen.body})  # fmt: skip

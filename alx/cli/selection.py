@@ -14,20 +14,18 @@ def _mean(value: float) -> str:
 
 
 def table(body: dict[str, Any]) -> str:
-    """Every candidate with the sender's loss, one's own, the sum, and the score if there is one; means for people."""
+    """Every candidate with the sender's loss, one's own and the sum; means for people. `>=` where it was dropped."""
     n = body["samples"]
     rows = []
     for i, label in enumerate(body["labels"]):
-        own = None if body["own"] is None else body["own"][i]
-        none = "not finite" if body["own"] is not None else "unknown"  # after a reset of the ledger
-        total = none if own is None else _mean((body["signed"][i] + own) / n)
-        row = [label, f"{body['signed'][i]:.3f}", none if own is None else f"{own:.3f}", total]
-        if body["held_out"]:
-            score = body["held_out"][i]
-            row.append("not finite" if score is None else f"{score:.4f}")
-        rows.append([*row, "<- chosen" if i == body["index"] else ""])
-    header = ["snapshot", "their loss sum", "own loss sum", "global mean"] + (["held out"] if body["held_out"] else [])
-    return screen.table([*header, ""], rows)
+        own, least = (None if body[key] is None else body[key][i] for key in ("own", "at_least"))
+        if own is None and least is None:
+            told = ["not finite" if body["own"] is not None else "unknown"] * 2  # unknown: after a reset of the ledger
+        else:
+            known, sign = (own, "") if own is not None else (least, ">= ")
+            told = [f"{sign}{known:.3f}", sign + _mean((body["signed"][i] + known) / n)]
+        rows.append([label, f"{body['signed'][i]:.3f}", *told, "<- chosen" if i == body["index"] else ""])
+    return screen.table(["snapshot", "their loss sum", "own loss sum", "global mean", ""], rows)
 
 
 def words(body: dict[str, Any], plan: Plan) -> list[str]:
@@ -36,6 +34,13 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
     out = [
         f"chosen: {body['label']} of round {body['round']}, global loss {body['global_loss']:.6g} ({_mean(mean)} a sample)"
     ]
+    if body["scored"]:
+        out[0] += ", held-out score " + ("not finite" if body["held_out"] is None else f"{body['held_out']:.4f}")
+    if body["evaluations"] is not None and body["evaluations"] < body["scan"]:
+        out.append(
+            f"{body['evaluations'] / body['scan']:.0%} of a full scan's evaluations were needed "
+            f"({body['evaluations']:,} of {body['scan']:,}); the others cannot win (>=)"
+        )
     if body["blend"]:
         b = body["blend"]
         momentum = f", and {b['momentum']:g} of the way since the start of its turn before" if b["momentum"] else ""

@@ -3,10 +3,30 @@
 Knows a task; knows nothing of where candidates come from.
 """
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import nn
 
-from alx.learning.task import LossSum, State, Task
+from alx.learning.task import LossSum, State, Task, exact_sum
+
+TOGETHER_BYTES = 64 << 20  # of weights that are held at once, so that samples are read once for many small models
+SLICE = 1 << 14  # samples whose losses are held at once
+
+
+def together(state_bytes: int) -> int:
+    """How many models to hold at once.
+
+    Args:
+        state_bytes: size of one's state.
+    """
+    return max(1, TOGETHER_BYTES // max(1, state_bytes))
+
+
+def loaded(model: nn.Module, state: State) -> nn.Module:
+    """The model in that state, in evaluation mode."""
+    model.load_state_dict(dict(state))
+    return model.eval()
 
 
 def measure(task: Task, model: nn.Module, state: State) -> LossSum:
@@ -17,10 +37,30 @@ def measure(task: Task, model: nn.Module, state: State) -> LossSum:
         model: a model of the task to load the state into; reused from candidate to candidate.
         state: the candidate.
     """
-    model.load_state_dict(dict(state))
-    model.eval()
+    loaded(model, state)
     with torch.no_grad():
         return task.measure(model)
+
+
+def measure_all(task: Task, models: Sequence[nn.Module], states: Iterable[State]) -> list[LossSum]:
+    """The task's loss sums at several states, at each the same as `measure`; the samples are read once where they can be.
+
+    Args:
+        task: what the user brought.
+        models: models of the task: one, or as many as states where the task has `sample_losses`.
+        states: the candidates.
+    """
+    each = task.sample_losses
+    if each is None:
+        return [measure(task, models[0], state) for state in states]
+    nets = [loaded(model, state) for model, state in zip(models, states, strict=False)]
+    sums: list[list[float]] = [[] for _ in nets]
+    with torch.no_grad():
+        for at in range(0, each.count, SLICE):
+            part = torch.arange(at, min(at + SLICE, each.count))
+            for found, row in zip(sums, each.of(nets, part).tolist(), strict=True):
+                found.append(exact_sum(row))
+    return [LossSum(exact_sum(found), each.count) for found in sums]
 
 
 def held_out(task: Task, model: nn.Module) -> float | None:

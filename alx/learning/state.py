@@ -62,7 +62,7 @@ def to_bytes(state: State, order: Sequence[str]) -> bytes:
     return b"".join(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data for name in order)
 
 
-def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:
+def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:
     """The inverse of `to_bytes`.
 
     Args:
@@ -81,6 +81,14 @@ def from_bytes(data: bytes, tensors: Iterable[tuple[str, str, Sequence[int]]]) -
         own[:] = flat[at : at + len(own)]
         at += len(own)
     return out
+
+
+def rounded(state: State) -> dict[str, Tensor]:
+    """The same with every float32 weight rounded to the nearest bfloat16, ties to even, and kept as float32.
+
+    Rounded twice is rounded once, so what a receiver goes on from is what was sent.
+    """
+    return {n: v.to(torch.bfloat16).to(v.dtype) if v.dtype == torch.float32 else v for n, v in state.items()}
 
 
 def finite(state: State) -> str | None:

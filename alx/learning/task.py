@@ -4,7 +4,8 @@ Knows torch's types; knows nothing of files, keys and peers. Private data reach 
 and a state_dict, through no other door.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +26,16 @@ class LossSum:
 
     total: float
     count: int
+
+
+def exact_sum(losses: Iterable[float]) -> float:
+    """The sum, rounded once and so the same in any order; NaN or infinite where it is not finite."""
+    try:
+        return math.fsum(losses)
+    except OverflowError:
+        return math.inf
+    except ValueError:  # infinity and minus infinity
+        return math.nan
 
 
 class Trainer(Protocol):
@@ -51,6 +62,21 @@ class Trainer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SampleLosses:
+    """The loss of each sample by itself.
+
+    Attributes:
+        count: number of samples, as `LossSum` has it.
+        of: (models, indices int64 [n] on the CPU) -> float64 [models, n] on the CPU: the loss of each of these samples at
+            each of these models, the same whatever is beside it, and never below 0. Called in evaluation mode without
+            gradients. Over all samples it adds up to `measure`'s total.
+    """
+
+    count: int
+    of: Callable[[Sequence[nn.Module], Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """A record of plain functions. Make one with `alx.tasks.supervised`, or by hand.
 
@@ -60,6 +86,8 @@ class Task:
         measure: (model) -> LossSum over one's own data; called in evaluation mode without gradients; repeatable.
         held_out: optional (model) -> a score on data kept apart, higher is better; shown to people, never sent.
         signed: losses may be below 0, as minus a return is; the plan then has to say `loss = "own"`.
+        sample_losses: optional: the terms of `measure`'s sum one by one, where none is below 0. With it candidates that
+            cannot win are not measured at all samples, and samples are read once for several models.
     """
 
     new_model: Callable[[], nn.Module]
@@ -67,3 +95,4 @@ class Task:
     measure: Callable[[nn.Module], LossSum]
     held_out: Callable[[nn.Module], float] | None = None
     signed: bool = False
+    sample_losses: SampleLosses | None = None

@@ -81,7 +81,9 @@ class Run:
         _set_random_state(saved["random"])
 
 
-def sample(run: Run, steps: int, period: int, tell: Callable[[int, float], None]) -> Iterator[tuple[int, dict[str, Tensor]]]:
+def sample(
+    run: Run, steps: int, period: int, tell: Callable[[int, float], None], *, rounded: bool = False
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Train to step `steps` and yield (step, state) along the way.
 
     Args:
@@ -89,6 +91,7 @@ def sample(run: Run, steps: int, period: int, tell: Callable[[int, float], None]
         steps: optimiser steps of the turn (the paper's T).
         period: steps between snapshots (the paper's I).
         tell: called after each step, and after its snapshot was taken, with the step and its training loss.
+        rounded: round the copies (`state.rounded`); the run itself goes on unrounded.
 
     Yields:
         Copies of the state at 0, period, 2·period, …, and at `steps`.
@@ -96,15 +99,20 @@ def sample(run: Run, steps: int, period: int, tell: Callable[[int, float], None]
     Raises:
         DivergedError: a snapshot holds NaN or infinity, or the training loss is not finite.
     """
+
+    def taken() -> dict[str, Tensor]:
+        copy = state.of(run.model)
+        return state.rounded(copy) if rounded else copy
+
     if run.at == 0:
-        yield 0, state.of(run.model)
+        yield 0, taken()
     while run.at < steps:
         loss = run.trainer.step()
         run.at += 1
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} at step {run.at}", "lower the learning rate in the plan")
         if run.at % period == 0 or run.at == steps:
-            copy = state.of(run.model)
+            copy = taken()
             bad = state.finite(copy)
             if bad is not None:
                 raise DivergedError(f"'{bad}' is not finite at step {run.at}", "lower the learning rate in the plan")

@@ -5,8 +5,9 @@ and ledger as they were; one rename and one transaction of the ledger commit it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,13 @@ from alx.site import ledger
 from alx.site.position import Position
 from alx.site.site import Site
 
-Tell = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and how much in all."""
-
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A bundle in private staging, verified to the last weight, and not accepted yet."""
+    """A bundle in private staging, verified to the last byte, and not accepted yet.
+
+    Its states are decoded, and checked to the last weight, as they are asked for; `accept` asks for the rest.
+    """
 
     folder: Path
     source: Source
@@ -50,16 +51,39 @@ class Staged:
     manifest: Manifest
     rebuilt: int
     """Number of files that came out of parity."""
+    _checked: set[int] = field(default_factory=set)
+
+    def states(self, wanted: Sequence[int]) -> Iterator[tuple[int, memoryview]]:
+        """Some candidates' flat states, each checked before it is given out; see `read.states` for what is refused.
+
+        Args:
+            wanted: candidates, ascending. Between two keyframes all up to the last that is wanted are decoded.
+
+        Yields:
+            Index and flat state, good until the next is asked for.
+        """
+        ends = [*(i for i, c in enumerate(self.manifest.candidates) if c.keyframe), len(self.manifest.candidates)]
+        for begin, end in itertools.pairwise(ends):
+            here = [i for i in wanted if begin <= i < end]
+            if here:
+                for i, _, flat in read.states(self.source, self.signed, self.manifest, here[-1], begin):
+                    self._checked.add(i)
+                    if i in here:
+                        yield i, flat
+
+    def check(self) -> None:
+        """Decode, and so check, every state that was not asked for."""
+        for _ in self.states([i for i in range(len(self.manifest.candidates)) if i not in self._checked]):
+            pass
 
 
 @contextlib.contextmanager
-def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = None) -> Iterator[Staged | Path]:
-    """Verify a bundle on a disk, copy it into private staging, and verify the copy whole.
+def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | Path]:
+    """Verify a bundle on a disk, copy it into private staging, and verify the copy to the last byte.
 
     Args:
         site: this site, locked by the caller.
         paths: the bundle's folder on the disk, and those of other copies or of parity: good files of any count.
-        tell: progress.
         ask: where to write a signed request for the files that are bad, if some are.
 
     Yields:
@@ -99,8 +123,6 @@ def verified(site: Site, paths: Sequence[Path], tell: Tell, ask: Path | None = N
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
-        for i, _, _ in read.states(copy, signed, manifest):
-            tell("checking", i + 1, len(manifest.candidates))
         yield Staged(staging, copy, signed, manifest, rebuilt)
 
 
@@ -170,6 +192,7 @@ def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:
     Returns:
         The bundle's folder in the inbox.
     """
+    staged.check()
     manifest = staged.manifest
     final = site.inbox / manifest.name()
     # left by a command that was killed before the ledger knew of it

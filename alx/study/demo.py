@@ -103,7 +103,7 @@ def _round(both: Exchange, case: Case, number: int) -> dict[str, Any]:
     return {
         "round": number,
         "global_loss": body["global_loss"],
-        case.score: body["held_out"][body["index"]],
+        case.score: body["held_out"],
         "selected": {"learner": body["label"], "provider": there.chosen.body["label"]},
         "bundles": [_bundle(both.folder, "learner", there), _bundle(both.folder, "provider", back)],
     }

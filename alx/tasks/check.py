@@ -18,6 +18,7 @@ from alx.learning.task import LossSum, State, Task
 from alx.tasks import code
 
 STEPS = 2  # enough to see the weights move, and to save in between
+LIKENESS = 1e-3  # relative: what a sample's loss may differ by from one batch to another
 
 
 def check_task(task: Task, seed: int = 0) -> list[str]:
@@ -108,7 +109,7 @@ def _measure(task: Task, start: State, seed: int) -> list[str]:
     # Two signs together, as a model may be used by another way than a call, and a return may be the same for all weights.
     if not asked.once and measure.measure(task, model, _others(start, seed)) == first:
         found.append("measure() never asks the model it is given: does it measure another one, from outside?")
-    return found
+    return found or _sample_losses(task, start, seed)
 
 
 def _others(start: State, seed: int) -> State:
@@ -129,6 +130,34 @@ class _Asked:
 
     def _note(self, _part: nn.Module, _inputs: object) -> None:
         self.once = True
+
+
+def _sample_losses(task: Task, start: State, seed: int) -> list[str]:
+    each = task.sample_losses
+    if each is None:
+        return []
+    if task.signed:
+        return ["sample_losses is given, and losses may be below 0 (signed): leave one of the two out"]
+    models = [measure.loaded(task.new_model(), s) for s in (start, _others(start, seed))]
+    count = each.count
+    if count != measure.measure(task, models[0], start).count:
+        return [f"sample_losses counts {count} samples, and measure() another number"]
+    mixed = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        found: Any = each.of(models, mixed)
+        if not isinstance(found, torch.Tensor) or found.dtype != torch.float64 or found.shape != (2, count):
+            got = f"{found.dtype} {list(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
+            return [f"sample_losses returned {got}, expected torch.float64 [2, {count}] for 2 models and {count} samples"]
+        alone = each.of(models[1:], mixed[: count // 2 + 1])[0]
+        total = task.measure(models[0]).total
+    told = []
+    if bool((found < 0).any()):
+        told.append("sample_losses gives a loss below 0: make the task with signed=True, or lift the loss")
+    if not math.isclose(float(found[0].sum()), total, rel_tol=LIKENESS, abs_tol=LIKENESS):
+        told.append(f"sample_losses adds up to {float(found[0].sum()):g}, and measure() gives {total:g}")
+    if not torch.allclose(found[1, : len(alone)], alone, rtol=LIKENESS, atol=LIKENESS, equal_nan=True):
+        told.append("sample_losses gives a sample another loss beside other samples or models: each has to count alone")
+    return told
 
 
 def _held_out(task: Task, start: State, _seed: int) -> list[str]:

@@ -3,21 +3,23 @@
 Knows where things are named; the work is done by `data`, `models` and `supervised`, or by the user's `make_task`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
-from alx.learning.task import LossSum, Task, Trainer
+from alx.learning.task import LossSum, SampleLosses, Task, Trainer
 from alx.learning.trajectory import seed_all
 from alx.plan import Plan, Scalar
 from alx.tasks import code, data, fit, models
 from alx.tasks.objective import losses, optimisers, scores
 from alx.tasks.supervised import supervised
+
+NOISE = 1e-6  # what float32 may leave below 0 of a loss that is 0
 
 
 class SiteConfig(Protocol):
@@ -203,4 +205,22 @@ def _guarded(task: Task, seed: int) -> Task:
         measure=measure,
         held_out=None if held_out is None else lambda model: float(code.call("held_out", held_out, model)),
         signed=task.signed,
+        sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
     )
+
+
+def _guarded_samples(each: SampleLosses) -> SampleLosses:
+    def of(models: Sequence[nn.Module], indices: Tensor) -> Tensor:
+        found = code.call("sample_losses", each.of, models, indices)
+        expected = (len(models), len(indices))
+        if not isinstance(found, Tensor) or found.dtype != torch.float64 or found.shape != expected:
+            got = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+            raise ConfigError(f"sample_losses returned {got}, expected torch.float64 {list(expected)}")
+        if bool((found < -NOISE).any()):
+            raise ConfigError(
+                f"a sample's loss is {float(found.nan_to_num(0).min()):g}, and the task says that none is below 0",
+                'make the task with signed=True, and set loss = "own" in the plan, on both sides',
+            )
+        return found.clamp(min=0)
+
+    return SampleLosses(int(each.count), of)

@@ -5,7 +5,7 @@ was made, whatever [training] says, so that both sites measure the same. An exis
 edits: the loss with `reduction="none"`, the model behind a function, and the loop gone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,16 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from alx.errors import ConfigError
-from alx.learning.task import LossSum, Task, Trainer
+from alx.learning import measure as measuring
+from alx.learning.task import LossSum, SampleLosses, Task, Trainer, exact_sum
 from alx.plan import Training
 from alx.tasks import augmentation
+from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.objective import Loss, Score, accuracy
 from alx.tasks.samples import batch, home, placed, size
-
-EVALUATION_BATCH = (
-    512  # samples at once when nothing is kept for a backward pass; not the plan's, so sums do not depend on it
-)
-
 
 PLAIN = Training()
 
@@ -169,6 +166,7 @@ def supervised(
     score: Score = accuracy,
     device: str | torch.device = "cpu",
     training: Training = PLAIN,
+    signed: bool = False,
 ) -> Task:
     """Make a Task of a supervised problem.
 
@@ -184,6 +182,7 @@ def supervised(
         score: (outputs, targets) -> a score for each sample, higher is better.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
         training: `settings.plan.training`, for augmentation and speed.
+        signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
 
     Raises:
         ConfigError: the data set is empty or cannot be counted, or is not what [training] is for; when used, a sample
@@ -196,22 +195,25 @@ def supervised(
         augmentation.refuse_misfit(training, *batch(data, torch.zeros(1, dtype=torch.int64, device=home(data))))
     data = placed(data, place)
     held_out = None if held_out is None else placed(held_out, place)
+    batches = EvaluationBatch()
+
+    def values(nets: Sequence[nn.Module], where: Dataset[Any], indices: Tensor, what: Loss) -> Tensor:
+        """One value a sample at each model, float64 [models, samples]."""
+        out = torch.empty(len(nets), len(indices), dtype=torch.float64)
+        at_once = batches.of(nets[0], lambda: batch(where, indices[:1].to(home(where)))[0].to(place))
+        for at in range(0, len(indices), at_once):
+            wanted = indices[at : at + at_once]
+            inputs, targets = (t.to(place) for t in batch(where, wanted.to(home(where))))
+            with torch.inference_mode():
+                found = torch.stack([_one_each(what(net(inputs), targets), len(wanted)) for net in nets])
+            # to the CPU first: some accelerators have no float64
+            out[:, at : at + at_once] = found.cpu().to(torch.float64).mean(2)
+        return out
 
     def total(net: nn.Module, where: Dataset[Any], samples: int, what: Loss) -> float:
-        out = torch.zeros((), dtype=torch.float64)
-        for at in range(0, samples, EVALUATION_BATCH):
-            indices = torch.arange(at, min(at + EVALUATION_BATCH, samples), device=home(where))
-            inputs, targets = (t.to(place) for t in batch(where, indices))
-            values = what(net(inputs), targets)
-            if values.ndim == 0 or len(values) != len(indices):
-                raise ConfigError(
-                    f"the loss gives a tensor of shape {list(values.shape)} for {len(indices)} samples, "
-                    f"expected one number for each",
-                    'make it with reduction="none"',
-                )
-            # to the CPU first: some accelerators have no float64
-            out += values.reshape(len(indices), -1).cpu().to(torch.float64).mean(1).sum()
-        return float(out)
+        slices = range(0, samples, measuring.SLICE)
+        parts = (values([net], where, torch.arange(at, min(at + measuring.SLICE, samples)), what) for at in slices)
+        return exact_sum(exact_sum(part[0].tolist()) for part in parts)
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
         return MiniBatches(net, seed, data, loss, optimiser, batch_size, place, training)
@@ -224,4 +226,20 @@ def supervised(
         trainer=trainer,
         measure=lambda net: LossSum(total(net, data, count, loss), count),
         held_out=None if held_out is None else held_out_score,
+        signed=signed,
+        sample_losses=None if signed else SampleLosses(count, lambda nets, indices: values(nets, data, indices, loss)),
     )
+
+
+def _one_each(values: Tensor, samples: int) -> Tensor:
+    """What a loss or a score gave, [samples, numbers of each].
+
+    Raises:
+        ConfigError: it is not one for each sample.
+    """
+    if values.ndim == 0 or len(values) != samples:
+        raise ConfigError(
+            f"the loss gives a tensor of shape {list(values.shape)} for {samples} samples, expected one number for each",
+            'make it with reduction="none"',
+        )
+    return values.reshape(samples, -1)

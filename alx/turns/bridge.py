@@ -34,9 +34,14 @@ def to_flat(tensors: State, layout: Layout) -> bytes:
     return state.to_bytes(tensors, [t.name for t in layout.tensors])
 
 
-def from_flat(flat: bytes, layout: Layout) -> dict[str, Tensor]:
+def from_flat(flat: bytes | memoryview, layout: Layout) -> dict[str, Tensor]:
     """The inverse of `to_flat`."""
     return state.from_bytes(flat, [(t.name, t.dtype, t.shape) for t in layout.tensors])
+
+
+def as_sent(plan: Plan, tensors: State) -> State:
+    """A state as the plan has it measured and sent: rounded, or as it is."""
+    return state.rounded(tensors) if plan.rounding == "bfloat16" else tensors
 
 
 def same_model(task: Task, agreed: Layout) -> None:

@@ -28,6 +28,8 @@ def sample(
     steps: int,
     period: int,
     tell: Callable[[int, float], None],
+    *,
+    rounded: bool = False,
 ) -> None:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
 
@@ -38,6 +40,7 @@ def sample(
         steps: of the turn.
         period: steps between snapshots.
         tell: called after each step with the step and its training loss.
+        rounded: see `trajectory.sample`.
 
     Raises:
         DivergedError: see `trajectory.sample`.
@@ -65,6 +68,6 @@ def sample(
         if time.monotonic() - kept_at > min(MAX_SECONDS, TIMES_ITS_COST * cost):
             keep()
 
-    for step, tensors in trajectory.sample(run, steps, period, told):
+    for step, tensors in trajectory.sample(run, steps, period, told, rounded=rounded):
         work.put_snapshot(f"t{step}", to_flat(tensors, layout))
     work.put_checkpoint(ENDED)

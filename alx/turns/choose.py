@@ -1,4 +1,4 @@
-"""Import and select: take a verified bundle in, add one's own loss at every candidate, choose; and the best of all."""
+"""Import and select: take a verified bundle in, add one's own loss to its candidates', choose; and the best of all."""
 
 import itertools
 import json
@@ -6,14 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors.torch import save
+from torch import nn
 
 from alx.bundle import read
 from alx.bundle.manifest import Layout, Manifest
 from alx.errors import UsageError
 from alx.learning import measure, select
+from alx.learning.task import SampleLosses, Task
 from alx.site import disk, incoming
 from alx.site.incoming import Staged
 from alx.site.site import Site
@@ -32,15 +37,21 @@ class Chosen:
     signer: str
     again: bool
     body: dict[str, Any]
-    """Round, index, label, labels, signed, own, samples, global_loss, held_out, and the flags."""
+    """Round, index, label, labels, signed, own, at_least, evaluations, scan, samples, global_loss, held_out, the flags."""
     rebuilt: int = 0
     """Number of files that came out of parity."""
 
 
 def import_and_select(
-    site: Site, path: Path, tell: Tell = silent, *, also: Sequence[Path] = (), ask: Path | None = None
+    site: Site,
+    path: Path,
+    tell: Tell = silent,
+    *,
+    also: Sequence[Path] = (),
+    ask: Path | None = None,
+    full: bool = False,
 ) -> Chosen:
-    """Verify the peer's bundle, measure one's own loss at every candidate, choose, and only then accept and record.
+    """Verify the peer's bundle, measure one's own loss at its candidates, choose, and only then accept and record.
 
     Args:
         site: this site, locked by the caller.
@@ -48,33 +59,70 @@ def import_and_select(
         tell: progress.
         also: folders of other copies of it, or of its parity, for files that are bad in the first.
         ask: where to write a signed request for the files that are bad, if some are.
+        full: measure every candidate at every sample, also where that changes nothing.
 
     Raises:
-        AlxError: see `incoming.verified`; then nothing was changed.
+        AlxError: see `incoming.verified` and `Staged.states`; then nothing was changed.
         NotFiniteError: the own loss is finite nowhere; nothing was changed.
     """
-    with incoming.verified(site, (path, *also), lambda what, i, n: tell(what, i, n, None), ask) as found:
+    with incoming.verified(site, (path, *also), ask) as found:
         if isinstance(found, Path):
             body = site.position().selected[-1]
             return Chosen(found, site.signer(body["digest"]).fingerprint, again=True, body=body)
-        body = _select(site, found, tell)
+        body = _select(site, found, tell, full=full)
         taken, signer = incoming.accept(site, found, body), found.signed.signer.fingerprint
         return Chosen(taken, signer, again=False, body=body, rebuilt=found.rebuilt)
 
 
-def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
+class _Candidates:
+    """The candidates of a bundle as models: as many at once as fit, decoded where they are not there."""
+
+    def __init__(self, task: Task, staged: Staged) -> None:
+        self._task, self._staged = task, staged
+        self._held: dict[int, nn.Module] = {}
+        self.together = measure.together(staged.manifest.layout.nbytes)
+
+    def models(self, wanted: Sequence[int]) -> list[nn.Module]:
+        """The models of at most `together` candidates, in evaluation mode."""
+        missing = sorted(set(wanted) - self._held.keys())
+        free = [self._held.pop(i) for i in [i for i in self._held if i not in wanted][: self._over(len(missing))]]
+        for i, flat in self._staged.states(missing):
+            model = free.pop() if free else self._task.new_model()
+            self._held[i] = measure.loaded(model, from_flat(flat, self._staged.manifest.layout))
+        return [self._held[i] for i in wanted]
+
+    def _over(self, more: int) -> int:
+        return max(0, len(self._held) + more - self.together)
+
+    def losses(self, wanted: Sequence[int], samples: select.Samples) -> NDArray[np.float64]:
+        """Own losses [candidates, samples], for `select.race`."""
+        with torch.no_grad():
+            return cast("SampleLosses", self._task.sample_losses).of(self.models(wanted), torch.from_numpy(samples)).numpy()
+
+
+def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, Any]:
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, site.own_identity().layout)
-    model = task.new_model()
-    manifest, samples = staged.manifest, site.own_identity().file.samples
-    own, scores = [], []
-    for i, _, flat in read.states(staged.source, staged.signed, manifest):
-        measured = measure.measure(task, model, from_flat(flat, manifest.layout))
-        same_count(measured.count, samples)
-        own.append(measured.total)
-        scores.append(measure.held_out(task, model))
-        tell("measuring", i + 1, len(manifest.candidates), None)
-    chosen = select.select([c.loss for c in manifest.candidates], own, manifest.samples + samples)
+    manifest, own_samples = staged.manifest, site.own_identity().file.samples
+    signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
+    candidates, start = _Candidates(task, staged), _Start.find(site, manifest)
+    if task.sample_losses is not None:
+        same_count(task.sample_losses.count, own_samples)
+        known = {0: start.own} if start.own is not None and not full else {}
+        chosen = select.race(
+            signed, own_samples, candidates.losses, samples, together=candidates.together, known=known, full=full,
+            tell=lambda settled: tell("measuring", settled, len(signed), None),
+        )  # fmt: skip
+    else:
+        own = []
+        for i in range(len(signed)):
+            with torch.no_grad():
+                measured = task.measure(candidates.models([i])[0])
+            same_count(measured.count, own_samples)
+            own.append(measured.total)
+            tell("measuring", i + 1, len(signed), None)
+        chosen = select.select(signed, own, samples, own_samples)
+    score = measure.held_out(task, candidates.models([chosen.index])[0])
     best = manifest.candidates[chosen.index]
     body: dict[str, Any] = {
         "round": manifest.round,
@@ -83,14 +131,18 @@ def _select(site: Site, staged: Staged, tell: Tell) -> dict[str, Any]:
         "label": best.label,
         "labels": [c.label for c in manifest.candidates],
         "signed": list(chosen.signed),
-        "own": [_finite(x) for x in chosen.own],
-        "held_out": [_finite(x) for x in scores] if task.held_out is not None else None,
+        "own": [_finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)],
+        "at_least": [None if whole else _finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)],
+        "evaluations": chosen.evaluations,
+        "scan": chosen.scan,
+        "scored": score is not None,
+        "held_out": _finite(score),
         "samples": chosen.samples,
         "global_loss": chosen.global_loss,
         "claimed_start": manifest.start.global_loss if manifest.start is not None else None,
         "blend": best.blend.model_dump() if best.blend is not None else None,
     }
-    return body | _flags(site, manifest, chosen)
+    return body | _flags(site, manifest, chosen, start)
 
 
 def _finite(value: float | None) -> float | None:
@@ -98,30 +150,51 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _flags(site: Site, manifest: Manifest, chosen: select.Selection) -> dict[str, bool | None]:
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What this site knows of the model that the sender says it started from.
+
+    Attributes:
+        sent: the reply's t = 0 is, bit for bit, the candidate it says it started from, out of those sent; None where it
+            answers nothing.
+        own: one's own loss sum there, as it was measured and signed before that was sent; None unless `sent`.
+    """
+
+    sent: bool | None
+    own: float | None
+
+    @classmethod
+    def find(cls, site: Site, manifest: Manifest) -> Self:
+        if manifest.start is None:
+            return cls(None, None)
+        sealed = site.position().sealed[-1]
+        with disk.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (_, _, mine):
+            offered = mine.candidates
+        i = manifest.start.candidate
+        sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
+        return cls(sent, offered[i].loss if sent else None)
+
+
+def _flags(site: Site, manifest: Manifest, chosen: select.Selection, start: _Start) -> dict[str, bool | None]:
     """What the paper's algorithm promises, checked at run time: None where there is nothing to compare with.
 
-    start_sent: the reply's t = 0 is, bit for bit, the candidate it says it started from, out of those sent.
+    start_sent: see `_Start`.
     start_loss_true: the global loss it says it started from is the one found here for t = 0.
     loss_rose: from this site's last selection to the sender's start, or from there to what was chosen now.
     stalled: the sender started at t = 0, and the best candidate is t = 0 again.
     """
     position = site.position()
     way = [float(position.selected[-1]["global_loss"])] if position.selected else []
-    start_sent = start_loss_true = stalled = None
+    start_loss_true = stalled = None
     if manifest.start is not None:
-        sent = position.sealed[-1]
-        with disk.opened(site, site.outbox / sent["bundle"], sent["digest"]) as (_, _, mine):
-            offered = mine.candidates
-        i = manifest.start.candidate
         claimed = manifest.start.global_loss
-        start_sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
-        start_loss_true = math.isclose(chosen.totals[0], claimed, rel_tol=LOSS_SLACK)
-        stalled = i == 0 and chosen.index == 0
+        if chosen.whole[0]:
+            start_loss_true = math.isclose(chosen.totals[0], claimed, rel_tol=LOSS_SLACK)
+        stalled = manifest.start.candidate == 0 and chosen.index == 0
         way.append(claimed)
     way.append(chosen.global_loss)
     rose = any(b - a > LOSS_SLACK * abs(a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None
-    return {"start_sent": start_sent, "start_loss_true": start_loss_true, "loss_rose": rose, "stalled": stalled}
+    return {"start_sent": start.sent, "start_loss_true": start_loss_true, "loss_rose": rose, "stalled": stalled}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +238,11 @@ def _selections(site: Site) -> tuple[dict[str, Any], ...]:
 def _selected(site: Site, chosen: dict[str, Any]) -> Best:
     body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
     with disk.opened(site, site.inbox / body["bundle"], body["digest"]) as (source, signed, manifest):
-        flat = next(s for _, _, s in read.states(source, signed, manifest, chosen["index"], chosen["index"]))
-        score = chosen["held_out"][chosen["index"]] if chosen["held_out"] else None
-        return Best(chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout, score)
+        flat = read.state(source, signed, manifest, chosen["index"])
+        return Best(
+            chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout,
+            chosen["held_out"],
+        )  # fmt: skip
 
 
 def best_file(found: Best) -> bytes:

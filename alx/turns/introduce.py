@@ -2,18 +2,17 @@
 
 import safetensors
 from safetensors.torch import load_file
-from torch import Tensor
 
 from alx import files
 from alx.bundle.manifest import check_model
 from alx.errors import ConfigError, ModelError, TurnError, escape
 from alx.learning import measure, state, trajectory
-from alx.learning.task import Task
+from alx.learning.task import State, Task
 from alx.site import identity
 from alx.site.identity import Identity, IdentityFile
 from alx.site.site import INIT_NAME, Site
 from alx.tasks import load
-from alx.turns.bridge import layout_of, refuse_negative
+from alx.turns.bridge import as_sent, layout_of, refuse_negative
 
 
 def introduce(site: Site) -> Identity:
@@ -59,7 +58,7 @@ def introduce(site: Site) -> Identity:
     return made
 
 
-def initial(site: Site, task: Task) -> dict[str, Tensor]:
+def initial(site: Site, task: Task) -> State:
     """theta^0: the weights given at `alx init --init`, or the plan's model seeded with the plan's seed.
 
     Raises:
@@ -69,7 +68,7 @@ def initial(site: Site, task: Task) -> dict[str, Tensor]:
     fresh = state.of(task.new_model())
     path = site.folder / INIT_NAME
     if not path.is_file():
-        return fresh
+        return as_sent(site.plan, fresh)
     try:
         given = load_file(path)
         check_model(layout_of(given).tensors, layout_of(fresh))
@@ -78,4 +77,4 @@ def initial(site: Site, task: Task) -> dict[str, Tensor]:
             f"'{INIT_NAME}' does not fit the plan's model: {escape(str(error), 400)}",
             "give weights of this very model to alx init --init",
         ) from error
-    return given
+    return as_sent(site.plan, given)

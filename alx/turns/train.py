@@ -13,7 +13,7 @@ from torch import Tensor
 
 from alx import files
 from alx.bundle import read, write
-from alx.bundle.manifest import KEYFRAME_EVERY, Blend, Candidate, Layout, Manifest, Party, Start, part_name
+from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
 from alx.bundle.signature import SignedFile
 from alx.errors import DivergedError, TurnError
 from alx.learning import blend as blends
@@ -25,7 +25,7 @@ from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
-from alx.turns.bridge import Tell, from_flat, refuse_negative, same_count, same_model, silent, to_flat
+from alx.turns.bridge import Tell, as_sent, from_flat, refuse_negative, same_count, same_model, silent, to_flat
 from alx.turns.introduce import initial
 
 
@@ -169,12 +169,12 @@ class _Turn:
             wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
                 if not self.work.has(label):
-                    self.work.put(label, next(s for _, _, s in read.states(source, signed, manifest, i, i)))
+                    self.work.put(label, read.state(source, signed, manifest, i))
         if self.position.sealed and "peer" in wanted and not self.work.has("before"):
             mine = self.position.sealed[-1]
             own = self.site.outbox / mine["bundle"]
             with disk.opened(self.site, own, mine["digest"]) as (source, signed, manifest):
-                self.work.put("before", next(s for _, _, s in read.states(source, signed, manifest, 0, 0)))
+                self.work.put("before", read.state(source, signed, manifest, 0))
 
     def _state(self, label: str) -> dict[str, Tensor]:
         return from_flat(self.work.get(label), self.layout)
@@ -187,6 +187,7 @@ class _Turn:
         checkpoints.sample(
             run, self.work, self.layout, self.steps, self.site.plan.sampling_period,
             lambda step, loss: self.tell("training", step, self.steps, loss),
+            rounded=self.site.plan.rounding != "none",
         )  # fmt: skip
         own, peer = self.site.own_identity(), self.site.peer
         return [f"t{s}" for s in self.site.plan.schedule(self.site.role, own.file.samples, peer.file.samples)]
@@ -200,7 +201,7 @@ class _Turn:
         parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
         out = {}
         for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
-            made = blends.blend(start, own, peer, before, recipe, parameters)
+            made = as_sent(self.site.plan, blends.blend(start, own, peer, before, recipe, parameters))
             if state.finite(made) is None:
                 self.work.put(f"blend-{i}", to_flat(made, self.layout))
                 out[f"blend-{i}"] = recipe
@@ -209,17 +210,21 @@ class _Turn:
     def measure(self, labels: list[str]) -> dict[str, float]:
         """The own loss sum at every kept state; a blend at which it is not finite is left out."""
         done, samples = self.work.losses(), self.site.own_identity().file.samples
-        model = self.task.new_model()
+        missing = [label for label in labels if label not in done]
+        together = 1 if self.task.sample_losses is None else measure.together(self.layout.nbytes)
+        models = [self.task.new_model() for _ in range(min(together, len(missing)))]
+        self.tell("measuring", len(done), len(labels), None)
+        for at in range(0, len(missing), together):
+            part = missing[at : at + together]
+            for label, found in zip(part, measure.measure_all(self.task, models, map(self._state, part)), strict=True):
+                same_count(found.count, samples)
+                done[label] = [found.total, found.count]
+            self.work.put_losses(done)
+            self.tell("measuring", len(done), len(labels), None)
         out: dict[str, float] = {}
-        for i, label in enumerate(labels):
-            if label not in done:
-                measured = measure.measure(self.task, model, self._state(label))
-                done[label] = [measured.total, measured.count]
-                self.work.put_losses(done)
-            total, count = done[label]
-            same_count(int(count), samples)
+        for label in labels:
+            total, _ = done[label]
             refuse_negative(self.site.plan, total)
-            self.tell("measuring", i + 1, len(labels), None)
             if math.isfinite(total):
                 out[label] = total
             elif label.startswith("t"):
@@ -233,24 +238,20 @@ class _Turn:
         data: list[SignedFile] = []
         candidates = []
         blended = self._blend_entries(recipes)
-        before: bytes | None = None
-        for i, label in enumerate(labels):
-            flat = self.work.get(label)
-            keyframe = i % KEYFRAME_EVERY == 0
-            data += write.write_candidate(
-                self.work.bundle, i, flat, None if keyframe else before, self.layout, self.site.recipients
-            )
+        states = (self.work.get(label) for label in labels)
+        packed = write.candidates(self.work.bundle, states, self.layout, self.site.recipients)
+        for i, (label, made) in enumerate(zip(labels, packed, strict=True)):
+            data += made.files
             candidates.append(
                 Candidate(
                     step=None if label in recipes else int(label[1:]),
                     blend=blended.get(label),
                     loss=losses[label],
-                    state=hashlib.sha256(flat).hexdigest(),
-                    keyframe=keyframe,
+                    state=made.state,
+                    keyframe=made.keyframe,
                     files=[part_name(i, part) for part in range(self.layout.parts)],
                 )
             )
-            before = flat
             self.tell("sealing", i + 1, len(labels), None)
         return self._manifest(candidates), data
 

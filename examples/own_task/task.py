@@ -47,4 +47,5 @@ def make_task(settings):
         optimiser=settings.optimiser,
         batch_size=settings.plan.batch_size,
         device=settings.device,
+        signed=True,  # minus the logarithm of a density may be below 0
     )

@@ -21,6 +21,7 @@ SECTIONS = {
     "selection": "selection",
     "measuring": "measuring",
     "codec": "codec",
+    "rounding": "rounding",
     "rounded": "rounded",
     "memory": "memory",
     "start-up": "startup",
