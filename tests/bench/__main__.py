@@ -22,7 +22,6 @@ SECTIONS = {
     "measuring": "measuring",
     "codec": "codec",
     "rounding": "rounding",
-    "rounded": "rounded",
     "memory": "memory",
     "start-up": "startup",
     "growth": "growth",
