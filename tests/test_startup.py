@@ -50,7 +50,6 @@ SLOW = {
     "securesystemslib",
     "rich",
     "concurrent.futures",
-    "importlib.metadata",
     "sqlite3",
     "mnemonic",
 }

@@ -4,7 +4,6 @@ import gc
 import importlib
 import os
 import sys
-from types import ModuleType
 from typing import Any
 
 import click
@@ -13,12 +12,8 @@ from alx import __version__
 from alx.cli import screen
 from alx.errors import AlxError, UsageError
 
-# A plugin that some other package brings for pydantic would be shown every value that is validated here. None is loaded; and
-# what would look for one is not either, as that alone takes a tenth of the time of `alx status`.
+# A plugin that some other package brings for pydantic would be shown every value that is validated here: none is loaded.
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-_no_plugins = ModuleType("pydantic.plugin._loader")
-_no_plugins.get_plugins = tuple  # type: ignore[attr-defined]
-sys.modules[_no_plugins.__name__] = _no_plugins
 
 # Where each command lives, and its line in `alx --help`: the help must not import what the commands need.
 COMMANDS = {
