@@ -18,6 +18,8 @@ from alx.bundle import age, codec, cores, signature
 from alx.bundle.manifest import DATA_FOLDER, KEYFRAME_EVERY, MANIFEST_NAME, Layout, Manifest, part_name
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
+SYNCS = 2  # at once, beside the work of all cores: the disk is kept busy, and no core by waiting for it
+
 
 def signed_file(name: str, data: bytes) -> SignedFile:
     """How a file is listed in the signature."""
@@ -52,7 +54,7 @@ def candidates(folder: Path, states: Iterable[bytes], layout: Layout, recipients
         SpaceError, StorageError: see `files.storage`.
     """
     files.make_folder(folder / DATA_FOLDER)
-    with cores.pool() as pool, ThreadPoolExecutor(files.MAX_SYNCS) as disk:
+    with cores.pool() as pool, ThreadPoolExecutor(SYNCS) as disk:
         syncs: list[Future[None]] = []
 
         def one(index: int, part: int, state: bytes, before: bytes | None) -> SignedFile:
