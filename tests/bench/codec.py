@@ -26,6 +26,7 @@ from alx.bundle import carried, codec, cores, keys, read, write
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import KEYFRAME_EVERY, Candidate, Layout, Manifest, Party, part_name
 from alx.cli import screen
+from alx.site.work import Work
 from alx.turns.bridge import from_flat
 from tests.bench import resnet
 from tests.bench.row import Row, rates
@@ -55,8 +56,9 @@ class Files:
         self.raw = len(states) * layout.nbytes
         self.key = keys.generate()
         folder.mkdir()
+        work = Work(folder / "work", {})
         for i, state in enumerate(states):
-            (folder / f"{i:02d}.state").write_bytes(state)
+            work.put(f"{i:02d}", state)
             save_file(from_flat(state, layout), folder / f"{i:02d}.safetensors")
         self._shell(
             "openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -pubout -out pub.pem"
@@ -78,9 +80,8 @@ class Files:
         """Bytes of what was packed."""
         return sum(p.stat().st_size for p in (self.folder / name).rglob("*") if p.is_file())
 
-    def _states(self) -> Iterator[bytes]:
-        for i in range(self.count):
-            yield (self.folder / f"{i:02d}.state").read_bytes()
+    def _states(self) -> Iterator[bytearray]:
+        return Work(self.folder / "work", {}).states([f"{i:02d}" for i in range(self.count)], self.layout.nbytes)
 
     # --- ours
 
