@@ -62,7 +62,7 @@ def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[
                 os.fsync(fd)
 
 
-def write(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+def write(path: Path, data: bytes | bytearray | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
     """Write a new file whole; see `writing`."""
     with writing(path, mode, durable=durable) as file:
         file.write(data)

@@ -15,6 +15,7 @@ from torch import nn
 
 from alx import files
 from alx.bundle import carried, keys, read
+from alx.errors import CorruptError
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.site import site as sites
@@ -439,3 +440,17 @@ def test_keys_of_a_new_site_are_its_own(stage):
     prints = {keys.load_public(world.folder(r) / "public.pem").fingerprint for r in ("learner", "provider")}
     assert len(prints) == 2
     assert (world.folder("learner") / "key.pem").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda p: p.unlink(), lambda p: p.write_bytes(b"3" * 7), lambda p: p.write_bytes(b"3" * 9)]
+)
+def test_kept_states_come_back_in_order_and_one_that_is_gone_or_damaged_is_named(tmp_path, harm):
+    work = Work(tmp_path / "work", {})
+    labels = [f"t{i}" for i in range(5)]
+    for i, label in enumerate(labels):
+        work.put(label, str(i).encode() * 8)
+    assert [bytes(s) for s in work.states(labels, 8)] == [str(i).encode() * 8 for i in range(5)]
+    harm(tmp_path / "work" / "t3.state")
+    with pytest.raises(CorruptError, match=r"t3\.state"):
+        list(work.states(labels, 8))

@@ -10,8 +10,10 @@ so LZ matching alone finds nothing; the highest plane of the difference is nearl
 import itertools
 import json
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ MAX_HEADER_BYTES = 1 << 12  # at most 15 planes of about 60 bytes each
 MAX_WINDOW_BYTES = 8 << 20  # what zstd itself calls the most a decoder should have to give
 ROUNDED = 4  # bytes of the words whose low halves may all be zero: float32 that was rounded to bfloat16
 BLOCK = 1 << 16  # words at a time: all that is made of them on the way fits into a core's second cache
+CHUNK = 1 << 16  # bytes of zstd's output at a time: for all at once it would take new pages each time
 WORDS: dict[int, np.dtype[Any]] = {8: np.dtype("<u8"), 4: np.dtype("<u4"), 2: np.dtype("<u2"), 1: np.dtype("u1")}
 
 Bytes = bytes | bytearray | memoryview
@@ -67,6 +70,11 @@ def encode(state: Bytes, before: Bytes | None, layout: Layout, part: int) -> byt
     Returns:
         A zstd frame with its content size and checksum.
     """
+    return bytes(encoded(state, before, layout, part))
+
+
+def encoded(state: Bytes, before: Bytes | None, layout: Layout, part: int) -> memoryview:
+    """As `encode`, in a buffer of the thread's own: good until the thread's next call."""
     start, _ = layout.part(part)
     pieces = []
     for s in _sections(layout, part):
@@ -78,13 +86,30 @@ def encode(state: Bytes, before: Bytes | None, layout: Layout, part: int) -> byt
             pieces.append((s.planes(), words, last))
     header = _header([(name, len(words)) for names, words, _ in pieces for name in names])
     at = 8 + len(header)
-    raw = np.empty(at + sum(len(names) * len(words) for names, words, _ in pieces), np.uint8)
+    raw = _buffer("raw", at + sum(len(names) * len(words) for names, words, _ in pieces))
     raw[:at] = np.frombuffer(struct.pack("<Q", len(header)) + header, np.uint8)
     for names, words, last in pieces:
         end = at + len(names) * len(words)
         _split(words, last, raw[at:end].reshape(len(names), len(words)))
         at = end
-    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True).compress(raw.data)
+    chunker = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).chunker(len(raw), CHUNK)
+    out, end = _buffer("packed", len(raw) + (len(raw) >> 8) + CHUNK).data, 0  # zstd's own bound for noise
+    for step in (partial(chunker.compress, raw.data), chunker.finish):
+        for chunk in step():  # type: ignore[no-untyped-call]
+            out[end : end + len(chunk)] = chunk
+            end += len(chunk)
+    return out[:end]
+
+
+_kept = threading.local()
+
+
+def _buffer(name: str, size: int) -> _Array:
+    """A thread's own, used again and again: pages fresh from the system cost more than all that is written to them."""
+    if len(getattr(_kept, name, ())) < size:
+        setattr(_kept, name, np.empty(size, np.uint8))
+    buffer: _Array = getattr(_kept, name)
+    return buffer[:size]
 
 
 def _is_rounded(words: _Array) -> bool:

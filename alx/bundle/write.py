@@ -18,8 +18,10 @@ from alx.bundle import age, codec, cores, signature
 from alx.bundle.manifest import DATA_FOLDER, KEYFRAME_EVERY, MANIFEST_NAME, Layout, Manifest, part_name
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
+SYNCS = 2  # at once, beside the work of all cores: the disk is kept busy, and no core by waiting for it
 
-def signed_file(name: str, data: bytes) -> SignedFile:
+
+def signed_file(name: str, data: codec.Bytes) -> SignedFile:
     """How a file is listed in the signature."""
     return SignedFile(name=name, algorithm="sha256", digest=_sha256(data), size=len(data))
 
@@ -34,14 +36,17 @@ class Written:
     files: list[SignedFile]
 
 
-def candidates(folder: Path, states: Iterable[bytes], layout: Layout, recipients: Sequence[str] = ()) -> Iterator[Written]:
+def candidates(
+    folder: Path, states: Iterable[codec.Bytes], layout: Layout, recipients: Sequence[str] = ()
+) -> Iterator[Written]:
     """Write candidates' files, on all cores; they are durable when the last was given back.
 
     Memory holds three states (the one before, one in the making, the next) and a few parts.
 
     Args:
         folder: the bundle in the making; its data folder is made when missing.
-        states: the flat states in order, `layout.nbytes` bytes each; taken one ahead.
+        states: the flat states in order, `layout.nbytes` bytes each; taken one ahead. When one is asked for, the
+            third before it is not needed any more.
         layout: the common model's.
         recipients: whom to encrypt to; none leaves the files plain.
 
@@ -52,16 +57,16 @@ def candidates(folder: Path, states: Iterable[bytes], layout: Layout, recipients
         SpaceError, StorageError: see `files.storage`.
     """
     files.make_folder(folder / DATA_FOLDER)
-    with cores.pool() as pool, ThreadPoolExecutor(files.MAX_SYNCS) as disk:
+    with cores.pool() as pool, ThreadPoolExecutor(SYNCS) as disk:
         syncs: list[Future[None]] = []
 
-        def one(index: int, part: int, state: bytes, before: bytes | None) -> SignedFile:
-            data = codec.encode(state, before, layout, part)
+        def one(index: int, part: int, state: codec.Bytes, before: codec.Bytes | None) -> SignedFile:
+            data = codec.encoded(state, before, layout, part)
             written = _write(folder, part_name(index, part), data, recipients, durable=False)
             syncs.append(disk.submit(files.sync_file, folder / written.name))  # while others compute
             return written
 
-        before: bytes | None = None
+        before: codec.Bytes | None = None
         begun: deque[tuple[bool, Future[str], list[Future[SignedFile]]]] = deque()
 
         def ended() -> Written:
@@ -82,13 +87,13 @@ def candidates(folder: Path, states: Iterable[bytes], layout: Layout, recipients
             sync.result()
 
 
-def _sha256(data: bytes) -> str:
+def _sha256(data: codec.Bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _write(folder: Path, name: str, data: bytes, recipients: Sequence[str], *, durable: bool = True) -> SignedFile:
+def _write(folder: Path, name: str, data: codec.Bytes, recipients: Sequence[str], *, durable: bool = True) -> SignedFile:
     if recipients:
-        name, data = name + age.SUFFIX, age.encrypt(data, recipients)
+        name, data = name + age.SUFFIX, age.encrypt(bytes(data), recipients)
     files.write(folder / name, data, durable=durable)
     return signed_file(name, data)
 

@@ -6,7 +6,9 @@ that checkpoint, and takes anew whatever a power cut lost behind it.
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from alx import files
 from alx.errors import CorruptError
@@ -58,11 +60,33 @@ class Work:
         Raises:
             CorruptError: it is gone.
         """
-        path = self._state(label)
-        state = _bytes(path)
+        state = _bytes(self._state(label))
         if state is None:
-            raise CorruptError(f"the turn's own file '{path}' is gone", f"remove '{self._folder}' to begin the turn anew")
+            self._refuse(label)
         return state
+
+    def states(self, labels: Sequence[str], nbytes: int) -> Iterator[bytearray]:
+        """Kept states of `nbytes` each, in order, in three buffers by turns: the third after one takes its place.
+
+        Raises:
+            CorruptError: one is gone, or of another size.
+        """
+        buffers = [bytearray(nbytes) for _ in labels[:3]]
+        for i, label in enumerate(labels):
+            if not self.has(label):
+                self._refuse(label)
+            path, buffer = self._state(label), buffers[i % 3]
+            with files.storage(path), path.open("rb") as file:
+                whole = file.readinto(buffer) == nbytes and not file.read(1)
+            if not whole:
+                self._refuse(label)
+            yield buffer
+
+    def _refuse(self, label: str) -> NoReturn:
+        raise CorruptError(
+            f"the turn's own file '{self._state(label)}' is gone or damaged",
+            f"remove '{self._folder}' to begin the turn anew",
+        )
 
     def has(self, label: str) -> bool:
         """Whether a state of that name was kept."""

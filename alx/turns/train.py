@@ -238,7 +238,7 @@ class _Turn:
         data: list[SignedFile] = []
         candidates = []
         blended = self._blend_entries(recipes)
-        states = (self.work.get(label) for label in labels)
+        states = self.work.states(labels, self.layout.nbytes)
         packed = write.candidates(self.work.bundle, states, self.layout, self.site.recipients)
         for i, (label, made) in enumerate(zip(labels, packed, strict=True)):
             data += made.files

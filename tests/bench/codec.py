@@ -1,8 +1,8 @@
 """A trajectory packed, signed and opened again: ours beside what a user would use instead, on the same files, in turns.
 
-Every way goes from files in memory's cache to files that are durable, and back into memory; ours signs, hashes and
-verifies all of it, the rivals do what their name says. All may use every core. `python -m tests.bench.codec` also prints
-what compares libraries that could do the codec's inner work, on one thread.
+Every way goes from files in memory's cache to files that are durable, and back into memory. Ours signs, hashes and
+verifies where the rival does, and does not where it does not. All may use every core. `python -m tests.bench.codec` also
+prints what compares libraries that could do the codec's inner work, on one thread.
 """
 
 import contextlib
@@ -13,17 +13,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import zipnn
 from safetensors.torch import save_file
 
 from alx import files
-from alx.bundle import carried, codec, keys, read, write
+from alx.bundle import carried, codec, cores, keys, read, write
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import KEYFRAME_EVERY, Candidate, Layout, Manifest, Party, part_name
 from alx.cli import screen
+from alx.site.work import Work
 from alx.turns.bridge import from_flat
 from tests.bench import resnet
 from tests.bench.row import Row, rates
@@ -53,8 +56,9 @@ class Files:
         self.raw = len(states) * layout.nbytes
         self.key = keys.generate()
         folder.mkdir()
+        work = Work(folder / "work", {})
         for i, state in enumerate(states):
-            (folder / f"{i:02d}.state").write_bytes(state)
+            work.put(f"{i:02d}", state)
             save_file(from_flat(state, layout), folder / f"{i:02d}.safetensors")
         self._shell(
             "openssl ecparam -name prime256v1 -genkey -noout -out key.pem && openssl ec -in key.pem -pubout -out pub.pem"
@@ -76,9 +80,8 @@ class Files:
         """Bytes of what was packed."""
         return sum(p.stat().st_size for p in (self.folder / name).rglob("*") if p.is_file())
 
-    def _states(self) -> Iterator[bytes]:
-        for i in range(self.count):
-            yield (self.folder / f"{i:02d}.state").read_bytes()
+    def _states(self) -> Iterator[bytearray]:
+        return Work(self.folder / "work", {}).states([f"{i:02d}" for i in range(self.count)], self.layout.nbytes)
 
     # --- ours
 
@@ -108,6 +111,24 @@ class Files:
             source.refuse_damage()
             for _ in read.states(source, signed, read.read_manifest(source, signed)):
                 pass
+
+    def pack(self) -> None:
+        """What `seal` does without SHA-256 and signature, as the rivals that have none."""
+        with self._made("packed") as folder, mock.patch.object(write, "_sha256", return_value=DIGEST):
+            for _ in write.candidates(folder, self._states(), self.layout):
+                pass
+
+    def unpack(self) -> None:
+        """What `open` does without SHA-256 and signature."""
+        flat = bytearray(self.layout.nbytes)
+
+        def one(index: int, part: int) -> None:
+            data = (self.folder / "packed" / part_name(index, part)).read_bytes()
+            codec.decode(data, flat, self.layout, part, "", keyframe=not index % KEYFRAME_EVERY)
+
+        with cores.pool() as pool:
+            for i in range(self.count):
+                list(pool.map(partial(one, i), range(self.layout.parts)))
 
     # --- the least that there is to do
 
@@ -177,11 +198,19 @@ def rows() -> list[Row]:
     what = f"ResNet-18, {SNAPSHOTS} snapshots of {files.size(layout.nbytes)}, {seen}"
     with tempfile.TemporaryDirectory(dir=resnet.CACHE) as folder:
         f = Files(Path(folder) / "float32", states, layout)
-        packs, opens = (f.tar, f.zstd, f.zipnn), (f.untar, f.unzstd, f.unzipnn)
+        tar, *others = RIVALS
         out = [
             *_sizes(what, f),
-            *rates(f"seal: {what}", "raw MB/s", {"alx": f.rate(f.seal)} | _named(f, packs)),
-            *rates(f"verify and open: {what}", "raw MB/s", {"alx": f.rate(f.open)} | _named(f, opens)),
+            *rates(f"seal: {what}", "raw MB/s", {"alx": f.rate(f.seal), tar: f.rate(f.tar)}),
+            *rates(f"verify and open: {what}", "raw MB/s", {"alx": f.rate(f.open), tar: f.rate(f.untar)}),
+            *rates(
+                f"pack alone: {what}", "raw MB/s",
+                {"alx": f.rate(f.pack)} | dict(zip(others, (f.rate(f.zstd), f.rate(f.zipnn)), strict=True)),
+            ),
+            *rates(
+                f"unpack alone: {what}", "raw MB/s",
+                {"alx": f.rate(f.unpack)} | dict(zip(others, (f.rate(f.unzstd), f.rate(f.unzipnn)), strict=True)),
+            ),
             *rates(
                 f"seal, verify and open: {what}", "raw MB/s",
                 {"alx": f.rate(f.seal, f.open), "SHA-256 and a durable copy of the raw bytes": f.rate(f.hash_and_copy)},
@@ -198,10 +227,6 @@ def _sizes(what: str, f: Files) -> list[Row]:
     ours = f.raw / f.size("alx")
     theirs = {rival: f.raw / f.size(name) for rival, name in RIVALS.items()}
     return [Row(what, "raw bytes a packed byte", ours, rival, value, ours / value) for rival, value in theirs.items()]
-
-
-def _named(f: Files, ways: tuple[Callable[[], None], ...]) -> dict[str, Way]:
-    return {rival: f.rate(way) for rival, way in zip(RIVALS, ways, strict=True)}
 
 
 # --- libraries that could do the inner work

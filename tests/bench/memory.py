@@ -1,7 +1,7 @@
 """Peak memory of what handles bundles: train-local, export, import-and-select, audit, each in a process of its own.
 
 `python -m tests.bench.memory MEGABYTES SNAPSHOTS [GIGABYTES]` prints the same of a larger model, each command allowed so
-much memory (of data: what libraries map is shared) and no more: `140 100 2` carries some 10 GB through 2 GB.
+much memory (of data: what libraries map is shared) and no more: `140 115 2` carries 11.5 GB through 2 GB.
 """
 
 import contextlib
