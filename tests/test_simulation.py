@@ -454,7 +454,11 @@ def test_a_table_is_split_by_its_hospital(place, capsys):
                 "--baselines", ""]) == 0  # fmt: skip
     by_number = ["--split", "complementary:1:0.1", "--out", "numbered", "--baselines", ""]
     assert run(["simulate", "table.toml", *arguments[:2], *by_number]) == 0
-    assert results(place / "named").runs[0].rounds == results(place / "numbered").runs[0].rounds
+    # a signature has a byte more or less, by chance
+    named, numbered = (
+        [r.model_copy(update={"carried": 0}) for r in results(place / out).runs[0].rounds] for out in ("named", "numbered")
+    )
+    assert named == numbered
     assert run(["simulate", "table.toml", *arguments[:2], "--split", "complementary:melanoma", "--out", "other"]) == 2
     error = capsys.readouterr().err
     assert "there is no class 'melanoma'" in error
