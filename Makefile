@@ -28,9 +28,9 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 # Ratios against a peer or a limit, measured side by side: a table, and bench.json (docs/performance.md). ONLY=codec,start-up
-# measures some sections alone.
+# measures some sections alone; DATA names the folder with cifar10.npz, without which some rows are missing.
 bench: $(VENV)/bench
-	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) bench.json
+	DATA=$(DATA) $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) bench.json
 
 # The paper's experiments (examples/paper/README.md): long, but for the first, and for one core each; they go on where
 # they were stopped.
