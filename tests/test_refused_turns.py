@@ -78,7 +78,18 @@ def test_a_reply_that_did_not_start_where_it_says_is_flagged(stage, alx):
     done = alx(*command(world, "learner", forged.bundle))
     assert done.code == 0
     assert "LOOK: the sender's t=0 is not the snapshot" in done.out
-    assert world.site("learner").position().selected[-1]["start_sent"] is False
+    body = world.site("learner").position().selected[-1]
+    assert (body["start_sent"], body["start_loss_true"]) == (False, None)  # dropped before it could show
+
+
+def test_a_claimed_start_that_is_too_low_is_seen_although_it_was_dropped(stage, alx):
+    world = stage("answered")
+    forged = Forge.of(world, "provider")
+    forged.edit(lambda m: m["start"].update(candidate=0 if m["start"]["candidate"] else 1, global_loss=1.0))
+    done = alx(*command(world, "learner", forged.bundle))
+    assert "LOOK: the sender says it began at a global loss of 0.01 a sample, and its t=0 has at least " in done.out
+    body = world.site("learner").position().selected[-1]
+    assert (body["start_sent"], body["start_loss_true"], body["own"][0]) == (False, False, None)
 
 
 def test_a_reply_that_started_beyond_what_was_sent_is_flagged(stage, alx):

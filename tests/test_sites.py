@@ -274,6 +274,21 @@ def test_a_bundle_whose_own_loss_is_finite_nowhere_is_refused_and_changes_nothin
     assert alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider")).code == 0
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("sample_losses=lambda models, indices: None", "sample_losses is a function, expected SampleLosses(count, of)"),
+        ("measure=lambda model: LossSum(123.0, 60)", "the task's measure gives 123 for 60 samples, and its sample_losses"),
+    ],
+    ids=["no SampleLosses", "those of another measure"],
+)
+def test_sample_losses_that_are_not_the_terms_of_measure_are_refused_before_a_site_is_introduced(stage, alx, change, said):
+    world = stage("paired")
+    tamper(world, change)
+    told = alx("identity", world.root / "again.json", "--site", world.folder("provider"))
+    assert (told.code, said in told.err) == (2, True), told.err
+
+
 def test_a_held_out_score_that_is_not_finite_is_told_and_recorded(stage, alx):
     world = stage("sent")
     tamper(world, "held_out=lambda model: float('nan')")

@@ -1,5 +1,6 @@
 """The main test: two sites, a disk, two rounds, in separate processes where that matters."""
 
+import dataclasses
 import io
 import json
 
@@ -8,10 +9,12 @@ import pytest
 import safetensors.numpy
 import torch
 
-from alx.bundle import carried, keys, read
-from alx.learning import measure
+from alx.bundle import carried, codec, keys, read
+from alx.bundle.manifest import KEYFRAME_EVERY
+from alx.learning import measure, select
 from alx.site import ledger
-from alx.tasks import models
+from alx.tasks import load, models
+from tests.conftest import PLAN, make_world, pair_world
 
 
 def test_two_sites_that_share_nothing_but_a_disk_finish_two_rounds(stage, alx):
@@ -91,12 +94,33 @@ def test_the_scan_measures_everything_and_chooses_the_same(stage, alx):
     assert ">= " not in full.out
     a, b = (world.site("learner").position().selected[-1] for world in (raced, scanned))
     assert (a["index"], a["label"], a["global_loss"]) == (b["index"], b["label"], b["global_loss"])
-    assert a["evaluations"] < b["evaluations"] == b["scan"] == a["scan"]
+    samples = raced.site("learner").own_identity().file.samples  # t = 0 was measured before it was sent
+    assert a["evaluations"] < b["evaluations"] == b["scan"] - samples
+    assert a["scan"] == b["scan"] == samples * len(a["labels"])
     assert None not in b["own"]
     for i, own in enumerate(a["own"]):
         assert own == pytest.approx(b["own"][i]) if own is not None else a["at_least"][i] <= b["own"][i]
         assert own is not None or a["signed"][i] + a["at_least"][i] >= a["global_loss"]
     assert a["start_loss_true"] is b["start_loss_true"] is True
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_however_few_models_fit_every_state_is_decoded_about_twice(tmp_path, monkeypatch, scanned):
+    """The first share of the samples takes one pass, the rest another, and the likely winners a few states more."""
+    steps = "round_steps = { learner = 79, provider = 3 }"
+    plan = PLAN.replace("round_steps = 12", steps).replace("sampling_period = 2", "sampling_period = 1")
+    world = pair_world(make_world(tmp_path / "w", plan))
+    bundle = world.turn("learner")
+    monkeypatch.setattr(measure, "TOGETHER_BYTES", 1)
+    if scanned:
+        made = load.task
+        monkeypatch.setattr(load, "task", lambda *given: dataclasses.replace(made(*given), sample_losses=None))
+    decode, count = codec.decode, []
+    monkeypatch.setattr(codec, "decode", lambda *given, **more: (count.append(1), decode(*given, **more)))
+    assert world.take("provider", bundle) == 0
+    assert len(world.site("provider").position().selected[-1]["labels"]) == 80
+    likely = 1 if scanned else 1 + select.CONTENDERS  # asked for out of order: the one that is chosen, for its score
+    assert 80 <= len(count) <= (1 if scanned else 2) * 80 + (likely + 1) * KEYFRAME_EVERY
 
 
 def test_best_is_a_plain_safetensors_file_of_the_least_global_loss(stage, alx, tmp_path):

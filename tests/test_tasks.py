@@ -1,6 +1,7 @@
 """A task out of a model, a data set and a loss; and everything `check_task` can say about one that is not fit."""
 
 import dataclasses
+import functools
 import io
 import itertools
 import random
@@ -119,6 +120,25 @@ def test_a_samples_loss_is_the_same_beside_any_other_and_adds_up():
     mixed = torch.randperm(200, generator=torch.Generator().manual_seed(1))[:70]
     assert torch.allclose(made.sample_losses.of(models, mixed), whole[:, mixed], rtol=1e-5)
     assert float(whole[1].sum()) == pytest.approx(made.measure(models[1]).total, rel=1e-12)
+
+
+@functools.cache
+def table():
+    """What models share, as a table of positions."""
+    return torch.linspace(0.5, 1, 3)
+
+
+class Shares(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+
+    def forward(self, x):
+        return super().forward(x) * table()
+
+
+def test_what_models_share_may_be_made_while_measuring_and_trained_with():
+    table.cache_clear()
+    assert check_task(task(model=Shares)) == []
 
 
 def test_a_data_sets_samples_are_read_once_for_all_models():

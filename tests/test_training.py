@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from torch import nn
 
 from alx import files
 from alx.bundle import carried, keys, read
-from alx.errors import CorruptError
+from alx.errors import CorruptError, PeerError
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.site import site as sites
@@ -201,6 +202,33 @@ def test_rounded_snapshots_are_measured_as_they_are_sent(tmp_path, candidates):
     for role in ("learner", "provider"):
         assert all(b["start_sent"] in (True, None) for b in world.site(role).position().selected)
         assert all(b["start_loss_true"] is not False for b in world.site(role).position().selected)
+
+
+@pytest.mark.parametrize("seed", [32, 35])  # with these, what was measured before and anew differed in the last digits
+def test_equals_of_what_was_measured_before_tie_and_a_stall_is_seen(tmp_path, alx, seed):
+    """Steps too small for a bfloat16: all snapshots are t = 0, bit for bit."""
+    text = PLAN.replace("seed = 3", f'seed = {seed}\ncandidates = "trajectory"\nrounding = "bfloat16"')
+    world = pair_world(make_world(tmp_path / "w", text.replace("lr = 0.01", "lr = 1e-9")))
+    assert world.take("provider", world.turn("learner")) == 0
+    bundle = world.turn("provider")
+    other = shutil.copytree(world.root, tmp_path / "scanned")
+    assert "STALL" in alx("import-and-select", bundle, "--site", world.folder("learner")).out
+    assert alx("import-and-select", bundle, "--full", "--site", other / "learner").code == 0
+    raced, scanned = (sites.load(f).position().selected[-1] for f in (world.folder("learner"), other / "learner"))
+    assert (raced["label"], raced["stalled"]) == ("t=0", True)
+    assert (raced["index"], raced["global_loss"]) == (scanned["index"], scanned["global_loss"])
+
+
+def test_a_peer_that_does_not_round_is_refused(tmp_path, alx, monkeypatch):
+    world = pair_world(make_world(tmp_path / "w", PLAN.replace("seed = 3", 'seed = 3\nrounding = "bfloat16"')))
+    with monkeypatch.context() as other:
+        other.setattr(state, "rounded", dict)
+        bundle = world.turn("learner")
+    before = world.fingerprint("provider")
+    told = alx("import-and-select", bundle, "--site", world.folder("provider"))
+    assert told.code == PeerError.exit_code
+    assert "is not rounded as the plan says" in told.err
+    assert world.fingerprint("provider") == before
 
 
 def test_training_itself_is_not_rounded():

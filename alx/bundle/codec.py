@@ -112,6 +112,15 @@ def _buffer(name: str, size: int) -> _Array:
     return buffer[:size]
 
 
+def is_rounded(state: Bytes, layout: Layout) -> bool:
+    """Whether the low halves of all float32 are zero, as in those that were rounded to bfloat16."""
+    return all(
+        _is_rounded(np.frombuffer(state, WORDS[ROUNDED], (b - a) // ROUNDED, a))
+        for tensor, a, b in layout.spans()
+        if tensor.dtype == "F32" and a < b
+    )
+
+
 def _is_rounded(words: _Array) -> bool:
     low = _halves(words)[0]
     return not any(low[at : at + BLOCK].any() for at in range(0, len(low), BLOCK))

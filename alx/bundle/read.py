@@ -259,12 +259,13 @@ def states(
                 with _enough_memory(layout.nbytes):
                     done.result()
                 if part == layout.parts - 1:
-                    finite = pool.submit(codec.check_finite, flat, layout, c.label)
+                    finite = pool.submit(codec.check_finite, whole, layout, c.label)
                 a, b = layout.part(part)
                 digest.update(whole[a:b])  # while others decode
             if digest.hexdigest() != c.state:
                 raise CorruptError(f"{c.label}: the decoded state is not the one whose digest was signed")
-            finite.result()
+            with _enough_memory(layout.nbytes):
+                finite.result()
             if i >= first:
                 view = whole.toreadonly()
                 yield i, c, view

@@ -39,7 +39,7 @@ class Written:
 def candidates(
     folder: Path, states: Iterable[codec.Bytes], layout: Layout, recipients: Sequence[str] = ()
 ) -> Iterator[Written]:
-    """Write candidates' files, on all cores; they are durable when the last was given back.
+    """Write candidates' files, on all cores; they are durable when the iterator has ended.
 
     Memory holds three states (the one before, one in the making, the next) and a few parts.
 

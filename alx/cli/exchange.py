@@ -237,7 +237,7 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
     metavar="FILE",
     help="Where files are bad, write here which ones the peer has to bring again.",
 )
-@click.option("--full", is_flag=True, help="Measure every snapshot at every sample: slower, and chooses the same.")
+@click.option("--full", is_flag=True, help="Measure every snapshot to the end: slower, and chooses the same.")
 @passphrases.option
 @site_option
 @json_option

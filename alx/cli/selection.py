@@ -36,10 +36,10 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
     ]
     if body["scored"]:
         out[0] += ", held-out score " + ("not finite" if body["held_out"] is None else f"{body['held_out']:.4f}")
-    if body["evaluations"] is not None and body["evaluations"] < body["scan"]:
+    if body["at_least"] is not None and any(x is not None for x in body["at_least"]):
         out.append(
             f"{body['evaluations'] / body['scan']:.0%} of a full scan's evaluations were needed "
-            f"({body['evaluations']:,} of {body['scan']:,}); the others cannot win (>=)"
+            f"({body['evaluations']:,} of {body['scan']:,}); what is marked >= cannot win"
         )
     if body["blend"]:
         b = body["blend"]
@@ -53,8 +53,9 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
     if body["start_sent"] is False:
         out.append("LOOK: the sender's t=0 is not the snapshot that it says it chose from ours; ask the peer")
     if body["start_loss_true"] is False:
-        own, n = body["own"][0], body["samples"]
-        here = "not finite" if own is None else f"{(body['signed'][0] + own) / n:.6g}"
+        own, least, n = body["own"][0], body["at_least"][0], body["samples"]
+        known, sign = (own, "") if own is not None else (least, "at least ")
+        here = "not finite" if known is None else f"{sign}{(body['signed'][0] + known) / n:.6g}"
         out.append(
             f"LOOK: the sender says it began at a global loss of {body['claimed_start'] / n:.6g} a sample, and its t=0 has "
             f"{here} here; did its data or its device change? ask the peer"

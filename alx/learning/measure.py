@@ -10,7 +10,8 @@ from torch import nn
 
 from alx.learning.task import LossSum, State, Task, exact_sum
 
-TOGETHER_BYTES = 64 << 20  # of weights that are held at once, so that samples are read once for many small models
+# Of weights, and of models, that are held at once, so that samples are read once for several small models.
+TOGETHER_BYTES, TOGETHER = 64 << 20, 32
 SLICE = 1 << 14  # samples whose losses are held at once
 
 
@@ -20,7 +21,7 @@ def together(state_bytes: int) -> int:
     Args:
         state_bytes: size of one's state.
     """
-    return max(1, TOGETHER_BYTES // max(1, state_bytes))
+    return min(TOGETHER, max(1, TOGETHER_BYTES // max(1, state_bytes)))
 
 
 def loaded(model: nn.Module, state: State) -> nn.Module:
@@ -58,8 +59,8 @@ def measure_all(task: Task, models: Sequence[nn.Module], states: Iterable[State]
     with torch.no_grad():
         for at in range(0, each.count, SLICE):
             part = torch.arange(at, min(at + SLICE, each.count))
-            for found, row in zip(sums, each.of(nets, part).tolist(), strict=True):
-                found.append(exact_sum(row))
+            for found, row in zip(sums, each.of(nets, part), strict=True):
+                found.append(exact_sum(row.tolist()))
     return [LossSum(exact_sum(found), each.count) for found in sums]
 
 

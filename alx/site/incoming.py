@@ -5,14 +5,13 @@ and ledger as they were; one rename and one transaction of the ledger commit it.
 """
 
 import contextlib
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import carried, copies, read, request
+from alx.bundle import carried, codec, copies, read, request
 from alx.bundle.carried import Source
 from alx.bundle.copies import Copies
 from alx.bundle.manifest import MAX_BLENDS, Manifest, check_model
@@ -51,30 +50,41 @@ class Staged:
     manifest: Manifest
     rebuilt: int
     """Number of files that came out of parity."""
+    rounded: bool
+    """Whether the plan has weights rounded."""
     _checked: set[int] = field(default_factory=set)
 
-    def states(self, wanted: Sequence[int]) -> Iterator[tuple[int, memoryview]]:
-        """Some candidates' flat states, each checked before it is given out; see `read.states` for what is refused.
+    def states(self, first: int = 0) -> Iterator[tuple[int, memoryview]]:
+        """The candidates' flat states from one of them on, each checked before it is given out.
 
         Args:
-            wanted: candidates, ascending. Between two keyframes all up to the last that is wanted are decoded.
+            first: the first one wanted; those since the keyframe before it are decoded too.
 
         Yields:
             Index and flat state, good until the next is asked for.
+
+        Raises:
+            PeerError: a weight is not rounded, where the plan has that.
+            AlxError: see `read.states`.
         """
-        ends = [*(i for i, c in enumerate(self.manifest.candidates) if c.keyframe), len(self.manifest.candidates)]
-        for begin, end in itertools.pairwise(ends):
-            here = [i for i in wanted if begin <= i < end]
-            if here:
-                for i, _, flat in read.states(self.source, self.signed, self.manifest, here[-1], begin):
-                    self._checked.add(i)
-                    if i in here:
-                        yield i, flat
+        for i, c, flat in read.states(self.source, self.signed, self.manifest, first=self.keyframe(first)):
+            if self.rounded and not codec.is_rounded(flat, self.manifest.layout):
+                raise PeerError(f"{c.label} is not rounded as the plan says", "does the peer keep to the plan?")
+            self._checked.add(i)
+            if i >= first:
+                yield i, flat
+
+    def keyframe(self, index: int) -> int:
+        """The last candidate up to that one that is decoded by itself."""
+        return max(i for i, c in enumerate(self.manifest.candidates[: index + 1]) if c.keyframe)
 
     def check(self) -> None:
-        """Decode, and so check, every state that was not asked for."""
-        for _ in self.states([i for i in range(len(self.manifest.candidates)) if i not in self._checked]):
-            pass
+        """Decode, and so check, what was not asked for."""
+        missing = set(range(len(self.manifest.candidates))) - self._checked
+        if missing:
+            for i, _ in self.states(min(missing)):
+                if i == max(missing):
+                    break
 
 
 @contextlib.contextmanager
@@ -123,7 +133,7 @@ def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iter
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
-        yield Staged(staging, copy, signed, manifest, rebuilt)
+        yield Staged(staging, copy, signed, manifest, rebuilt, site.plan.rounding != "none")
 
 
 def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:

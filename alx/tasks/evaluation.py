@@ -51,7 +51,7 @@ def _largest(net: nn.Module, inputs: Tensor) -> int:
 
     hooks = [part.register_forward_hook(note) for part in net.modules()]
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             net(inputs)
     finally:
         for hook in hooks:

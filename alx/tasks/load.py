@@ -198,6 +198,8 @@ def _guarded(task: Task, seed: int) -> Task:
             raise ConfigError(f"measure returned a {type(found).__name__}, expected LossSum(total, count)")
         return LossSum(float(found.total), int(found.count))
 
+    if not isinstance(task.sample_losses, SampleLosses | None):
+        raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
     held_out = task.held_out
     return Task(
         new_model=new_model,
@@ -211,11 +213,13 @@ def _guarded(task: Task, seed: int) -> Task:
 
 def _guarded_samples(each: SampleLosses) -> SampleLosses:
     def of(models: Sequence[nn.Module], indices: Tensor) -> Tensor:
-        found = code.call("sample_losses", each.of, models, indices)
+        found: object = code.call("sample_losses", each.of, models, indices)
         expected = (len(models), len(indices))
-        if not isinstance(found, Tensor) or found.dtype != torch.float64 or found.shape != expected:
-            got = f"{found.dtype} {list(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-            raise ConfigError(f"sample_losses returned {got}, expected torch.float64 {list(expected)}")
+        if not isinstance(found, Tensor):
+            raise ConfigError(f"sample_losses returned a {type(found).__name__}, expected a tensor")
+        if (found.dtype, found.shape, found.device.type) != (torch.float64, expected, "cpu"):
+            got = f"{found.dtype} {list(found.shape)} on {found.device}"
+            raise ConfigError(f"sample_losses returned {got}, expected torch.float64 {list(expected)} on cpu")
         if bool((found < -NOISE).any()):
             raise ConfigError(
                 f"a sample's loss is {float(found.nan_to_num(0).min()):g}, and the task says that none is below 0",

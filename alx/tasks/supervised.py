@@ -204,7 +204,7 @@ def supervised(
         for at in range(0, len(indices), at_once):
             wanted = indices[at : at + at_once]
             inputs, targets = (t.to(place) for t in batch(where, wanted.to(home(where))))
-            with torch.inference_mode():
+            with torch.no_grad():  # not inference mode: what a model keeps of it for all models could not be trained with
                 found = torch.stack([_one_each(what(net(inputs), targets), len(wanted)) for net in nets])
             # to the CPU first: some accelerators have no float64
             out[:, at : at + at_once] = found.cpu().to(torch.float64).mean(2)

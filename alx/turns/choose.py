@@ -59,7 +59,8 @@ def import_and_select(
         tell: progress.
         also: folders of other copies of it, or of its parity, for files that are bad in the first.
         ask: where to write a signed request for the files that are bad, if some are.
-        full: measure every candidate at every sample, also where that changes nothing.
+        full: measure every candidate to the end, also where it cannot win. What this site measured and signed before
+            it sent it, t = 0, is taken from there either way.
 
     Raises:
         AlxError: see `incoming.verified` and `Staged.states`; then nothing was changed.
@@ -75,24 +76,36 @@ def import_and_select(
 
 
 class _Candidates:
-    """The candidates of a bundle as models: as many at once as fit, decoded where they are not there."""
+    """The candidates of a bundle as models: as many at once as fit, decoded where they are not there.
+
+    Asked for in order, all are decoded in one pass, however few fit.
+    """
 
     def __init__(self, task: Task, staged: Staged) -> None:
         self._task, self._staged = task, staged
         self._held: dict[int, nn.Module] = {}
         self.together = measure.together(staged.manifest.layout.nbytes)
+        self._states, self._next = staged.states(), 0
 
     def models(self, wanted: Sequence[int]) -> list[nn.Module]:
         """The models of at most `together` candidates, in evaluation mode."""
         missing = sorted(set(wanted) - self._held.keys())
-        free = [self._held.pop(i) for i in [i for i in self._held if i not in wanted][: self._over(len(missing))]]
-        for i, flat in self._staged.states(missing):
+        over = max(0, len(self._held) + len(missing) - self.together)
+        free = [self._held.pop(i) for i in [i for i in self._held if i not in wanted][:over]]
+        for i in missing:
             model = free.pop() if free else self._task.new_model()
-            self._held[i] = measure.loaded(model, from_flat(flat, self._staged.manifest.layout))
+            self._held[i] = measure.loaded(model, from_flat(self._flat(i), self._staged.manifest.layout))
         return [self._held[i] for i in wanted]
 
-    def _over(self, more: int) -> int:
-        return max(0, len(self._held) + more - self.together)
+    def _flat(self, index: int) -> memoryview:
+        """A state, good until the next is asked for. Goes on from the last one where that is the shortest way."""
+        if not self._staged.keyframe(index) <= self._next <= index:
+            self._states, self._next = self._staged.states(index), index
+        for i, flat in self._states:
+            self._next = i + 1
+            if i == index:
+                return flat
+        raise AssertionError("a candidate of the manifest has a state")
 
     def losses(self, wanted: Sequence[int], samples: select.Samples) -> NDArray[np.float64]:
         """Own losses [candidates, samples], for `select.race`."""
@@ -108,7 +121,9 @@ def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, 
     candidates, start = _Candidates(task, staged), _Start.find(site, manifest)
     if task.sample_losses is not None:
         same_count(task.sample_losses.count, own_samples)
-        known = {0: start.own} if start.own is not None and not full else {}
+        # all that are t = 0, bit for bit: measured and remembered, equals would not tie
+        same = [i for i, c in enumerate(manifest.candidates) if c.state == manifest.candidates[0].state]
+        known = dict.fromkeys(same, start.own) if start.own is not None else {}
         chosen = select.race(
             signed, own_samples, candidates.losses, samples, together=candidates.together, known=known, full=full,
             tell=lambda settled: tell("measuring", settled, len(signed), None),
@@ -188,8 +203,9 @@ def _flags(site: Site, manifest: Manifest, chosen: select.Selection, start: _Sta
     start_loss_true = stalled = None
     if manifest.start is not None:
         claimed = manifest.start.global_loss
-        if chosen.whole[0]:
-            start_loss_true = math.isclose(chosen.totals[0], claimed, rel_tol=LOSS_SLACK)
+        found = chosen.totals[0]  # a lower bound where it was dropped: enough to find a claim too low
+        if chosen.whole[0] or found > claimed + LOSS_SLACK * abs(claimed):
+            start_loss_true = math.isclose(found, claimed, rel_tol=LOSS_SLACK)
         stalled = manifest.start.candidate == 0 and chosen.index == 0
         way.append(claimed)
     way.append(chosen.global_loss)

@@ -1,5 +1,7 @@
 """What a site tells its peer before round 1, and the weights that everything begins with."""
 
+import math
+
 import safetensors
 from safetensors.torch import load_file
 
@@ -7,11 +9,12 @@ from alx import files
 from alx.bundle.manifest import check_model
 from alx.errors import ConfigError, ModelError, TurnError, escape
 from alx.learning import measure, state, trajectory
-from alx.learning.task import State, Task
+from alx.learning.task import LossSum, State, Task
 from alx.site import identity
 from alx.site.identity import Identity, IdentityFile
 from alx.site.site import INIT_NAME, Site
 from alx.tasks import load
+from alx.tasks.check import LIKENESS
 from alx.turns.bridge import as_sent, layout_of, refuse_negative
 
 
@@ -26,12 +29,16 @@ def introduce(site: Site) -> Identity:
     tensors = initial(site, task)
     layout = layout_of(tensors)
     bad = state.finite(tensors)
+    rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounding != "none" else ""
     if bad is not None:
         raise ConfigError(
-            f"'{escape(bad)}' of the initial model holds NaN or infinity, which no bundle may",
+            f"'{escape(bad)}' of the initial model{rounded} holds NaN or infinity, which no bundle may",
             "keep a constant mask out of the state: register_buffer(..., persistent=False)",
         )
-    measured = measure.measure(task, task.new_model(), tensors)
+    model = task.new_model()
+    measured = measure.measure(task, model, tensors)
+    if task.sample_losses is not None:
+        _refuse_odd_terms(measured, measure.measure_all(task, [model], [tensors])[0])
     refuse_negative(site.plan, measured.total)
     made = identity.of(
         IdentityFile(
@@ -56,6 +63,16 @@ def introduce(site: Site) -> Identity:
         )
     files.replace(path, made.data)
     return made
+
+
+def _refuse_odd_terms(whole: LossSum, terms: LossSum) -> None:
+    """`sample_losses` is what imports go by: left over from another `measure`, it would choose by another loss."""
+    if whole.count != terms.count or not math.isclose(whole.total, terms.total, rel_tol=LIKENESS, abs_tol=LIKENESS):
+        raise ConfigError(
+            f"the task's measure gives {whole.total:g} for {whole.count} samples, and its sample_losses {terms.total:g} for "
+            f"{terms.count}",
+            "alx check says more; sample_losses=None leaves it out",
+        )
 
 
 def initial(site: Site, task: Task) -> State:

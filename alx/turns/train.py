@@ -240,6 +240,7 @@ class _Turn:
         blended = self._blend_entries(recipes)
         states = self.work.states(labels, self.layout.nbytes)
         packed = write.candidates(self.work.bundle, states, self.layout, self.site.recipients)
+        # strict asks once more after the last: only when `packed` has ended, its files are durable
         for i, (label, made) in enumerate(zip(labels, packed, strict=True)):
             data += made.files
             candidates.append(
