@@ -209,6 +209,11 @@ class Plan(Strict):
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
+    @property
+    def rounds_weights(self) -> bool:
+        """Whether weights are rounded before they are measured and sent."""
+        return self.rounding != "none"
+
     def schedule(self, role: Role, own: int, peer: int) -> list[int]:
         """The steps of one turn's snapshots: 0, every sampling period, and the last (see `steps` for the arguments)."""
         last = self.steps(role, own, peer)

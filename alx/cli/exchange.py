@@ -20,8 +20,6 @@ from alx.site import site as sites
 from alx.site.site import RETURNED, Site
 from alx.site.site_file import Data, SiteFile
 
-MAX_IDENTITY_READ = identities.MAX_IDENTITY_BYTES + 1
-
 
 def the_site(context: click.Context, parameter: click.Parameter, value: Path | None) -> Site:
     """The site named by --site or ALX_SITE, or the one around the current folder."""
@@ -95,7 +93,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
 
     out = new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
     if out.exists():
-        there = carried.read_file(out, MAX_IDENTITY_READ)
+        there = carried.read_file(out, identities.MAX_IDENTITY_BYTES)
         if site.keyring.own[0].pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
             raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
     with site.locked("identity", out.name):
@@ -116,7 +114,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
 @json_option
 def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     """Check that the peer has the same plan and model, show its words, and pin its key."""
-    data = carried.read_file(file, MAX_IDENTITY_READ)
+    data = carried.read_file(file, identities.MAX_IDENTITY_BYTES)
     with site.locked("pair", file.name):
         peer = identities.parse(data)
         pairing.check_peer(site, peer)

@@ -3,10 +3,10 @@
 Knows a task; knows nothing of where candidates come from.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alx.learning.task import LossSum, State, Task, exact_sum
 
@@ -55,13 +55,20 @@ def measure_all(task: Task, models: Sequence[nn.Module], states: Iterable[State]
     if each is None:
         return [measure(task, models[0], state) for state in states]
     nets = [loaded(model, state) for model, state in zip(models, states, strict=False)]
-    sums: list[list[float]] = [[] for _ in nets]
     with torch.no_grad():
-        for at in range(0, each.count, SLICE):
-            part = torch.arange(at, min(at + SLICE, each.count))
-            for found, row in zip(sums, each.of(nets, part), strict=True):
-                found.append(exact_sum(row.tolist()))
-    return [LossSum(exact_sum(found), each.count) for found in sums]
+        return [LossSum(total, each.count) for total in sums(lambda part: each.of(nets, part), each.count)]
+
+
+def sums(of: Callable[[Tensor], Tensor], count: int) -> list[float]:
+    """Sums over all samples, a slice of them at a time.
+
+    Args:
+        of: (indices int64 [n]) -> float64 [models, n].
+        count: number of samples.
+    """
+    slices = (torch.arange(at, min(at + SLICE, count)) for at in range(0, count, SLICE))
+    parts = [[exact_sum(row.tolist()) for row in of(part)] for part in slices]
+    return [exact_sum(each) for each in zip(*parts, strict=True)]
 
 
 def held_out(task: Task, model: nn.Module) -> float | None:

@@ -133,7 +133,7 @@ def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iter
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
-        yield Staged(staging, copy, signed, manifest, rebuilt, site.plan.rounding != "none")
+        yield Staged(staging, copy, signed, manifest, rebuilt, site.plan.rounds_weights)
 
 
 def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:

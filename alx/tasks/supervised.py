@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from alx.errors import ConfigError
-from alx.learning import measure as measuring
-from alx.learning.task import LossSum, SampleLosses, Task, Trainer, exact_sum
+from alx.learning.measure import sums
+from alx.learning.task import LossSum, SampleLosses, Task, Trainer
 from alx.plan import Training
 from alx.tasks import augmentation
 from alx.tasks.evaluation import EvaluationBatch
@@ -211,9 +211,7 @@ def supervised(
         return out
 
     def total(net: nn.Module, where: Dataset[Any], samples: int, what: Loss) -> float:
-        slices = range(0, samples, measuring.SLICE)
-        parts = (values([net], where, torch.arange(at, min(at + measuring.SLICE, samples)), what) for at in slices)
-        return exact_sum(exact_sum(part[0].tolist()) for part in parts)
+        return sums(lambda part: values([net], where, part, what), samples)[0]
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
         return MiniBatches(net, seed, data, loss, optimiser, batch_size, place, training)

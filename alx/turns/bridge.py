@@ -41,7 +41,7 @@ def from_flat(flat: bytes | memoryview, layout: Layout) -> dict[str, Tensor]:
 
 def as_sent(plan: Plan, tensors: State) -> State:
     """A state as the plan has it measured and sent: rounded, or as it is."""
-    return state.rounded(tensors) if plan.rounding == "bfloat16" else tensors
+    return state.rounded(tensors) if plan.rounds_weights else tensors
 
 
 def same_model(task: Task, agreed: Layout) -> None:

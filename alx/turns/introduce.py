@@ -29,7 +29,7 @@ def introduce(site: Site) -> Identity:
     tensors = initial(site, task)
     layout = layout_of(tensors)
     bad = state.finite(tensors)
-    rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounding != "none" else ""
+    rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounds_weights else ""
     if bad is not None:
         raise ConfigError(
             f"'{escape(bad)}' of the initial model{rounded} holds NaN or infinity, which no bundle may",

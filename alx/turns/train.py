@@ -187,7 +187,7 @@ class _Turn:
         checkpoints.sample(
             run, self.work, self.layout, self.steps, self.site.plan.sampling_period,
             lambda step, loss: self.tell("training", step, self.steps, loss),
-            rounded=self.site.plan.rounding != "none",
+            rounded=self.site.plan.rounds_weights,
         )  # fmt: skip
         own, peer = self.site.own_identity(), self.site.peer
         return [f"t{s}" for s in self.site.plan.schedule(self.site.role, own.file.samples, peer.file.samples)]
