@@ -198,6 +198,12 @@ FAULTS = {
          "test_backup::test_a_pipe_in_a_backup_is_not_waited_for",
          "test_backup::test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one"),
     ),
+    34: Fault(
+        "a data set hidden between the fields: blanks, ignored paths, decimals, an order, empty blocks",
+        "refused: statement, manifest and safetensors headers have one form, and a frame has no more blocks than it needs",
+        ("test_signature::test_alx_refuses_every_bundle_that_model_signing_refuses_and_what_else_it_refuses_has_a_reason",
+         "test_codec::test_a_frame_has_no_more_blocks_and_bytes_than_its_content_needs"),
+    ),
 }  # fmt: skip
 
 

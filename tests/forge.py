@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic_core import to_json
 
 from alx.bundle import carried, codec, keys, read, signature
 from alx.bundle.keys import PublicKey
@@ -55,7 +56,12 @@ def statement(name: str, resources: list[dict[str, Any]]) -> dict[str, Any]:
         "subject": [{"name": name, "digest": {"sha256": root}}],
         "predicateType": "https://model_signing/signature/v1.0",
         "predicate": {
-            "serialization": {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": []},
+            "serialization": {
+                "method": "files",
+                "hash_type": "sha256",
+                "allow_symlinks": False,
+                "ignore_paths": ["round.sig"],
+            },
             "resources": ordered,
         },
     }
@@ -138,7 +144,7 @@ class Forge:
         """Change the manifest and sign again."""
         said = self.manifest()
         change(said)
-        self.manifest_bytes(json.dumps(said).encode())
+        self.manifest_bytes(form(said))
 
     def manifest_bytes(self, data: bytes) -> None:
         """Put a manifest of any bytes and sign again."""
@@ -170,7 +176,8 @@ class Forge:
         header, data = header_of(self.raw(1))
         document = json.loads(header)
         data = change(document, data) or data
-        self.frame(1, compress(safetensors(json.dumps(document).encode(), data)))
+        text = json.dumps(document, separators=(",", ":")).encode()
+        self.frame(1, compress(safetensors(text + b" " * (-len(text) % 8), data)))
 
     def restate(self, change: Callable[[list[bytearray]], None]) -> None:
         """Change the decoded states; compress, list and sign them anew."""
@@ -188,6 +195,11 @@ class Forge:
                 before = bytes(flat)
 
         self.edit(say)
+
+
+def form(document: object) -> bytes:
+    """The one form of a document, for one that is no record."""
+    return to_json(document, indent=1, inf_nan_mode="constants")
 
 
 def compress(raw: bytes, **parameters: Any) -> bytes:

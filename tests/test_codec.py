@@ -21,12 +21,12 @@ from torch import nn
 
 from alx.bundle import carried, codec, keys, manifest, read, write
 from alx.bundle.manifest import DTYPES, Layout, Tensor, layout_order
-from alx.errors import ModelError, NotFiniteError
+from alx.errors import MalformedError, ModelError, NotFiniteError
 from alx.learning import state
 from alx.learning.trajectory import seed_all
 from alx.tasks.torchvision_cpu import torchvision
 from alx.turns.bridge import from_flat, layout_of, to_flat
-from tests.forge import Forge
+from tests.forge import Forge, compress
 
 
 def layouts() -> st.SearchStrategy[Layout]:
@@ -213,3 +213,19 @@ def test_a_resnet18_trajectory_takes_at_most_078_of_raw_and_comes_back():
     share = (shares[0] + deltas * sum(shares[1:]) / len(shares[1:])) / manifest.KEYFRAME_EVERY
     print(f"share of raw: keyframe and deltas {[round(s, 4) for s in shares]}, together {share:.4f}")  # noqa: T201 - for -s
     assert share <= 0.78
+
+
+@pytest.mark.parametrize("level", [1, 3, 19])
+@pytest.mark.parametrize("size", [0, 1, 4095, 1 << 16, 1 << 17, (1 << 18) + 1, 3 << 20])
+def test_a_frame_has_no_more_blocks_and_bytes_than_its_content_needs(size, level):
+    """What zstd makes passes, of noise, of zeros and of both; at any level, as another writer may choose another."""
+    rng = np.random.default_rng(0)
+    for share in (0, 1, 2):
+        content = rng.integers(0, 256, size * share // 2, np.uint8).tobytes().ljust(size, b"\0")
+        chunker = zstandard.ZstdCompressor(level=level, write_checksum=True).chunker(size, codec.CHUNK)
+        for frame in (compress(content), b"".join([*chunker.compress(content), *chunker.finish()])):
+            assert codec._decompress(frame, size, "a frame") == content
+    begin = zstandard.frame_header_size(frame)
+    for empty in (b"\2\0\0x", b"\0\0\0", b"\x14\0\0\0\0", b"\x1c\0\0\1x\0"):  # a run, as it is, and compressed to nothing
+        with pytest.raises(MalformedError, match=r"empty zstd block|does not decompress"):
+            codec._decompress(frame[:begin] + empty + frame[begin:], size, "a frame")

@@ -1,6 +1,5 @@
 """What wants memory does not get it: every bomb is refused by its own class where there is little to be had."""
 
-import json
 import os
 import shutil
 
@@ -11,7 +10,7 @@ from alx.bundle.manifest import PART_BYTES, Layout, Tensor, part_name
 from alx.cli.main import run
 from alx.errors import LimitError, ModelError
 from tests.campaign import bombs
-from tests.forge import Forge, command, well_told
+from tests.forge import Forge, command, form, well_told
 from tests.limited import MARGIN, limited
 from tests.sealing import sealing
 
@@ -37,7 +36,7 @@ def claim(forge: Forge, nbytes: int) -> None:
         candidate.update(files=[part_name(i, part) for part in range(nbytes // PART_BYTES)], keyframe=True)
         for name in candidate["files"]:
             forge.path(name).write_bytes(file)
-    forge.manifest_bytes(json.dumps(said).encode())
+    forge.manifest_bytes(form(said))
 
 
 @pytest.mark.parametrize("words", ["no memory for a snapshot of 1.1 GB", "of memory"])

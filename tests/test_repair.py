@@ -357,7 +357,7 @@ def envelope(payload: bytes, signer, **changes) -> bytes:
 
 def payload(world: World, **changes) -> bytes:
     said = {"format": "alx-request", "version": 1, "bundle": digest(world), "files": [C[0]]}
-    return json.dumps(said | changes).encode()
+    return forge.form(said | changes)
 
 
 HOSTILE = {
@@ -471,7 +471,7 @@ def test_an_old_request_is_refused_and_one_for_an_answered_turn_too(stage, capsy
     world = stage("paired")
     ask = world.disk / "early.json"
     said = {"format": "alx-request", "version": 1, "bundle": "0" * 64, "files": ["a"]}
-    ask.write_bytes(envelope(json.dumps(said).encode(), key(world, "provider")))
+    ask.write_bytes(envelope(forge.form(said), key(world, "provider")))
     sender_refuses(capsys, world, ask, TurnError, "no turn is sealed yet")
 
 
@@ -686,7 +686,7 @@ def test_each_parity_file_is_opened_at_most_once_and_none_where_the_bundle_is_go
 def rewritten(folder: Path, change: Callable[[dict], object]) -> None:
     header = json.loads((folder / "parity.json").read_bytes())
     change(header)
-    (folder / "parity.json").write_text(json.dumps(header))
+    (folder / "parity.json").write_bytes(forge.form(header))
 
 
 def forged(folder: Path) -> None:

@@ -13,7 +13,7 @@ from alx.bundle.keys import PublicKey
 from alx.cli.main import run
 from alx.errors import AlxError, LimitError, MalformedError, PeerError, RollbackError, TrustError, TurnError, UsageError
 from alx.site import rotation_file
-from tests.forge import Forge, refused, refused_import
+from tests.forge import Forge, form, refused, refused_import
 from tests.killed import history, killed
 from tests.test_generated import validator
 from tests.test_keys import PASSPHRASE, descriptor, set_passphrase
@@ -173,7 +173,7 @@ def test_a_rotation_that_is_forged_or_broken_pins_nothing(turn_two, capsys):
     def put(change, signer=old, second=new):
         document = json.loads(payload)
         change(document)
-        return envelope(signer, second, json.dumps(document).encode())
+        return envelope(signer, second, form(document))
 
     stranger = keys.generate()
     for data, error, words in (

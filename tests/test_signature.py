@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jsonschema import Draft202012Validator
+from model_signing import verifying
 from referencing import Registry, Resource
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
@@ -21,6 +22,7 @@ from securesystemslib.signer import SSlibKey
 from alx.bundle import dsse, keys, signature
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError
+from tests import attacks
 from tests.forge import refused_import
 from tests.fuzz import targets
 
@@ -165,3 +167,40 @@ def test_a_signature_over_bytes_is_verified_or_not():
     for other, key in ((message + b" ", targets.key()), (message, PublicKey(keys.generate().public_key()))):
         with pytest.raises(TrustError):
             dsse.verify(other, good, key, "the case")
+
+
+# What alx refuses and the public verifier takes, each for a reason that is alx's own.
+STRICTER = {
+    "row06_escaped_letter": "around the payload, which nothing signs",
+    "row06_links_allowed": "a bundle never holds a link",
+    "row06_padding_bits": "around the payload",
+    "row06_two_keys": "around the payload",
+    "row06_two_signatures": "around the payload",
+    "row06_white_space": "around the payload",
+    "row34_empty_zstd_blocks": "within a signed file",
+    "row34_header_blanks": "within a signed file",
+    "row34_manifest_blanks": "within a signed file",
+    "row34_manifest_decimals": "within a signed file",
+    "row34_manifest_escaped_letter": "within a signed file",
+    "row34_manifest_fields_in_another_order": "within a signed file",
+    "row34_statement_blanks": "between the fields of the statement",
+    "row34_statement_second_ignored_path": "a path that is left out and that no bundle has",
+    "row34_zstd_blocks_of_twenty_bytes": "within a signed file",
+}
+
+
+def taken_by_model_signing(bundle, key):
+    """The public verifier's verdict, in this process, as it takes seconds to start."""
+    try:
+        verifying.Config().use_elliptic_key_verifier(public_key=key).verify(bundle, bundle / "round.sig")
+    except Exception:  # noqa: BLE001 - whatever it raises is a refusal
+        return False
+    return True
+
+
+@pytest.mark.parametrize("attack", [a for a in attacks.every() if a.fault in (4, 6, 34)], ids=lambda a: a.name)
+def test_alx_refuses_every_bundle_that_model_signing_refuses_and_what_else_it_refuses_has_a_reason(stage, attack):
+    """That alx refuses each is shown where all attacks are tried."""
+    world = stage(attack.stage[0])
+    bundle, key = attack.path(world), world.folder(attack.stage[1]) / "public.pem"
+    assert taken_by_model_signing(bundle, key) == (attack.name in STRICTER)

@@ -28,6 +28,9 @@ MAX_HEADER_BYTES = 1 << 12  # at most 15 planes of about 60 bytes each
 MAX_WINDOW_BYTES = 8 << 20  # what zstd itself calls the most a decoder should have to give
 ROUNDED = 4  # bytes of the words whose low halves may all be zero: float32 that was rounded to bfloat16
 BLOCK = 1 << 16  # words at a time: all that is made of them on the way fits into a core's second cache
+# What a frame may have above its content, and blocks for it: zstd cuts no block of less than LEAST_BLOCK but the last ones.
+LEAST_BLOCK, BLOCKS_TO_SPARE, FRAME_TO_SPARE = 4096, 2, 256
+_RAW, _RUN, _COMPRESSED = 0, 1, 2  # kinds of blocks
 CHUNK = 1 << 16  # bytes of zstd's output at a time: for all at once it would take new pages each time
 WORDS: dict[int, np.dtype[Any]] = {8: np.dtype("<u8"), 4: np.dtype("<u4"), 2: np.dtype("<u2"), 1: np.dtype("u1")}
 
@@ -248,7 +251,43 @@ def _decompress(file: bytes, limit: int, name: str) -> bytes:
         raise MalformedError(f"{name} does not decompress: {escape(str(error))}") from error
     if len(raw) != claim.content_size:
         raise MalformedError(f"{name} decompresses to {len(raw)} bytes, expected {claim.content_size}")
+    _check_blocks(file, len(raw), name)
     return raw
+
+
+def _check_blocks(file: bytes, content: int, name: str) -> None:
+    """Walk over a frame's blocks (RFC 8878, 3.1.1): how they are cut and filled could hold another file.
+
+    Raises:
+        MalformedError: more blocks, or more bytes, than the content needs; a block that gives nothing.
+    """
+    most = BLOCKS_TO_SPARE + content // LEAST_BLOCK
+    if len(file) > content + (content >> 8) + FRAME_TO_SPARE:
+        raise MalformedError(f"{name} has {len(file)} bytes for a content of {content}: more than a frame around noise has")
+    at, last, count = zstandard.frame_header_size(file), False, 0
+    while not last:
+        head = int.from_bytes(file[at : at + 3], "little")
+        last, kind, size = bool(head & 1), head >> 1 & 3, head >> 3
+        at, count = at + 3, count + 1
+        # zstd itself ends a frame with an empty raw block where it did not know that the one before was the last
+        if (size == 0 and not (last and kind == _RAW)) or (kind == _COMPRESSED and _gives_nothing(file[at : at + size])):
+            raise MalformedError(f"{name} has an empty zstd block, which could hold something else")
+        if count > most:
+            raise MalformedError(f"{name} has more than {most} zstd blocks for a content of {content} bytes")
+        at += 1 if kind == _RUN else size
+
+
+def _gives_nothing(block: bytes) -> bool:
+    """Whether a compressed block has no literals, and no sequences or needless tables (RFC 8878, 3.1.1.3.1.1)."""
+    if not block:
+        return True
+    form = block[0] >> 2 & 3
+    if block[0] & 3 <= _RUN:  # as they are, or one byte again and again
+        length, shift = {1: (2, 4), 3: (3, 4)}.get(form, (1, 3))
+        regenerated = int.from_bytes(block[:length], "little") >> shift
+        return regenerated == 0 and (block[0] & 3 == _RUN or block[length : length + 1] in (b"", b"\0"))
+    bits = {2: 14, 3: 18}.get(form, 10)
+    return int.from_bytes(block[:4], "little") >> 4 & ((1 << bits) - 1) == 0
 
 
 def _planes(raw: bytes, sections: list[_Section], name: str) -> dict[str, _Array]:
@@ -259,13 +298,16 @@ def _planes(raw: bytes, sections: list[_Section], name: str) -> dict[str, _Array
     size = struct.unpack("<Q", raw[:8])[0]
     if size > MAX_HEADER_BYTES or 8 + size > len(raw):
         raise MalformedError(f"{name} has a safetensors header of {size} bytes")
-    header = strict_json.parse(raw[8 : 8 + size], f"the header of {name}", MAX_HEADER_BYTES)
+    text = raw[8 : 8 + size]
+    header = strict_json.parse(text, f"the header of {name}", MAX_HEADER_BYTES)
     for rounded in (False, True):
         planes = [(p, s.count) for s in sections for p in s.planes(rounded=rounded and s.width == ROUNDED)]
         if header == _document(planes):
             break
     else:
         raise ModelError(f"{name} does not hold the byte planes of its part of the agreed model")
+    if text != _header(planes):
+        raise MalformedError(f"the header of {name} {strict_json.ODD}")
     expected = sum(count for _, count in planes)
     if len(raw) != 8 + size + expected:
         raise MalformedError(f"{name} has {len(raw) - 8 - size} bytes of planes, expected {expected}")

@@ -124,7 +124,7 @@ def header(signed: SignedBundle, groups: list[Group]) -> bytes:
     said = ParityFile(
         format="alx-parity", version=1, bundle=signed.digest, groups=[[p.digest for p in g.parity] for g in groups]
     )
-    return said.model_dump_json(indent=1).encode("utf-8")
+    return strict_json.text(said)
 
 
 def read_header(source: Source, signed: SignedBundle) -> list[Group]:
@@ -144,6 +144,7 @@ def read_header(source: Source, signed: SignedBundle) -> list[Group]:
     header = strict_json.validate(ParityFile, value, f"{HEADER_NAME} is not of an alx bundle's parity")
     if header.bundle != signed.digest:
         raise MalformedError(f"it is of the bundle {header.bundle[:16]}…, expected {signed.digest[:16]}…")
+    strict_json.require_form(text, header, HEADER_NAME)
     data = _data(signed)
     count = len(header.groups)
     if count > len(data):

@@ -263,6 +263,7 @@ def parse(data: bytes) -> Manifest:
             raise NotFiniteError(f"the loss of {c.label} is {c.loss}")
     if manifest.start is not None and not math.isfinite(manifest.start.global_loss):
         raise NotFiniteError(f"the claimed global loss is {manifest.start.global_loss}")
+    strict_json.require_form(data, manifest, MANIFEST_NAME)
     return manifest
 
 

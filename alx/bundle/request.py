@@ -56,7 +56,7 @@ def make(bundle: str, names: Iterable[str], key: ec.EllipticCurvePrivateKey) -> 
         key: the receiver's private key.
     """
     said = RequestFile(format="alx-request", version=1, bundle=bundle, files=sorted(names))
-    return dsse.text(dsse.envelope(said.model_dump_json().encode("utf-8"), PAYLOAD_TYPE, key))
+    return dsse.text(dsse.envelope(strict_json.text(said), PAYLOAD_TYPE, key))
 
 
 def verify(data: bytes, key: PublicKey) -> Request:
@@ -85,4 +85,5 @@ def _payload(payload: bytes) -> Request:
             raise ForbiddenFileError(f"'{escape(name)}' is asked for, but a name that no bundle's signature lists")
     if said.files != sorted(set(said.files)):
         raise MalformedError("the request's names are not in their order, or one is there twice")
+    strict_json.require_form(payload, said, "the request's payload")
     return Request(said.bundle, tuple(said.files), hashlib.sha256(payload).hexdigest())

@@ -43,7 +43,7 @@ class _Serialization(Strict):
     method: Literal["files"]
     hash_type: Literal["sha256"]
     allow_symlinks: Literal[False]
-    ignore_paths: list[str] = Field(default_factory=list)
+    ignore_paths: list[str]
 
 
 class _Predicate(Strict):
@@ -68,8 +68,8 @@ class _Statement(Strict):
 
 
 class _DsseSignature(Strict):
+    keyid: str = ""
     sig: str
-    keyid: str | None = None
 
 
 class _DsseEnvelope(Strict):
@@ -119,6 +119,16 @@ def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) ->
         key: the sender's private key.
     """
     public = PublicKey(key.public_key())
+    document = {
+        "mediaType": MEDIA_TYPE,
+        "verificationMaterial": {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []},
+        "dsseEnvelope": dsse.envelope(_payload(name, files), PAYLOAD_TYPE, key),
+    }
+    return dsse.text(document)
+
+
+def _payload(name: str, files: list[SignedFile]) -> bytes:
+    """The one form of a statement over `files`: nothing but their names, digests and sizes can stand in it."""
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": root_digest(files)}}],
@@ -133,12 +143,7 @@ def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) ->
             "resources": [f.model_dump() for f in sorted(files, key=lambda f: f.name)],
         },
     }
-    document = {
-        "mediaType": MEDIA_TYPE,
-        "verificationMaterial": {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []},
-        "dsseEnvelope": dsse.envelope(json.dumps(statement).encode("utf-8"), PAYLOAD_TYPE, key),
-    }
-    return dsse.text(document)
+    return json.dumps(statement).encode("utf-8")
 
 
 def hint(data: bytes) -> str:
@@ -160,8 +165,8 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
     Raises:
         LimitError: larger than `MAX_SIGNATURE_BYTES`.
         TrustError: signed with another key, or not with the key it names.
-        MalformedError: no OMS v1.0 key signature over files with SHA-256; what is signed is no alx bundle; the file
-            around it is not in its one form.
+        MalformedError: no OMS v1.0 key signature over files with SHA-256; what is signed is no alx bundle; it, or the file
+            around it, is not in its one form.
     """
     document = _document(data)
     claimed = document.material.public_key.hint
@@ -175,10 +180,9 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
     dsse.verify(dsse.encoded(payload, document.envelope.payload_type), raw, key, SIGNATURE_NAME)
     signed = _statement(payload, key)
     # Nothing signs what stands around the payload. It has one form, so that a changed byte is never passed over.
-    if claim.keyid not in (None, key.fingerprint):
+    if "keyid" in claim.model_fields_set and claim.keyid != key.fingerprint:
         raise MalformedError(f"{SIGNATURE_NAME} names two keys: '{escape(claim.keyid, 16)}' beside {claimed[:16]}…")
-    value = strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)
-    dsse.require_form(data, value, SIGNATURE_NAME)
+    dsse.require_form(data, document.model_dump(by_alias=True, exclude_unset=True), SIGNATURE_NAME)
     return signed
 
 
@@ -200,4 +204,13 @@ def _statement(payload: bytes, key: PublicKey) -> SignedBundle:
     digest = root_digest(resources)
     if subject.digest.sha256 != digest:
         raise MalformedError("the signed root digest is not that of the signed files")
+    if [f.name for f in resources] != sorted(files):
+        raise MalformedError("the signed statement lists its files in another order than that of their names")
+    ignored = statement.predicate.serialization.ignore_paths
+    if ignored != [SIGNATURE_NAME]:
+        raise MalformedError(
+            f"the signed statement leaves out {len(ignored)} paths, expected '{SIGNATURE_NAME}' and no other"
+        )
+    if payload != _payload(subject.name, resources):
+        raise MalformedError(f"the signed statement {strict_json.ODD}")
     return SignedBundle(subject.name, digest, files, key)

@@ -19,6 +19,7 @@ MAX_DEPTH = 32  # our deepest document has 7 levels; a report on a fault recurse
 # The statement over MAX_FILES files, the largest document, has 250,000.
 MAX_VALUES = 400_000
 MAX_FAULTS = 20  # told one by one; a document of another kind has as many faults as values
+ODD = "is not written in its one form: it could hold something between its fields"
 # Without a closing quote it matches to the end, so that no text makes the search start over and over.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
@@ -97,3 +98,27 @@ def validate(model: type[_Model], value: object, what: str, hint: str = "") -> _
         count = error.error_count()
         told = explain(error) if count <= MAX_FAULTS else f"{count} fields are missing, unknown or wrong"
         raise MalformedError(f"{what}: {told}", hint) from error
+
+
+def text(record: BaseModel) -> bytes:
+    """The one form of a record: fields in their order, one item a line, indented by one space, numbers as short as they go.
+
+    A float has the fewest digits that read back as it: plain from 1e-5 up to 1e16, with a digit after the point; else as
+    1e16 or 1.5e-7. docs/format.md says it all.
+    """
+    return record.model_dump_json(indent=1, by_alias=True).encode("utf-8")
+
+
+def require_form(data: bytes, record: BaseModel, what: str) -> None:
+    """Refuse a record in any other form: blanks, digits without a meaning and the order of fields could hold anything.
+
+    Args:
+        data: what was read.
+        record: what was found in it.
+        what: the document, for the message.
+
+    Raises:
+        MalformedError: it is not written in its one form.
+    """
+    if data != text(record):
+        raise MalformedError(f"{what} {ODD}")

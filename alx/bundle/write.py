@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files
-from alx.bundle import age, codec, cores, signature
+from alx.bundle import age, codec, cores, signature, strict_json
 from alx.bundle.manifest import DATA_FOLDER, KEYFRAME_EVERY, MANIFEST_NAME, Layout, Manifest, part_name
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
@@ -117,8 +117,7 @@ def seal(
     Returns:
         The bundle's digest.
     """
-    text = manifest.model_dump_json(indent=1).encode("utf-8")
-    listed = [*data, _write(folder, MANIFEST_NAME, text, recipients)]
+    listed = [*data, _write(folder, MANIFEST_NAME, strict_json.text(manifest), recipients)]
     files.sync_tree(folder)
     files.write(folder / SIGNATURE_NAME, signature.sign(manifest.name(), listed, key))
     return signature.root_digest(listed)

@@ -76,7 +76,7 @@ class Identity:
 
 def of(file: IdentityFile) -> Identity:
     """An identity with the bytes of its file; the same values give the same bytes."""
-    return Identity(file, file.model_dump_json(indent=1).encode("utf-8"))
+    return Identity(file, strict_json.text(file))
 
 
 def parse(data: bytes) -> Identity:
@@ -103,4 +103,7 @@ def parse(data: bytes) -> Identity:
     names = [t.name for t in identity.file.tensors]
     if names != [t.name for t in layout_order(identity.file.tensors)] or len(set(names)) != len(names):
         raise MalformedError("the identity file's tensors are not in layout order")
+    strict_json.require_form(data, identity.file, "the identity file")
+    if identity.file.public_key != identity.key.pem:
+        raise MalformedError("the identity's key is not written in the one form of a PEM public key")
     return identity

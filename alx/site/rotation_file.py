@@ -70,7 +70,7 @@ def make(plan: str, role: Role, old: ec.EllipticCurvePrivateKey, new: ec.Ellipti
     file = RotationFile(
         format="alx-rotation", version=1, plan=plan, role=role, old_key=first.pem, new_key=second.pem
     )  # fmt: skip
-    signed = dsse.envelope(file.model_dump_json(indent=1).encode("utf-8"), PAYLOAD_TYPE, old, new)
+    signed = dsse.envelope(strict_json.text(file), PAYLOAD_TYPE, old, new)
     return Rotation(file, first, second, dsse.text(signed))
 
 
@@ -98,10 +98,13 @@ def verify(data: bytes, old: PublicKey) -> Rotation:
     signed.verify(old)
     value = strict_json.parse(signed.payload, "the signed rotation", MAX_ROTATION_BYTES, MAX_ROTATION_VALUES)
     file = strict_json.validate(RotationFile, value, "the signed rotation is not one", _HINT)
+    strict_json.require_form(signed.payload, file, "the signed rotation")
     named = keys.parse_public(file.old_key, "the rotation's old key")
     if named.fingerprint != old.fingerprint:
         raise MalformedError("the rotation names another old key than the one that signed it")
     new = keys.parse_public(file.new_key, "the rotation's new key")
+    if (file.old_key, file.new_key) != (named.pem, new.pem):
+        raise MalformedError("a key of the rotation is not written in the one form of a PEM public key")
     if new.fingerprint == old.fingerprint:
         raise MalformedError("the rotation's new key is its old one")
     signed.verify(new)

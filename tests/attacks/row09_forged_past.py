@@ -12,4 +12,4 @@ STAGE = ("finished", "provider", 1)
 
 
 def attack(forge: Forge) -> None:
-    forge.edit(lambda m: m.update(samples=60))  # the same again
+    forge.edit(lambda m: m["candidates"][1].update(loss=m["candidates"][1]["loss"] + 1))

@@ -14,7 +14,7 @@ from pathlib import Path
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import codec, keys, manifest, request, signature
+from alx.bundle import codec, keys, manifest, request, signature, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Layout, Manifest, Tensor
 from alx.errors import AlxError
@@ -75,7 +75,7 @@ def statement(data: bytes) -> None:
 def manifest_json(data: bytes) -> None:
     """A manifest; one that is taken is written and read to the same."""
     said = manifest.parse(data)
-    again = manifest.parse(said.model_dump_json().encode())
+    again = manifest.parse(strict_json.text(said))
     assert isinstance(again, Manifest)
     assert again == said
 
