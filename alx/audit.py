@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alx.bundle import carried, read
+from alx.bundle import age, carried, read
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
@@ -29,6 +29,7 @@ class BundleReport:
         manifest: what it says about itself.
         files: number of files, `round.sig` counted.
         size: their bytes.
+        encrypted: whether they are; then a key at hand opened all of them, and each has two recipients.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class BundleReport:
     manifest: Manifest
     files: int
     size: int
+    encrypted: bool
 
     @property
     def raw_size(self) -> int:
@@ -46,7 +48,7 @@ class BundleReport:
 
 @dataclass(frozen=True, slots=True)
 class Ciphertext:
-    """An encrypted bundle as it is seen from outside: signature and every file's digest verified, no more.
+    """An encrypted bundle as it is seen from outside: signature, every file's digest, and every age header, no more.
 
     Attributes:
         path: where it lies.
@@ -116,7 +118,9 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         source.refuse_damage()
         if read.is_encrypted(signed) and secret is None:
             for file in signed.files.values():
-                source.read_signed(file)
+                content = source.read_signed(file)
+                if content is not None:
+                    age.check_header(content, file.name)
             source.refuse_damage()
             return Ciphertext(path, signed.digest, key, dict(source.sizes))
         manifest = read.read_manifest(source, signed)
@@ -124,7 +128,8 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
             raise TrustError("the manifest names another sender than the key that signed it")
         for _ in read.states(source, signed, manifest):
             pass
-        return BundleReport(path, signed.digest, key, manifest, len(source.sizes), sum(source.sizes.values()))
+        size = sum(source.sizes.values())
+        return BundleReport(path, signed.digest, key, manifest, len(source.sizes), size, read.is_encrypted(signed))
 
 
 def site(where: "Site") -> SiteReport:

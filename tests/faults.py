@@ -204,6 +204,14 @@ FAULTS = {
         ("test_signature::test_alx_refuses_every_bundle_that_model_signing_refuses_and_what_else_it_refuses_has_a_reason",
          "test_codec::test_a_frame_has_no_more_blocks_and_bytes_than_its_content_needs"),
     ),
+    35: Fault(
+        "a bundle that is only called encrypted, in part or whole, or is encrypted to others as well",
+        "refused: without any key an audit finds two recipients in each file, or refuses",
+        (f"{AGE}test_without_a_key_an_audit_sees_that_a_file_is_not_encrypted_to_two_recipients_and_an_import_too",
+         f"{AGE}test_plaintext_that_is_only_named_as_encrypted_is_refused_by_an_audit_without_a_key",
+         f"{AGE}test_a_plain_file_among_encrypted_ones_is_refused",
+         f"{AGE}test_a_third_recipient_hidden_as_another_kind_of_stanza_is_refused"),
+    ),
 }  # fmt: skip
 
 

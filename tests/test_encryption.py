@@ -79,13 +79,66 @@ def test_nothing_decrypted_is_left_in_a_site_after_an_import(world):
         assert all(p.suffix == ".age" or p.name == "round.sig" for p in kept)
 
 
-def test_a_bundle_encrypted_to_somebody_else_is_refused_and_leaves_no_plaintext(world, capsys):
-    stranger = age.recipient(age.generate())
+def to(world: World, *recipients: str, only: str = "*.age") -> Forge:
+    """The learner's bundle with files encrypted to others."""
     forged = Forge.of(world, "learner")
     secret = (world.folder("provider") / "age.key").read_text().strip()
-    for path in (p for p in forged.bundle.rglob("*.age") if p.is_file()):
-        path.write_bytes(age.encrypt(age.decrypt(path.read_bytes(), secret, path.name), [stranger]))
+    for path in (p for p in forged.bundle.rglob(only) if p.is_file()):
+        path.write_bytes(age.encrypt(age.decrypt(path.read_bytes(), secret, path.name), list(recipients)))
     forged.sign()
+    return forged
+
+
+def strangers(count: int) -> list[str]:
+    return [age.recipient(age.generate()) for _ in range(count)]
+
+
+@pytest.mark.parametrize("only", ["manifest.json.age", "c0001-p0000.safetensors.zst.age"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_without_a_key_an_audit_sees_that_a_file_is_not_encrypted_to_two_recipients_and_an_import_too(
+    world, capsys, count, only
+):
+    own = [world.site(role).recipient for role in ("learner", "provider")]
+    forged = to(world, *(own + strangers(1))[:count], only=only)
+    words = (only, f"encrypted to {count} X25519 and 0 other recipients, expected 2")
+    audit = ["audit", str(forged.bundle), "--key", str(world.folder("learner") / "public.pem")]
+    refused(capsys, audit, MalformedError, *words, hint="ask the sender")
+    refused_import(capsys, world, "provider", forged.bundle, MalformedError, *words)
+
+
+def test_plaintext_that_is_only_named_as_encrypted_is_refused_by_an_audit_without_a_key(stage, capsys):
+    world = stage("sent")
+    forged = Forge.of(world, "learner")
+    for path in [p for p in forged.bundle.rglob("*") if p.is_file() and p.name != "round.sig"]:
+        path.rename(path.with_name(path.name + ".age"))
+    forged.sign()
+    audit = ["audit", str(forged.bundle), "--key", str(world.folder("learner") / "public.pem")]
+    refused(capsys, audit, MalformedError, "named as encrypted, and is not")
+
+
+def test_a_plain_file_among_encrypted_ones_is_refused(world, capsys):
+    forged = Forge.of(world, "learner")
+    secret = (world.folder("provider") / "age.key").read_text().strip()
+    path = min((forged.bundle / "data").iterdir())
+    path.with_suffix("").write_bytes(age.decrypt(path.read_bytes(), secret, path.name))
+    path.unlink()
+    forged.sign()
+    audit = ["audit", str(forged.bundle), "--key", str(world.folder("learner") / "public.pem")]
+    refused(capsys, audit, MalformedError, "plain among encrypted files")
+    refused_import(capsys, world, "provider", forged.bundle, MalformedError, "plain among encrypted files")
+
+
+def test_a_third_recipient_hidden_as_another_kind_of_stanza_is_refused(world):
+    data = min((world.bundle("learner") / "data").iterdir()).read_bytes()
+    age.check_header(data, "a file")
+    line = data.index(b"-> ")
+    for stanza in (b"-> scrypt AAAA 18\n" + b"A" * 43 + b"\n", b"-> a-grease\nAAAA\n-> b-grease\nAAAA\n"):
+        with pytest.raises(MalformedError, match="expected 2 X25519 and no other"):
+            age.check_header(data[:line] + stanza + data[line:], "a file")
+
+
+def test_a_bundle_encrypted_to_somebody_else_is_refused_and_leaves_no_plaintext(world, capsys):
+    forged = to(world, *strangers(2))
     refused_import(
         capsys, world, "provider", forged.bundle, PeerError, "'manifest.json.age' is encrypted to somebody else",
         hint="meant for this site",
@@ -98,7 +151,7 @@ def test_a_signed_file_that_is_no_age_file_is_malformed(world, capsys, harm):
     forged = Forge.of(world, "learner")
     (forged.bundle / "manifest.json.age").write_bytes(harm)
     forged.sign()
-    refused_import(capsys, world, "provider", forged.bundle, MalformedError, "does not decrypt")
+    refused_import(capsys, world, "provider", forged.bundle, MalformedError, "no age header")
 
 
 def test_a_plain_bundle_under_a_plan_that_encrypts_is_refused(world, capsys):
@@ -135,12 +188,13 @@ def test_a_changed_ciphertext_is_seen_before_anything_is_decrypted(world, capsys
 def test_an_auditor_without_a_site_learns_that_the_files_are_good_and_no_more(world, capsys, monkeypatch, alx):
     key = world.folder("learner") / "public.pem"
     told = alx("audit", world.bundle("learner"), "--key", key)
-    assert (told.code, "encrypted to its two sites" in told.out, "samples" in told.out) == (0, True, False)
+    assert (told.code, "encrypted to two recipients" in told.out, "samples" in told.out) == (0, True, False)
     said = json.loads(alx("audit", world.bundle("learner"), "--key", key, "--json").out)
     assert (said["valid"], said["encrypted"], "manifest" in said) == (True, True, False)
     monkeypatch.setenv("ALX_SITE", str(world.folder("provider")))
     told = alx("audit", world.bundle("learner"))
     assert (told.code, "samples      40" in told.out) == (0, True)
+    assert "encrypted    to two recipients: the key of this site opens every file" in told.out
     monkeypatch.delenv("ALX_SITE")
     path = next((world.bundle("learner") / "data").iterdir())
     path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
@@ -179,7 +233,7 @@ def test_an_identity_whose_recipient_does_not_fit_the_plan_is_refused(world, sta
         (world, {"recipient": None}), (world, {"recipient": "age1x"}), (stage("paired"), {"recipient": "age1x"}),
     ):  # fmt: skip
         said = json.loads((where.disk / "provider.json").read_bytes()) | change
-        (tmp_path / "peer.json").write_text(json.dumps(said))
+        (tmp_path / "peer.json").write_bytes(forge.form(said))
         refused(capsys, [*pair, str(where.folder("learner"))], MalformedError, "recipient")
 
 

@@ -4,6 +4,7 @@ Knows bytes and age's keys; knows no bundle. What is signed is the ciphertext, s
 compared, and nothing decrypted is ever written. `age -d -i age.key FILE` opens the same files.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,12 @@ from alx.errors import MalformedError, PeerError, UsageError, escape
 SUFFIX = ".age"
 MAX_KEY_BYTES = 4096  # an age key has 74 characters
 MAX_HEADER_BYTES = 1024  # ours, for two recipients, has up to 400; the library's time grows with its square
-_HEADER_ENDS = b"\n--- "
+RECIPIENTS = 2  # the receiver, and the sender, which reads its own turns again
+_STANZA = rb"-> [!-~]+(?: [!-~]+)*\n(?:[A-Za-z0-9+/]{64}\n)*[A-Za-z0-9+/]{0,63}\n"
+_HEADER = re.compile(rb"age-encryption\.org/v1\n((?:%b)+)--- [A-Za-z0-9+/]{43}\n" % _STANZA)
+_X25519 = re.compile(rb"-> X25519 [A-Za-z0-9+/]{43}\n[A-Za-z0-9+/]{43}\n")
+_GREASE = re.compile(rb"-> [!-~]*-grease(?: [!-~]+)*\n[A-Za-z0-9+/\n]*")  # noise that age's libraries add, for no recipient
+_LEAST_PAYLOAD = 16 + 16  # a nonce, and the tag of a chunk of nothing
 MAX_RECIPIENT = 128  # characters; `age1…` has 62
 
 
@@ -67,6 +73,32 @@ def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
     return bytes(pyrage.encrypt(data, [pyrage.x25519.Recipient.from_str(r) for r in recipients]))
 
 
+def check_header(data: bytes, name: str) -> None:
+    """Read an age file's header, which needs no key: two X25519 recipients, and no other. Who they are it does not show.
+
+    Args:
+        data: the file; its digest was compared already.
+        name: the file's, for messages.
+
+    Raises:
+        MalformedError: no age file, or one with other recipients.
+    """
+    head = _HEADER.match(data, 0, MAX_HEADER_BYTES)
+    if head is None or len(data) < head.end() + _LEAST_PAYLOAD:
+        raise MalformedError(
+            f"'{escape(name)}' is named as encrypted, and is not: it has no age header of at most {MAX_HEADER_BYTES} bytes"
+        )
+    stanzas = re.findall(_STANZA, head[1])
+    recipients, grease = ([s for s in stanzas if kind.fullmatch(s)] for kind in (_X25519, _GREASE))
+    if len(recipients) != RECIPIENTS or len(grease) > 1 or len(recipients) + len(grease) != len(stanzas):
+        others = len(stanzas) - len(recipients) - len(grease)
+        raise MalformedError(
+            f"'{escape(name)}' is encrypted to {len(recipients)} X25519 and {others} other recipients, expected "
+            f"{RECIPIENTS} X25519 and no other",
+            "only the bundle's two sites may read it; ask the sender",
+        )
+
+
 def decrypt(data: bytes, secret: str | None, name: str) -> bytes:
     """Decrypt a file whose digest was compared already; the plaintext is smaller than it.
 
@@ -77,15 +109,14 @@ def decrypt(data: bytes, secret: str | None, name: str) -> bytes:
 
     Raises:
         PeerError: it was encrypted to somebody else, or no key is at hand.
-        MalformedError: it is no age file.
+        MalformedError: see `check_header`; or it does not decrypt.
     """
     if secret is None:
         raise PeerError(
-            "signature and files are good, and what they hold is encrypted to the bundle's two sites",
-            "run this inside one of them to see it",
+            "signature and files are good, and what they hold is encrypted",
+            "run this inside one of the bundle's two sites to see it",
         )
-    if data.find(_HEADER_ENDS, 0, MAX_HEADER_BYTES) < 0:
-        raise MalformedError(f"'{escape(name)}' does not decrypt: it has no age header of at most {MAX_HEADER_BYTES} bytes")
+    check_header(data, name)
     pyrage, identity = _pyrage(), _identity(secret)
     try:
         return bytes(pyrage.decrypt(data, [identity]))

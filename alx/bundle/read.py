@@ -79,6 +79,7 @@ def verify_signature(data: bytes, key: PublicKey) -> SignedBundle:
 
     Raises:
         LimitError, TrustError, MalformedError: see `signature.verify`.
+        MalformedError: some files are encrypted, and some are not.
         ForbiddenFileError: a name that no bundle has.
     """
     signed = signature.verify(data, key)
@@ -86,6 +87,9 @@ def verify_signature(data: bytes, key: PublicKey) -> SignedBundle:
         base = name.removeprefix(f"{DATA_FOLDER}/")
         if not NAME.fullmatch(base) or name == SIGNATURE_NAME:
             raise ForbiddenFileError(f"'{escape(name)}' is signed, but a name that no bundle has")
+    plain = next((name for name in signed.files if not name.endswith(age.SUFFIX)), None)
+    if is_encrypted(signed) and plain is not None:
+        raise MalformedError(f"'{escape(plain)}' is plain among encrypted files", "ask the sender")
     return signed
 
 

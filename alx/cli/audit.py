@@ -10,6 +10,7 @@ from alx import audit as audits
 from alx import files
 from alx.audit import BundleReport, Ciphertext, SiteReport
 from alx.bundle import keys
+from alx.bundle.age import RECIPIENTS
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
@@ -102,6 +103,7 @@ def _bundle_json(report: BundleReport) -> dict[str, Any]:
         "files": report.files,
         "bytes": report.size,
         "raw_bytes": report.raw_size,
+        "encrypted": report.encrypted,
         "manifest": report.manifest.model_dump(),
     }
 
@@ -123,6 +125,7 @@ def _ciphertext_json(report: Ciphertext) -> dict[str, Any]:
         "path": report.path,
         "valid": True,
         "encrypted": True,
+        "recipients": RECIPIENTS,
         "digest": report.digest,
         "signer": report.signer.fingerprint,
         "files": len(report.files),
@@ -138,7 +141,8 @@ def _ciphertext_words(report: Ciphertext) -> str:
             f"  digest       {report.digest}",
             f"  signature    valid, by the key {report.signer.fingerprint}",
             f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
-            "what it holds: encrypted to its two sites; run alx audit inside one of them to see it",
+            "what it holds: encrypted to two recipients, by the header of each file; who they are cannot be seen from outside",
+            "run alx audit inside one of the two sites to see more",
         ]
     )
 
@@ -154,6 +158,11 @@ def _bundle_words(report: BundleReport) -> str:
         f"  digest       {report.digest}",
         f"  signature    valid, by the key {report.signer.fingerprint}",
         f"  files        {report.files}, {files.size(report.size)}; each is signed, and each is as it was signed",
+        *(
+            ["  encrypted    to two recipients: the key of this site opens every file; whose the other is cannot be seen"]
+            if report.encrypted
+            else []
+        ),
         f"  from         the {m.sender.role}",
         f"  to           the {m.receiver.role}, key {m.receiver.key}",
         f"  plan         {m.plan}",
@@ -174,7 +183,8 @@ def _bundle_words(report: BundleReport) -> str:
             f"  global loss  {m.start.global_loss:.6g} over {m.start.samples} samples on both sides, where it started"
         )
     lines += [
-        "nothing else: no other file, tensor or field. What weights themselves can tell about data: docs/threat-model.md",
+        "no other file, tensor or field: each file is signed, and signature, manifest and headers have their one form",
+        "the numbers themselves can tell more, as weights trained on data do: docs/threat-model.md",
     ]
     return "\n".join(lines)
 
