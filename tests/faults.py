@@ -212,6 +212,10 @@ FAULTS = {
          f"{AGE}test_a_plain_file_among_encrypted_ones_is_refused",
          f"{AGE}test_a_third_recipient_hidden_as_another_kind_of_stanza_is_refused"),
     ),
+    36: Fault(
+        "a blend that is not what its recipe says",
+        "refused where it is chosen: it is made anew out of states that lie here, and compared to the bit",
+    ),
 }  # fmt: skip
 
 

@@ -97,6 +97,12 @@ class Blend(Strict):
     peer: Share = Field(description="share of the way to P, the other state")
     momentum: Share = Field(description="share of the way from the start of the sender's turn before to this one's")
 
+    @model_validator(mode="after")
+    def _of_something(self) -> Self:
+        if not self.own + self.peer:
+            raise ValueError("a blend has no share of either state")
+        return self
+
 
 class Candidate(Strict):
     """One model on offer: a snapshot of the trajectory, or a blend."""
@@ -161,15 +167,13 @@ class Manifest(Strict):
         steps = [c.step for c in self.candidates if c.step is not None]
         if steps != sorted(set(steps)) or steps[:1] != [0] or steps[-1] == 0 or self.candidates[0].step != 0:
             raise ValueError("the steps of the snapshots do not rise from 0")
-        for blend in (c.blend for c in self.candidates if c.blend is not None):
-            if blend.own_step != steps[-1] or blend.peer_bundle != self.answers:
-                raise ValueError("a blend is not of the last snapshot and the bundle that this one answers")
-            if blend.momentum and self.previous is None:
-                raise ValueError("a blend has momentum in the first bundle of its sender")
+        self._check_blends(steps[-1])
         if any(c.step is not None for c in self.candidates[len(steps) :]):
             raise ValueError("a snapshot follows a blend")
-        if not self.candidates[0].keyframe:
-            raise ValueError("the first candidate is no keyframe")
+        keyframes = [i for i, c in enumerate(self.candidates) if c.keyframe]
+        ends = [*keyframes[1:], len(self.candidates)]
+        if keyframes[:1] != [0] or any(b - a > KEYFRAME_EVERY for a, b in zip(keyframes, ends, strict=True)):
+            raise ValueError(f"keyframes do not stand at the first candidate and at least every {KEYFRAME_EVERY}")
         layout = Layout(tuple(self.tensors))
         if layout.nbytes > MAX_STATE_BYTES:  # before a list as long as the claim is made
             raise LimitError(f"a snapshot of {layout.nbytes} bytes, and {MAX_STATE_BYTES} are allowed")
@@ -177,6 +181,15 @@ class Manifest(Strict):
         for i, c in enumerate(self.candidates):
             if len(c.files) != parts or c.files != [part_name(i, p) for p in range(parts)]:
                 raise ValueError(f"the files of candidate {i} are not {parts} parts by their names")
+
+    def _check_blends(self, last: int) -> None:
+        for blend in (c.blend for c in self.candidates if c.blend is not None):
+            if blend.own_step != last or blend.peer_bundle != self.answers:
+                raise ValueError("a blend is not of the last snapshot and the bundle that this one answers")
+            if blend.momentum and self.previous is None:
+                raise ValueError("a blend has momentum in the first bundle of its sender")
+        if len({c.label for c in self.candidates}) != len(self.candidates):
+            raise ValueError("two blends have one name")
 
     @property
     def snapshots(self) -> list[Candidate]:

@@ -141,7 +141,7 @@ def _ciphertext_words(report: Ciphertext) -> str:
             f"  digest       {report.digest}",
             f"  signature    valid, by the key {report.signer.fingerprint}",
             f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
-            "what it holds: encrypted to two recipients, by the header of each file; who they are cannot be seen from outside",
+            "what it holds: encrypted to two recipients, by the header of each file; whose the keys are cannot be seen",
             "run alx audit inside one of the two sites to see more",
         ]
     )

@@ -74,6 +74,10 @@ class Staged:
             if i >= first:
                 yield i, flat
 
+    def state(self, index: int) -> bytes:
+        """One candidate's flat state; see `states`."""
+        return next(bytes(flat) for _, flat in self.states(index))
+
     def keyframe(self, index: int) -> int:
         """The last candidate up to that one that is decoded by itself."""
         return max(i for i, c in enumerate(self.manifest.candidates[: index + 1]) if c.keyframe)
@@ -304,7 +308,8 @@ def check_contents(site: Site, manifest: Manifest) -> None:
 
     Raises:
         ModelError: another model.
-        PeerError: snapshots of other steps, or blends, that the plan does not have; another number of samples in all.
+        PeerError: snapshots of other steps, or blends, that the plan does not have; blends with another step of ours than
+            the last; another number of samples in all.
         MalformedError: a negative loss where the plan's objective has none.
     """
     check_model(manifest.tensors, site.own_identity().layout)
@@ -318,6 +323,13 @@ def check_contents(site: Site, manifest: Manifest) -> None:
     blends = len(manifest.candidates) - len(steps)
     if blends > (MAX_BLENDS if site.plan.candidates == "blended" else 0):
         raise PeerError(f"{blends} blends, more than the plan allows", "does the peer keep to the plan?")
+    ours = site.plan.steps(site.role, own, peer)
+    for c in manifest.candidates:
+        if c.blend is not None and c.blend.peer_step != ours:
+            raise PeerError(
+                f"{c.label} is said to be of step {c.blend.peer_step} of our bundle, whose last is {ours}",
+                "does the peer keep to the plan?",
+            )
     if site.plan.loss != "own":
         claims = [(f"loss of {c.label}", c.loss) for c in manifest.candidates]
         claims += [] if manifest.start is None else [("claimed global loss", manifest.start.global_loss)]

@@ -23,6 +23,7 @@ from alx.site import disk, incoming
 from alx.site.incoming import Staged
 from alx.site.site import Site
 from alx.tasks import load
+from alx.turns import recipes
 from alx.turns.bridge import Tell, from_flat, same_count, same_model, silent
 
 # Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
@@ -139,6 +140,7 @@ def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, 
         chosen = select.select(signed, own, samples, own_samples)
     score = measure.held_out(task, candidates.models([chosen.index])[0])
     best = manifest.candidates[chosen.index]
+    recipes.check(site, staged, task, chosen.index)
     body: dict[str, Any] = {
         "round": manifest.round,
         "digest": staged.signed.digest,
