@@ -215,6 +215,12 @@ FAULTS = {
     36: Fault(
         "a blend that is not what its recipe says",
         "refused where it is chosen: it is made anew out of states that lie here, and compared to the bit",
+        ("test_recipes::test_every_blend_of_an_exchange_is_what_its_recipe_says",),
+    ),
+    37: Fault(
+        "a claimed loss that is too good to be true", "exit 0: flagged in the output and the ledger; it cannot be proved",
+        (f"{TURNS}test_a_claim_too_good_to_be_true_is_chosen_and_shown",
+         f"{TURNS}test_an_own_loss_and_a_score_that_got_worse_since_the_last_selection_are_shown"),
     ),
 }  # fmt: skip
 

@@ -1,9 +1,11 @@
 """The order of the exchange, the site's own memory, and two commands at once."""
 
 import fcntl
+import re
 import shutil
 import sqlite3
 
+import numpy as np
 import pytest
 
 from alx.errors import (
@@ -79,17 +81,19 @@ def test_a_reply_that_did_not_start_where_it_says_is_flagged(stage, alx):
     assert done.code == 0
     assert "LOOK: the sender's t=0 is not the snapshot" in done.out
     body = world.site("learner").position().selected[-1]
-    assert (body["start_sent"], body["start_loss_true"]) == (False, None)  # dropped before it could show
+    assert (body["start_sent"], body["start_loss_true"]) == (False, True)  # the loss adds up, the model is another
 
 
-def test_a_claimed_start_that_is_too_low_is_seen_although_it_was_dropped(stage, alx):
+def test_a_claimed_start_that_is_too_low_is_seen(stage, alx):
     world = stage("answered")
     forged = Forge.of(world, "provider")
     forged.edit(lambda m: m["start"].update(candidate=0 if m["start"]["candidate"] else 1, global_loss=1.0))
     done = alx(*command(world, "learner", forged.bundle))
-    assert "LOOK: the sender says it began at a global loss of 0.01 a sample, and its t=0 has at least " in done.out
+    assert re.search(
+        r"LOOK: the sender says it began at a global loss of 0.01 a sample, and its t=0 has [\d.]+ here", done.out
+    )
     body = world.site("learner").position().selected[-1]
-    assert (body["start_sent"], body["start_loss_true"], body["own"][0]) == (False, False, None)
+    assert (body["start_sent"], body["start_loss_true"]) == (False, False)
 
 
 def test_a_reply_that_started_beyond_what_was_sent_is_flagged(stage, alx):
@@ -107,6 +111,50 @@ def test_a_claimed_global_loss_that_rose_is_flagged(stage, alx):
     assert (done.code, "LOOK: the global loss rose" in done.out) == (0, True)
     assert world.site("provider").position().selected[-1]["loss_rose"] is True
     assert "LOOK: the loss rose" in alx("audit", world.folder("provider")).out
+
+
+def test_a_claim_too_good_to_be_true_is_chosen_and_shown(stage, alx):
+    """A lie cannot be proved; that it decided, and what it cost on this side, can be seen."""
+    world = stage("answered")
+    forged = Forge.of(world, "provider")
+    honest = stage("answered")
+    assert honest.take("learner", honest.bundle("provider")) == 0
+    good = honest.site("learner").position().selected[-1]
+    assert (good["claim_low"], good["label"], good["blend_true"]) == (False, "t=7", None)
+    forged.edit(lambda m: [c.update(loss=500.0) for c in m["candidates"]] and m["candidates"][-1].update(loss=0.0))
+    done = alx(*command(world, "learner", forged.bundle))
+    assert done.code == 0
+    body = world.site("learner").position().selected[-1]
+    last, least = body["label"], body["own_least"]
+    assert (body["claim_low"], body["by_claim"]) == (True, True)
+    assert least == int(np.argmin([x if x is not None else np.inf for x in body["own"]])) != body["index"]
+    own = body["own"]
+    assert "LOOK: the sender says that its own loss is 0.000 there, far below" in done.out
+    more = own[body["index"]] - own[least]
+    assert f"LOOK: by our own loss alone {body['labels'][least]} would have been chosen: {own[least]:.3f} there" in done.out
+    assert f"at {last}, {more:.3f} more" in done.out
+    told = alx("audit", world.folder("learner")).out
+    assert "LOOK: the sender's claim is too good" in told
+    assert "LOOK: by own loss alone another was chosen" in told
+
+
+def test_an_own_loss_and_a_score_that_got_worse_since_the_last_selection_are_shown(stage, alx):
+    world = stage("second")
+    assert world.take("provider", world.bundle("learner", 2)) == 0
+    forged = Forge(world.turn("provider"), Forge.of(world, "provider", 1).key)
+
+    first = next(a for t, a, _ in forged.layout.spans() if t.name == "4.bias")
+    one_class = np.zeros(forged.layout.nbytes // 4, "<f4")
+    one_class[first // 4 + 2] = 9  # the rarest class, whatever it is shown
+    forged.restate(lambda flats: flats.__setitem__(1, bytearray(one_class.tobytes())))
+    forged.edit(lambda m: [c.update(loss=1e5 * (i != 1)) for i, c in enumerate(m["candidates"])])
+    before = world.site("learner").position().selected[-1]
+    done = alx(*command(world, "learner", forged.bundle))
+    body = world.site("learner").position().selected[-1]
+    assert (body["index"], body["own_rose"], body["score_fell"]) == (1, True, True)
+    was = before["own"][before["index"]]
+    assert f"LOOK: our own loss got worse since the last selection, from {was:.3f} to {body['own'][1]:.3f}" in done.out
+    assert f"LOOK: the held-out score got worse since the last selection, from {before['held_out']:.4f} to " in done.out
 
 
 # --- the site's own memory

@@ -214,9 +214,11 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
     rng, key = np.random.default_rng(0), ec.generate_private_key(ec.SECP256R1())
     snapshots, blends = counts
     listed, candidates = [], []
-    blend = Blend(own_step=snapshots - 1, peer_bundle="a" * 64, peer_step=3, own=1 / 3, peer=0.25, momentum=0.5)
     states = (rng.bytes(layout.nbytes) for _ in range(snapshots + blends))
     for i, written in enumerate(write.candidates(tmp_path, states, layout)):
+        blend = Blend(
+            own_step=snapshots - 1, peer_bundle="a" * 64, peer_step=3, own=1 / 3 + i / 100, peer=0.25, momentum=0.5
+        )  # fmt: skip
         kind = {"step": i} if i < snapshots else {"step": None, "blend": blend}
         candidates.append(
             Candidate(**kind, loss=float(rng.normal()), state="b" * 64, keyframe=True, files=[f.name for f in written.files])

@@ -259,6 +259,10 @@ def _flags(body: dict[str, Any]) -> str:
             ("start_loss_true", False, "LOOK: the claimed start's loss is not the one found"),
             ("loss_rose", True, "LOOK: the loss rose"),
             ("stalled", True, "STALL"),
+            ("claim_low", True, "LOOK: the sender's claim is too good"),
+            ("by_claim", True, "LOOK: by own loss alone another was chosen"),
+            ("own_rose", True, "LOOK: the own loss got worse"),
+            ("score_fell", True, "LOOK: the held-out score got worse"),
         )
         if body[name] is bad
     ]

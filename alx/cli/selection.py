@@ -44,8 +44,9 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
     if body["blend"]:
         b = body["blend"]
         momentum = f", and {b['momentum']:g} of the way since the start of its turn before" if b["momentum"] else ""
+        says = "a blend, made anew here to the bit" if body["blend_true"] else "a blend, says the sender"
         out.append(
-            f"a blend, says the sender: from its start {b['own']:g} of the way to its step {b['own_step']} and "
+            f"{says}: from its start {b['own']:g} of the way to its step {b['own_step']} and "
             f"{b['peer']:g} of the way to step {b['peer_step']} of our bundle {b['peer_bundle'][:16]}…{momentum}"
         )
     if body["start_sent"] is True:
@@ -64,6 +65,7 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
         out.append("the global loss did not rise")
     if body["loss_rose"] is True:
         out.append("LOOK: the global loss rose, which it cannot on fixed data; did a data set change?")
+    out += _too_good(body)
     if body["stalled"]:
         remedy = (
             "no blend was better either; a plan with fewer round_steps or a lower learning rate offers nearer ones"
@@ -73,5 +75,30 @@ def words(body: dict[str, Any], plan: Plan) -> list[str]:
         out.append(
             "STALL: both sides chose t=0, as every step on one's own data raised the global loss. "
             f"Remedy: {remedy} (a new plan needs new sites on both sides)"
+        )
+    return out
+
+
+def _too_good(body: dict[str, Any]) -> list[str]:
+    """Where the sender's claims decided, and where things got worse on this side."""
+    out, i = [], body["index"]
+    own = None if body["own"] is None else body["own"][i]
+    if body["claim_low"]:
+        out.append(
+            f"LOOK: the sender says that its own loss is {body['signed'][i]:.3f} there, far below what it says of the "
+            f"candidates beside it, while ours is {own:.3f}; a false claim gets a model chosen: ask the peer"
+        )
+    if body["by_claim"]:
+        least = body["own_least"]
+        out.append(
+            f"LOOK: by our own loss alone {body['labels'][least]} would have been chosen: {body['own'][least]:.3f} there, "
+            f"{own:.3f} at {body['label']}, {own - body['own'][least]:.3f} more"
+        )
+    if body["own_rose"]:
+        out.append(f"LOOK: our own loss got worse since the last selection, from {body['own_before']:.3f} to {own:.3f}")
+    if body["score_fell"]:
+        out.append(
+            f"LOOK: the held-out score got worse since the last selection, from {body['held_out_before']:.4f} to "
+            f"{body['held_out']:.4f}"
         )
     return out

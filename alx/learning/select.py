@@ -14,6 +14,9 @@ left out. Why the winner is the full scan's, to the bit:
 4. Which chunks there are hangs on the pilot alone, and nothing is dropped before it is known: a race and a scan without
    dropping compute the same losses of the same chunks.
 
+Last, the one that looks best by own losses alone is measured whole too, so that people see what the sender's claims changed.
+By 3 it cannot win any more.
+
 What is measured whole at first, the pilot, is the likely winner by a share of the samples drawn at random; the others see
 its hardest samples first, as those hold most of a loss. Both decide how much is saved, never what is chosen.
 """
@@ -68,6 +71,12 @@ class Selection:
     def global_loss(self) -> float:
         """The least global loss sum."""
         return self.totals[self.index]
+
+    @property
+    def least_own(self) -> int:
+        """The candidate with the least own loss of those that were measured whole; the chosen one where it is as low."""
+        found = (i for i, whole in enumerate(self.whole) if whole and math.isfinite(self.own[i]))
+        return min(found, key=lambda i: (self.own[i], i != self.index))
 
 
 def _total(signed: float, own: float) -> float:
@@ -184,6 +193,12 @@ def race(
                 whole[c], best = True, min(best, (run.total(c), c))
             settled += len(group)
             tell(settled)
+        firsts = -(-share // MOST)
+        rival = min(unknown, key=lambda c: _sum(run.sums[c][:firsts]))
+        if not whole[rival]:
+            for part in list(_cut(order, min(MOST, max(LEAST, share))))[len(run.sums[rival]) - firsts :]:
+                run.add([rival], part)
+            whole[rival] = True
     own = [_sum(sums) for sums in run.sums]
     return _chosen(signed, own, whole, samples, run.asked, len(signed) * count)
 

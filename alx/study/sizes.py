@@ -6,7 +6,7 @@ Knows the format of a bundle; knows no task and no result.
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import age, codec, manifest, signature
+from alx.bundle import age, codec, manifest, signature, strict_json
 from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
 from alx.bundle.signature import SignedFile
 from alx.learning.task import State
@@ -44,11 +44,15 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
     """
     names = [[part_name(i, part) for part in range(layout.parts)] for i in range(snapshots + blends)]
     steps = [0, *range(MAX_STEPS - snapshots + 2, MAX_STEPS + 1)]
-    blend = Blend(own_step=MAX_STEPS, peer_bundle=DIGEST, peer_step=MAX_STEPS, own=1 / 3, peer=1 / 3, momentum=1 / 3)
+
+    def blend(i: int) -> Blend:
+        own = 1 / 3 + i / 1000  # each another name
+        return Blend(own_step=MAX_STEPS, peer_bundle=DIGEST, peer_step=MAX_STEPS, own=own, peer=1 / 3, momentum=1 / 3)
+
     candidates = [
         Candidate(
-            step=steps[i] if i < snapshots else None, blend=None if i < snapshots else blend, loss=LONGEST, state=DIGEST,
-            keyframe=not i, files=names[i],
+            step=steps[i] if i < snapshots else None, blend=None if i < snapshots else blend(i), loss=LONGEST, state=DIGEST,
+            keyframe=i % manifest.KEYFRAME_EVERY == 0, files=names[i],
         )
         for i in range(snapshots + blends)
     ]  # fmt: skip
@@ -59,7 +63,7 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         start=Start(candidate=manifest.MAX_CANDIDATES - 1, global_loss=LONGEST, samples=manifest.MAX_SAMPLES),
         samples=manifest.MAX_SAMPLES, tensors=list(layout.tensors), candidates=candidates,
     )  # fmt: skip
-    said = len(made.model_dump_json(indent=1).encode("utf-8"))
+    said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""
     listed = [
         SignedFile(name=name + ending, algorithm="sha256", digest=DIGEST, size=signature.MAX_FILE_BYTES)

@@ -1,12 +1,11 @@
 """Import and select: take a verified bundle in, add one's own loss to its candidates', choose; and the best of all."""
 
-import itertools
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from alx.bundle import read
-from alx.bundle.manifest import Layout, Manifest
+from alx.bundle.manifest import Layout
 from alx.errors import UsageError
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Task
@@ -23,11 +22,9 @@ from alx.site import disk, incoming
 from alx.site.incoming import Staged
 from alx.site.site import Site
 from alx.tasks import load
-from alx.turns import recipes
+from alx.turns import looks, recipes
 from alx.turns.bridge import Tell, from_flat, same_count, same_model, silent
-
-# Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
-LOSS_SLACK = 1e-5
+from alx.turns.looks import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, 
     same_model(task, site.own_identity().layout)
     manifest, own_samples = staged.manifest, site.own_identity().file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
-    candidates, start = _Candidates(task, staged), _Start.find(site, manifest)
+    candidates, start = _Candidates(task, staged), Start.find(site, manifest)
     if task.sample_losses is not None:
         same_count(task.sample_losses.count, own_samples)
         # all that are t = 0, bit for bit: measured and remembered, equals would not tie
@@ -158,61 +155,15 @@ def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, 
         "global_loss": chosen.global_loss,
         "claimed_start": manifest.start.global_loss if manifest.start is not None else None,
         "blend": best.blend.model_dump() if best.blend is not None else None,
+        "blend_true": True if best.blend is not None else None,  # else it was refused above
+        "own_least": chosen.least_own,
     }
-    return body | _flags(site, manifest, chosen, start)
+    return body | looks.flags(site, manifest, chosen, start, body["held_out"])
 
 
 def _finite(value: float | None) -> float | None:
     """What JSON and the ledger have no word for becomes None."""
     return value if value is not None and math.isfinite(value) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What this site knows of the model that the sender says it started from.
-
-    Attributes:
-        sent: the reply's t = 0 is, bit for bit, the candidate it says it started from, out of those sent; None where it
-            answers nothing.
-        own: one's own loss sum there, as it was measured and signed before that was sent; None unless `sent`.
-    """
-
-    sent: bool | None
-    own: float | None
-
-    @classmethod
-    def find(cls, site: Site, manifest: Manifest) -> Self:
-        if manifest.start is None:
-            return cls(None, None)
-        sealed = site.position().sealed[-1]
-        with disk.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (_, _, mine):
-            offered = mine.candidates
-        i = manifest.start.candidate
-        sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
-        return cls(sent, offered[i].loss if sent else None)
-
-
-def _flags(site: Site, manifest: Manifest, chosen: select.Selection, start: _Start) -> dict[str, bool | None]:
-    """What the paper's algorithm promises, checked at run time: None where there is nothing to compare with.
-
-    start_sent: see `_Start`.
-    start_loss_true: the global loss it says it started from is the one found here for t = 0.
-    loss_rose: from this site's last selection to the sender's start, or from there to what was chosen now.
-    stalled: the sender started at t = 0, and the best candidate is t = 0 again.
-    """
-    position = site.position()
-    way = [float(position.selected[-1]["global_loss"])] if position.selected else []
-    start_loss_true = stalled = None
-    if manifest.start is not None:
-        claimed = manifest.start.global_loss
-        found = chosen.totals[0]  # a lower bound where it was dropped: enough to find a claim too low
-        if chosen.whole[0] or found > claimed + LOSS_SLACK * abs(claimed):
-            start_loss_true = math.isclose(found, claimed, rel_tol=LOSS_SLACK)
-        stalled = manifest.start.candidate == 0 and chosen.index == 0
-        way.append(claimed)
-    way.append(chosen.global_loss)
-    rose = any(b - a > LOSS_SLACK * abs(a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None
-    return {"start_sent": start.sent, "start_loss_true": start_loss_true, "loss_rose": rose, "stalled": stalled}
 
 
 @dataclass(frozen=True, slots=True)

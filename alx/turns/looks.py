@@ -1,0 +1,120 @@
+"""What about a selection deserves a look: what was promised, compared with what was found; and claims too good to be true.
+
+A lie about a loss cannot be proved, as only the sender has its data. It can be shown, and then people ask.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from alx.bundle.manifest import Manifest
+from alx.learning import select
+from alx.site import disk
+from alx.site.site import Site
+
+# Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
+LOSS_SLACK = 1e-5
+# A claim is too good where it is below this share of the least claim beside it, while one's own loss is not below that
+# other share of one's own beside it (docs/decisions/0014-selection.md has what honest exchanges show).
+CLAIM_SHARE, OWN_SHARE = 0.1, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What this site knows of the model that the sender says it started from.
+
+    Attributes:
+        sent: the reply's t = 0 is, bit for bit, the candidate it says it started from, out of those sent; None where it
+            answers nothing.
+        own: one's own loss sum there, as it was measured and signed before that was sent; None unless `sent`.
+    """
+
+    sent: bool | None
+    own: float | None
+
+    @classmethod
+    def find(cls, site: Site, manifest: Manifest) -> Self:
+        """Look it up in the bundle that this site sealed last."""
+        if manifest.start is None:
+            return cls(None, None)
+        sealed = site.position().sealed[-1]
+        with disk.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (_, _, mine):
+            offered = mine.candidates
+        i = manifest.start.candidate
+        sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
+        return cls(sent, offered[i].loss if sent else None)
+
+
+def flags(
+    site: Site, manifest: Manifest, chosen: select.Selection, start: Start, score: float | None
+) -> dict[str, bool | float | None]:
+    """What the paper's algorithm promises, and what an honest sender's claims look like, checked at run time.
+
+    None where there is nothing to compare with.
+
+    start_sent: see `Start`.
+    start_loss_true: the global loss it says it started from is the one found here for t = 0.
+    loss_rose: from this site's last selection to the sender's start, or from there to what was chosen now.
+    stalled: the sender started at t = 0, and the best candidate is t = 0 again.
+    claim_low: see `claim_low`.
+    own_before, held_out_before: one's own loss and held-out score at the last selection.
+    own_rose, score_fell: whether one's own loss, or the held-out score, got worse since then.
+    by_claim: by own loss alone another candidate would have been chosen.
+
+    Args:
+        site: this site; its position is that before the bundle is accepted.
+        manifest: the bundle's.
+        chosen: what was selected.
+        start: what is known of where the sender began.
+        score: the held-out score of what was chosen.
+    """
+    position = site.position()
+    last = position.selected[-1] if position.selected else None
+    way = [float(last["global_loss"])] if last else []
+    start_loss_true = stalled = None
+    if manifest.start is not None:
+        claimed = manifest.start.global_loss
+        found = chosen.totals[0]  # a lower bound where it was dropped: enough to find a claim too low
+        if chosen.whole[0] or _more(found, claimed):
+            start_loss_true = math.isclose(found, claimed, rel_tol=LOSS_SLACK)
+        stalled = manifest.start.candidate == 0 and chosen.index == 0
+        way.append(claimed)
+    way.append(chosen.global_loss)
+    own, own_before = chosen.own[chosen.index], last["own"][last["index"]] if last and last["own"] else None
+    score_before = last["held_out"] if last else None
+    return {
+        "start_sent": start.sent,
+        "start_loss_true": start_loss_true,
+        "loss_rose": any(_more(b, a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
+        "stalled": stalled,
+        "claim_low": claim_low(chosen, len(manifest.snapshots)) if site.plan.loss != "own" else None,
+        "own_before": own_before,
+        "own_rose": None if own_before is None else _more(own, own_before),
+        "held_out_before": score_before,
+        "score_fell": None if None in (score, score_before) else bool(score < score_before),  # type: ignore[operator]
+        "by_claim": _more(own, chosen.own[chosen.least_own]),
+    }
+
+
+def _more(value: float, than: float) -> bool:
+    """Whether it is more, by more than rounding explains."""
+    return value - than > LOSS_SLACK * abs(than)
+
+
+def claim_low(chosen: select.Selection, snapshots: int) -> bool:
+    """Whether the sender's claim at what was chosen is 0, or far below its claims beside it, while one's own loss is not.
+
+    Beside a snapshot are those before and after it; beside a blend the last snapshot and the other blends.
+
+    Args:
+        chosen: losses that are never below 0; where one's own was not measured whole, a lower bound serves.
+        snapshots: number of candidates that are snapshots; they come first.
+    """
+    i, count = chosen.index, len(chosen.signed)
+    beside = {i - 1, i + 1} & set(range(snapshots)) if i < snapshots else set(range(snapshots - 1, count)) - {i}
+    claim, own = chosen.signed[i], chosen.own[i]
+    if not claim:
+        return own > 0
+    low = claim < CLAIM_SHARE * min(chosen.signed[j] for j in beside)
+    return low and own >= OWN_SHARE * min(chosen.own[j] for j in beside)
