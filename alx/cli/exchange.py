@@ -119,7 +119,9 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         peer = identities.parse(data)
         pairing.check_peer(site, peer)
         if not as_json or not yes:
-            click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same plan and model", err=as_json)
+            tried = identities.comparable(site.own_identity().file, peer.file)
+            same = "plan, model and loss" if tried else "plan and model; their loss could not be compared with ours"
+            click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same {same}", err=as_json)
             click.echo(f"its words: {peer.words}", err=as_json)
         if not yes and not screen.compared():
             raise TrustError(

@@ -7,7 +7,7 @@ and a state_dict, through no other door.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -76,6 +76,11 @@ class SampleLosses:
     of: Callable[[Sequence[nn.Module], Tensor], Tensor]
 
 
+Kind = Literal["classes", "labels", "numbers"]
+Objective = dict[Kind, list[float | None]]
+"""The loss of made-up samples by kind of their targets; see `alx.tasks.probe`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A record of plain functions. Make one with `alx.tasks.supervised`, or by hand.
@@ -88,6 +93,8 @@ class Task:
         signed: losses may be below 0, as minus a return is; the plan then has to say `loss = "own"`.
         sample_losses: optional: the terms of `measure`'s sum one by one, where none is below 0. With it candidates that
             cannot win are not measured at all samples, and samples are read once for several models.
+        objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
+            compares it with the peer's, as sums of different losses mean nothing.
     """
 
     new_model: Callable[[], nn.Module]
@@ -96,3 +103,4 @@ class Task:
     held_out: Callable[[nn.Module], float] | None = None
     signed: bool = False
     sample_losses: SampleLosses | None = None
+    objective: Callable[[int], Objective] | None = None

@@ -5,6 +5,8 @@ changes any of these on the disk changes the words.
 """
 
 import hashlib
+import itertools
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal
@@ -17,8 +19,9 @@ from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import MAX_SAMPLES, MAX_TENSORS, Layout, Tensor, layout_order
 from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, MalformedError
-from alx.plan import PlanFile, Role, Strict
+from alx.plan import Finite, PlanFile, Role, Strict
 
+Objective = dict[Literal["classes", "labels", "numbers"], Annotated[list[Finite | None], Field(max_length=64)]]
 MAX_IDENTITY_BYTES = 8 << 20  # a plan, a key, and MAX_TENSORS names
 IDENTITY_NAME = "identity.json"
 
@@ -36,6 +39,11 @@ class IdentityFile(Strict):
     plan: str = Field(description="the text of plan.toml, byte for byte")
     code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
     samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = Field(description="number of the site's own samples")
+    objective: Objective | None = Field(
+        default=None,
+        description="losses of samples made up from the plan's seed, by kind of targets, which the peer compares with its "
+        "own; null where none could be made up",
+    )
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)] = Field(
         description="the common model's tensors in layout order"
     )
@@ -72,6 +80,28 @@ class Identity:
     def layout(self) -> Layout:
         """The model's."""
         return Layout(tuple(self.file.tensors))
+
+
+LIKENESS, NEARLY_0 = 1e-4, 1e-6  # what the same loss may differ by on two machines, relative and absolute
+
+
+def differ(here: Objective | None, there: Objective | None) -> str:
+    """Where two objectives differ, in words; empty where they do not, as far as both were tried at the same samples."""
+    for kind in (here or {}).keys() & (there or {}).keys():
+        pairs = list(itertools.zip_longest((here or {})[kind], (there or {})[kind]))
+        for i, (a, b) in enumerate(pairs):
+            if a != b and (a is None or b is None or not math.isclose(a, b, rel_tol=LIKENESS, abs_tol=NEARLY_0)):
+                return f"at the made-up sample {i} of {len(pairs)} ({kind}) it is {_number(a)} here and {_number(b)} there"
+    return ""
+
+
+def comparable(here: IdentityFile, there: IdentityFile) -> bool:
+    """Whether both objectives were tried at the same made-up samples."""
+    return bool((here.objective or {}).keys() & (there.objective or {}).keys())
+
+
+def _number(loss: float | None) -> str:
+    return "not finite" if loss is None else f"{loss:.6g}"
 
 
 def of(file: IdentityFile) -> Identity:

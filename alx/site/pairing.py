@@ -22,7 +22,7 @@ def pair(site: Site, data: bytes) -> Identity:
         data: the peer's identity file.
 
     Raises:
-        PeerError: the same role, the site's own file, another plan, other code.
+        PeerError: the same role, the site's own file, another plan, other code, another loss.
         ModelError: another model.
         TurnError: bundles were exchanged with another peer already.
     """
@@ -65,6 +65,12 @@ def check_peer(site: Site, peer: Identity) -> None:
     if peer.file.code != site.code_digest:
         raise PeerError("the model's source file differs on the two sides", "make both sites from the same file")
     manifest.check_model(peer.file.tensors, own.layout)
+    odd = identity.differ(own.file.objective, peer.file.objective)
+    if odd:
+        raise PeerError(
+            f"the peer's loss is another one: {odd}",
+            "losses are added up, so both sides need the same; a constant of a loss belongs into the plan's [settings]",
+        )
     for role, samples, others in (
         (site.role, own.file.samples, peer.file.samples),
         (peer.file.role, peer.file.samples, own.file.samples),

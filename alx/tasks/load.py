@@ -200,7 +200,7 @@ def _guarded(task: Task, seed: int) -> Task:
 
     if not isinstance(task.sample_losses, SampleLosses | None):
         raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
-    held_out = task.held_out
+    held_out, made_up = task.held_out, task.objective
     return Task(
         new_model=new_model,
         trainer=lambda model, turn_seed: _Guarded(code.call("trainer", task.trainer, model, turn_seed)),
@@ -208,6 +208,7 @@ def _guarded(task: Task, seed: int) -> Task:
         held_out=None if held_out is None else lambda model: float(code.call("held_out", held_out, model)),
         signed=task.signed,
         sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
+        objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
     )
 
 

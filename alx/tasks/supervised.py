@@ -14,9 +14,9 @@ from torch.utils.data import Dataset
 
 from alx.errors import ConfigError
 from alx.learning.measure import sums
-from alx.learning.task import LossSum, SampleLosses, Task, Trainer
+from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
 from alx.plan import Training
-from alx.tasks import augmentation
+from alx.tasks import augmentation, probe
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.objective import Loss, Score, accuracy
 from alx.tasks.samples import batch, home, placed, size
@@ -219,6 +219,12 @@ def supervised(
     def held_out_score(net: nn.Module) -> float:
         return total(net, cast("Dataset[Any]", held_out), kept, score) / kept
 
+    def objective(seed: int) -> Objective:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            inputs, targets = (t.to(place) for t in batch(data, torch.zeros(1, dtype=torch.int64, device=home(data))))
+            outputs = model().to(place).eval()(inputs)
+        return probe.values(loss, outputs, targets, seed) if isinstance(outputs, Tensor) and outputs.ndim else {}
+
     return Task(
         new_model=lambda: model().to(place),
         trainer=trainer,
@@ -226,6 +232,7 @@ def supervised(
         held_out=None if held_out is None else held_out_score,
         signed=signed,
         sample_losses=None if signed else SampleLosses(count, lambda nets, indices: values(nets, data, indices, loss)),
+        objective=objective,
     )
 
 

@@ -8,8 +8,10 @@ from alx.bundle.manifest import Layout, check_model, layout_order
 from alx.bundle.manifest import Tensor as TensorSpec
 from alx.errors import ConfigError
 from alx.learning import state
-from alx.learning.task import State, Task
+from alx.learning.task import Objective, State, Task
 from alx.plan import Plan
+from alx.site import identity
+from alx.site.identity import IdentityFile
 
 Tell = Callable[[str, int, int, float | None], None]
 """Called with what is done, how much of it, how much in all, and a loss where there is one."""
@@ -51,6 +53,22 @@ def same_model(task: Task, agreed: Layout) -> None:
         ModelError: it was changed since.
     """
     check_model(layout_of(state.of(task.new_model())).tensors, agreed)
+
+
+def objective_of(plan: Plan, task: Task) -> Objective | None:
+    """The task's losses at samples made up from the plan's seed, or None where none could be made up."""
+    return (None if task.objective is None else task.objective(plan.seed)) or None
+
+
+def same_objective(plan: Plan, task: Task, agreed: IdentityFile) -> None:
+    """The task's loss is the one that was paired.
+
+    Raises:
+        ConfigError: it was changed since.
+    """
+    told = identity.differ(objective_of(plan, task), agreed.objective)
+    if told:
+        raise ConfigError(f"the task's loss changed since pairing: {told}", "put it back, or make new sites on both sides")
 
 
 def same_count(count: int, samples: int) -> None:

@@ -23,7 +23,7 @@ from alx.site.incoming import Staged
 from alx.site.site import Site
 from alx.tasks import load
 from alx.turns import looks, recipes
-from alx.turns.bridge import Tell, from_flat, same_count, same_model, silent
+from alx.turns.bridge import Tell, from_flat, same_count, same_model, same_objective, silent
 from alx.turns.looks import Start
 
 
@@ -114,6 +114,7 @@ class _Candidates:
 def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, Any]:
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, site.own_identity().layout)
+    same_objective(site.plan, task, site.own_identity().file)
     manifest, own_samples = staged.manifest, site.own_identity().file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
     candidates, start = _Candidates(task, staged), Start.find(site, manifest)

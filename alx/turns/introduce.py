@@ -15,7 +15,7 @@ from alx.site.identity import Identity, IdentityFile
 from alx.site.site import INIT_NAME, Site
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
-from alx.turns.bridge import as_sent, layout_of, refuse_negative
+from alx.turns.bridge import as_sent, layout_of, objective_of, refuse_negative
 
 
 def introduce(site: Site) -> Identity:
@@ -50,6 +50,7 @@ def introduce(site: Site) -> Identity:
             plan=site.plan_file.data.decode("utf-8"),
             code=site.code_digest,
             samples=measured.count,
+            objective=objective_of(site.plan, task),
             tensors=list(layout.tensors),
         )
     )

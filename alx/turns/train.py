@@ -25,7 +25,17 @@ from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
-from alx.turns.bridge import Tell, as_sent, from_flat, refuse_negative, same_count, same_model, silent, to_flat
+from alx.turns.bridge import (
+    Tell,
+    as_sent,
+    from_flat,
+    refuse_negative,
+    same_count,
+    same_model,
+    same_objective,
+    silent,
+    to_flat,
+)
 from alx.turns.introduce import initial
 
 
@@ -146,6 +156,7 @@ class _Turn:
         work = Work(site.folder / "work", turn)
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.layout)
+        same_objective(site.plan, task, own.file)
         return cls(
             site,
             position,
