@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic_core import to_json
 
-from alx.bundle import carried, codec, keys, read, signature
+from alx.bundle import carried, codec, keys, read, signature, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Layout, Tensor
 from alx.cli.main import cli, run
@@ -199,7 +199,7 @@ class Forge:
 
 def form(document: object) -> bytes:
     """The one form of a document, for one that is no record."""
-    return to_json(document, indent=1, inf_nan_mode="constants")
+    return strict_json._PLUS.sub(rb"\1e\2", to_json(document, indent=1, inf_nan_mode="constants"))
 
 
 def compress(raw: bytes, **parameters: Any) -> bytes:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from alx.bundle import carried, keys, read
 from alx.cli.main import run
+from tests.golden import vectors
 from tests.golden.make import found
 
 HERE = Path(__file__).parent
+MORE = sorted(p.parent for p in (HERE / "golden" / "more").glob("*/found.json"))
 BUNDLES = sorted((HERE / "golden").glob("v*/alx-*"))
 
 
@@ -30,7 +33,31 @@ def told(bundle: Path) -> dict:
 
 def test_the_golden_bundles_of_version_1_are_there():
     assert [b.name.split("-", 2)[2] for b in BUNDLES] == ["r001-learner", "r001-provider", "r002-learner", "r002-provider"]
-    assert sum(p.stat().st_size for p in (HERE / "golden").rglob("*") if p.is_file()) < 200_000
+    assert sorted(p.name for p in MORE) == ["bfloat16", "encrypted", "two-parts"]
+    assert sum(p.stat().st_size for p in (HERE / "golden").rglob("*") if p.is_file()) < 300_000
+
+
+@pytest.mark.parametrize("folder", MORE, ids=lambda p: p.name)
+def test_a_vector_holds_what_it_held(folder):
+    """Rounded words, encryption, and a state of two parts with mixed dtypes."""
+    assert vectors.found(folder) == json.loads((folder / "found.json").read_text())
+
+
+@pytest.mark.parametrize("folder", MORE, ids=lambda p: p.name)
+def test_the_decoder_without_alx_decodes_a_vector(folder, tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs" / "format.md").read_text(), re.DOTALL)
+    (bundle,) = folder.glob("alx-*")
+    for file in (p for p in bundle.rglob("*") if p.is_file()):
+        target = tmp_path / file.relative_to(bundle)
+        target.parent.mkdir(exist_ok=True)
+        if file.suffix == ".age":  # `age -d -i receiver-age.key` does the same
+            secret = pyrage.x25519.Identity.from_str((folder / "receiver-age.key").read_text().strip())
+            target.with_suffix("").write_bytes(pyrage.decrypt(file.read_bytes(), [secret]))
+        else:
+            target.write_bytes(file.read_bytes())
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    told = json.loads((folder / "found.json").read_text())
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [c["state"] for c in told["candidates"]]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda b: f"{b.parent.name}-{b.name}")

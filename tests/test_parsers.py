@@ -1,16 +1,18 @@
 """What meets bytes from outside takes them or refuses them, whatever they are; and takes back what was written."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alx.bundle import keys, manifest, signature
+from alx.bundle import keys, manifest, signature, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
 from alx.bundle.signature import SignedFile
+from alx.plan import Strict
 from tests.fuzz import targets
 
 KEY = keys.generate()
@@ -98,7 +100,7 @@ def test_a_manifest_is_read_as_it_was_written(samples, losses):
     said["samples"] = samples
     for candidate, loss in zip(said["candidates"], losses, strict=False):
         candidate["loss"] = loss
-    written = Manifest.model_validate(said).model_dump_json(indent=1).encode()
+    written = strict_json.text(Manifest.model_validate(said))
     assert manifest.parse(written).model_dump() == said
 
 
@@ -111,3 +113,25 @@ def test_a_frame_with_any_header_of_json_holds_its_planes_or_is_refused(data):
     padded = header + b" " * (-len(header) % 8)
     taken = targets.taken("header", len(padded).to_bytes(8, "little") + padded + raw[end:])
     assert taken == (json.loads(header) == json.loads(raw[8:end]))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.0, "0.0"), (-0.0, "-0.0"), (12.5, "12.5"), (1e-5, "0.00001"), (9.9e-6, "9.9e-6"), (1.5e-7, "1.5e-7"),
+        (1e15, "1000000000000000.0"),
+        (9999999999999998.0, "9999999999999998.0"), (1e16, "1e16"), (1.25e22, "1.25e22"), (5e-324, "5e-324"),
+        (sys.float_info.max, "1.7976931348623157e308"), (0.1 + 0.2, "0.30000000000000004"),
+    ],
+)  # fmt: skip
+def test_a_real_number_has_the_one_form_of_the_format_page(number, text):
+    """Whichever release of pydantic writes it."""
+
+    class Said(Strict):
+        name: str
+        numbers: list[float]
+        loss: float
+
+    said = strict_json.text(Said(name="w.1e+16", numbers=[number], loss=number))
+    assert said.decode() == f'{{\n "name": "w.1e+16",\n "numbers": [\n  {text}\n ],\n "loss": {text}\n}}'
+    strict_json.require_form(said, Said.model_validate(json.loads(said)), "it")
