@@ -26,8 +26,6 @@
 Knows nothing but words. Codes 0 (done) and 1 (a bug: a traceback) need no class.
 """
 
-import unicodedata
-
 
 class AlxError(Exception):
     """A refusal: one line of what is wrong (expected and got), and one of what to do.
@@ -156,7 +154,7 @@ class StorageError(AlxError):
 
 
 def escape(text: str, limit: int = 80) -> str:
-    """A peer's text, safe to print: control, format and unassigned characters become escapes.
+    """A peer's text, safe to print: what is not printable (controls, marks of direction, odd spaces) becomes an escape.
 
     Args:
         text: anything that came from outside.
@@ -166,8 +164,5 @@ def escape(text: str, limit: int = 80) -> str:
         One line without terminal escapes, right-to-left marks or line ends.
     """
     kept = text[:limit]
-    safe = "".join(
-        c if not unicodedata.category(c).startswith(("C", "Zl", "Zp")) else c.encode("unicode_escape").decode("ascii")
-        for c in kept
-    )
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in kept)
     return safe + ("…" if len(text) > limit else "")

@@ -18,6 +18,7 @@ from alx.errors import ConfigError, UsageError, escape
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
 MAX_FAULTS = 5  # told of one file; the rest is counted
+MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
@@ -296,13 +297,14 @@ def explain(error: ValidationError) -> str:
 
 
 def differences(ours: Plan, theirs: Plan) -> list[str]:
-    """The fields in which two plans differ, each as `field: ours …, theirs …`."""
+    """The fields in which two plans differ, each as `field: here …, there …`; at most `MAX_DIFFERENCES`, the rest counted."""
     a, b = _flat(ours.model_dump()), _flat(theirs.model_dump())
-    return [
-        f"{key}: here {escape(repr(a.get(key)))}, there {escape(repr(b.get(key)))}"
-        for key in dict.fromkeys([*a, *b])
-        if a.get(key) != b.get(key)
+    differ = [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
+    told = [
+        f"{escape(key)}: here {escape(repr(a.get(key)))}, there {escape(repr(b.get(key)))}"
+        for key in differ[:MAX_DIFFERENCES]
     ]
+    return [*told, f"and {len(differ) - len(told)} more"] if len(differ) > len(told) else told
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

@@ -40,14 +40,14 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
                 f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave --key away"
             )
         report = audits.site(sites.load(target))
-        screen.machine(_site_json(report)) if as_json else click.echo(_site_words(target, report))
+        screen.machine(_site_json(report)) if as_json else screen.tell(*_site_words(target, report))
         return
     known, secret = ([_key(key_path)], None) if key_path is not None else _known_keys()
     found = audits.look(target, known, secret)
     if isinstance(found, Ciphertext):
-        screen.machine(_ciphertext_json(found)) if as_json else click.echo(_ciphertext_words(found))
+        screen.machine(_ciphertext_json(found)) if as_json else screen.tell(*_ciphertext_words(found))
         return
-    screen.machine(_bundle_json(found)) if as_json else click.echo(_bundle_words(found))
+    screen.machine(_bundle_json(found)) if as_json else screen.tell(*_bundle_words(found))
 
 
 def _key(path: Path) -> keys.PublicKey:
@@ -133,21 +133,19 @@ def _ciphertext_json(report: Ciphertext) -> dict[str, Any]:
     }
 
 
-def _ciphertext_words(report: Ciphertext) -> str:
+def _ciphertext_words(report: Ciphertext) -> list[str]:
     size = files.size(sum(report.files.values()))
-    return "\n".join(
-        [
-            f"bundle '{escape(report.path.name)}': good, as far as it can be seen from outside",
-            f"  digest       {report.digest}",
-            f"  signature    valid, by the key {report.signer.fingerprint}",
-            f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
-            "what it holds: encrypted to two recipients, by the header of each file; whose the keys are cannot be seen",
-            "run alx audit inside one of the two sites to see more",
-        ]
-    )
+    return [
+        f"bundle '{escape(report.path.name)}': good, as far as it can be seen from outside",
+        f"  digest       {report.digest}",
+        f"  signature    valid, by the key {report.signer.fingerprint}",
+        f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
+        "what it holds: encrypted to two recipients, by the header of each file; whose the keys are cannot be seen",
+        "run alx audit inside one of the two sites to see more",
+    ]
 
 
-def _bundle_words(report: BundleReport) -> str:
+def _bundle_words(report: BundleReport) -> list[str]:
     m = report.manifest
     numbers = sum(t.nbytes for t in m.tensors)
     blends = len(m.candidates) - len(m.snapshots)
@@ -186,14 +184,14 @@ def _bundle_words(report: BundleReport) -> str:
         "no other file, tensor or field: each file is signed, and signature, manifest and headers have their one form",
         "the numbers themselves can tell more, as weights trained on data do: docs/threat-model.md",
     ]
-    return "\n".join(lines)
+    return lines
 
 
-def _site_words(target: Path, report: SiteReport) -> str:
+def _site_words(target: Path, report: SiteReport) -> list[str]:
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     refused, resets = (sum(e.kind == kind for e in report.events) for kind in ("refused", "reset"))
     rebuilt = f"; its ledger was rebuilt {screen.count(resets, 'time')}" if resets else ""
-    lines = [
+    return [
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].digest}",
         f"  event log    {len(report.events)} events, their chain holds; {screen.count(refused, 'refusal')}",
@@ -203,7 +201,6 @@ def _site_words(target: Path, report: SiteReport) -> str:
         *(f"  {'not logged yet':<19}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.not_logged),
         _left(report, sent),
     ]
-    return "\n".join(lines)
 
 
 def _event(event: "Entry") -> str:

@@ -75,8 +75,8 @@ def init(
             {"site": site.folder, "role": role, "plan": site.plan_file.digest, "key": site.public_key.fingerprint}
         )
         return
-    click.echo(f"made the {role}'s site '{folder}' under plan '{site.plan.name}' ({site.plan_file.digest[:16]}…)")
-    click.echo("next: alx identity")
+    screen.tell(f"made the {role}'s site '{folder}' under plan '{site.plan.name}' ({site.plan_file.digest[:16]}…)")
+    screen.tell("next: alx identity")
 
 
 @click.command(epilog="Example: alx identity /media/disk/clinic.json")
@@ -102,9 +102,9 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine({"file": out, "words": made.words, "digest": made.digest, "samples": made.file.samples})
         return
-    click.echo(f"wrote '{out}': {site.role}, {made.file.samples} samples, plan {site.plan_file.digest[:16]}…")
-    click.echo(f"its words: {made.words}")
-    click.echo("next: carry the file to the peer; compare the words with them by telephone; then alx pair PEER-FILE")
+    screen.tell(f"wrote '{out}': {site.role}, {made.file.samples} samples, plan {site.plan_file.digest[:16]}…")
+    screen.tell(f"its words: {made.words}")
+    screen.tell("next: carry the file to the peer; compare the words with them by telephone; then alx pair PEER-FILE")
 
 
 @click.command(epilog="Example: alx pair /media/disk/centre.json")
@@ -121,8 +121,8 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         if not as_json or not yes:
             tried = identities.comparable(site.own_identity().file, peer.file)
             same = "plan, model and loss" if tried else "plan and model; their loss could not be compared with ours"
-            click.echo(f"{peer.file.role}, {peer.file.samples} samples, the same {same}", err=as_json)
-            click.echo(f"its words: {peer.words}", err=as_json)
+            screen.tell(f"{peer.file.role}, {peer.file.samples} samples, the same {same}", err=as_json)
+            screen.tell(f"its words: {peer.words}", err=as_json)
         if not yes and not screen.compared():
             raise TrustError(
                 "the words were not the same, so no key was pinned", "ask the peer for their identity file again"
@@ -131,8 +131,8 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine({"peer": peer.file.role, "key": site.peer_key.fingerprint, "words": peer.words})
         return
-    click.echo(f"pinned the key {site.peer_key.fingerprint[:16]}…")
-    click.echo(f"next: {site.position().next_command}")
+    screen.tell(f"pinned the key {site.peer_key.fingerprint[:16]}…")
+    screen.tell(f"next: {site.position().next_command}")
 
 
 @click.command(epilog="Example: alx check")
@@ -147,7 +147,7 @@ def check(site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine({"fit": not found, "found": found})
     elif not found:
-        click.echo("the task is fit for a first round")
+        screen.tell("the task is fit for a first round")
     if found:
         raise ConfigError(
             "the task is not fit for a first round: " + "; ".join(found), "docs/tasks.md says what a task promises"
@@ -171,12 +171,12 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
                 "blends": sealed.blends, "again": sealed.again}
         )  # fmt: skip
         return
-    click.echo(
+    screen.tell(
         f"round {sealed.round}: {'was sealed already' if sealed.again else 'sealed'} '{sealed.path.name}', "
         f"{sealed.contents} in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
     )
-    click.echo(f"digest {sealed.digest}")
-    click.echo("next: alx export DISK")
+    screen.tell(f"digest {sealed.digest}")
+    screen.tell("next: alx export DISK")
 
 
 @click.command(epilog="Example: alx export /media/disk")
@@ -211,14 +211,14 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
         )  # fmt: skip
         return
     part = "" if only is None else f"{done.files} files, as the peer asked, "
-    click.echo(f"round {done.round}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
-    click.echo(f"'{done.path}' ({files.size(done.size)})")
+    screen.tell(f"round {done.round}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
+    screen.tell(f"'{done.path}' ({files.size(done.size)})")
     if done.parity is not None:
         p = done.parity
         which = "any" if p.groups == 1 else "here and there"
-        click.echo(f"'{p.path.name}' ({files.size(p.size)}): {which} {p.lost} of {p.files} files can be rebuilt if lost")
-    click.echo("safe to remove the disk")
-    click.echo(f"next: carry it; the peer runs alx import-and-select DISK/{done.path.name}")
+        screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {which} {p.lost} of {p.files} files can be rebuilt if lost")
+    screen.tell("safe to remove the disk")
+    screen.tell(f"next: carry it; the peer runs alx import-and-select DISK/{done.path.name}")
 
 
 @click.command("import-and-select", epilog="Example: alx import-and-select /media/disk/alx-1f3a90c2-r001-learner")
@@ -260,15 +260,13 @@ def import_and_select(
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again,
                         "rebuilt": chosen.rebuilt, "selection": chosen.body})  # fmt: skip
         return
-    click.echo(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
+    screen.tell(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
     if chosen.rebuilt:
-        click.echo(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
+        screen.tell(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
     if chosen.again:
-        click.echo("already imported; nothing changed")
-    click.echo(selection.table(chosen.body))
-    for line in selection.words(chosen.body, site.plan):
-        click.echo(line)
-    click.echo(f"next: {site.position().next_command}")
+        screen.tell("already imported; nothing changed")
+    screen.tell(*selection.table(chosen.body), *selection.words(chosen.body, site.plan))
+    screen.tell(f"next: {site.position().next_command}")
 
 
 def new_file(path: Path) -> Path:
@@ -311,14 +309,14 @@ def status(site: Site, as_json: bool) -> None:
              "global_loss": last["global_loss"] if last else None, "samples": last["samples"] if last else None}
         )  # fmt: skip
         return
-    click.echo(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    click.echo(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")
+    screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
+    screen.tell(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")
     if last:
-        click.echo(f"last selection: {last['label']} of round {last['round']}, global loss {last['global_loss']:.6g}")
+        screen.tell(f"last selection: {last['label']} of round {last['round']}, global loss {last['global_loss']:.6g}")
     if entries[-1].kind == "restored":
-        click.echo("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
-        click.echo("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
-    click.echo(f"next: {following}")
+        screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
+        screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
+    screen.tell(f"next: {following}")
 
 
 def _returned(site: Site) -> str:
@@ -345,4 +343,4 @@ def best(out: Path, site: Site, as_json: bool) -> None:
                         "samples": found.samples, "held_out": found.held_out})  # fmt: skip
         return
     score = "" if found.held_out is None else f", held-out score {found.held_out:.4f}"
-    click.echo(f"wrote '{out}': {found.label} of round {found.round}, global loss {found.global_loss:.6g}{score}")
+    screen.tell(f"wrote '{out}': {found.label} of round {found.round}, global loss {found.global_loss:.6g}{score}")

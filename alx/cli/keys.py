@@ -41,8 +41,8 @@ def passphrase(remove: bool, new: int | None, unlock: Unlock, site: Site, as_jso
     if as_json:
         screen.machine({"key": site.public_key.fingerprint, "passphrase": not remove})
         return
-    click.echo("the private key has no passphrase now" if remove else "the private key has the new passphrase now")
-    click.echo("backups hold it as it was when they were made")
+    screen.tell("the private key has no passphrase now" if remove else "the private key has the new passphrase now")
+    screen.tell("backups hold it as it was when they were made")
 
 
 @key.command("rotate", epilog="Example: alx key rotate /media/disk/clinic-rotation.json")
@@ -65,12 +65,12 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
         screen.machine({"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words,
                         "again": again})  # fmt: skip
         return
-    click.echo(
+    screen.tell(
         f"{'the key was replaced already' if again else 'replaced the key'}: {made.old.fingerprint[:16]}… by "
         f"{made.new.fingerprint[:16]}…"
     )
-    click.echo(f"wrote '{out}'; the new key's words: {made.words}")
-    click.echo("next: carry the file to the peer; compare the words by telephone; the peer runs alx key accept FILE")
+    screen.tell(f"wrote '{out}'; the new key's words: {made.words}")
+    screen.tell("next: carry the file to the peer; compare the words by telephone; the peer runs alx key accept FILE")
 
 
 def _refuse_other(out: Path) -> None:
@@ -97,8 +97,8 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     with site.locked("key accept", file.name):
         got, again = rotations.check(site, data)
         if not as_json or not yes:
-            click.echo(f"the {got.file.role}'s key {got.old.fingerprint[:16]}… names its successor", err=as_json)
-            click.echo(f"the new key's words: {got.words}", err=as_json)
+            screen.tell(f"the {got.file.role}'s key {got.old.fingerprint[:16]}… names its successor", err=as_json)
+            screen.tell(f"the new key's words: {got.words}", err=as_json)
         if not again and not yes and not screen.compared():
             raise TrustError(
                 "the words were not the same, so the new key was not pinned",
@@ -108,5 +108,5 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine({"old": got.old.fingerprint, "new": got.new.fingerprint, "words": got.words, "again": again})
         return
-    click.echo(f"{'was pinned already:' if again else 'pinned'} the key {got.new.fingerprint[:16]}…")
-    click.echo(f"next: {site.position().next_command}")
+    screen.tell(f"{'was pinned already:' if again else 'pinned'} the key {got.new.fingerprint[:16]}…")
+    screen.tell(f"next: {site.position().next_command}")

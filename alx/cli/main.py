@@ -10,7 +10,7 @@ import click
 
 from alx import __version__
 from alx.cli import screen
-from alx.errors import AlxError, UsageError
+from alx.errors import AlxError, StorageError, UsageError
 
 # A plugin that some other package brings for pydantic would be shown every value that is validated here: none is loaded.
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
@@ -78,8 +78,26 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exits with the refusal's code."""
-    sys.exit(run(arguments))
+    """Run the command line as this process; exits with the refusal's code."""
+    screen.streams()
+    try:
+        code = run(arguments)
+    except OSError as error:  # each command translates what it meets; this is for what the process itself needs
+        code = _refused(StorageError(f"the operating system refuses: {error.strerror or error}", _hint(error)))
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        code = _refused(StorageError(f"the operating system refuses: {error}", "raise the limit on processes: ulimit -u"))
+    sys.exit(code)
+
+
+def _refused(error: AlxError) -> int:
+    screen.fail(error)
+    return error.exit_code
+
+
+def _hint(error: OSError) -> str:
+    return f"it is about '{error.filename}'" if error.filename else "run the same command again, in another folder"
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -87,19 +105,17 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         done: Any = cli.main(args=arguments, prog_name="alx", standalone_mode=False)
     except AlxError as error:
-        screen.fail(error)
-        return error.exit_code
+        return _refused(error)
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        screen.tell(*error.format_message().splitlines(), err=True)
         return UsageError.exit_code
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx is not None else "alx"
         message = error.format_message().rstrip(".")
-        screen.fail(UsageError(message[:1].lower() + message[1:], f"{path} --help"))
-        return UsageError.exit_code
+        return _refused(UsageError(message[:1].lower() + message[1:], f"{path} --help"))
     except (click.Abort, KeyboardInterrupt):
-        click.echo("alx: stopped; the same command goes on from here", err=True)
+        screen.tell("alx: stopped; the same command goes on from here", err=True)
         return 130
     return done if isinstance(done, int) else 0

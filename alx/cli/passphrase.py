@@ -4,13 +4,13 @@ Knows people and descriptors; knows no key.
 """
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from alx.bundle.keys import MAX_PASSPHRASE_BYTES, Unlock
+from alx.cli import screen
 from alx.errors import UsageError
 
 
@@ -28,13 +28,12 @@ def _unlock(context: click.Context, parameter: click.Parameter, value: int | Non
 
 
 def _ask(what: str, *, twice: bool = False) -> bytes:
-    if not sys.stdin.isatty():
+    if not screen.interactive():
         raise UsageError(
             "the private key has a passphrase, and there is no terminal to ask for it at",
             "give it with --passphrase-fd N: exec 3<FILE; alx … --passphrase-fd 3",
         )
-    text = click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True)
-    return _checked(str(text).encode("utf-8", "surrogateescape"))
+    return _checked(screen.hidden(what, twice=twice).encode("utf-8", "surrogateescape"))
 
 
 def choose(descriptor: int | None) -> bytes:

@@ -34,18 +34,18 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
                         "entries": made.list.entries, "ledger": made.list.ledger, "left_out": made.left_out,
                         "key_encrypted": made.encrypted, "key_readable_by_others": made.readable})  # fmt: skip
         return
-    click.echo(f"'{made.folder}': {len(made.list.files)} files, {files.size(made.size)}, read back and verified")
-    click.echo(
+    screen.tell(f"'{made.folder}': {len(made.list.files)} files, {files.size(made.size)}, read back and verified")
+    screen.tell(
         "the private key is in it, "
         + ("encrypted by its passphrase" if made.encrypted else "and has no passphrase: keep the backup as safe as the site")
     )
     if any(f.name == AGE_NAME for f in made.list.files):
-        click.echo(f"{AGE_NAME} is in it and has no passphrase: whoever has the backup can read every bundle")
+        screen.tell(f"{AGE_NAME} is in it and has no passphrase: whoever has the backup can read every bundle")
     if made.readable:
-        click.echo("LOOK: this file system keeps no modes: whoever holds the disk can read the private key file")
+        screen.tell("LOOK: this file system keeps no modes: whoever holds the disk can read the private key file")
     for name in made.left_out:
-        click.echo(f"not in it: '{escape(name, 200)}', which is a link or no plain file")
-    click.echo(OUTSIDE)
+        screen.tell(f"not in it: '{escape(name, 200)}', which is a link or no plain file")
+    screen.tell(OUTSIDE)
 
 
 @click.command(epilog="Example: alx restore /media/disk/clinic-backup clinic")
@@ -63,24 +63,24 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
         screen.machine({"site": site.folder, "role": site.role, "sealed": len(position.sealed),
                         "accepted": len(position.accepted), "next": position.next_command})  # fmt: skip
         return
-    click.echo(
+    screen.tell(
         f"restored the {site.role}'s site '{site.folder}', with {screen.count(len(position.sealed), 'bundle')} sealed and "
         f"{len(position.accepted)} accepted"
     )
-    click.echo(OUTSIDE)
-    click.echo(
+    screen.tell(OUTSIDE)
+    screen.tell(
         "LOOK: was a bundle sealed or imported after this backup? This site does not know of it, and would seal that round "
         "a second time, a fork that the peer refuses. Then first, as docs/keys.md says: put those bundles back from the "
         "disks, delete ledger.sqlite, and run alx reset-ledger"
     )
     _tell_peer_key(site)
-    click.echo(f"next, if none was: {position.next_command}")
+    screen.tell(f"next, if none was: {position.next_command}")
 
 
 def _tell_peer_key(site: Site) -> None:
     """What was restored or rebuilt may not know that the peer has replaced its key."""
     if site.keyring.peer:
-        click.echo(
+        screen.tell(
             f"LOOK: the peer's key is {site.peer_key.fingerprint[:16]}… here. Has the peer replaced it since? Then run "
             "alx key accept with each rotation file before any import: until then a bundle by the old key would be taken"
         )
@@ -103,9 +103,9 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
         body = recoveries.finish(site)
         if body is None:
             found = recoveries.find(site)
-            click.echo(f"{found.why}; {len(found.bundles)} bundles verified", err=as_json)
+            screen.tell(f"{found.why}; {len(found.bundles)} bundles verified", err=as_json)
             for what, words in found.peer_words.items():
-                click.echo(f"the peer's words, of {what}: {words}", err=as_json)
+                screen.tell(f"the peer's words, of {what}: {words}", err=as_json)
             if found.peer and not yes and not screen.compared():
                 raise TrustError("the words were not the same, so nothing was reset", "restore the site from a backup")
             body = recoveries.reset(site, found, reason)
@@ -115,10 +115,10 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine({"ledger": site.ledger_path, "reset": body, "import_again": where, "next": position.next_command})
         return
-    click.echo(f"reset: the ledger has {body['rebuilt']} entries now, and says so; one's own past losses are unknown")
+    screen.tell(f"reset: the ledger has {body['rebuilt']} entries now, and says so; one's own past losses are unknown")
     _tell_peer_key(site)
     if where is not None:
-        click.echo("the selection from the bundle imported last was lost with the ledger")
-        click.echo(f"next: alx import-and-select {where}")
+        screen.tell("the selection from the bundle imported last was lost with the ledger")
+        screen.tell(f"next: alx import-and-select {where}")
         return
-    click.echo(f"next: {position.next_command}")
+    screen.tell(f"next: {position.next_command}")

@@ -1,31 +1,82 @@
 """What a person sees: errors, progress, tables; and JSON for machines.
 
-Knows words and streams; knows nothing of what they are about.
+Knows words and streams; knows nothing of what they are about. All that alx prints goes through `tell`, so what a peer
+wrote cannot steer a terminal, wherever in a sentence it stands.
 """
 
 import contextlib
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 
-from alx.errors import AlxError, UsageError
+from alx.errors import AlxError, UsageError, escape
 
 Tell = Callable[[str, int, int, float | None], None]
+MAX_LINE = 2000  # characters: a screen full; a peer could bring a megabyte
+MAX_STATUS = 79  # of a line that is written over again: a terminal does not go back over a line end
+
+
+def tell(*lines: str, err: bool = False) -> None:
+    """Print lines on stdout, or on stderr, each safe for a terminal and of at most `MAX_LINE` characters.
+
+    A line is what the caller says is one: a line end inside it is escaped like any control character.
+    """
+    _write("".join(f"{escape(line, MAX_LINE)}\n" for line in lines), err=err)
+
+
+def _write(text: str, *, err: bool) -> None:
+    """Write to a stream. What a command did is done, whether or not somebody can be told: no fault is raised."""
+    try:
+        click.echo(text, nl=False, err=err)
+    except OSError as error:
+        stream = sys.stderr if err else sys.stdout
+        with contextlib.suppress(OSError, ValueError):  # what is still buffered would fail once more when alx ends
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        if not err and error.errno != errno.EPIPE:  # whoever closed a pipe has read enough
+            tell(f"alx: the output could not be written: {error.strerror}", err=True)
+
+
+def streams() -> None:
+    """Make this process's streams safe to use: any character can be written, and none of them is a file of a site's.
+
+    A standard stream that is closed leaves its number to the next file that is opened, and a library that writes there
+    would write into it.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def fail(error: AlxError) -> None:
     """Print a refusal on stderr: one line, and the remedy on a line of its own."""
-    click.echo(f"alx: error: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+    tell(f"alx: error: {error.message}", *([f"hint: {error.hint}"] if error.hint else []), err=True)
 
 
 def machine(value: dict[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    click.echo(json.dumps(value, indent=1, default=str))
+    """Print one JSON object on stdout: in ASCII, whatever is in it."""
+    _write(json.dumps(value, indent=1, default=str) + "\n", err=False)
+
+
+def hidden(what: str, *, twice: bool) -> str:
+    """Ask for a text at the terminal, which does not show it."""
+    return str(click.prompt(what, hide_input=True, confirmation_prompt=twice, err=True))
+
+
+def interactive() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def compared() -> bool:
@@ -33,18 +84,18 @@ def compared() -> bool:
     try:
         return click.confirm("Did the peer read out these very words?", err=True)
     except click.Abort as error:
-        if not sys.stdin.isatty():
+        if not interactive():
             raise UsageError(
                 "the peer's words have to be compared, and there is no terminal to ask at", "--yes says that they were"
             ) from error
-        click.echo(err=True)
+        tell("", err=True)
         return False
 
 
 @contextlib.contextmanager
 def progress() -> Iterator[Tell]:
     """A bar on stderr with the loss and the time left; silent where stderr is no terminal."""
-    if not sys.stderr.isatty():
+    if not _watched():
 
         def silent(_what: str, _done: int, _total: int, _loss: float | None = None) -> None:
             pass
@@ -81,9 +132,8 @@ def status() -> Iterator[Callable[[str], None]]:
     """
 
     def show(text: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
+        if _watched():
+            _write(f"\r\x1b[K{escape(text, MAX_STATUS)}", err=True)
 
     try:
         yield show
@@ -91,13 +141,17 @@ def status() -> Iterator[Callable[[str], None]]:
         show("")
 
 
+def _watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def count(number: int, what: str) -> str:
     """`1 refusal`, `2 refusals`."""
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
-    """Columns lined up, numbers to the right.
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Columns lined up, numbers to the right; the lines.
 
     Args:
         header: a word a column.
@@ -106,10 +160,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1
     """
     cells = [list(header), *(list(r) for r in rows)]
     widths = [max(len(r[i]) for r in cells) for i in range(len(header))]
-    return "\n".join(
+    return [
         "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
         for r in cells
-    )
+    ]
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

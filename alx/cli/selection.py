@@ -13,7 +13,7 @@ def _mean(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"  # noqa: PLR2004 - wider than its column
 
 
-def table(body: dict[str, Any]) -> str:
+def table(body: dict[str, Any]) -> list[str]:
     """Every candidate with the sender's loss, one's own and the sum; means for people. `>=` where it was dropped."""
     n = body["samples"]
     rows = []

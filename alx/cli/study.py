@@ -40,14 +40,14 @@ def demo(task: str, rounds: int, seed: int, folder: Path, as_json: bool) -> None
     """Play a whole exchange between two sites on this machine: real bundles, under a minute on two idle cores."""
     from alx.study import demo as demos  # noqa: PLC0415 - torch and matplotlib
 
-    done = demos.run(folder, task, rounds, seed, lambda line: None if as_json else click.echo(line))
+    done = demos.run(folder, task, rounds, seed, lambda line: None if as_json else screen.tell(line))
     if as_json:
         screen.machine(done.result)
         return
-    click.echo(_words(done.folder, done.case, done.result))
+    screen.tell(*_words(done.folder, done.case, done.result))
 
 
-def _words(folder: Path, case: "Case", result: dict[str, Any]) -> str:
+def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
     rounds, digits = result["rounds"], case.digits
     unit, objective = (-result["samples"], "discounted return") if case.returns else (result["samples"], "global loss")
     rows = [[f"{who} alone", f"{result[f'{who}_only']:.{digits}f}", ""] for who in ("learner", "provider")]
@@ -56,22 +56,20 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> str:
     ]
     rows.append(["pooled data", f"{result['centralised']:.{digits}f}", ""])
     last = rounds[-1]["bundles"][-1]["path"]
-    return "\n".join(
-        [
-            "",
-            screen.table([case.scored, "", objective], rows),
-            "",
-            f"every row but the single rounds had {len(rounds)} x {case.steps} steps; {result['seconds']:.1f} s in all",
-            f"sites    {folder / 'learner'}, {folder / 'provider'}",
-            f"bundles  {folder / 'disk'}",
-            f"plot     {folder / 'demo.png'}",
-            "",
-            "try next:",
-            f"  alx audit {last} --key {folder / 'provider' / 'public.pem'}",
-            f"  alx audit {folder / 'learner'}",
-            f"  alx best model.safetensors --site {folder / 'learner'}",
-        ]
-    )
+    return [
+        "",
+        *screen.table([case.scored, "", objective], rows),
+        "",
+        f"every row but the single rounds had {len(rounds)} x {case.steps} steps; {result['seconds']:.1f} s in all",
+        f"sites    {folder / 'learner'}, {folder / 'provider'}",
+        f"bundles  {folder / 'disk'}",
+        f"plot     {folder / 'demo.png'}",
+        "",
+        "try next:",
+        f"  alx audit {last} --key {folder / 'provider' / 'public.pem'}",
+        f"  alx audit {folder / 'learner'}",
+        f"  alx best model.safetensors --site {folder / 'learner'}",
+    ]
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -124,7 +122,7 @@ def simulate(
         def told(progress: simulation.Progress) -> None:
             if progress.line is not None and not as_json:
                 show("")
-                click.echo(progress.line)
+                screen.tell(progress.line)
             if progress.left is not None:
                 show(f"{progress.done:.0%} done, about {progress.left} left")
 
@@ -133,10 +131,10 @@ def simulate(
     if as_json:
         screen.machine(found.model_dump(mode="json"))
         return
-    click.echo(_found(found, out, pictures))
+    screen.tell(*_found(found, out, pictures))
 
 
-def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
+def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> list[str]:
     compared = any(s.algorithm == "centralised" and s.score is not None for s in found.summary)
     columns: dict[str, list[str]] = {
         f"after round {found.rounds}": [s.algorithm for s in found.summary],
@@ -156,9 +154,7 @@ def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> str:
     }
     rows = list(zip(*told.values(), strict=True))
     header = list(told)
-    return "\n".join(
-        ["", screen.table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
-    )  # fmt: skip
+    return ["", *screen.table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
 
 
 def _spreads(values: Sequence["Spread | None"], missing: str) -> list[str]:

@@ -359,4 +359,4 @@ def _words(packed: object, before: bytes | None, part: int, layout: Layout) -> n
 if __name__ == "__main__":
     for row in rows():
         print(f"{row.what}, {row.unit}: {row.ours:.4g}; {row.rival}: {row.theirs:.4g}; ratio {row.ratio:.3f}")
-    print(screen.table(["one thread", "share of raw", "there, MB/s", "back, MB/s"], candidates(), left=1))
+    print("\n".join(screen.table(["one thread", "share of raw", "there, MB/s", "back, MB/s"], candidates(), left=1)))
