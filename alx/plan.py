@@ -297,7 +297,7 @@ def explain(error: ValidationError) -> str:
 
 
 def differences(ours: Plan, theirs: Plan) -> list[str]:
-    """The fields in which two plans differ, each as `field: here …, there …`; at most `MAX_DIFFERENCES`, the rest counted."""
+    """The fields in which two plans differ, each as `field: here …, there …`: `MAX_DIFFERENCES`, and the rest counted."""
     a, b = _flat(ours.model_dump()), _flat(theirs.model_dump())
     differ = [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
     told = [

@@ -25,12 +25,14 @@ def test_the_demo_tells_a_true_story(played):
     folder, _ = played
     told = json.loads((folder / "alx-demo" / "demo.json").read_text())
     assert set(told) == {
-        "learner_only", "provider_only", "centralised", "assisted", "rounds", "samples", "seed", "seconds"
+        "learner_only", "provider_only", "centralised", "assisted", "alone", "rounds", "samples", "seed", "seconds"
     }  # fmt: skip
     assert len(told["rounds"]) == 5
     assert told["assisted"] > max(told["learner_only"], told["provider_only"]) + 0.05
     assert told["assisted"] > 0.93
     assert told["centralised"] > 0.96
+    assert all(len(scores) == len(told["rounds"]) for scores in told["alone"].values())  # like is compared with like
+    assert told["learner_only"] == told["alone"]["learner"][-1]
     losses = [r["global_loss"] for r in told["rounds"]]
     assert losses == sorted(losses, reverse=True)
     for r in told["rounds"]:

@@ -580,7 +580,7 @@ def test_only_returns_travel(tmp_path, alx):
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert set(told) == {
-        "learner_only", "provider_only", "centralised", "assisted", "rounds", "samples", "seed", "seconds"
+        "learner_only", "provider_only", "centralised", "assisted", "alone", "rounds", "samples", "seed", "seconds"
     }  # fmt: skip
     assert told["samples"] == 10
     assert 20 < told["assisted"] < 200

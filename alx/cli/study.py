@@ -50,17 +50,25 @@ def demo(task: str, rounds: int, seed: int, folder: Path, as_json: bool) -> None
 def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
     rounds, digits = result["rounds"], case.digits
     unit, objective = (-result["samples"], "discounted return") if case.returns else (result["samples"], "global loss")
-    rows = [[f"{who} alone", f"{result[f'{who}_only']:.{digits}f}", ""] for who in ("learner", "provider")]
-    rows += [
-        [f"assisted, round {r['round']}", f"{r[case.score]:.{digits}f}", f"{r['global_loss'] / unit:.3f}"] for r in rounds
+    alone = result["alone"]
+    rows = [
+        [
+            f"{r['round']} x {case.steps} steps",
+            *(
+                f"{score:.{digits}f}"
+                for score in (alone["learner"][i], alone["provider"][i], r[case.score], alone["pooled"][i])
+            ),
+            f"{r['global_loss'] / unit:.3f}",
+        ]
+        for i, r in enumerate(rounds)
     ]
-    rows.append(["pooled data", f"{result['centralised']:.{digits}f}", ""])
     last = rounds[-1]["bundles"][-1]["path"]
     return [
         "",
-        *screen.table([case.scored, "", objective], rows),
+        f"{case.scored}, each after as many steps; the {objective} is that of assisted",
+        *screen.table(["", "learner alone", "provider alone", "assisted", "pooled data", objective], rows),
         "",
-        f"every row but the single rounds had {len(rounds)} x {case.steps} steps; {result['seconds']:.1f} s in all",
+        f"{result['seconds']:.1f} s in all",
         f"sites    {folder / 'learner'}, {folder / 'provider'}",
         f"bundles  {folder / 'disk'}",
         f"plot     {folder / 'demo.png'}",

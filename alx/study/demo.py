@@ -55,6 +55,7 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
         "provider_only": curves["provider"][-1],
         "centralised": curves["pooled"][-1],
         "assisted": best.held_out,
+        "alone": curves,
         "rounds": played,
         "samples": best.samples,
         "seed": seed,
