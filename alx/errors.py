@@ -153,6 +153,11 @@ class StorageError(AlxError):
     exit_code = 21
 
 
+def count(number: int, what: str, plural: str = "") -> str:
+    """`1 file`, `2 files`; `1 entry`, `2 entries` with the plural named."""
+    return f"{number} {what if number == 1 else plural or what + 's'}"
+
+
 def escape(text: str, limit: int = 80) -> str:
     """A peer's text, safe to print: what is not printable (controls, marks of direction, odd spaces) becomes an escape.
 

@@ -8,13 +8,13 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from alx.errors import LimitError, LockedError, SpaceError, StorageError, escape
 
-SPARE_BYTES = 16 << 20  # left over on a disk after a copy: room for the folder itself and for the ledger
+SPARE_BYTES = 1 << 20  # left over on a disk after a copy: room for the folders themselves and for the ledger
 MAX_SYNCS = 16  # at once; more gained nothing
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Odd file systems (FUSE, SMB, exFAT drivers) cannot sync a folder and say so in one of these ways.
@@ -181,17 +181,25 @@ def withdraw(path: Path, aside: Path) -> None:
     remove_tree(aside)
 
 
-def require_space(folder: Path, need: int) -> None:
-    """Refuse before anything is written when `need` more bytes will not fit.
+def require_space(folder: Path, sizes: Iterable[int]) -> None:
+    """Refuse before anything is written when more files will not fit.
+
+    Args:
+        folder: where they go; it need not be there yet.
+        sizes: bytes of each file; on a disk it takes whole blocks.
 
     Raises:
-        SpaceError: says how many are needed and how many are free.
+        SpaceError: says how many bytes are needed and how many are free.
     """
     with storage(folder):
-        free = shutil.disk_usage(folder).free
-    if free < need + SPARE_BYTES:
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        usage, block = shutil.disk_usage(there), os.statvfs(there).f_frsize
+    free = usage.free
+    need = sum(-(-count // block) * block for count in sizes)
+    if usage.total and free < need + SPARE_BYTES:  # some drivers of foreign file systems say nothing
         raise SpaceError(
-            f"'{escape(str(folder), 200)}' has {size(free)} free, expected at least {size(need + SPARE_BYTES)}",
+            f"'{escape(str(folder), 200)}' has {size(free)} free, expected at least {size(need + SPARE_BYTES)}: "
+            f"{size(need)} for the files, and {size(SPARE_BYTES)} to spare",
             "free some or take a larger disk, then run it again",
         )
 

@@ -45,7 +45,7 @@ def refused(error: type[AlxError], *arguments: str | Path) -> str:
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Path]:
-    """A disk of 24 MiB: large enough to be written to, too small to be left without room to spare."""
+    """A disk of 24 MiB: a small one, that a test can fill."""
     where = tmp_path / "stick"
     where.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", where], capture_output=True, check=False)
@@ -106,10 +106,11 @@ def test_a_key_or_a_peers_file_from_a_disk_hangs_nothing(sent, tmp_path, what):
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(sent, bundle, disk):
-    (disk / "other").write_bytes(bytes(15 << 20))
+    (disk / "other").write_bytes(bytes((23 << 20) + (1 << 19)))
     told = refused(SpaceError, "export", disk, "--site", sent.folder("learner"))
     assert "free, expected at least" in told
-    assert [p.name for p in disk.rglob("*") if p.is_file()] == ["other"]
+    assert "for the files, and 1.0 MB to spare" in told
+    assert [p.name for p in disk.rglob("*")] == ["other"]
     (disk / "other").unlink()
     assert subprocess.run([sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")],
                           capture_output=True, check=False).returncode == 0  # fmt: skip

@@ -123,11 +123,27 @@ def test_a_file_that_the_disk_does_not_give_is_one_bad_file(sent, bundle, capsys
         patch.setattr(os, "open", gone)
         words = [f"'{p.relative_to(bundle)}' cannot be read (Input/output error)" for p in bundle.rglob("*")
                  if p.name.startswith(names)]  # fmt: skip
-        count = f"{len(names)} of the bundle's files are bad"
+        count = f"{len(names)} of the bundle's files "
         refused_import(capsys, sent, "provider", bundle, CorruptError, count, *words, hint="copy")
         (staged,) = (sent.folder("provider") / "staging").iterdir()
         assert len([p for p in staged.rglob("*") if p.is_file()]) == 5 - len(names)
     assert sent.take("provider", bundle) == 0
+
+
+def test_everything_that_a_mac_leaves_beside_the_files_is_named_in_one_refusal(sent, bundle, capsys):
+    beside = [p.with_name(f"._{p.name}") for p in bundle.rglob("*") if p.is_file()]
+    for path in (*beside, bundle / ".DS_Store"):
+        path.write_bytes(b"x")
+    names = [f"'{p.relative_to(bundle).as_posix()}'" for p in beside]
+    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, *names, "'.DS_Store'", "are not of the bundle",
+                   hint="delete them")  # fmt: skip
+    (bundle / "Thesis.doc").write_bytes(b"x")
+    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, *names, "'Thesis.doc' is a name that no bundle has")
+    for path in (*beside, bundle / ".DS_Store", bundle / "Thesis.doc"):
+        path.unlink()
+    for i in range(30):
+        (bundle / f"._{i}").touch()
+    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, "and 10 more")
 
 
 # --- space and unwilling disks
@@ -150,7 +166,7 @@ def test_an_export_without_space_writes_nothing(sent, bundle, capsys, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", nearly_full)
     arguments = ["export", str(target), "--site", str(sent.folder("learner"))]
     refused(capsys, arguments, SpaceError, "1.0 MB free", hint="larger disk")
-    assert not [p for p in target.rglob("*") if p.is_file()]
+    assert not list(target.iterdir())
     assert bundle.is_dir()
 
 

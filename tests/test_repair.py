@@ -134,7 +134,7 @@ def test_a_file_is_bad_only_where_no_copy_has_it_good(sent, bundle, other, capsy
     (other / C[0]).unlink()
     harm(bundle / C[1])
     harm(other / C[2])
-    words = ("1 of the bundle's files are bad", f"'{C[0]}' differs from what was signed in copy 1, is missing in copy 2")
+    words = ("1 of the bundle's files is bad", f"'{C[0]}' differs from what was signed in copy 1, is missing in copy 2")
     also_refused(capsys, sent, CorruptError, *words, hint="--request", path=bundle, also=[other, other, bundle])
     (staged,) = (sent.folder("provider") / "staging").iterdir()
     assert sorted(p.name for p in staged.rglob("*") if p.is_file()) == sorted([MANIFEST, *(Path(c).name for c in C[1:])])
@@ -176,7 +176,7 @@ def test_a_copy_of_another_bundle_without_its_signature_lends_nothing(stage, cap
     old, new = world.bundle("learner", 1), world.bundle("learner", 2)
     (old / "round.sig").unlink()
     harm(new / C[2])
-    also_refused(capsys, world, CorruptError, "1 of the bundle's files are bad", C[2], path=new, also=[old])
+    also_refused(capsys, world, CorruptError, "1 of the bundle's files is bad", C[2], path=new, also=[old])
 
 
 ATTACKS = {
@@ -228,7 +228,7 @@ def test_every_pair_of_patterns_that_covers_all_files_is_accepted(sent, bundle, 
         world = World(Path(shutil.copytree(sent.root, sent.root.parent / "again")))
         copies = [world.disk / bundle.name, world.disk / "other"]
         if bad:
-            told = f"{len(bad)} of the bundle's files are bad"
+            told = f"{len(bad)} of the bundle's files "
             also_refused(capsys, world, CorruptError, told, *bad, path=copies[0], also=copies[1:])
         else:
             imported(world, copies[0], "--also", copies[1])
@@ -617,7 +617,7 @@ def test_a_tenth_of_a_larger_bundle_is_rebuilt_wherever_it_was(large, tmp_path, 
     lost = rng.sample(data, count + 1)
     for path in lost:
         rng.choice([*HARMS.values()])(path)
-    words = [f"{count + 1} of the bundle's files are bad", *(p.name for p in lost)]
+    words = [f"{count + 1} of the bundle's files ", *(p.name for p in lost)]
     refused_import(capsys, world, "provider", bundle, CorruptError, *words, f"{count} of its files are good")
     one = lost[0].relative_to(bundle)
     shutil.copy(world.folder("learner") / "outbox" / bundle.name / one, bundle / one)
@@ -773,7 +773,7 @@ def test_a_second_group_of_hostile_parity_spoils_only_itself(half, spare, capsys
     rewritten(spare, lambda h: h.update(groups=[[hashlib.sha256(made).hexdigest()], ["1" * 64]]))
     harm(bundle / C[2])
     harm(bundle / C[3])
-    refused_import(capsys, half, "provider", bundle, CorruptError, "1 of the bundle's files are bad", f"'{C[3]}'")
+    refused_import(capsys, half, "provider", bundle, CorruptError, "1 of the bundle's files is bad", f"'{C[3]}'")
 
 
 def test_parity_that_is_named_has_to_be_there(sent, bundle, capsys):

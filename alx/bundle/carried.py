@@ -9,7 +9,7 @@ import hashlib
 import heapq
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -43,6 +43,7 @@ JUNK = (
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
+MAX_TOLD = 20  # names of one refusal; a disk may hold thousands
 MANIFESTS = (MANIFEST_NAME, MANIFEST_NAME + age.SUFFIX)
 
 
@@ -125,7 +126,8 @@ def refuse(damage: Mapping[str, str], hint: str, more: str = "") -> None:
     """
     if damage:
         told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(damage.items()))
-        raise CorruptError(f"{len(damage)} of the bundle's files are bad: {told}{more and '; '}{more}", hint)
+        verb = "is" if len(damage) == 1 else "are"
+        raise CorruptError(f"{len(damage)} of the bundle's files {verb} bad: {told}{more and '; '}{more}", hint)
 
 
 def _unreadable(error: BaseException | None) -> str:
@@ -179,22 +181,44 @@ def _regular(name: str, status: os.stat_result) -> None:
         raise LimitError(f"'{escape(name)}' has {status.st_size} bytes, and may have {MAX_FILE_BYTES}")
 
 
-def _check_name(name: str, folder: str) -> None:
-    if name.lower() in JUNK or name.startswith("._"):
-        raise ForbiddenFileError(
-            f"'{folder}{escape(name)}' is not of the bundle: an operating system or a program left it there",
-            "delete it, then run it again",
-        )
-    if not NAME.fullmatch(name):
-        raise ForbiddenFileError(f"'{folder}{escape(name)}' is a name that no bundle has")
+def _refuse_names(names: Sequence[str]) -> None:
+    """Refuse names that no bundle has, all at once: else whoever cleans up a disk would find them one by one.
+
+    Raises:
+        ForbiddenFileError: names the first `MAX_TOLD` of each kind.
+    """
+    junk = [n for n in names if _is_junk(n.rpartition("/")[2])]
+    others = [n for n in names if n not in junk]
+    told = []
+    if junk:
+        kind = ("is", "it") if len(junk) == 1 else ("are", "them")
+        told.append(f"{_listed(junk)} {kind[0]} not of the bundle: an operating system or a program left {kind[1]} there")
+    if others:
+        told.append(f"{_listed(others)} {'is a name' if len(others) == 1 else 'are names'} that no bundle has")
+    if told:
+        hint = "" if not junk else f"delete {'it' if len(names) == 1 else 'them'}, then run it again"
+        raise ForbiddenFileError("; ".join(told), hint)
 
 
-def _survey(fd: int, prefix: str, sizes: dict[str, int], damage: dict[str, str]) -> bool:
-    """Add the files of one folder to `sizes`, or to `damage`; true if it holds the data folder."""
+def _is_junk(name: str) -> bool:
+    return name.lower() in JUNK or name.startswith("._")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_TOLD} more" if len(names) > MAX_TOLD else ""
+    return ", ".join(f"'{escape(n)}'" for n in sorted(names)[:MAX_TOLD]) + more
+
+
+def _survey(fd: int, prefix: str, sizes: dict[str, int], damage: dict[str, str], odd: list[str]) -> bool:
+    """Add the files of one folder to `sizes`, or to `damage`, or to `odd`; true if it holds the data folder."""
     has_data = False
     with os.scandir(fd) as entries:
         for entry in entries:
-            _check_name(entry.name, prefix)
+            if len(sizes) + len(damage) + len(odd) > MAX_FILES + 2:
+                raise LimitError(f"more than {MAX_FILES} files")
+            if _is_junk(entry.name) or not NAME.fullmatch(entry.name):
+                odd.append(prefix + entry.name)
+                continue
             try:
                 status = entry.stat(follow_symlinks=False)
             except OSError as error:
@@ -205,8 +229,6 @@ def _survey(fd: int, prefix: str, sizes: dict[str, int], damage: dict[str, str])
                 continue
             _regular(prefix + entry.name, status)
             sizes[prefix + entry.name] = status.st_size
-            if len(sizes) + len(damage) > MAX_FILES + 2:
-                raise LimitError(f"more than {MAX_FILES} files")
     return has_data
 
 
@@ -237,6 +259,7 @@ def survey(path: Path, secret: str | None = None, *, lends: bool = False) -> Ite
             raise UsageError(f"there is no bundle folder '{escape(str(path), 200)}'", "is the disk there?")
     sizes: dict[str, int] = {}
     damage: dict[str, str] = {}
+    odd: list[str] = []
     with contextlib.ExitStack() as stack:
         with files.storage(path):
             root = os.open(path, flags)
@@ -246,10 +269,11 @@ def survey(path: Path, secret: str | None = None, *, lends: bool = False) -> Ite
                 _refuse_disk(path)
                 if not lends:
                     refuse_unsigned(path)
-            if _survey(root, "", sizes, damage):
+            if _survey(root, "", sizes, damage, odd):
                 folders[DATA_FOLDER] = os.open(DATA_FOLDER, flags, dir_fd=root)
                 stack.callback(os.close, folders[DATA_FOLDER])
-                _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes, damage)
+                _survey(folders[DATA_FOLDER], f"{DATA_FOLDER}/", sizes, damage, odd)
+            _refuse_names(odd)
         yield Source(path, sizes, folders, secret, damage)
 
 

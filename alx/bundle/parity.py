@@ -150,7 +150,7 @@ def rebuild(source: Source, signed: SignedBundle, folder: Path, bad: Collection[
                 continue
             files.remove_tree(work)
             files.make_folder(work)
-            files.require_space(work, sum(group.parity[0].size + group.files[i].size for i in lost))
+            files.require_space(work, (size for i in lost for size in (group.parity[0].size, group.files[i].size)))
             got = _good(source, group, len(lost), work)
             if len(got) < len(lost):
                 short.append(f"{len(got)} of its files are good, and {len(lost)} are needed for as many bad ones")

@@ -190,6 +190,8 @@ def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path) -> 
     Raises:
         SpaceError, StorageError: see `files.storage`.
     """
+    missing = [f for f in wanted if copied(folder / f.name, f) is None]
+    files.require_space(folder, (f.size for f in missing))
     files.make_folder(folder / DATA_FOLDER)
     with files.storage(folder):
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
@@ -197,8 +199,6 @@ def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path) -> 
         for there in (*folder.iterdir(), *(folder / DATA_FOLDER).iterdir()):
             if there.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
                 files.remove_tree(there)
-    missing = [f for f in wanted if copied(folder / f.name, f) is None]
-    files.require_space(folder, sum(f.size for f in missing))
     written = []
     for f in missing:
         data = source.read_signed(f)

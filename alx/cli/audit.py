@@ -14,7 +14,7 @@ from alx.bundle.age import RECIPIENTS
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
-from alx.errors import ConfigError, UsageError, escape
+from alx.errors import ConfigError, UsageError, count, escape
 
 if TYPE_CHECKING:
     from alx.site.chain import Entry
@@ -190,11 +190,11 @@ def _bundle_words(report: BundleReport) -> list[str]:
 def _site_words(target: Path, report: SiteReport) -> list[str]:
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     refused, resets = (sum(e.kind == kind for e in report.events) for kind in ("refused", "reset"))
-    rebuilt = f"; its ledger was rebuilt {screen.count(resets, 'time')}" if resets else ""
+    rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].digest}",
-        f"  event log    {len(report.events)} events, their chain holds; {screen.count(refused, 'refusal')}",
+        f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
         f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
         "history, with the time in UTC by the machine's clock:",
         *(f"  {e.body['at'][:19]}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.events),
@@ -212,17 +212,17 @@ def _event(event: "Entry") -> str:
         rebuilt
         + {
             "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
-            "paired": lambda: f"with the key {b['key'][:16]}…, {b['samples']} samples",
+            "paired": lambda: f"with the key {b['key'][:16]}…, {count(b['samples'], 'sample')}",
             "rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
             "peer-rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
             "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
             "exported": lambda: f"round {b['round']}{_part(b)}" + ("" if b.get("by_reset") else ", read back from the disk"),
             "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
             "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
-            "restored": lambda: f"from a backup with {b['entries']} entries in its ledger",
+            "restored": lambda: f"from a backup with {count(b['entries'], 'entry', 'entries')} in its ledger",
             "reset": lambda: f"because '{b['reason']}': {b['why']}",
             "passphrase": lambda: f"of the private key {b['what']}",
-            "backed-up": lambda: f"to '{b['folder']}', {b['files']} files",
+            "backed-up": lambda: f"to '{b['folder']}', {count(b['files'], 'file')}",
             "refused": lambda: f"{b['command']}{about}, {b['error']} ({b['exit_code']}): {b['message']}",
         }[event.kind]()
     )
@@ -241,9 +241,9 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
-    count, size = sum(len(b.manifest.candidates) for b in gone), files.size(sum(b.size for b in gone))
+    models, size = sum(len(b.manifest.candidates) for b in gone), files.size(sum(b.size for b in gone))
     return (
-        f"what left this site: {screen.count(len(gone), 'bundle')} ({size}) with {count} snapshots and blends, as many loss "
+        f"what left this site: {count(len(gone), 'bundle')} ({size}) with {models} snapshots and blends, as many loss "
         f"sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
     )
 

@@ -12,7 +12,7 @@ from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
 from alx.cli.screen import json_option
-from alx.errors import AlxError, ConfigError, TrustError, UsageError, escape
+from alx.errors import AlxError, ConfigError, TrustError, UsageError, count, escape
 from alx.plan import Role
 from alx.site import events, new, pairing, site_file
 from alx.site import identity as identities
@@ -102,7 +102,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     if as_json:
         screen.machine({"file": out, "words": made.words, "digest": made.digest, "samples": made.file.samples})
         return
-    screen.tell(f"wrote '{out}': {site.role}, {made.file.samples} samples, plan {site.plan_file.digest[:16]}…")
+    screen.tell(f"wrote '{out}': {site.role}, {count(made.file.samples, 'sample')}, plan {site.plan_file.digest[:16]}…")
     screen.tell(f"its words: {made.words}")
     screen.tell("next: carry the file to the peer; compare the words with them by telephone; then alx pair PEER-FILE")
 
@@ -121,7 +121,7 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
         if not as_json or not yes:
             tried = identities.comparable(site.own_identity().file, peer.file)
             same = "plan, model and loss" if tried else "plan and model; their loss could not be compared with ours"
-            screen.tell(f"{peer.file.role}, {peer.file.samples} samples, the same {same}", err=as_json)
+            screen.tell(f"{peer.file.role}, {count(peer.file.samples, 'sample')}, the same {same}", err=as_json)
             screen.tell(f"its words: {peer.words}", err=as_json)
         if not yes and not screen.compared():
             raise TrustError(
@@ -210,7 +210,7 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
              "again": done.again, "parity": done.parity.path if done.parity is not None else None}
         )  # fmt: skip
         return
-    part = "" if only is None else f"{done.files} files, as the peer asked, "
+    part = "" if only is None else f"{count(done.files, 'file')}, as the peer asked, "
     screen.tell(f"round {done.round}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
     screen.tell(f"'{done.path}' ({files.size(done.size)})")
     if done.parity is not None:

@@ -8,7 +8,7 @@ from alx import files
 from alx.cli import screen
 from alx.cli.exchange import site_option
 from alx.cli.screen import json_option
-from alx.errors import TrustError, escape
+from alx.errors import TrustError, count, escape
 from alx.site import events
 from alx.site.site import AGE_NAME, RETURNED, Site
 
@@ -34,7 +34,7 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
                         "entries": made.list.entries, "ledger": made.list.ledger, "left_out": made.left_out,
                         "key_encrypted": made.encrypted, "key_readable_by_others": made.readable})  # fmt: skip
         return
-    screen.tell(f"'{made.folder}': {len(made.list.files)} files, {files.size(made.size)}, read back and verified")
+    screen.tell(f"'{made.folder}': {count(len(made.list.files), 'file')}, {files.size(made.size)}, read back and verified")
     screen.tell(
         "the private key is in it, "
         + ("encrypted by its passphrase" if made.encrypted else "and has no passphrase: keep the backup as safe as the site")
@@ -64,7 +64,7 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
                         "accepted": len(position.accepted), "next": position.next_command})  # fmt: skip
         return
     screen.tell(
-        f"restored the {site.role}'s site '{site.folder}', with {screen.count(len(position.sealed), 'bundle')} sealed and "
+        f"restored the {site.role}'s site '{site.folder}', with {count(len(position.sealed), 'bundle')} sealed and "
         f"{len(position.accepted)} accepted"
     )
     screen.tell(OUTSIDE)
@@ -103,7 +103,7 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
         body = recoveries.finish(site)
         if body is None:
             found = recoveries.find(site)
-            screen.tell(f"{found.why}; {len(found.bundles)} bundles verified", err=as_json)
+            screen.tell(f"{found.why}; {count(len(found.bundles), 'bundle')} verified", err=as_json)
             for what, words in found.peer_words.items():
                 screen.tell(f"the peer's words, of {what}: {words}", err=as_json)
             if found.peer and not yes and not screen.compared():

@@ -145,11 +145,6 @@ def _watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def count(number: int, what: str) -> str:
-    """`1 refusal`, `2 refusals`."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
     """Columns lined up, numbers to the right; the lines.
 

@@ -120,7 +120,7 @@ def back_up(site: Site, folder: Path, tell: Tell) -> Backup:
     entries = site.entries()  # which also rolls back what a killed command left in the ledger
     found, left_out = _find(site.folder)
     sizes = [(site.folder / name).stat().st_size for name in found]
-    files.require_space(folder.parent, sum(sizes))
+    files.require_space(folder.parent, sizes)
     partial = folder.with_name(folder.name + PARTIAL)
     files.remove_tree(partial)  # of a backup that was killed
     with files.storage(partial):
@@ -163,7 +163,7 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
     target = target.absolute()
     new.require_new(target)
     listed = _read_list(folder)
-    files.require_space(target.parent, sum(f.size for f in listed.files))
+    files.require_space(target.parent, (f.size for f in listed.files))
     bad = []
     for i, f in enumerate(listed.files, 1):
         why = _fault(folder / FILES, f)
@@ -173,7 +173,8 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
     if bad:
         more = f"; and {len(bad) - MAX_TOLD} more" if len(bad) > MAX_TOLD else ""
         raise CorruptError(
-            f"{len(bad)} of the backup's files are bad: {'; '.join(bad[:MAX_TOLD])}{more}", "take another backup"
+            f"{len(bad)} of the backup's files {'is' if len(bad) == 1 else 'are'} bad: {'; '.join(bad[:MAX_TOLD])}{more}",
+            "take another backup",
         )
     staging = target.with_name(f".{target.name}.new")
     try:

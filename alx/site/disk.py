@@ -107,7 +107,8 @@ def export(site: Site, disk: Path, tell: Tell, *, only: Path | None = None, pari
         with files.storage(disk):
             again = final.exists()
         if parity_percent is not None:
-            files.require_space(disk, groups.size(groups.deal(signed, parity_percent)) + (0 if again else total))
+            spared = [p.size for group in groups.deal(signed, parity_percent) for p in group.parity]
+            files.require_space(disk, [*spared, *(f.size for f in wanted.values() if not again)])
         if not again:
             read.copy(own, wanted.values(), data, partial)
             files.sync_tree(partial)

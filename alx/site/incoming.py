@@ -30,6 +30,7 @@ from alx.errors import (
     StorageError,
     TrustError,
     UsageError,
+    count,
     escape,
 )
 from alx.site import ledger
@@ -322,7 +323,7 @@ def check_contents(site: Site, manifest: Manifest) -> None:
         )
     blends = len(manifest.candidates) - len(steps)
     if blends > (MAX_BLENDS if site.plan.candidates == "blended" else 0):
-        raise PeerError(f"{blends} blends, more than the plan allows", "does the peer keep to the plan?")
+        raise PeerError(f"{count(blends, 'blend')}, more than the plan allows", "does the peer keep to the plan?")
     ours = site.plan.steps(site.role, own, peer)
     for c in manifest.candidates:
         if c.blend is not None and c.blend.peer_step != ours:
@@ -337,4 +338,4 @@ def check_contents(site: Site, manifest: Manifest) -> None:
             if loss < 0:
                 raise MalformedError(f"the {what} is {loss}, and {site.plan.loss} is never below 0")
     if manifest.start is not None and manifest.start.samples != own + peer:
-        raise PeerError(f"the bundle counts {manifest.start.samples} samples on both sides, expected {own + peer}")
+        raise PeerError(f"the bundle counts {count(manifest.start.samples, 'sample')} on both sides, expected {own + peer}")

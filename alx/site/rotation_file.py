@@ -15,7 +15,7 @@ from alx.bundle import dsse, keys, strict_json
 from alx.bundle.dsse import Signed
 from alx.bundle.keys import PublicKey
 from alx.bundle.signature import Sha256
-from alx.errors import MalformedError
+from alx.errors import MalformedError, count
 from alx.plan import Role, Strict
 
 MAX_ROTATION_BYTES = 16 << 10  # ours has about 1,400
@@ -116,5 +116,5 @@ def verify(data: bytes, old: PublicKey) -> Rotation:
 def _parse(data: bytes) -> Signed:
     signed = dsse.parse(data, PAYLOAD_TYPE, "the rotation file", MAX_ROTATION_BYTES, "not a rotation file", _HINT)
     if len(signed.signatures) != 2:  # noqa: PLR2004 - the old key's and the new one's
-        raise MalformedError(f"the rotation file has {len(signed.signatures)} signatures, expected 2")
+        raise MalformedError(f"the rotation file has {count(len(signed.signatures), 'signature')}, expected 2")
     return signed

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from alx import files
 from alx.bundle.manifest import check_model
-from alx.errors import ConfigError, ModelError, TurnError, escape
+from alx.errors import ConfigError, ModelError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
 from alx.site import identity
@@ -58,7 +58,7 @@ def introduce(site: Site) -> Identity:
     changed = path.is_file() and files.read(path, identity.MAX_IDENTITY_BYTES) != made.data
     if changed and any(e.kind == "paired" for e in site.entries()):
         raise TurnError(
-            f"the data or the model changed since pairing: {site.own_identity().file.samples} samples then, "
+            f"the data or the model changed since pairing: {count(site.own_identity().file.samples, 'sample')} then, "
             f"{measured.count} now",
             "put them back, or make a new site on both sides",
         )

@@ -15,7 +15,7 @@ from alx import files
 from alx.bundle import read, write
 from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
 from alx.bundle.signature import SignedFile
-from alx.errors import DivergedError, TurnError
+from alx.errors import DivergedError, TurnError, count
 from alx.learning import blend as blends
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
@@ -55,7 +55,7 @@ class Sealed:
     @property
     def contents(self) -> str:
         """What is in it, for people: `12 snapshots and 8 blends`."""
-        return f"{self.snapshots} snapshots" + (f" and {self.blends} blends" if self.blends else "")
+        return count(self.snapshots, "snapshot") + (f" and {count(self.blends, 'blend')}" if self.blends else "")
 
 
 def turn_seed(plan_seed: int, round_: int, role: str) -> int:
@@ -83,7 +83,7 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
         why = {
             "pair": "no peer is paired yet",
             "import": f"it is the peer's turn: its bundle of round {position.round} was not imported yet",
-            "done": f"all {site.plan.rounds} rounds are done",
+            "done": f"round {site.plan.rounds} was the plan's last",
         }[position.step]
         raise TurnError(f"there is no turn to train now: {why}", f"next: {position.next_command}")
     site.check_agreement()
