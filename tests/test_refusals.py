@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from alx import plan
 from alx.bundle import keys
-from alx.errors import LimitError, MalformedError, PeerError, TrustError, UsageError
+from alx.errors import ConfigError, LimitError, MalformedError, PeerError, TrustError, UsageError
 from tests import attacks, forge
 from tests.conftest import World
 from tests.forge import Forge, compress, refused_import
@@ -80,3 +81,29 @@ def test_poisoned_but_finite_weights_are_scored_like_any_other(sent, forged):
     body = sent.site("provider").position().selected[-1]
     assert body["label"] == "t=0"
     assert body["own"][1:] == [None] * (len(body["own"]) - 1)
+
+
+PLAIN_PLAN = 'name = "a"\nrounds = 1\nround_steps = 5\nsampling_period = 1\n[optimiser]\nname = "adam"\n'
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            PLAIN_PLAN + "[settings.x]\na = 1\n",
+            "settings.x: is a table, expected true or false or a number",
+        ),
+        (PLAIN_PLAN.replace("= 5", '= "many"'), "round_steps: is 'many', expected a number or a table"),
+        ("foo = 1\nbar = 1\n" + PLAIN_PLAN, "foo: extra inputs are not permitted (got 1); bar: extra inputs"),
+        (
+            PLAIN_PLAN.replace("rounds = 1", 'rounds = "a"').replace("period = 1", 'period = "a"'),
+            "rounds: input",
+        ),
+    ],
+)
+def test_one_wrong_value_is_one_sentence(changed, words):
+    """Where a value may be one of several kinds, pydantic alone tells a fault for each kind."""
+    with pytest.raises(ConfigError) as raised:
+        plan.parse(changed.encode())
+    assert words in raised.value.message
+    assert raised.value.message.count(";") <= 1

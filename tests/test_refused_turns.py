@@ -14,6 +14,7 @@ from alx.errors import (
     GapError,
     LedgerError,
     LockedError,
+    MalformedError,
     StaleError,
     StorageError,
     TrustError,
@@ -278,3 +279,14 @@ def test_training_that_diverges_is_a_refusal_and_seals_nothing(tmp_path, capsys)
     refused(capsys, ["train-local", "--site", str(world.folder("learner"))], DivergedError, hint="learning rate")
     assert not list((world.folder("learner") / "outbox").iterdir())
     assert world.site("learner").position().step == "train"
+
+
+@pytest.mark.parametrize("name", ["plan.toml", "identity.json", "peer.json"])
+def test_status_names_no_next_step_that_would_be_refused(stage, capsys, name):
+    world = stage("second")
+    path = world.folder("provider") / name
+    path.write_bytes(path.read_bytes().replace(b"12", b"14", 1) if name == "plan.toml" else path.read_bytes() + b"\n")
+    status, take = (["status"], ["import-and-select", str(world.bundle("learner", 2))])
+    site = ["--site", str(world.folder("provider"))]
+    error = {"plan.toml": ConfigError, "identity.json": MalformedError, "peer.json": LedgerError}[name]
+    assert refused(capsys, [*status, *site], error) == refused(capsys, [*take, *site], error)

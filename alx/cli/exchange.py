@@ -297,7 +297,8 @@ def _new_request(site: Site, path: Path) -> None:
 def status(site: Site, as_json: bool) -> None:
     """Where the exchange stands, and the command to run next."""
     entries = site.entries()
-    events.missing(events.read(site.events_path), entries)  # what every other command would refuse
+    events.missing(events.read(site.events_path), entries)  # this and the next line: what every other command would refuse
+    site.check_agreement()
     position = site.position()
     following = _returned(site) or position.next_command
     last = position.selected[-1] if position.selected else None

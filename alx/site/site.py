@@ -188,14 +188,16 @@ class Site:
         return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES))
 
     def check_agreement(self) -> None:
-        """What was agreed at pairing is what lies in the folder: plan, identity, the model's own source file.
+        """What was agreed at pairing is what lies in the folder: plan, identity, peer, the model's own source file.
 
         Raises:
             ConfigError: one of them was changed since.
+            LedgerError: see `peer`.
         """
         bodies = {e.kind: e.body for e in self.entries() if e.kind in ("created", "paired")}
         found: list[tuple[str, str | None, str | None]] = [("plan.toml", self.plan_file.digest, bodies["created"]["plan"])]
         if "paired" in bodies:
+            _ = self.peer
             own = self.own_identity()
             found.append((IDENTITY_NAME, own.digest, bodies["paired"]["own_identity"]))
             found.append(("the model's source file", self.code_digest, own.file.code))

@@ -118,7 +118,8 @@ def parse(
             raise UsageError(f"there is no baseline '{escape(name)}'", f"baselines: {', '.join(known)}")
     if plan.plan.loss == "own":
         raise ConfigError(
-            'the plan says loss = "own", and only samples of the built-in task can be dealt out', "alx demo --task cartpole"
+            'the plan says loss = "own", and alx simulate deals out samples of the built-in task only',
+            "make two sites with alx init --task FILE, and play the rounds between them; a folder can be the disk",
         )
     names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
     agreed = plan.plan
