@@ -1,6 +1,7 @@
 """Durable files: a name shows either the old bytes or the new ones, whatever happens in between.
 
-Knows paths and bytes; knows no bundle and no site. The operating system's refusals become alx's here.
+Knows paths and bytes; knows no bundle and no site. The operating system's refusals become alx's here. What is written is
+its owner's alone, whatever the umask; only what is `shared`, meant for others, may be read by them, where the umask lets it.
 """
 
 import contextlib
@@ -42,19 +43,19 @@ def storage(path: Path | str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[BinaryIO]:
+def writing(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a new file piece by piece, and sync it; for files inside a folder not yet visible under its final name.
 
     What has the name already goes first: on a disk that others had it may be a link, or a pipe that would hang us.
 
     Args:
         path: the file.
-        mode: its permissions.
+        shared: others may read it.
         durable: False leaves the file to a later `sync`: until then a power cut may lose it, kill -9 does not.
     """
     with storage(path):
         path.unlink(missing_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644 if shared else 0o600)
         with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
@@ -62,18 +63,18 @@ def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[
                 os.fsync(fd)
 
 
-def write(path: Path, data: bytes | bytearray | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+def write(path: Path, data: bytes | bytearray | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write a new file whole; see `writing`."""
-    with writing(path, mode, durable=durable) as file:
+    with writing(path, shared=shared, durable=durable) as file:
         file.write(data)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, shared: bool = False) -> None:
     """Make a folder of our own, and those above it, unless there; whatever the umask, others may not write to it."""
     with storage(path):
         for folder in (*reversed(path.parents), path):
             if not folder.is_dir():
-                folder.mkdir(mode=0o755)
+                folder.mkdir(mode=0o755 if shared else 0o700)
 
 
 def sync(paths: Sequence[Path]) -> None:
@@ -115,10 +116,10 @@ def read(path: Path, limit: int) -> bytes:
     return data
 
 
-def replace(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write `path` so that it holds either its old bytes or `data`: after a power cut too where it is `durable`."""
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary, data, mode, durable=durable)
+    write(temporary, data, shared=shared, durable=durable)
     with storage(path):
         temporary.replace(path)
     if durable:

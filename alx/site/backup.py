@@ -55,7 +55,7 @@ class BackedUpFile(Strict):
     name: Annotated[str, Field(min_length=1, max_length=4096)] = Field(description="relative to the site's folder, with /")
     size: Annotated[int, Field(ge=0)]
     sha256: Sha256
-    private: bool = Field(description="only its owner could read it, and it is restored so")
+    private: bool = Field(description="only its owner could read it; every file is restored so")
 
 
 class BackupFile(Strict):
@@ -192,7 +192,7 @@ def _make(folder: Path, target: Path, staging: Path, listed: BackupFile, tell: T
     for name in ("outbox", "inbox"):
         files.make_folder(staging / name)
     for i, f in enumerate(listed.files, 1):
-        got = _copy(folder / FILES / f.name, staging / f.name, f.name, private=f.private)
+        got = _copy(folder / FILES / f.name, staging / f.name, f.name)
         if (got.size, got.sha256) != (f.size, f.sha256):
             raise CorruptError(f"'{escape(f.name)}' changed while it was restored", "is the disk failing?")
         tell("restoring", i, len(listed.files))
@@ -260,15 +260,14 @@ def _plain(path: Path) -> Iterator[int]:
             os.close(fd)
 
 
-def _copy(source: Path, target: Path, name: str, *, private: bool | None = None) -> BackedUpFile:
+def _copy(source: Path, target: Path, name: str) -> BackedUpFile:
     files.make_folder(target.parent)
     digest, size = hashlib.sha256(), 0
     with _plain(source) as fd:
-        if private is None:
-            private = not stat.S_IMODE(os.fstat(fd).st_mode) & 0o077
+        private = not stat.S_IMODE(os.fstat(fd).st_mode) & 0o077
         with files.storage(target):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(target, flags, 0o600 if private else 0o644), "wb") as file:
+            with os.fdopen(os.open(target, flags, 0o600), "wb") as file:
                 while data := os.read(fd, _CHUNK):
                     digest.update(data)
                     size += len(data)

@@ -63,7 +63,9 @@ class Chain:
         Raises:
             SpaceError, StorageError: see `files.storage`.
         """
-        with self._open(path, "rwc") as connection:
+        with files.storage(path):  # SQLite goes by the umask for a new file, and by the file for its journals
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with self._open(path, "rw") as connection:
             connection.executescript(f"BEGIN; {_SCHEMA}")
             for kind, body in entries:
                 _append(connection, kind, body)

@@ -53,7 +53,7 @@ def create(
     key = keys.generate() if key is None else key
     public = keys.PublicKey(key.public_key())
     for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
-        files.write(staging / name, content, 0o600)
+        files.write(staging / name, content)
     files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
     files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
     for name, content in copies.items():
