@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,7 @@ from alx.errors import LimitError, LockedError, SpaceError, StorageError, escape
 
 SPARE_BYTES = 16 << 20  # left over on a disk after a copy: room for the folder itself and for the ledger
 MAX_SYNCS = 16  # at once; more gained nothing
+NO_MODES = "where chmod changes nothing, move the site to the machine's own disk first: docs/keys.md"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Odd file systems (FUSE, SMB, exFAT drivers) cannot sync a folder and say so in one of these ways.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR, errno.ENOSYS)
@@ -36,10 +38,10 @@ def storage(path: Path | str) -> Iterator[None]:
         where = escape(str(path), 200)
         if error.errno in _NO_SPACE:
             raise SpaceError(f"no space left at '{where}' ({error.strerror})", "free some, then run it again") from error
-        raise StorageError(
-            f"cannot use '{where}': {error.strerror or error}",
-            "is the disk still there and writable? run the same command again",
-        ) from error
+        hint = "is the disk still there and writable? run the same command again"
+        if error.errno == errno.ENAMETOOLONG:
+            hint = "take a shorter name, or a folder with a shorter path"
+        raise StorageError(f"cannot use '{where}': {error.strerror or error}", hint) from error
 
 
 @contextlib.contextmanager
@@ -75,6 +77,26 @@ def make_folder(path: Path, *, shared: bool = False) -> None:
         for folder in (*reversed(path.parents), path):
             if not folder.is_dir():
                 folder.mkdir(mode=0o755 if shared else 0o700)
+
+
+def require_modes(folder: Path) -> None:
+    """Refuse an own new folder on a file system where others may read whatever is written, as on exFAT or a Windows disk.
+
+    Raises:
+        StorageError: says which mode it gives.
+    """
+    probe = folder / ".modes"
+    write(probe, b"", durable=False)
+    with storage(folder):
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (probe, folder)]
+        probe.unlink()
+    if any(mode & 0o077 for mode in modes):
+        raise StorageError(
+            f"the file system of '{escape(str(folder.parent), 200)}' keeps no modes, so others could read the private key: "
+            f"a file made with mode 0600 has {modes[0]:04o} there, a folder made with 0700 has {modes[1]:04o}",
+            "make the site on the machine's own disk, in WSL2 below your home folder and not below /mnt; the disk that is "
+            "carried may be of any kind",
+        )
 
 
 def sync(paths: Sequence[Path]) -> None:

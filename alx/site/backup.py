@@ -19,7 +19,6 @@ from alx import files
 from alx.bundle import strict_json
 from alx.bundle.signature import Sha256
 from alx.errors import (
-    AlxError,
     CorruptError,
     ForbiddenFileError,
     IncompleteError,
@@ -175,22 +174,12 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
         raise CorruptError(
             f"{len(bad)} of the backup's files are bad: {'; '.join(bad[:MAX_TOLD])}{more}", "take another backup"
         )
-    staging = target.with_name(f".{target.name}.new")
-    try:
-        return _make(folder, target, staging, listed, tell)
-    except AlxError:
-        with contextlib.suppress(AlxError):
-            files.remove_tree(staging)  # private keys are in it
-        raise
+    with new.staged(target) as staging:
+        _fill(staging, folder, listed, tell)
+    return sites.load(target)
 
 
-def _make(folder: Path, target: Path, staging: Path, listed: BackupFile, tell: Tell) -> Site:
-    """The site's folder, under another name first."""
-    files.remove_tree(staging)
-    with files.storage(staging):
-        staging.mkdir(mode=0o700, parents=True)
-    for name in ("outbox", "inbox"):
-        files.make_folder(staging / name)
+def _fill(staging: Path, folder: Path, listed: BackupFile, tell: Tell) -> None:
     for i, f in enumerate(listed.files, 1):
         got = _copy(folder / FILES / f.name, staging / f.name, f.name)
         if (got.size, got.sha256) != (f.size, f.sha256):
@@ -203,11 +192,6 @@ def _make(folder: Path, target: Path, staging: Path, listed: BackupFile, tell: T
     ledger.append(site.ledger_path, ("restored", {"entries": listed.entries, "ledger": listed.ledger}))
     events.catch_up(site.events_path, site.ledger_path)
     _sync(staging)
-    with files.storage(target):
-        if target.exists():
-            target.rmdir()
-    files.publish(staging, target)
-    return sites.load(target)
 
 
 def _find(root: Path) -> tuple[list[str], list[str]]:

@@ -271,7 +271,7 @@ class Site:
             where = escape(str(self.folder), 200)
             raise TrustError(
                 f"others may write to the site's folder '{where}': its mode is {mode:04o}, expected 0700",
-                f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup",
+                f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup; {files.NO_MODES}",
             )
 
 
