@@ -136,12 +136,14 @@ def site(where: "Site") -> SiteReport:
     """Verify a site's ledger, its security log, and every bundle that the ledger names, in both directions.
 
     Raises:
+        TrustError: others may write to its folder.
         LedgerError: the ledger's chain, the log's, or the chain through the bundles, is broken; the ledger is an old one.
         CorruptError: a bundle is missing or is not the one that the ledger names.
         AlxError: whatever else is wrong with a bundle.
     """
     from alx.site import events  # noqa: PLC0415 - see above
 
+    where.require_private()
     entries, log = where.entries(), events.read(where.events_path)
     not_logged = events.missing(log, entries)
     where.check_agreement()

@@ -1,6 +1,7 @@
 """Durable files: a name shows either the old bytes or the new ones, whatever happens in between.
 
-Knows paths and bytes; knows no bundle and no site. The operating system's refusals become alx's here.
+Knows paths and bytes; knows no bundle and no site. The operating system's refusals become alx's here. What is written is
+its owner's alone, whatever the umask; only what is `shared`, meant for others, may be read by them, where the umask lets it.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +18,7 @@ from alx.errors import LimitError, LockedError, SpaceError, StorageError, escape
 
 SPARE_BYTES = 1 << 20  # left over on a disk after a copy: room for the folders themselves and for the ledger
 MAX_SYNCS = 16  # at once; more gained nothing
+NO_MODES = "where chmod changes nothing, move the site to the machine's own disk first: docs/keys.md"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Odd file systems (FUSE, SMB, exFAT drivers) cannot sync a folder and say so in one of these ways.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EISDIR, errno.ENOSYS)
@@ -35,26 +38,26 @@ def storage(path: Path | str) -> Iterator[None]:
         where = escape(str(path), 200)
         if error.errno in _NO_SPACE:
             raise SpaceError(f"no space left at '{where}' ({error.strerror})", "free some, then run it again") from error
-        raise StorageError(
-            f"cannot use '{where}': {error.strerror or error}",
-            "is the disk still there and writable? run the same command again",
-        ) from error
+        hint = "is the disk still there and writable? run the same command again"
+        if error.errno == errno.ENAMETOOLONG:
+            hint = "take a shorter name, or a folder with a shorter path"
+        raise StorageError(f"cannot use '{where}': {error.strerror or error}", hint) from error
 
 
 @contextlib.contextmanager
-def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[BinaryIO]:
+def writing(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a new file piece by piece, and sync it; for files inside a folder not yet visible under its final name.
 
     What has the name already goes first: on a disk that others had it may be a link, or a pipe that would hang us.
 
     Args:
         path: the file.
-        mode: its permissions.
+        shared: others may read it.
         durable: False leaves the file to a later `sync`: until then a power cut may lose it, kill -9 does not.
     """
     with storage(path):
         path.unlink(missing_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644 if shared else 0o600)
         with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
@@ -62,18 +65,38 @@ def writing(path: Path, mode: int = 0o644, *, durable: bool = True) -> Iterator[
                 os.fsync(fd)
 
 
-def write(path: Path, data: bytes | bytearray | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+def write(path: Path, data: bytes | bytearray | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write a new file whole; see `writing`."""
-    with writing(path, mode, durable=durable) as file:
+    with writing(path, shared=shared, durable=durable) as file:
         file.write(data)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, shared: bool = False) -> None:
     """Make a folder of our own, and those above it, unless there; whatever the umask, others may not write to it."""
     with storage(path):
         for folder in (*reversed(path.parents), path):
             if not folder.is_dir():
-                folder.mkdir(mode=0o755)
+                folder.mkdir(mode=0o755 if shared else 0o700)
+
+
+def require_modes(folder: Path) -> None:
+    """Refuse an own new folder on a file system where others may read whatever is written, as on exFAT or a Windows disk.
+
+    Raises:
+        StorageError: says which mode it gives.
+    """
+    probe = folder / ".modes"
+    write(probe, b"", durable=False)
+    with storage(folder):
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (probe, folder)]
+        probe.unlink()
+    if any(mode & 0o077 for mode in modes):
+        raise StorageError(
+            f"the file system of '{escape(str(folder.parent), 200)}' keeps no modes, so others could read the private key: "
+            f"a file made with mode 0600 has {modes[0]:04o} there, a folder made with 0700 has {modes[1]:04o}",
+            "make the site on the machine's own disk, in WSL2 below your home folder and not below /mnt; the disk that is "
+            "carried may be of any kind",
+        )
 
 
 def sync(paths: Sequence[Path]) -> None:
@@ -115,10 +138,10 @@ def read(path: Path, limit: int) -> bytes:
     return data
 
 
-def replace(path: Path, data: bytes | memoryview, mode: int = 0o644, *, durable: bool = True) -> None:
+def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write `path` so that it holds either its old bytes or `data`: after a power cut too where it is `durable`."""
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary, data, mode, durable=durable)
+    write(temporary, data, shared=shared, durable=durable)
     with storage(path):
         temporary.replace(path)
     if durable:

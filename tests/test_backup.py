@@ -98,7 +98,7 @@ def test_no_umask_opens_a_backup_to_others(stage):
         os.umask(before)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o700
     assert stat.S_IMODE((world.folder("learner") / "key.pem").stat().st_mode) == 0o600
-    assert all(not stat.S_IMODE(p.stat().st_mode) & 0o022 for p in world.folder("learner").rglob("*"))
+    assert all(not stat.S_IMODE(p.stat().st_mode) & 0o077 for p in world.folder("learner").rglob("*"))
 
 
 def test_a_backup_goes_to_a_new_folder_outside_the_site(stage, capsys):

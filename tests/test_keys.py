@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import shutil
 import stat
 import sys
 
@@ -11,7 +12,9 @@ import pytest
 from alx.bundle import keys
 from alx.cli.main import run
 from alx.errors import CorruptError, TrustError, UsageError
+from tests.conftest import PLAN, make_world, pair_world
 from tests.forge import refused
+from tests.killed import killed
 
 PASSPHRASE = "correct horse battery staple"  # noqa: S105 - opens nothing but this test's keys
 
@@ -104,29 +107,74 @@ def test_at_a_terminal_a_passphrase_is_asked_for_and_not_shown(locked_world):
     assert PASSPHRASE.encode() not in told
 
 
-def test_whatever_the_umask_others_cannot_write_to_a_site_and_cannot_read_a_new_one(stage, capsys):
-    world = stage("paired")
+def modes(root):
+    kinds = {True: "folder", False: "file"}
+    return {str(p): f"{stat.S_IMODE(p.lstat().st_mode):04o} {kinds[p.is_dir()]}" for p in (root, *root.rglob("*"))}
+
+
+@pytest.fixture
+def no_umask():
     before = os.umask(0)
-    try:
-        for role in ("learner", "provider"):
-            command = ["init", str(world.root / f"new-{role}"), "--role", role, "--plan", str(world.root / "plan.toml")]
-            assert run([*command, "--data", f"npz:{world.root}/{role}.npz"]) == 0
-        assert run(["train-local", "--site", str(world.folder("learner"))]) == 0
-        assert run(["export", str(world.disk), "--site", str(world.folder("learner"))]) == 0
-        assert world.take("provider", world.bundle("learner")) == 0
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((world.root / "new-learner").stat().st_mode) == 0o700
-    for folder in (world.root / "new-learner", world.folder("learner"), world.folder("provider")):
-        for path in (folder, *folder.rglob("*")):
-            assert stat.S_IMODE(path.stat().st_mode) & 0o022 == 0, path
-        assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
+    yield
+    os.umask(before)
+
+
+PRIVATE, SHARED = {"0700 folder", "0600 file"}, {"0755 folder", "0644 file"}
+
+
+@pytest.mark.usefixtures("no_umask")
+@pytest.mark.parametrize("plan", [PLAN, PLAN.replace("seed =", "encrypt = true\nseed =")], ids=["plain", "encrypted"])
+def test_whatever_the_umask_all_of_a_site_is_its_owners_alone_and_what_travels_is_not(plan, tmp_path):
+    world = pair_world(make_world(tmp_path / "world", plan))
+    learner, provider = world.folder("learner"), world.folder("provider")
+    assert world.take("provider", world.turn("learner")) == 0
+    assert world.take("learner", world.turn("provider")) == 0
+    assert run(["key", "rotate", str(world.disk / "rotation.json"), "--site", str(learner)]) == 0
+    assert run(["key", "accept", str(world.disk / "rotation.json"), "--yes", "--site", str(provider)]) == 0
+    bundle = world.turn("learner")
+    bad = next(bundle.glob("data/*"))
+    bad.write_bytes(b"")
+    ask = world.disk / "ask.json"
+    command = ["import-and-select", str(bundle), "--request", str(ask), "--site", str(provider)]
+    assert run(command) == CorruptError.exit_code
+    assert next(provider.glob("staging/*/data/*"))
+    assert run(["export", str(world.disk), "--only", str(ask), "--site", str(learner)]) == 0
+    assert run(["export", str(world.disk), "--parity", "50", "--site", str(learner)]) == CorruptError.exit_code
+    shutil.rmtree(bundle)
+    assert run(["export", str(world.disk), "--parity", "50", "--site", str(learner)]) == 0
+    assert run(["best", str(world.disk / "model.safetensors"), "--site", str(learner)]) == 0
+    (provider / "ledger.sqlite").unlink()
+    assert run(["reset-ledger", "--reason", "test", "--yes", "--site", str(provider)]) == 0
+    assert set(modes(learner).values()) == set(modes(provider).values()) == PRIVATE
+    world.disk.chmod(0o755)
+    assert set(modes(world.disk).values()) == SHARED
+    assert run(["backup", str(world.root / "backup"), "--site", str(learner)]) == 0
+    assert set(modes(world.root / "backup").values()) == PRIVATE
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_a_killed_turn_leaves_nothing_that_others_may_read(stage, tmp_path):
+    for what, world in killed(stage("paired"), tmp_path / "work", "train-local", "--site", "{}/learner", every=7):
+        assert {path: mode for path, mode in modes(world.folder("learner")).items() if mode not in PRIVATE} == {}, what
+
+
+COMMANDS = ("train-local", "status", "check", "best OUT", "audit SITE", "audit BUNDLE", "backup OUT")
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_no_command_works_on_a_site_that_others_may_write_to(words, stage, capsys, monkeypatch):
+    world = stage("sent")
     folder = world.folder("provider")
-    folder.chmod(0o770)
-    status = ["train-local", "--site", str(folder)]
-    refused(capsys, status, TrustError, "others may write", "0770", hint=f"chmod go-w {folder}")
+    monkeypatch.chdir(folder)
+    places = {"OUT": world.root / "out", "SITE": folder, "BUNDLE": world.bundle("learner")}
+    command = [str(places.get(word, word)) for word in words.split()]
+    for mode in (0o770, 0o777, 0o702):
+        folder.chmod(mode)
+        refused(capsys, command, TrustError, "others may write", f"{mode:04o}", hint=f"chmod go-w {folder}")
+    assert not places["OUT"].exists()
     folder.chmod(0o750)
-    assert run(status) == 0
+    if words in ("status", "audit SITE", "audit BUNDLE"):
+        assert run(command) == 0
 
 
 def test_a_request_for_bad_files_is_signed_with_the_passphrase(stage, capsys):

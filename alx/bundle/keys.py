@@ -116,7 +116,7 @@ def read_private(path: Path) -> bytes:
         if mode & 0o077:
             raise TrustError(
                 f"others may read the private key '{path}': its mode is {mode:04o}, expected 0600",
-                f"if nobody did: chmod 600 {path}; otherwise make a new site with a new key",
+                f"if nobody did: chmod 600 {path}; otherwise make a new site with a new key; {files.NO_MODES}",
             )
         return file.read(MAX_PEM_BYTES)
 

@@ -54,7 +54,7 @@ def make(
         SpaceError, StorageError: see `files.storage`.
     """
     zfec()
-    files.make_folder(folder)
+    files.make_folder(folder, shared=True)
     made: list[Group] = []
     dealt = groups.deal(signed, percent)
     for i, group in enumerate(dealt, 1):
@@ -63,9 +63,9 @@ def make(
         made.append(Group(group.files, parity))
         tell(i, len(dealt))
     manifest = read.manifest_file(signed)
-    files.write(folder / manifest.name, files.read(bundle / manifest.name, manifest.size))
-    files.write(folder / HEADER_NAME, groups.header(signed, made))
-    files.write(folder / SIGNATURE_NAME, signature)
+    files.write(folder / manifest.name, files.read(bundle / manifest.name, manifest.size), shared=True)
+    files.write(folder / HEADER_NAME, groups.header(signed, made), shared=True)
+    files.write(folder / SIGNATURE_NAME, signature, shared=True)
     return made
 
 
@@ -74,7 +74,7 @@ def _encode(bundle: Path, group: Group, folder: Path) -> list[str]:
     encoder = zfec().Encoder(k, shares_)
     own, made = [hashlib.sha256() for _ in group.files], [hashlib.sha256() for _ in group.parity]
     with contextlib.ExitStack() as stack:
-        out = [stack.enter_context(files.writing(folder / p.name)) for p in group.parity]
+        out = [stack.enter_context(files.writing(folder / p.name, shared=True)) for p in group.parity]
         for stripe in _stripes(bundle, group.files, group.parity[0].size, own):
             for file, sha, block in zip(out, made, encoder.encode(stripe, range(k, shares_)), strict=True):
                 file.write(block)

@@ -162,7 +162,7 @@ def read_manifest(source: Reader, signed: SignedBundle) -> Manifest:
 
 
 def copy(source: Reader, wanted: Collection[SignedFile], signature_bytes: bytes, folder: Path) -> None:
-    """Copy a bundle, or some of its files, while hashing; `round.sig` comes last.
+    """Copy a bundle, or some of its files, to where the peer reads them, while hashing; `round.sig` comes last.
 
     Args:
         source: where the files come from.
@@ -174,25 +174,26 @@ def copy(source: Reader, wanted: Collection[SignedFile], signature_bytes: bytes,
         CorruptError: names every bad file; the good ones stay in `folder`.
         SpaceError, StorageError: see `files.storage`.
     """
-    copy_files(source, wanted, folder)
+    copy_files(source, wanted, folder, shared=True)
     source.refuse_damage()
-    files.write(folder / SIGNATURE_NAME, signature_bytes)
+    files.write(folder / SIGNATURE_NAME, signature_bytes, shared=True)
 
 
-def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path) -> None:
+def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path, *, shared: bool = False) -> None:
     """Copy signed files while hashing; what is there and good already is kept, what is bad is noted in `source`.
 
     Args:
         source: where the files come from.
         wanted: the files.
         folder: private staging; made when missing. Holds these files and nothing else afterwards.
+        shared: others may read the copies.
 
     Raises:
         SpaceError, StorageError: see `files.storage`.
     """
     missing = [f for f in wanted if copied(folder / f.name, f) is None]
     files.require_space(folder, (f.size for f in missing))
-    files.make_folder(folder / DATA_FOLDER)
+    files.make_folder(folder / DATA_FOLDER, shared=shared)
     with files.storage(folder):
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
         kept = {DATA_FOLDER, *(f.name for f in wanted)}
@@ -203,7 +204,7 @@ def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path) -> 
     for f in missing:
         data = source.read_signed(f)
         if data is not None:
-            files.write(folder / f.name, data, durable=False)
+            files.write(folder / f.name, data, shared=shared, durable=False)
             written.append(folder / f.name)
     files.sync(written)
 

@@ -90,6 +90,7 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
             "whose bundle is it? no --key was given, and this is not inside a site",
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error
+    site.require_private()
     ring = site.keyring
     return [*ring.own, *ring.peer], site.secret
 

@@ -98,7 +98,7 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
             raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
     with site.locked("identity", out.name):
         made = turns.introduce(site)
-    files.replace(out, made.data)
+    files.replace(out, made.data, shared=True)
     if as_json:
         screen.machine({"file": out, "words": made.words, "digest": made.digest, "samples": made.file.samples})
         return
@@ -143,6 +143,7 @@ def check(site: Site, as_json: bool) -> None:
     from alx.tasks import check as checks  # noqa: PLC0415 - torch
     from alx.tasks import load  # noqa: PLC0415
 
+    site.require_private()
     found = checks.check_task(load.task(site.folder, site.config, site.plan), site.plan.seed)
     if as_json:
         screen.machine({"fit": not found, "found": found})
@@ -296,6 +297,7 @@ def _new_request(site: Site, path: Path) -> None:
 @json_option
 def status(site: Site, as_json: bool) -> None:
     """Where the exchange stands, and the command to run next."""
+    site.require_private()
     entries = site.entries()
     events.missing(events.read(site.events_path), entries)  # this and the next line: what every other command would refuse
     site.check_agreement()
@@ -336,9 +338,10 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
     from alx import turns  # noqa: PLC0415 - torch
 
+    site.require_private()
     new_file(out)
     found = turns.best(site)
-    files.replace(out, turns.best_file(found))
+    files.replace(out, turns.best_file(found), shared=True)
     if as_json:
         screen.machine({"file": out, "round": found.round, "snapshot": found.label, "global_loss": found.global_loss,
                         "samples": found.samples, "held_out": found.held_out})  # fmt: skip

@@ -60,7 +60,7 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
     with site.locked("key rotate", out.name):
         _refuse_other(out)
         made, again = rotations.rotate(site.unlocked_by(unlock))
-        files.replace(out, made.data)
+        files.replace(out, made.data, shared=True)
     if as_json:
         screen.machine({"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words,
                         "again": again})  # fmt: skip

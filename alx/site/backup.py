@@ -19,7 +19,6 @@ from alx import files
 from alx.bundle import strict_json
 from alx.bundle.signature import Sha256
 from alx.errors import (
-    AlxError,
     CorruptError,
     ForbiddenFileError,
     IncompleteError,
@@ -55,7 +54,7 @@ class BackedUpFile(Strict):
     name: Annotated[str, Field(min_length=1, max_length=4096)] = Field(description="relative to the site's folder, with /")
     size: Annotated[int, Field(ge=0)]
     sha256: Sha256
-    private: bool = Field(description="only its owner could read it, and it is restored so")
+    private: bool = Field(description="only its owner could read it; every file is restored so")
 
 
 class BackupFile(Strict):
@@ -176,24 +175,14 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
             f"{len(bad)} of the backup's files {'is' if len(bad) == 1 else 'are'} bad: {'; '.join(bad[:MAX_TOLD])}{more}",
             "take another backup",
         )
-    staging = target.with_name(f".{target.name}.new")
-    try:
-        return _make(folder, target, staging, listed, tell)
-    except AlxError:
-        with contextlib.suppress(AlxError):
-            files.remove_tree(staging)  # private keys are in it
-        raise
+    with new.staged(target) as staging:
+        _fill(staging, folder, listed, tell)
+    return sites.load(target)
 
 
-def _make(folder: Path, target: Path, staging: Path, listed: BackupFile, tell: Tell) -> Site:
-    """The site's folder, under another name first."""
-    files.remove_tree(staging)
-    with files.storage(staging):
-        staging.mkdir(mode=0o700, parents=True)
-    for name in ("outbox", "inbox"):
-        files.make_folder(staging / name)
+def _fill(staging: Path, folder: Path, listed: BackupFile, tell: Tell) -> None:
     for i, f in enumerate(listed.files, 1):
-        got = _copy(folder / FILES / f.name, staging / f.name, f.name, private=f.private)
+        got = _copy(folder / FILES / f.name, staging / f.name, f.name)
         if (got.size, got.sha256) != (f.size, f.sha256):
             raise CorruptError(f"'{escape(f.name)}' changed while it was restored", "is the disk failing?")
         tell("restoring", i, len(listed.files))
@@ -204,11 +193,6 @@ def _make(folder: Path, target: Path, staging: Path, listed: BackupFile, tell: T
     ledger.append(site.ledger_path, ("restored", {"entries": listed.entries, "ledger": listed.ledger}))
     events.catch_up(site.events_path, site.ledger_path)
     _sync(staging)
-    with files.storage(target):
-        if target.exists():
-            target.rmdir()
-    files.publish(staging, target)
-    return sites.load(target)
 
 
 def _find(root: Path) -> tuple[list[str], list[str]]:
@@ -261,15 +245,14 @@ def _plain(path: Path) -> Iterator[int]:
             os.close(fd)
 
 
-def _copy(source: Path, target: Path, name: str, *, private: bool | None = None) -> BackedUpFile:
+def _copy(source: Path, target: Path, name: str) -> BackedUpFile:
     files.make_folder(target.parent)
     digest, size = hashlib.sha256(), 0
     with _plain(source) as fd:
-        if private is None:
-            private = not stat.S_IMODE(os.fstat(fd).st_mode) & 0o077
+        private = not stat.S_IMODE(os.fstat(fd).st_mode) & 0o077
         with files.storage(target):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            with os.fdopen(os.open(target, flags, 0o600 if private else 0o644), "wb") as file:
+            with os.fdopen(os.open(target, flags, 0o600), "wb") as file:
                 while data := os.read(fd, _CHUNK):
                     digest.update(data)
                     size += len(data)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.errors import LedgerError
+from alx.errors import LedgerError, UsageError, escape
 
 FIRST = "0" * 64
+MAX_PATH_BYTES = 504  # SQLite's own limit is 512, and `-journal` has to fit in
 _SCHEMA = """
 CREATE TABLE entries (
   number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, previous TEXT NOT NULL, digest TEXT NOT NULL
@@ -63,7 +64,10 @@ class Chain:
         Raises:
             SpaceError, StorageError: see `files.storage`.
         """
-        with self._open(path, "rwc") as connection:
+        require_path(path)
+        with files.storage(path):  # SQLite goes by the umask for a new file, and by the file for its journals
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with self._open(path, "rw") as connection:
             connection.executescript(f"BEGIN; {_SCHEMA}")
             for kind, body in entries:
                 _append(connection, kind, body)
@@ -107,6 +111,7 @@ class Chain:
 
     @contextlib.contextmanager
     def _open(self, path: Path, mode: str) -> Iterator[sqlite3.Connection]:
+        require_path(path)
         with files.storage(path):
             try:
                 connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
@@ -145,6 +150,20 @@ class Chain:
         if not out:
             raise LedgerError(f"the {self.name} '{path}' is empty", self.lost)
         return out
+
+
+def require_path(path: Path) -> None:
+    """Refuse a path that SQLite cannot open.
+
+    Raises:
+        UsageError: it is too long.
+    """
+    length = max(len(os.fsencode(p)) for p in (path.absolute(), os.path.realpath(path)))  # SQLite follows links first
+    if length > MAX_PATH_BYTES:
+        raise UsageError(
+            f"the path '{escape(str(path), 200)}' has {length} bytes, and SQLite opens one of at most {MAX_PATH_BYTES}",
+            "put the site into a folder with a shorter path",
+        )
 
 
 def _is_sound(path: Path, mode: str) -> bool:

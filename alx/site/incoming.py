@@ -186,7 +186,7 @@ def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) 
             error.hint = f"a request may name {request.MAX_NAMES} files, so none was written: ask for the whole bundle again"
             raise
         try:
-            files.replace(ask, request.make(signed.digest, names, site.private_key()))
+            files.replace(ask, request.make(signed.digest, names, site.private_key()), shared=True)
         except AlxError as another:  # what is bad is the news; that no request came of it comes second
             error.hint = f"no request was written: {another.message}" + (f"; {another.hint}" if another.hint else "")
         else:

@@ -3,15 +3,17 @@
 Knows what a site's folder holds; knows no peer yet.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files
 from alx.bundle import age, keys
-from alx.errors import ConfigError, UsageError, escape
+from alx.errors import AlxError, ConfigError, UsageError, escape
 from alx.plan import PlanFile
-from alx.site import events, ledger, site, site_file
+from alx.site import chain, events, ledger, site, site_file
 from alx.site.keyring import KEY_NAME, PUBLIC_NAME
 from alx.site.site import AGE_NAME, INIT_NAME, PLAN_NAME, SITE_NAME, Site
 from alx.site.site_file import SiteFile
@@ -38,45 +40,74 @@ def create(
 
     Raises:
         UsageError, ConfigError: something named is not there or cannot be used.
+        SpaceError, StorageError: see `files.storage` and `files.require_modes`.
     """
     plan_file = site.read_plan(plan_path)
     folder = folder.absolute()
     require_new(folder)
     config, copies = _copies(config, plan_file, plan_path, init)
     secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
-    staging = folder.with_name(f".{folder.name}.new")
-    files.remove_tree(staging)
-    with files.storage(staging):
-        staging.mkdir(mode=0o700, parents=True)
-    for name in ("outbox", "inbox"):
-        files.make_folder(staging / name)
     key = keys.generate() if key is None else key
     public = keys.PublicKey(key.public_key())
-    for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
-        files.write(staging / name, content, 0o600)
-    files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
-    files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
-    for name, content in copies.items():
-        files.write(staging / name, content)
-    ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
-    events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
-    if folder.exists():
-        with files.storage(folder):
-            folder.rmdir()
-    files.publish(staging, folder)
+    with staged(folder) as staging:
+        for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
+            files.write(staging / name, content)
+        files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
+        files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
+        for name, content in copies.items():
+            files.write(staging / name, content)
+        ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
+        events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
     return site.load(folder)
 
 
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A site in the making, which gets its own name at the end; private keys are in it, so nothing is left of a failed one.
+
+    Args:
+        folder: where the site will lie; see `require_new`.
+
+    Yields:
+        The folder to fill; what a killed command left of it is removed.
+
+    Raises:
+        SpaceError, StorageError: see `files.storage` and `files.require_modes`.
+    """
+    staging = _staging(folder)
+    files.remove_tree(staging)
+    try:
+        files.make_folder(staging)
+        files.require_modes(staging)
+        for name in ("outbox", "inbox"):
+            files.make_folder(staging / name)
+        yield staging
+        with files.storage(folder):
+            if folder.exists():
+                folder.rmdir()
+        files.publish(staging, folder)
+    except BaseException:  # Ctrl-C too
+        with contextlib.suppress(AlxError):
+            files.remove_tree(staging)
+        raise
+
+
+def _staging(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.new")
+
+
 def require_new(folder: Path) -> None:
-    """Refuse a folder that cannot become a site: one that is not empty, or in which one stands.
+    """Refuse a folder that cannot become a site: one that is not empty, in which one stands, or with too long a path.
 
     Raises:
         UsageError: says which.
     """
+    chain.require_path(_staging(folder) / "ledger.sqlite")
     if folder == Path.cwd():
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+    with files.storage(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
 
 
 def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:

@@ -45,9 +45,7 @@ def rotate(site: Site) -> tuple[Rotation, bool]:
     old, new = site.unlocked_by(remember).private_key(), keys.generate()
     made = rotation_file.make(site.plan_file.digest, site.role, old, new)
     keyring.clear(site.folder)
-    files.replace(
-        keyring.next_path(site.folder, made.new), keys.private_pem(new, given[-1] if given else None), 0o600
-    )  # fmt: skip
+    files.replace(keyring.next_path(site.folder, made.new), keys.private_pem(new, given[-1] if given else None))
     _put(site, made)
     ledger.append(site.ledger_path, ("rotated", _body(made)))
     keyring.settle(site.folder, made.new)

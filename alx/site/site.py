@@ -122,7 +122,7 @@ class Site:
 
     def put_private_key(self, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> None:
         """Write this site's private key anew, encrypted or not; a power cut leaves the file of before."""
-        files.replace(self.folder / KEY_NAME, keys.private_pem(key, passphrase), 0o600)
+        files.replace(self.folder / KEY_NAME, keys.private_pem(key, passphrase))
 
     def unlocked_by(self, unlock: Unlock) -> "Site":
         """The same site, with somebody to ask for the private key's passphrase."""
@@ -249,7 +249,7 @@ class Site:
         """
         with files.lock(self.folder / "lock"):
             try:
-                self._require_private()
+                self.require_private()
                 for left in self.folder.glob(".key*.pem.tmp"):  # of a killed command: the key as it was never put in place
                     files.remove_tree(left)
                 yield
@@ -261,14 +261,19 @@ class Site:
                         error.message += f"; nor could the event log record this: {another.message}"
                 raise
 
-    def _require_private(self) -> None:
+    def require_private(self) -> None:
+        """What a command does that only looks at the site, and so takes no lock: refuse one that is not its owner's alone.
+
+        Raises:
+            TrustError: others may write to the site's folder.
+        """
         with files.storage(self.folder):
             mode = stat.S_IMODE(self.folder.stat().st_mode)
         if mode & 0o022:
             where = escape(str(self.folder), 200)
             raise TrustError(
                 f"others may write to the site's folder '{where}': its mode is {mode:04o}, expected 0700",
-                f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup",
+                f"if nobody did: chmod go-w {where}; otherwise restore the site from its backup; {files.NO_MODES}",
             )
 
 

@@ -77,7 +77,7 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
         digits=case.digits,
     )
     result["seconds"] = round(time.monotonic() - begun, 1)
-    files.replace(folder / RESULT, json.dumps(result, indent=1).encode("utf-8"))
+    files.replace(folder / RESULT, json.dumps(result, indent=1).encode("utf-8"), shared=True)
     return Demo(folder, case, result)
 
 

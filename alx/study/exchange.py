@@ -116,7 +116,7 @@ def begin(
     """
     with files.storage(folder):
         (folder / "disk").mkdir()
-    files.replace(folder / "plan.toml", plan.encode("utf-8"))
+    files.replace(folder / "plan.toml", plan.encode("utf-8"), shared=True)
     both: dict[Role, Site] = {role: _site(folder, role, configs[role], seed) for role in get_args(Role)}
     directions: tuple[tuple[Role, Role], ...] = (("learner", "provider"), ("provider", "learner"))
     introduced = {role: turns.introduce(site) for role, site in both.items()}

@@ -82,7 +82,7 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
             machine=machine(), finished=finished(), dealt=dealt, runs=runs,
             summary=results.summarise(runs, shares=loss != "mse"),
         )  # fmt: skip
-        files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"))
+        files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"), shared=True)
     return found
 
 
