@@ -18,6 +18,7 @@ from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
 from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.evaluation import EvaluationBatch
+from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy
 from alx.tasks.samples import batch, home, placed, size
 
@@ -188,6 +189,7 @@ def supervised(
         ConfigError: the data set is empty or cannot be counted, or is not what [training] is for; when used, a sample
             is no (input, target), or the loss gives no number for each sample.
     """
+    refuse_model(model, "model")
     place = torch.device(device)
     count = size(data)
     kept = 0 if held_out is None else size(held_out)
