@@ -155,6 +155,82 @@ def test_a_data_sets_samples_are_read_once_for_all_models():
     assert Counted.reads == 50 + 1  # the first once more, to see how many to take at once
 
 
+class Views(Dataset):
+    """Gives slices of what it keeps."""
+
+    def __init__(self, data):
+        self.x, self.y = data.tensors
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.x[i], self.y[i]
+
+
+class Blocks(Views):
+    """The same, a block at once where a block is asked for."""
+
+    def samples_at(self, indices):
+        if len(indices) and bool((indices.diff() == 1).all()):
+            return self.x[indices[0] : indices[-1] + 1], self.y[indices[0] : indices[-1] + 1]
+        return self.x[indices], self.y[indices]
+
+
+class Writes(Restless):
+    """Centres its inputs where they lie."""
+
+    def forward(self, x):
+        return super().forward(x.sub_(0.5))
+
+
+class WritesBelow(Restless):
+    """The same through NumPy, which torch's count of writes does not see."""
+
+    def forward(self, x):
+        x.numpy()[:] -= np.float32(0.5)
+        return super().forward(x)
+
+
+class Centres(Restless):
+    def forward(self, x):
+        return super().forward(x - 0.5)
+
+
+def shifting(out, y):
+    return nn.functional.cross_entropy(out, y.add_(1).remainder_(3), reduction="none")
+
+
+def shifted(out, y):
+    return nn.functional.cross_entropy(out, (y + 1) % 3, reduction="none")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [tensors, lambda: Views(tensors()), lambda: Blocks(tensors()), lambda: Subset(Views(tensors()), range(COUNT))],
+)
+@pytest.mark.parametrize("writes", [(Writes, shifted), (WritesBelow, shifted), (Centres, shifting)])
+def test_what_a_model_or_a_loss_writes_into_its_batch_reaches_no_other_model_and_no_data(own, writes):
+    """Losses of four models measured together, trained on the way: those of code that leaves its batch alone."""
+    found = []
+    for model, loss in (writes, (Centres, shifted)):
+        data = own()
+        made = supervised(model, data, loss, adam, batch_size=8, held_out=own())
+        snapshots = list(play(made, 9, 3).values())
+        losses_found = measure.measure_all(made, [made.new_model() for _ in snapshots], snapshots)
+        alone = [measure.measure(made, made.new_model(), s) for s in snapshots]
+        assert losses_found == alone
+        judge = measure.loaded(made.new_model(), snapshots[-1])
+        found.append((losses_found, measure.held_out(made, judge), measure.held_out(made, judge)))
+        assert check_task(made) == []
+        kept = data.dataset if isinstance(data, Subset) else data
+        x, y = kept.tensors if isinstance(kept, TensorDataset) else (kept.x, kept.y)
+        assert torch.equal(x, tensors().tensors[0])
+        assert torch.equal(y, tensors().tensors[1])
+    assert found[0] == found[1]
+    assert len({loss.total for loss in found[0][0]}) == 4
+
+
 @pytest.mark.parametrize(
     ("model", "shape", "size"),
     [
