@@ -287,6 +287,25 @@ def test_the_same_snapshot_gives_the_same_number_bit_for_bit():
     assert first.total < 0
 
 
+def test_what_a_policy_writes_into_its_observations_is_played_and_learnt_once():
+    class Halves(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x * 0.5)
+
+    class Writes(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.mul_(0.5))
+
+    ends = []
+    for kind in (Halves, Writes):
+        task = policy_gradient(lambda kind=kind: kind(nn.Linear(4, 2)), cartpole, LENGTHS, adam, batch_size=7)
+        trajectory.seed_all(1)
+        run = trajectory.Run(task, state.of(task.new_model()), 5)
+        losses = [run.trainer.step() for _ in range(3)]
+        ends.append((losses, measure.measure(task, task.new_model(), state.of(run.model))))
+    assert ends[0] == ends[1]
+
+
 def test_another_process_measures_the_same_number():
     program = (
         "import torch; from alx.learning import measure, state, trajectory\n"

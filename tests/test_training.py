@@ -92,6 +92,23 @@ def test_a_blend_averages_batch_norm_statistics_and_never_steps_past_them():
     assert torch.equal(made["0.weight"], (s + 1.5 * (a - s) + 0.5 * (b - s) + 0.25 * (s - c)).float())
 
 
+def test_complex_weights_are_blended_as_real_ones_are_and_integers_are_the_senders_own():
+    dtypes = {"w": torch.complex64, "mean": torch.complex64, "real": torch.float32, "count": torch.int64, "on": torch.bool}
+
+    def part(value):
+        return {n: torch.tensor([value if d.is_complex else value.real] * 2).to(d) for n, d in dtypes.items()}
+
+    start, own, peer, before = part(1 + 1j), part(3 + 2j), part(0 + 5j), part(1 + 0j)
+    made = blend.blend(start, own, peer, before, blend.Recipe(0.5, 0.25, 0.5), {"w", "count", "on"})
+    assert {name: (v.dtype, v[0].item()) for name, v in made.items()} == {
+        "w": (torch.complex64, 1 + 1j + 0.5 * (2 + 1j) + 0.25 * (-1 + 4j) + 0.5 * 1j),
+        "mean": (torch.complex64, 2 + 3j),
+        "real": (torch.float32, 2.0),
+        "count": (torch.int64, 3),
+        "on": (torch.bool, True),
+    }
+
+
 class _Tied(nn.Module):
     def __init__(self):
         super().__init__()

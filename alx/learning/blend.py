@@ -53,18 +53,21 @@ def blend(
         peer: the final state of the peer's turn before.
         before: where the sender's own turn before began; `start` where there was none.
         recipe: what to take of each.
-        parameters: names that are parameters. Other floating tensors (batch-norm statistics) are averages of own and
-            peer alone, as a variance that is stepped past may fall below zero; integer tensors are the sender's own.
+        parameters: names that are parameters: those of real and of complex numbers are made by the recipe. Other tensors
+            of real or complex numbers (batch-norm statistics) are averages of own and peer alone, weighted by the
+            recipe's shares, as a variance that is stepped past may fall below zero. Tensors of integers and of bools,
+            parameters or not, are the sender's own.
 
     Returns:
-        A state of the same names, dtypes and shapes; computed in float64.
+        A state of the same names, dtypes and shapes; computed in float64, or in complex128.
     """
     out = {}
     for name, value in own.items():
-        if not value.is_floating_point():
+        if not (value.is_floating_point() or value.is_complex()):
             out[name] = value.clone()
             continue
-        s, a, b, c = (x[name].to(torch.float64) for x in (start, own, peer, before))
+        wide = torch.complex128 if value.is_complex() else torch.float64
+        s, a, b, c = (x[name].to(wide) for x in (start, own, peer, before))
         if name in parameters:
             made = s + recipe.own * (a - s) + recipe.peer * (b - s) + recipe.momentum * (s - c)
         else:

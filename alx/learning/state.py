@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from alx.errors import ConfigError, escape
 from alx.learning.task import State
@@ -19,7 +20,9 @@ DTYPES = {
     torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64",
     torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
-MAX_NAME = 256  # as in the manifest
+# as in the manifest
+MAX_NAME, MAX_DIMENSIONS, MAX_TENSORS = 256, 16, 20_000
+RESERVED = "__metadata__"  # safetensors keeps something else under this name
 _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 
 
@@ -27,33 +30,99 @@ def of(model: nn.Module) -> dict[str, Tensor]:
     """A copy of the model's state on the CPU, contiguous: what the model does later does not change it.
 
     Raises:
-        ConfigError: something in the model's state_dict is no tensor.
+        ConfigError: something in the model's state_dict is no tensor, or cannot travel.
     """
-    for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor):
-            raise ConfigError(f"the model's state_dict holds '{name}', which is no tensor", "move it out of the state")
-    return {
-        name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-        for name, value in model.state_dict().items()
-    }
+    held = model.state_dict()
+    for name, value in held.items():
+        _refuse_unfit(name, value)
+    return {n: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format) for n, v in held.items()}
 
 
-def describe(state: State) -> list[tuple[str, str, list[int]]]:
+def put(model: nn.Module, state: State) -> None:
+    """Load a state into a model.
+
+    Raises:
+        ConfigError: the model does not take it, as its tensors have other shapes by now, say.
+    """
+    try:
+        model.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the model does not take a state of its own: {escape(' '.join(str(error).split()).rstrip('.'), 300)}",
+            "make all of the model's tensors where it is made, in the shapes they keep",
+        ) from error
+
+
+Described = list[tuple[str, str, list[int]]]
+"""Name, dtype and shape of each tensor."""
+
+
+def describe(state: State) -> Described:
     """Name, dtype (by its name in safetensors) and shape of each tensor.
 
     Raises:
-        ConfigError: a tensor is of a dtype that cannot travel, or has a name that cannot.
+        ConfigError: there are none, or too many, or one that cannot travel.
     """
-    out = []
+    if not 0 < len(state) <= MAX_TENSORS:
+        raise ConfigError(f"the model's state_dict holds {len(state)} tensors, expected 1 to {MAX_TENSORS}")
     for name, value in state.items():
-        if len(name) > MAX_NAME or any(unicodedata.category(c).startswith(("C", "Z")) for c in name):
-            raise ConfigError(
-                f"the model's tensor '{escape(name)}' has a name that cannot travel: spaces, or over {MAX_NAME} characters"
-            )
-        if value.dtype not in DTYPES:
-            raise ConfigError(f"the model's tensor '{name}' is of {value.dtype}, which cannot travel")
-        out.append((name, DTYPES[value.dtype], list(value.shape)))
-    return out
+        _refuse_unfit(name, value)
+    return [(name, DTYPES[value.dtype], list(value.shape)) for name, value in state.items()]
+
+
+def refuse_changed(before: Described, after: State, when: str) -> None:
+    """The same tensors as before, whatever their values.
+
+    Args:
+        before: as it was agreed on.
+        after: of the same model.
+        when: `after` was taken, for the message.
+
+    Raises:
+        ConfigError: names the first tensor that is of another shape or dtype, or is new or gone.
+    """
+    was, now = ({name: f"{dtype}{shape}" for name, dtype, shape in each} for each in (before, describe(after)))
+    name = next((n for n in dict.fromkeys([*was, *now]) if was.get(n) != now.get(n)), None)
+    if name is not None:
+        raise ConfigError(
+            f"training changes the model's tensors: '{escape(name)}' was {was.get(name, 'not there')}, and is "
+            f"{now.get(name, 'gone')} {when}",
+            "make all of the model's tensors where it is made, in the shapes and types they keep",
+        )
+
+
+def _refuse_unfit(name: object, value: object) -> None:
+    """A tensor of a model's state that could be neither written to a file nor read back into the model."""
+    if not isinstance(name, str):
+        raise ConfigError(f"the model's state_dict has the name {escape(repr(name))}, expected text")
+    if not 0 < len(name) <= MAX_NAME or any(unicodedata.category(c).startswith(("C", "Z")) for c in name):
+        raise ConfigError(
+            f"the model's tensor '{escape(name)}' has a name that cannot travel: spaces, or not 1 to {MAX_NAME} characters"
+        )
+    if name == RESERVED:
+        raise ConfigError(f"the model's tensor '{RESERVED}' has a name that safetensors keeps for itself", "rename it")
+    if not isinstance(value, Tensor):
+        raise ConfigError(f"the model's state_dict holds '{name}', which is no tensor", "move it out of the state")
+    fault = _fault(value)
+    if fault is not None:
+        raise ConfigError(f"the model's tensor '{name}' {fault[0]}", fault[1])
+
+
+def _fault(value: Tensor) -> tuple[str, str] | None:
+    """Why a tensor cannot travel, and what to do."""
+    out = "keep what is constant out of the state: register_buffer(..., persistent=False)"
+    if is_lazy(value):  # it refuses every other question
+        return "has no shape yet", "pass a sample through the model where it is made"
+    kinds: tuple[tuple[bool, str, str], ...] = (
+        (value.is_meta, "has no values: it lies on the meta device", "make the model on a CPU or a GPU"),
+        (value.is_nested, "is nested, expected a dense tensor", out),
+        (value.layout is not torch.strided, f"is {value.layout}, expected a dense tensor", out),
+        (value.dtype not in DTYPES, f"is of {value.dtype}, which cannot travel", out),
+        (value.is_inference(), "was made in inference mode, and cannot be written to",
+         "make the model outside of torch.inference_mode()"),
+        (value.dim() > MAX_DIMENSIONS, f"has more than {MAX_DIMENSIONS} dimensions, which cannot travel", out),
+    )  # fmt: skip
+    return next(((what, hint) for found, what, hint in kinds if found), None)
 
 
 def to_bytes(state: State, order: Sequence[str]) -> bytes:

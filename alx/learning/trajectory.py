@@ -58,7 +58,8 @@ class Run:
 
     def __init__(self, task: Task, start: State, seed: int) -> None:
         self.model: nn.Module = task.new_model()
-        self.model.load_state_dict(dict(start))
+        self.tensors = state.describe(start)
+        state.put(self.model, start)
         self.model.train()
         seed_all(seed)
         self.trainer = task.trainer(self.model, seed)
@@ -76,7 +77,7 @@ class Run:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.at = saved["at"]
-        self.model.load_state_dict(saved["model"])
+        state.put(self.model, saved["model"])
         self.trainer.load_state_dict(saved["trainer"])
         _set_random_state(saved["random"])
 
@@ -98,10 +99,12 @@ def sample(
 
     Raises:
         DivergedError: a snapshot holds NaN or infinity, or the training loss is not finite.
+        ConfigError: training changed the model's tensors in name, dtype or shape.
     """
 
     def taken() -> dict[str, Tensor]:
         copy = state.of(run.model)
+        state.refuse_changed(run.tensors, copy, f"at step {run.at}")
         return state.rounded(copy) if rounded else copy
 
     if run.at == 0:

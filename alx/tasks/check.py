@@ -3,6 +3,7 @@
 Knows the seam's promises and tries each on the task itself.
 """
 
+import dataclasses
 import io
 import math
 from collections import OrderedDict
@@ -10,12 +11,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
-from alx.errors import AlxError, escape
+from alx.errors import AlxError, ConfigError, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
 from alx.tasks import code
+from alx.tasks.fresh import Fresh, tried
 
 STEPS = 2  # enough to see the weights move, and to save in between
 LIKENESS = 1e-3  # relative: what a sample's loss may differ by from one batch to another
@@ -34,12 +35,13 @@ def check_task(task: Task, seed: int = 0) -> list[str]:
     Returns:
         What is wrong, one sentence each; empty if the task is fit.
     """
+    task = dataclasses.replace(task, new_model=Fresh(task.new_model))
     try:
         found, start = _new_model(task, seed)
     except AlxError as error:
         return [_words(error)]
     except Exception as error:  # noqa: BLE001 - a user's own code may raise anything; here it is told in words
-        return [f"new_model() raised {code.told(error)}"]
+        return [f"new_model raised {code.told(error)}"]
     if start is None:
         return found
     for check in (_measure, _held_out, _train):
@@ -62,26 +64,18 @@ def _same(a: State, b: State) -> bool:
 
 def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
     """What is wrong with the model, and its first weights, or None where nothing else can be tried."""
+    model = tried(task.new_model)
     trajectory.seed_all(seed)
-    model = task.new_model()
-    if not isinstance(model, nn.Module):
-        return [f"new_model() returned a {type(model).__name__}, expected an nn.Module"], None
-    lazy = next((n for n, v in model.state_dict().items() if is_lazy(v)), None)
-    if lazy is not None:
-        return [
-            f"new_model() returned a model whose '{escape(lazy)}' has no shape yet: pass a sample through it there"
-        ], None
-    start = state.of(model)
-    state.describe(start)
+    start = state.of(task.new_model())
     if not any(p.requires_grad for p in model.parameters()):
-        return ["new_model() returned a model without weights to train"], None
+        return ["new_model returned a model without weights to train"], None
     found = []
     bad = state.finite(start)
     if bad is not None:
-        found.append(f"new_model() gives weights that are not finite in '{escape(bad)}'")
+        found.append(f"new_model gives weights that are not finite in '{escape(bad)}'")
     trajectory.seed_all(seed)
     if not _same(start, state.of(task.new_model())):
-        found.append("new_model() gives other weights after the same seed: draw them from torch's global random state")
+        found.append("new_model gives other weights after the same seed: draw them from torch's global random state")
     return found, start
 
 
@@ -115,9 +109,13 @@ def _measure(task: Task, start: State, seed: int) -> list[str]:
 def _others(start: State, seed: int) -> State:
     """Weights other than the first ones."""
     noise = torch.Generator().manual_seed(seed)
-    return {
-        n: v + torch.randn(v.shape, generator=noise).to(v.dtype) if v.is_floating_point() else v for n, v in start.items()
-    }
+    out = dict(start)
+    for name, value in start.items():
+        if value.is_floating_point() or value.is_complex():
+            kind = torch.complex64 if value.is_complex() else torch.float32
+            added = torch.randn(value.shape, generator=noise, dtype=kind)
+            out[name] = (value.to(torch.promote_types(kind, torch.float64)) + added).to(value.dtype)  # float8 has no sums
+    return out
 
 
 class _Asked:
@@ -163,10 +161,9 @@ def _sample_losses(task: Task, start: State, seed: int) -> list[str]:
 def _held_out(task: Task, start: State, _seed: int) -> list[str]:
     if task.held_out is None:
         return []
-    model = task.new_model()
-    model.load_state_dict(dict(start))
+    model = measure.loaded(task.new_model(), start)
     with torch.no_grad():
-        score = task.held_out(model.eval())
+        score = task.held_out(model)
     if not isinstance(score, (int, float)):
         return [f"held_out() returned a {type(score).__name__}, expected float: float(…) makes one"]
     if not _same(state.of(model), start):
@@ -186,8 +183,7 @@ def _step(task: Task, start: State, seed: int) -> list[str]:
         kind = type(losses[0]).__name__
         return [f"trainer.step() returned a {kind}, expected the training loss as float: float(…) makes one"]
     moved = state.of(run.model)
-    if state.describe(moved) != state.describe(start):
-        return ["training changes the names, types or shapes of the model's tensors: make all of them in new_model()"]
+    state.refuse_changed(run.tensors, moved, f"at step {STEPS}")
     if _same(moved, start):
         told = "trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters, "
         return [told + "and was there something to learn from (an episode that paid more than another, say)?"]
@@ -202,9 +198,7 @@ def _train(task: Task, start: State, seed: int) -> list[str]:
     run = trajectory.Run(task, start, seed)
     (half,) = _go_on(run, STEPS)
     saved = run.state_dict()
-    fault = _unsafe(saved["trainer"], "state_dict()")
-    if fault is not None:
-        return [fault]
+    refuse_unsafe(saved["trainer"])
     buffer = io.BytesIO()
     torch.save(saved, buffer)  # at once: what state_dict() returned may go on with the run
     (end,) = _go_on(run, 2 * STEPS)
@@ -221,6 +215,19 @@ def _train(task: Task, start: State, seed: int) -> list[str]:
     return []
 
 
+def refuse_unsafe(state: Any) -> None:
+    """What a trainer saves is written without pickling, so that it can be read again.
+
+    Raises:
+        ConfigError: says where it holds something else than tensors, numbers, strings, lists and dicts.
+    """
+    if not isinstance(state, dict):
+        raise ConfigError(f"the trainer's state_dict() returned a {type(state).__name__}, expected a dict")
+    fault = _unsafe(state, "state_dict()")
+    if fault is not None:
+        raise ConfigError(fault)
+
+
 def _unsafe(value: Any, where: str) -> str | None:
     """Where a trainer's state holds something that is not written without pickling."""
     # exact types: np.float64 is a float, and is written as an object
@@ -228,7 +235,7 @@ def _unsafe(value: Any, where: str) -> str | None:
     if isinstance(value, torch.Tensor) or kind in (type(None), bool, int, float, str):
         return None
     if kind in (dict, OrderedDict):
-        pairs = [(f"{where}[{k!r}]", v) for k, v in value.items()]
+        pairs = [pair for k, v in value.items() for pair in ((f"{where}: the key {k!r}", k), (f"{where}[{k!r}]", v))]
     elif kind in (list, tuple):
         pairs = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
     else:

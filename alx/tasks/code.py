@@ -48,6 +48,19 @@ def call(what: str, function: Callable[..., Any], *arguments: Any, **named: Any)
         raise ConfigError(f"{what} raised {told(error)}") from error
 
 
+def number(what: str, function: Callable[..., Any], *arguments: Any) -> float:
+    """Call a user's function that gives a number.
+
+    Raises:
+        ConfigError: it raised something, or gave something else.
+    """
+    found = call(what, function, *arguments)
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor of several numbers raises the last
+        raise ConfigError(f"{what} gave a {type(found).__name__}, expected a number", "float(…) makes one") from error
+
+
 def imported(name: str) -> ModuleType:
     """An installed module.
 

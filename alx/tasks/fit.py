@@ -4,10 +4,9 @@ Knows tensors, the plan's loss by name and the model; reads no file.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
-from alx.learning.task import Task
 from alx.tasks import code
 from alx.tasks.data import Samples, targets
 from alx.tasks.samples import batch
@@ -15,13 +14,13 @@ from alx.tasks.samples import batch
 _HINT = "look at loss and [model] in the plan, and at the labels"
 
 
-def refuse_misfit(task: Task, samples: Samples, loss: str, where: str, device: torch.device) -> None:
+def refuse_misfit(model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device) -> None:
     """Compare labels, loss and model: one forward pass over one sample, in evaluation mode.
 
     Draws from no random state that training uses.
 
     Args:
-        task: its model is the plan's.
+        model: the plan's, one to throw away.
         samples: as read.
         loss: the plan's.
         where: the data's name, for messages.
@@ -33,7 +32,7 @@ def refuse_misfit(task: Task, samples: Samples, loss: str, where: str, device: t
     labels = targets(samples)
     _labels(labels, loss, where)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model = task.new_model().eval()
+        model.eval()
         inputs, _ = batch(samples, torch.zeros(1, dtype=torch.int64))
         taken = f"the model cannot take {where}, inputs of shape {list(inputs.shape)}: it"
         outputs = code.call(taken, model, inputs.to(device))

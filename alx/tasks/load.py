@@ -16,6 +16,8 @@ from alx.learning.task import LossSum, SampleLosses, Task, Trainer
 from alx.learning.trajectory import seed_all
 from alx.plan import Plan, Scalar
 from alx.tasks import code, data, fit, models
+from alx.tasks.check import refuse_unsafe
+from alx.tasks.fresh import Fresh, tried
 from alx.tasks.objective import losses, optimisers, scores
 from alx.tasks.supervised import supervised
 
@@ -140,11 +142,12 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         device=place,
         training=plan.training,
     )
-    name = escape(Path(config.data.path).name)
-    fit.refuse_misfit(made, own, plan.loss, f"'{name}'", place)
+    guarded = _guarded(made, plan.seed)
+    model, name = _tried(guarded), escape(Path(config.data.path).name)
+    fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place)
     if held_out is not None:
-        fit.refuse_misfit(made, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
-    return _guarded(made, plan.seed)
+        fit.refuse_misfit(model, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
+    return guarded
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
@@ -163,40 +166,56 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             f"the losses of '{name}' may be below 0, and the plan says loss = \"{plan.loss}\"",
             'set loss = "own" in the plan, on both sides',
         )
-    return _guarded(made, plan.seed)
+    guarded = _guarded(made, plan.seed)
+    _tried(guarded)
+    return guarded
+
+
+def _tried(task: Task) -> nn.Module:
+    """See `fresh.tried`; a model's own state_dict, or load_state_dict, may raise anything."""
+    with torch.random.fork_rng(devices=[]):
+        model: nn.Module = code.call("the model's state", tried, task.new_model)
+    return model
 
 
 class _Guarded:
-    """A trainer whose every exception is told in words."""
+    """A trainer whose every exception is told in words, that it has no such method too."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
 
+    def _call(self, name: str, *arguments: Any) -> Any:
+        return getattr(self._trainer, name)(*arguments)
+
     def step(self) -> float:
-        return float(code.call("a training step", self._trainer.step))
+        return code.number("a training step", self._call, "step")
 
     def state_dict(self) -> dict[str, Any]:
-        return dict(code.call("the trainer's state_dict", self._trainer.state_dict))
+        saved = code.call("the trainer's state_dict", self._call, "state_dict")
+        refuse_unsafe(saved)
+        return dict(saved)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        code.call("the trainer's load_state_dict", self._trainer.load_state_dict, state)
+        code.call("the trainer's load_state_dict", self._call, "load_state_dict", state)
 
 
 def _guarded(task: Task, seed: int) -> Task:
     """The same task: every model made after the plan's seed, and what a user's code raises told in words."""
+    fresh = Fresh(task.new_model)
 
     def new_model() -> nn.Module:
         seed_all(seed)
-        model = code.call("new_model", task.new_model)
-        if not isinstance(model, nn.Module):
-            raise ConfigError(f"new_model returned a {type(model).__name__}, expected an nn.Module")
+        model: nn.Module = code.call("new_model", fresh)
         return model
 
     def measure(model: nn.Module) -> LossSum:
         found = code.call("measure", task.measure, model)
         if not isinstance(found, LossSum):
             raise ConfigError(f"measure returned a {type(found).__name__}, expected LossSum(total, count)")
-        return LossSum(float(found.total), int(found.count))
+        count = code.call("the count of measure", int, found.count)
+        if count < 1:
+            raise ConfigError(f"measure counts {count} samples, expected at least 1")
+        return LossSum(code.number("the total of measure", getattr, found, "total"), count)
 
     if not isinstance(task.sample_losses, SampleLosses | None):
         raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
@@ -205,7 +224,7 @@ def _guarded(task: Task, seed: int) -> Task:
         new_model=new_model,
         trainer=lambda model, turn_seed: _Guarded(code.call("trainer", task.trainer, model, turn_seed)),
         measure=measure,
-        held_out=None if held_out is None else lambda model: float(code.call("held_out", held_out, model)),
+        held_out=None if held_out is None else lambda model: code.number("held_out", held_out, model),
         signed=task.signed,
         sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
@@ -228,4 +247,4 @@ def _guarded_samples(each: SampleLosses) -> SampleLosses:
             )
         return found.clamp(min=0)
 
-    return SampleLosses(int(each.count), of)
+    return SampleLosses(code.call("the count of sample_losses", int, each.count), of)

@@ -18,6 +18,7 @@ from torch import nn
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
 from alx.tasks import rollout
+from alx.tasks.fresh import refuse_model
 from alx.tasks.rollout import Environments, Episodes
 
 Value = TypeVar("Value")
@@ -140,8 +141,7 @@ def policy_gradient(
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
     """
     counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
-    if isinstance(policy, nn.Module):
-        raise ConfigError("policy is a model, expected a function that makes one", "lambda: … in front of it does")
+    refuse_model(policy, "policy")
     refused = next(_faults(parameters, estimator, discount, counts), None)
     if refused is not None:
         raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")

@@ -109,7 +109,7 @@ def play(
     with torch.no_grad():
         for _ in range(max_steps):
             seen = torch.tensor(np.asarray(observation), dtype=torch.float32)  # a copy: an environment may reuse its own
-            action = _draw(policy, seen, space, device)
+            action = _draw(policy, seen.clone(), space, device)  # a policy may write into what it is given
             observation, reward, ended, cut, _ = envs.step(_taken(action, space))
             if keep:
                 observations.append(seen)

@@ -3,6 +3,7 @@
 Knows data sets and devices; knows no model.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -86,4 +87,13 @@ def batch(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, Tensor]:
             "wrap the data set in one whose __getitem__ returns such a pair",
         )
     inputs, targets = found
+    if hasattr(data, "samples_at") and not isinstance(data, NormalisedImages):
+        return inputs.clone(), targets.clone()  # a user's may give what it keeps, and a model may write into it
     return inputs, targets
+
+
+def copies(count: int, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """A batch as it was read, once for each of several models: a model, or a loss, may write into what it is given."""
+    for _ in range(count - 1):
+        yield inputs.clone(), targets.clone()
+    yield inputs, targets

@@ -18,8 +18,9 @@ from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
 from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.evaluation import EvaluationBatch
+from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy
-from alx.tasks.samples import batch, home, placed, size
+from alx.tasks.samples import batch, copies, home, placed, size
 
 PLAIN = Training()
 
@@ -188,6 +189,7 @@ def supervised(
         ConfigError: the data set is empty or cannot be counted, or is not what [training] is for; when used, a sample
             is no (input, target), or the loss gives no number for each sample.
     """
+    refuse_model(model, "model")
     place = torch.device(device)
     count = size(data)
     kept = 0 if held_out is None else size(held_out)
@@ -203,9 +205,11 @@ def supervised(
         at_once = batches.of(nets[0], lambda: batch(where, indices[:1].to(home(where)))[0].to(place))
         for at in range(0, len(indices), at_once):
             wanted = indices[at : at + at_once]
-            inputs, targets = (t.to(place) for t in batch(where, wanted.to(home(where))))
+            read = copies(len(nets), *(t.to(place) for t in batch(where, wanted.to(home(where)))))
             with torch.no_grad():  # not inference mode: what a model keeps of it for all models could not be trained with
-                found = torch.stack([_one_each(what(net(inputs), targets), len(wanted)) for net in nets])
+                found = torch.stack(
+                    [_one_each(what(net(x), y), len(wanted)) for net, (x, y) in zip(nets, read, strict=True)]
+                )
             # to the CPU first: some accelerators have no float64
             out[:, at : at + at_once] = found.cpu().to(torch.float64).mean(2)
         return out

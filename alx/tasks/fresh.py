@@ -1,0 +1,90 @@
+"""Models as a task makes them: each of memory of its own, with a state that can be taken and put back.
+
+Knows models; knows no data, loss or plan.
+"""
+
+from collections.abc import Callable, Iterator
+
+from torch import Tensor, nn, strided
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn.parameter import is_lazy
+
+from alx.errors import ConfigError, escape
+from alx.learning import state
+
+
+class Fresh:
+    """A task's `new_model`, every model of which is held against those made before.
+
+    Several models are loaded with several candidates and measured side by side. Where two share a tensor, all have the
+    last one's, and its loss would be signed as the loss of each.
+
+    Args:
+        make: the user's function.
+    """
+
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
+        self._make = make
+        # by device and address; looked up only while alive, as what comes after it may get the same address
+        self._made: dict[tuple[str, int], StorageWeakRef] = {}
+
+    def __call__(self) -> nn.Module:
+        """A model.
+
+        Raises:
+            ConfigError: it is none, or shares a parameter or buffer with an earlier one.
+        """
+        refuse_model(self._make, "new_model")
+        model: object = self._make()
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"new_model returned a {type(model).__name__}, expected an nn.Module")
+        self._made = {at: storage for at, storage in self._made.items() if not storage.expired()}  # type: ignore[no-untyped-call]
+        own = {}
+        for name, tensor in _tensors(model):
+            storage = tensor.untyped_storage()
+            at = str(tensor.device), storage.data_ptr()
+            if at in self._made:
+                raise ConfigError(
+                    f"new_model returned a model that shares '{escape(name)}' with one that it returned before",
+                    "make a model anew at each call, and clone a tensor that all are to begin with",
+                )
+            if storage.nbytes():
+                own[at] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+        self._made |= own
+        return model
+
+
+def refuse_model(make: object, name: str) -> None:
+    """A model is callable too, and would be called without inputs.
+
+    Raises:
+        ConfigError: a model was given for a function that makes one.
+    """
+    if isinstance(make, nn.Module):
+        raise ConfigError(f"{name} is a model, expected a function that makes one", "its class is one, or lambda: …")
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters, buffers and whatever else is in the state, by name, as far as they lie in memory."""
+    for name, value in (*model.named_parameters(), *model.named_buffers(), *model.state_dict().items()):
+        if isinstance(value, Tensor) and not (is_lazy(value) or value.is_meta) and value.layout is strided:
+            yield name, value
+
+
+def tried(make: Callable[[], nn.Module]) -> nn.Module:
+    """Make two models, both there at once, and load the state of one into the other.
+
+    Args:
+        make: a `Fresh` one.
+
+    Returns:
+        One of them, to try more on.
+
+    Raises:
+        ConfigError: they share memory, or their state cannot be taken, described or put back.
+    """
+    first, second = make(), make()
+    start = state.of(first)
+    state.describe(start)
+    state.put(second, start)
+    return second
