@@ -176,6 +176,22 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 | `images` | a folder with one folder a class | `held_out`: another such folder |
 | `csv` | UTF-8, with a header; columns as the plan's [columns] says | `held_out`: another such file |
 | `cifar10`, `svhn`, `mnist` | the root that torchvision's data set was downloaded to | its test split |
+
+## What becomes of an image file
+
+In a folder of images a file is read by what is in it: PNG, JPEG, BMP, WebP, TIFF, PGM or PPM, and nothing else,
+whatever its ending. What a model would get otherwise than people see it is refused by the file's name:
+
+| what | rule |
+|---|---|
+| depth | 8 bits a channel at most, as the file's own header has it; fewer are widened to 0 to 255. Deeper, signed and floating pixels are refused: scale them on purpose |
+| orientation | applied: a telephone's picture is upright, as viewers show it |
+| transparency | refused, unless every pixel is opaque: then the alpha channel is dropped |
+| colours | grey, black and white, palette, RGB and YCbCr are read; CMYK, LAB and others are refused. Colour profiles and gamma are not applied |
+| channels | `channels = 3` repeats grey; `channels = 1` takes 0.299 R + 0.587 G + 0.114 B |
+| several images in a file | refused; of a telephone's JPEG with a preview behind it (MPO), the first is read |
+| size | resized to the plan's `size` (bilinear, antialiased), whatever the shape was |
+| damage | refused, a tag that cannot be read included: the orientation may have stood there |
 """
 
 SIMULATE_HEAD = """# alx simulate

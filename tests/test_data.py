@@ -225,8 +225,8 @@ def _frames(path):
         ("benign/a.png", _truncated, "'benign/a.png' cannot be read as an image"),
         ("benign/a.dcm", lambda p: p.write_bytes(b"x"), "'benign/a.dcm' is no image of a kind that is read"),
         ("benign/deep.png/a.png", picture, "'benign/deep.png' is no image of a kind that is read"),
-        ("benign/a.png", lambda p: Image.new("I;16", (4, 4), 4000).save(p), "more than 8 bits a pixel (mode I;16)"),
-        ("benign/a.tif", lambda p: Image.new("F", (4, 4), 0.5).save(p), "more than 8 bits a pixel (mode F)"),
+        ("benign/a.png", lambda p: Image.new("I;16", (4, 4), 4000).save(p), "has 16 bits a channel, expected 8 at most"),
+        ("benign/a.tif", lambda p: Image.new("F", (4, 4), 0.5).save(p), "has 32 bits a channel"),
         ("benign/a.tif", _frames, "'benign/a.tif' holds 2 images, expected one"),
         ("other/a.png", picture, "'own' has a folder 'other', which is no class of the plan | one folder for"),
         ("a.png", picture, "'own' has a file 'a.png', which is no class of the plan"),
@@ -391,7 +391,9 @@ def test_broken_files_of_a_set_are_refused(tmp_path):
         labels.write_bytes(content)
         assert "cannot read MNIST (train)" in refusal(tmp_path, Source("mnist", "."))
     idx(labels, np.array([1]))
-    assert "has 3 images and 1 labels" in refusal(tmp_path, Source("mnist", "."))
+    assert "holds images torch.uint8 [3, 1, 28, 28] and labels [1], expected bytes, and one label an image" in refusal(
+        tmp_path, Source("mnist", ".")
+    )
     (tmp_path / "cifar-10-batches-py").mkdir()
     for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
         (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps({"data": [], "labels": []}))

@@ -1,10 +1,11 @@
 """Arrays in an .npz, named as in MedMNIST: train_images, train_labels, and test_images, test_labels kept apart.
 
-Knows NumPy's file; unpickles nothing. Bytes are images, anything else is numbers as they are.
+Knows NumPy's file; unpickles nothing, and allocates nothing that a header claims and the file does not hold.
 """
 
+import math
 import zipfile
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError, escape
 from alx.plan import Images
+from alx.tasks import decoder
 from alx.tasks.images import NormalisedImages, of_pixels
 
 NAMES = "arrays are named as in MedMNIST: train_images, train_labels, and test_images, test_labels where there are any"
-# What NumPy raises on files that are cut off, or are something else.
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_NUMBERS = 'save arrays of numbers: array.astype("float32")'
+_WHOLE = "expected a whole .npz: copy it again, or save it with numpy.savez; nothing is unpickled"
+_NPY = b"\x93NUMPY"  # a single array begins with it
 _GREY, _COLOUR = 3, 4  # dimensions of [n, h, w] and of [n, h, w, channels]
 
 Array = np.ndarray[Any, Any]
@@ -40,10 +43,11 @@ def read(path: Path, part: str, images: Images | None) -> TensorDataset | Normal
     Raises:
         ConfigError: names the file, the array and the row.
     """
-    x, y = _arrays(path, part)
+    name, what = escape(path.name), f"{part}_images"
+    found = members(path, (what, f"{part}_labels").__contains__)
+    x, y = found.get(what), found.get(f"{part}_labels")
     if x is None:
         return None
-    name, what = escape(path.name), f"{part}_images"
     if y is None:
         raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)
     if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or 0 in (x.size, y.size):  # noqa: PLR2004 - samples, and something in each
@@ -66,24 +70,36 @@ def read(path: Path, part: str, images: Images | None) -> TensorDataset | Normal
     return of_pixels(pixels, targets, images or Images(channels=1 if pixels.shape[1] == 1 else 3), path.name)
 
 
-def _arrays(path: Path, part: str) -> tuple[Array | None, Array | None]:
+def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:
+    """The arrays of the file whose names are wanted.
+
+    Raises:
+        ConfigError: it is no .npz, or is damaged.
+    """
     name = escape(path.name)
-    try:
-        with path.open("rb") as file:  # opened here: NumPy leaves a broken one open
-            opened = np.load(file, allow_pickle=False)
-            if not isinstance(opened, np.lib.npyio.NpzFile):
-                raise ConfigError(f"'{name}' is a single array (.npy), expected an .npz", NAMES)
-            with opened:
-                x, y = (opened.get(key) for key in (f"{part}_images", f"{part}_labels"))
-    except _UNREADABLE as error:
-        why = str(error)
-        if "pickle" in why.lower():
-            raise ConfigError(
-                f"'{name}' holds an array of Python objects, or is no .npz, and nothing is unpickled",
-                'save arrays of numbers: array.astype("float32")',
-            ) from error
-        raise ConfigError(f"cannot read '{name}': {escape(why)}", "is it whole? copy it again") from error
-    return x, y
+    with decoder.reading(f"cannot read '{name}'", _WHOLE), path.open("rb") as file:
+        if file.read(len(_NPY)) == _NPY:
+            raise ConfigError(f"'{name}' is a single array (.npy), expected an .npz", NAMES)
+        with zipfile.ZipFile(file) as archive:
+            entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist() if e.filename.endswith(".npy")}
+            return {key: _array(archive, entry, name) for key, entry in entries.items() if wanted(key)}
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Array:
+    """One array, read only where its header and its size agree."""
+    with archive.open(entry) as member:
+        version = np.lib.format.read_magic(member)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(member)
+        there = entry.file_size - member.tell()
+    what, claimed = f"'{name}' holds {escape(entry.filename)}, an array", math.prod(shape) * dtype.itemsize
+    if dtype.hasobject:
+        raise ConfigError(f"{what} of Python objects, and nothing is unpickled", _NUMBERS)
+    if claimed != there:
+        got = escape(f"{dtype} {list(shape)}")
+        raise ConfigError(f"{what} of {got} with {there} bytes, expected {claimed}", "is it whole? copy it again")
+    with archive.open(entry) as member:
+        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
 
 
 def _targets(y: Array, name: str, what: str) -> Tensor:

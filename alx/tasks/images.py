@@ -3,27 +3,21 @@
 Knows pixels and the plan's [images]; knows no model.
 """
 
-import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from alx.errors import ConfigError, escape
 from alx.plan import Images
+from alx.tasks import picture
 from alx.tasks.torchvision_cpu import torchvision
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 DROPPINGS = ("thumbs.db", "desktop.ini", "__macosx")  # what file browsers and archivers leave; and all that begins with .
 CHUNK = 1024  # images resized at once: torchvision widens bytes to floats on the way
-# What Pillow raises on files that are cut off or are something else; UnidentifiedImageError is an OSError.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
@@ -120,7 +114,7 @@ def folder(path: Path, images: Images) -> NormalisedImages:
     pixels, targets = [], []
     for label, name in enumerate(images.classes):
         for file in _visible(found[name]) if name in found else ():
-            pixels.append(_pixels(file, images.channels, images.size))
+            pixels.append(picture.read(file, images.channels, images.size))
             targets.append(label)
     if not pixels:
         raise ConfigError(f"'{escape(str(path), 200)}' holds no images", hint)
@@ -134,25 +128,3 @@ def _visible(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ConfigError(f"cannot read the folder '{escape(str(path), 200)}': {error.strerror}") from error
     return (e for e in entries if not e.name.startswith(".") and e.name.lower() not in DROPPINGS)
-
-
-def _pixels(file: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:
-    """uint8 [height, width, channels] of one file."""
-    name = f"'{escape(file.parent.name)}/{escape(file.name)}'"
-    if file.suffix.lower() not in ENDINGS or not file.is_file():
-        raise ConfigError(f"{name} is no image of a kind that is read", f"kinds: {', '.join(ENDINGS)}; or move it elsewhere")
-    try:
-        with Image.open(file) as image:
-            if image.mode[0] in "IF":  # Pillow would clip them to 8 bits, and a scan would come out white
-                raise ConfigError(
-                    f"{name} has more than 8 bits a pixel (mode {image.mode})", "scale it to 8 bits first, on purpose"
-                )
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a telephone's JPEG with a preview behind
-                raise ConfigError(f"{name} holds {image.n_frames} images, expected one")  # type: ignore[attr-defined]
-            shown = image.convert("L" if channels == 1 else "RGB")
-            shown = shown.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    except _UNREADABLE as error:
-        raise ConfigError(
-            f"{name} cannot be read as an image: {escape(str(error))}", "replace it, or move it elsewhere"
-        ) from error
-    return np.asarray(shown).reshape(*size, channels)

@@ -4,13 +4,13 @@ Knows torchvision's data sets and their places; CIFAR-10's files are pickles, an
 their MD5 is the published one.
 """
 
-import pickle
 from pathlib import Path
 
 import torch
 
 from alx.errors import ConfigError, escape
 from alx.plan import Images
+from alx.tasks import decoder
 from alx.tasks.images import NormalisedImages, of_pixels
 from alx.tasks.torchvision_cpu import torchvision
 
@@ -21,11 +21,6 @@ _LIES_AT = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte and the others, unpacked",
 }
 _GREY = 3  # dimensions of [n, h, w]
-# What torchvision raises on files that are not there, cut off, or something else; SciPy is what reads SVHN.
-_UNREADABLE = (
-    RuntimeError, OSError, ValueError, AssertionError, KeyError, IndexError, TypeError, EOFError, ImportError,
-    pickle.UnpicklingError,
-)  # fmt: skip
 
 
 def read(kind: str, path: Path, images: Images, *, train: bool) -> NormalisedImages:
@@ -43,7 +38,13 @@ def read(kind: str, path: Path, images: Images, *, train: bool) -> NormalisedIma
     name = _NAMES[kind]
     part = "train" if train else "test"
     sets = torchvision().datasets
-    try:
+    each = ', split="train" and split="test"' if kind == "svhn" else ""
+    told = f"cannot read {name} ({part}) at '{escape(str(path), 200)}'"
+    hint = (
+        f"expected {_LIES_AT[kind]}; on a machine with a network: "
+        f"torchvision.datasets.{name}(FOLDER{each}, download=True); carry FOLDER here"
+    )
+    with decoder.reading(told, hint):
         if kind == "svhn":
             held = sets.SVHN(str(path), split=part, download=False)
             pixels, targets = torch.from_numpy(held.data), torch.from_numpy(held.labels)
@@ -51,15 +52,8 @@ def read(kind: str, path: Path, images: Images, *, train: bool) -> NormalisedIma
             held = getattr(sets, name)(str(path), train=train, download=False)
             pixels, targets = torch.as_tensor(held.data), torch.as_tensor(held.targets)
             pixels = pixels.unsqueeze(1) if pixels.ndim == _GREY else pixels.permute(0, 3, 1, 2).contiguous()
-    except _UNREADABLE as error:
-        each = ', split="train" and split="test"' if kind == "svhn" else ""
-        raise ConfigError(
-            f"cannot read {name} ({part}) at '{escape(str(path), 200)}': {escape(str(error), 120)}",
-            f"expected {_LIES_AT[kind]}; on a machine with a network: "
-            f"torchvision.datasets.{name}(FOLDER{each}, download=True); carry FOLDER here",
-        ) from error
-    if len(pixels) != len(targets) or not len(pixels):
-        raise ConfigError(
-            f"{name} ({part}) at '{escape(str(path), 200)}' has {len(pixels)} images and {len(targets)} labels"
-        )
-    return of_pixels(pixels, targets.to(torch.int64), images, f"{name} ({part})")
+        targets = targets.to(torch.int64)
+        if pixels.dtype != torch.uint8 or targets.ndim != 1 or len(pixels) != len(targets) or 0 in pixels.shape:
+            got = f"images {pixels.dtype} {list(pixels.shape)} and labels {list(targets.shape)}"
+            raise ConfigError(f"{told}: it holds {got}, expected bytes, and one label an image", hint)
+    return of_pixels(pixels, targets, images, f"{name} ({part})")
