@@ -576,6 +576,16 @@ def test_what_a_site_or_a_plan_leaves_out_is_told(tmp_path, config, more, said):
         load.task(tmp_path, config, PLAN.model_copy(update={"model": model, "loss": "mse"} | more))
 
 
+def test_a_users_own_file_may_import_torchvision_beside_any_torch(tmp_path, alx_process):
+    """As the index's torchvision beside a CPU torch: tests/test_models.py."""
+    (tmp_path / "model.py").write_text(
+        "import torchvision\nfrom torch import nn\ndef mlp(**a):\n    return nn.Sequential(torchvision.ops.MLP(4, [8, 3]))\n"
+    )
+    world = make_world(tmp_path, PLAN_FILE.replace("alx.tasks.models:mlp", "model.py:mlp"))
+    done = alx_process("identity", world.disk / "x.json", "--site", world.folder("learner"))
+    assert done.code == 0, done.err
+
+
 # --- everything check_task can say
 
 

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from alx.errors import AlxError, ConfigError, escape
+from alx.tasks import torchvision_cpu
 
 _NOT_THE_USERS = (
     "site-packages", "<frozen", f"{Path(__file__).parent.parent}{os.sep}", f"{Path(importlib.__file__).parent}{os.sep}",
@@ -67,6 +68,7 @@ def imported(name: str) -> ModuleType:
     Raises:
         ConfigError: it cannot be imported.
     """
+    torchvision_cpu.declare()  # what runs may import torchvision as in any script
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # importing runs anybody's code
@@ -83,6 +85,7 @@ def file(path: Path) -> ModuleType:
         raise ConfigError(
             f"there is no file '{escape(str(path), 200)}'", "look at task in site.toml and at [model] in the plan"
         )
+    torchvision_cpu.declare()  # as in `imported`
     name = f"alx_user_{path.stem}"
     module = ModuleType(name)
     module.__file__ = str(path)
