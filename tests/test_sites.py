@@ -328,6 +328,32 @@ def test_options_of_init_that_cannot_be_meant_are_refused(words, stage, alx, tmp
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda path, found: save_file(found | {"net.0.bias": torch.zeros(9)}, path),
+            "'net.0.bias' expected nothing, got F32[9]",
+        ),
+        (lambda path, _found: save_file({"0.bias": torch.zeros(8)}, path), "expected F32[8, 4], got nothing"),
+        (lambda path, found: save_file(found | {"0.bias": torch.full((8,), float("nan"))}, path), "'0.bias' of the initial"),
+        (lambda path, _found: path.write_bytes(path.read_bytes()[:-9]), "'init.safetensors' does not fit the plan's model"),
+        (lambda path, _found: path.write_bytes(b""), "'init.safetensors' does not fit the plan's model"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "identity"])
+def test_given_weights_that_do_not_fit_are_told_by_the_check_too(command, spoil, said, tmp_path, alx):
+    world = make_world(tmp_path)
+    words = [*([tmp_path / "i.json"] if command == "identity" else []), "--site", world.folder("learner")]
+    path = world.folder("learner") / "init.safetensors"
+    save_file(models.mlp(4, 3, 8).state_dict(), path)
+    assert alx(command, *words).code == 0
+    spoil(path, models.mlp(4, 3, 8).state_dict())
+    told = alx(command, *words)
+    assert told.code == 2
+    assert said in told.err
+
+
 @pytest.mark.parametrize("body", ["raise OSError('gone')", "return 3.0", "return LossSum(float('nan'), 0) / 2"])
 def test_a_users_code_that_raises_is_told_in_words(body, tmp_path, alx):
     text = OWN_TASK.replace(

@@ -142,9 +142,13 @@ def check(site: Site, as_json: bool) -> None:
     """Try the task of this site and say in words what is wrong with it."""
     from alx.tasks import check as checks  # noqa: PLC0415 - torch
     from alx.tasks import load  # noqa: PLC0415
+    from alx.turns import initial  # noqa: PLC0415
 
     site.require_private()
-    found = checks.check_task(load.task(site.folder, site.config, site.plan), site.plan.seed)
+    task = load.task(site.folder, site.config, site.plan)
+    found = checks.check_task(task, site.plan.seed)
+    if not found:  # a model that is not fit has no weights that others could be compared with
+        initial(site, task)
     if as_json:
         screen.machine({"fit": not found, "found": found})
     elif not found:

@@ -2,7 +2,7 @@
 
 from alx.turns.bridge import Tell, silent
 from alx.turns.choose import Best, Chosen, best, best_file, import_and_select, latest
-from alx.turns.introduce import introduce
+from alx.turns.introduce import initial, introduce
 from alx.turns.train import Sealed, sealed, train, turn_seed
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "best",
     "best_file",
     "import_and_select",
+    "initial",
     "introduce",
     "latest",
     "sealed",

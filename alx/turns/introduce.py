@@ -1,12 +1,13 @@
 """What a site tells its peer before round 1, and the weights that everything begins with."""
 
 import math
+from pathlib import Path
 
 import safetensors
 from safetensors.torch import load_file
 
 from alx import files
-from alx.bundle.manifest import check_model
+from alx.bundle.manifest import Layout, check_model
 from alx.errors import ConfigError, ModelError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
@@ -28,13 +29,6 @@ def introduce(site: Site) -> Identity:
     task = load.task(site.folder, site.config, site.plan)
     tensors = initial(site, task)
     layout = layout_of(tensors)
-    bad = state.finite(tensors)
-    rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounds_weights else ""
-    if bad is not None:
-        raise ConfigError(
-            f"'{escape(bad)}' of the initial model{rounded} holds NaN or infinity, which no bundle may",
-            "keep a constant mask out of the state: register_buffer(..., persistent=False)",
-        )
     model = task.new_model()
     measured = measure.measure(task, model, tensors)
     if task.sample_losses is not None:
@@ -80,19 +74,35 @@ def initial(site: Site, task: Task) -> State:
     """theta^0: the weights given at `alx init --init`, or the plan's model seeded with the plan's seed.
 
     Raises:
-        ConfigError: the given weights are not those of the model.
+        ConfigError: the given weights are not those of the model, or cannot be read; or there is NaN or infinity in them.
+        StorageError: see `files.storage`.
     """
     trajectory.seed_all(site.plan.seed)
     fresh = state.of(task.new_model())
-    path = site.folder / INIT_NAME
-    if not path.is_file():
-        return as_sent(site.plan, fresh)
+    layout, path = layout_of(fresh), site.folder / INIT_NAME
+    tensors = as_sent(site.plan, _given(path, layout) if path.is_file() else fresh)
+    bad = state.finite(tensors)
+    if bad is not None:
+        rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounds_weights else ""
+        raise ConfigError(
+            f"'{escape(bad)}' of the initial model{rounded} holds NaN or infinity, which no bundle may",
+            "give other weights to alx init --init"
+            if path.is_file()
+            else "keep a constant mask out of the state: register_buffer(..., persistent=False)",
+        )
+    return tensors
+
+
+def _given(path: Path, layout: Layout) -> State:
+    """The weights in a file, which are those of the model."""
     try:
-        given = load_file(path)
-        check_model(layout_of(given).tensors, layout_of(fresh))
-    except (ModelError, ValueError, safetensors.SafetensorError) as error:
+        with files.storage(path):
+            given = load_file(path)
+        check_model(layout_of(given).tensors, layout)
+    # safetensors knows more types than it can make tensors of
+    except (ConfigError, ModelError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise ConfigError(
             f"'{INIT_NAME}' does not fit the plan's model: {escape(str(error), 400)}",
             "give weights of this very model to alx init --init",
         ) from error
-    return as_sent(site.plan, given)
+    return given
