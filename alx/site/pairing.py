@@ -6,7 +6,7 @@ Knows two identities and the plan; what the people at both ends compared is thei
 from typing import get_args
 
 from alx import files, plan
-from alx.bundle import manifest
+from alx.bundle import age, manifest
 from alx.errors import ConfigError, PeerError, TurnError
 from alx.plan import Role
 from alx.site import identity, keyring, ledger
@@ -64,6 +64,8 @@ def check_peer(site: Site, peer: Identity) -> None:
         raise PeerError(f"the peer's plan is another one: {what}", "make both sites from the same file")
     if peer.file.code != site.code_digest:
         raise PeerError("the model's source file differs on the two sides", "make both sites from the same file")
+    if peer.file.recipient is not None:
+        age.check_recipient(peer.file.recipient)
     manifest.check_model(peer.file.tensors, own.layout)
     odd = identity.differ(own.file.objective, peer.file.objective)
     if odd:
