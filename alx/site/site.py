@@ -327,7 +327,7 @@ def refuse_inside(path: Path) -> None:
         for folder in (place, *place.parents, beside, *beside.parents):
             if (folder / SITE_NAME).is_file():
                 raise UsageError(
-                    f"'{escape(str(path), 200)}' lies in the site '{escape(str(folder), 200)}', which holds nothing but its own",
+                    f"'{escape(str(path), 200)}' lies in the site '{escape(str(folder), 200)}', which holds only its own",
                     "name a place outside of it",
                 )
 
