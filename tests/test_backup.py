@@ -107,8 +107,8 @@ def test_a_backup_goes_to_a_new_folder_outside_the_site(stage, capsys):
     command = ["backup", "--site", str(world.folder("learner"))]
     refused(capsys, [*command, str(world.root / "backup")], UsageError, "exists already", hint="name a new folder")
     refused(capsys, [*command, str(world.root / "none" / "backup")], UsageError, "no folder")
-    refused(capsys, [*command, str(world.folder("learner") / "backup")], UsageError, "in the site itself")
-    refused(capsys, [*command, str(world.folder("learner") / "outbox" / "b")], UsageError, "in the site itself")
+    refused(capsys, [*command, str(world.folder("learner") / "backup")], UsageError, "lies in the site")
+    refused(capsys, [*command, str(world.folder("learner") / "outbox" / "b")], UsageError, "lies in the site")
 
 
 def test_a_file_too_many_is_refused(stage, capsys, monkeypatch):

@@ -243,7 +243,7 @@ def test_a_file_of_somebody_else_is_not_overwritten(turn_two, capsys):
     other = turn_two.disk / "learner.json"
     before = other.read_bytes()
     command = ["key", "rotate", str(other), "--site", str(turn_two.folder("learner"))]
-    refused(capsys, command, UsageError, "is not a rotation file")
+    refused(capsys, command, UsageError, "is no rotation file of this site's")
     assert other.read_bytes() == before
 
 

@@ -12,7 +12,7 @@ from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
 from alx.cli.screen import json_option
-from alx.errors import AlxError, ConfigError, TrustError, UsageError, count, escape
+from alx.errors import AlxError, ConfigError, PeerError, TrustError, UsageError, count, escape
 from alx.plan import Role
 from alx.site import events, new, pairing, site_file
 from alx.site import identity as identities
@@ -91,11 +91,9 @@ def identity(out: Path | None, site: Site, as_json: bool) -> None:
     """
     from alx import turns  # noqa: PLC0415 - torch
 
-    out = new_file(Path(f"{site.plan.name}-{site.role}.json") if out is None else out)
-    if out.exists():
-        there = carried.read_file(out, identities.MAX_IDENTITY_BYTES)
-        if site.keyring.own[0].pem.encode("ascii") not in there.replace(b"\\n", b"\n"):
-            raise UsageError(f"'{escape(str(out), 200)}' exists, and is not this site's identity file", "name another file")
+    out = new_file(
+        site, out, f"{site.role}.json", "identity file of this site's", lambda path: _require_own_identity(site, path)
+    )
     with site.locked("identity", out.name):
         made = turns.introduce(site)
     files.replace(out, made.data, shared=True)
@@ -207,6 +205,7 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
 
     if only is not None and percent is not None:
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave one of them away")
+    sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
     with site.locked("export", str(target)), screen.progress() as tell:
         done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None), only=only, parity_percent=percent)
     if as_json:
@@ -259,7 +258,7 @@ def import_and_select(
 
     with site.locked("import-and-select", bundle.name), screen.progress() as tell:
         if ask is not None:
-            _new_request(site, ask)
+            new_file(site, ask, "ask.json", "request of this site's", lambda path: _require_own_request(site, path))
         chosen = turns.import_and_select(site.unlocked_by(unlock), bundle, tell, also=also, ask=ask, full=full)
     if as_json:
         screen.machine({"bundle": chosen.bundle, "signer": chosen.signer, "again": chosen.again,
@@ -274,26 +273,48 @@ def import_and_select(
     screen.tell(f"next: {site.position().next_command}")
 
 
-def new_file(path: Path) -> Path:
-    """A file that is about to be written, refused before any work is done for it."""
+def new_file(site: Site, named: Path | None, name: str, kind: str, require: Callable[[Path], object]) -> Path:
+    """A file that is about to be written for people, refused before any work is done for it.
+
+    It may replace one of its own kind, and nothing else. It does not lie in a site, but for one that nobody named: that goes
+    into the folder one stands in, which may be the site's.
+
+    Args:
+        site: this site.
+        named: as a person named it, or None.
+        name: the end of its name where nobody did.
+        kind: what it is, for messages.
+        require: raises an AlxError where the file that is there is of another kind.
+
+    Raises:
+        UsageError: says why not.
+    """
+    path = Path(f"{site.plan.name}-{name}") if named is None else named
+    where = escape(str(path), 200)
     with files.storage(path):
         if path.is_dir():
-            raise UsageError(f"'{escape(str(path), 200)}' is a folder, expected a file's name", "name a file in it")
+            raise UsageError(f"'{where}' is a folder, expected a file's name", "name a file in it")
         if not path.parent.is_dir():
             raise UsageError(f"there is no folder '{escape(str(path.parent), 200)}'", "make it, or name another")
+        if named is not None or not path.parent.samefile(site.folder):
+            sites.refuse_inside(path)
+        there = path.is_symlink() or path.exists()
+    if there:
+        try:
+            require(path)
+        except AlxError as error:
+            raise UsageError(f"'{where}' exists, and is no {kind}", "name another file") from error
     return path
 
 
-def _new_request(site: Site, path: Path) -> None:
-    """A request may replace one that this site made before, and nothing else."""
-    if not new_file(path).exists():
-        return
-    try:
-        request.verify(carried.read_file(path, request.MAX_REQUEST_BYTES), site.public_key)
-    except AlxError as error:
-        raise UsageError(
-            f"'{escape(str(path), 200)}' exists, and is no request of this site's", "name another file"
-        ) from error
+def _require_own_identity(site: Site, path: Path) -> None:
+    found = identities.parse(carried.read_file(path, identities.MAX_IDENTITY_BYTES))
+    if found.key.fingerprint not in {key.fingerprint for key in site.keyring.own}:
+        raise PeerError("it is another site's")
+
+
+def _require_own_request(site: Site, path: Path) -> None:
+    request.verify(carried.read_file(path, request.MAX_REQUEST_BYTES), site.public_key)
 
 
 @click.command(epilog="Example: alx status")
@@ -334,7 +355,7 @@ def _returned(site: Site) -> str:
     return f"alx import-and-select {escape(str(folder / left[-1]), 300)}" if left else ""
 
 
-@click.command(epilog="Example: alx best model.safetensors")
+@click.command(epilog="Example: alx best ../model.safetensors")
 @click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
 @site_option
 @json_option
@@ -343,7 +364,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     from alx import turns  # noqa: PLC0415 - torch
 
     site.require_private()
-    new_file(out)
+    new_file(site, out, "best.safetensors", "model of alx best", turns.require_best_file)
     found = turns.best(site)
     files.replace(out, turns.best_file(found), shared=True)
     if as_json:

@@ -11,7 +11,7 @@ from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.exchange import new_file, site_option
 from alx.cli.screen import json_option
-from alx.errors import AlxError, TrustError, UsageError, escape
+from alx.errors import PeerError, TrustError
 from alx.site import events, rotation_file
 from alx.site import rotation as rotations
 from alx.site.site import Site
@@ -56,9 +56,10 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
     The old key signs the file, and so does the new one. Asked again before the next turn is sealed, it writes the same
     file again. Refused while a bundle that the old key signed is on its way.
     """
-    out = new_file(Path(f"{site.plan.name}-{site.role}-rotation.json") if out is None else out)
+    out = new_file(
+        site, out, f"{site.role}-rotation.json", "rotation file of this site's", lambda path: _require_own(site, path)
+    )
     with site.locked("key rotate", out.name):
-        _refuse_other(out)
         made, again = rotations.rotate(site.unlocked_by(unlock))
         files.replace(out, made.data, shared=True)
     if as_json:
@@ -73,13 +74,12 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
     screen.tell("next: carry the file to the peer; compare the words by telephone; the peer runs alx key accept FILE")
 
 
-def _refuse_other(out: Path) -> None:
-    if out.exists():
-        try:
-            rotation_file.claimed_keys(carried.read_file(out, rotation_file.MAX_ROTATION_BYTES))
-        except AlxError as error:
-            where = escape(str(out), 200)
-            raise UsageError(f"'{where}' exists, and is not a rotation file", "name another file") from error
+def _require_own(site: Site, path: Path) -> None:
+    data = carried.read_file(path, rotation_file.MAX_ROTATION_BYTES)
+    old = next((key for key in site.keyring.own if key.fingerprint == rotation_file.claimed_keys(data)[0]), None)
+    if old is None:
+        raise PeerError("it is another site's")
+    rotation_file.verify(data, old)
 
 
 @key.command("accept", epilog="Example: alx key accept /media/disk/clinic-rotation.json")

@@ -102,7 +102,7 @@ def back_up(site: Site, folder: Path, tell: Tell) -> Backup:
         tell: progress.
 
     Raises:
-        UsageError: it exists, or lies in the site.
+        UsageError: it exists, or lies in a site.
         LimitError, ForbiddenFileError: more files than a backup holds; a name that is not UTF-8.
         SpaceError, StorageError: see `files.storage`.
         CorruptError: what was read back is not what was written.
@@ -114,13 +114,15 @@ def back_up(site: Site, folder: Path, tell: Tell) -> Backup:
             raise UsageError(f"'{where}' exists already", "name a new folder: an older backup stays as it is")
         if not folder.parent.is_dir():
             raise UsageError(f"there is no folder '{escape(str(folder.parent), 200)}'", "is the disk mounted there?")
-        if site.folder.resolve() in (folder.parent.resolve(), *folder.parent.resolve().parents):
-            raise UsageError(f"'{where}' lies in the site itself", "name a folder on another disk")
+        sites.refuse_inside(folder)
+        partial = folder.with_name(folder.name + PARTIAL)
+        there = partial.is_symlink() or partial.exists()
+        if there and (not partial.is_dir() or {p.name for p in partial.iterdir()} - {FILES, LIST_NAME}):
+            raise UsageError(f"'{where}{PARTIAL}' is in the way, and no backup that was stopped", "name another folder")
     entries = site.entries()  # which also rolls back what a killed command left in the ledger
     found, left_out = _find(site.folder)
     sizes = [(site.folder / name).stat().st_size for name in found]
     files.require_space(folder.parent, sizes)
-    partial = folder.with_name(folder.name + PARTIAL)
     files.remove_tree(partial)  # of a backup that was killed
     with files.storage(partial):
         partial.mkdir(mode=0o700)

@@ -97,7 +97,7 @@ def _staging(folder: Path) -> Path:
 
 
 def require_new(folder: Path) -> None:
-    """Refuse a folder that cannot become a site: one that is not empty, in which one stands, or with too long a path.
+    """Refuse a folder that cannot become a site: not empty, in another site, where one stands, or with too long a path.
 
     Raises:
         UsageError: says which.
@@ -105,6 +105,7 @@ def require_new(folder: Path) -> None:
     chain.require_path(_staging(folder) / "ledger.sqlite")
     if folder == Path.cwd():
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
+    site.refuse_inside(folder.parent)
     with files.storage(folder):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")

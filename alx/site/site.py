@@ -19,6 +19,7 @@ Knows the folder; knows no model and no loss.
 import contextlib
 import dataclasses
 import hashlib
+import os
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -311,6 +312,26 @@ def load(folder: Path) -> Site:
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of absurd length
         raise ConfigError(f"{SITE_NAME} is not TOML: {escape(str(error))}") from error
     return Site(folder.absolute(), config, read_plan(folder / PLAN_NAME))
+
+
+def refuse_inside(path: Path) -> None:
+    """Refuse to write for people at a place in a site, their own or another's, or in place of one; links are followed.
+
+    Args:
+        path: as a person named it.
+
+    Raises:
+        UsageError: names the site.
+    """
+    place = Path(os.path.realpath(path))
+    beside = Path(os.path.realpath(path.parent))  # of a link that leads out of a site
+    with files.storage(path):
+        for folder in (place, *place.parents, beside, *beside.parents):
+            if (folder / SITE_NAME).is_file():
+                raise UsageError(
+                    f"'{escape(str(path), 200)}' lies in the site '{escape(str(folder), 200)}', which holds only its own",
+                    "name a place outside of it",
+                )
 
 
 def find(start: Path) -> Site:

@@ -9,6 +9,7 @@ from typing import Any
 from alx import files, turns
 from alx.errors import UsageError
 from alx.learning import measure
+from alx.site import site as sites
 from alx.study import baselines, cartpole, digits, exchange, figures
 from alx.study.case import Case
 from alx.study.exchange import Exchange, Say, Turn
@@ -83,6 +84,7 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
 
 def _clear(folder: Path) -> None:
     """Make the folder, or take away what an earlier demo made in it; nothing else is touched."""
+    sites.refuse_inside(folder)
     mark = folder / MARK
     if folder.exists() and not (mark.is_file() and mark.read_bytes() == MARKED) and not _is_empty(folder):
         raise UsageError(f"'{folder}' is not empty and no earlier demo", "name another with --dir")

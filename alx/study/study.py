@@ -15,6 +15,7 @@ import numpy as np
 from alx import __version__, files
 from alx.errors import ConfigError, UsageError, escape
 from alx.plan import PlanFile
+from alx.site import site as sites
 from alx.site import site_file
 from alx.site.site_file import Data
 from alx.study import parties, pool, splits
@@ -181,7 +182,10 @@ def claimed(folder: Path, wanted: Mapping[str, str | int | None]) -> bool:
     if not path.is_file():
         return False
     with files.storage(path):
-        before = json.loads(path.read_bytes())
+        try:
+            before = dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UsageError(f"'{escape(str(path), 200)}' is no study's", "name another folder with --out") from error
     differ = [name for name, value in wanted.items() if before.get(name) != value]
     if differ:
         *most, last = differ
@@ -203,6 +207,7 @@ def prepare(folder: Path) -> None:
     Raises:
         UsageError: it is a file, or holds something else.
     """
+    sites.refuse_inside(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"'{escape(str(folder), 200)}' is a file", "name a folder with --out")
     with files.storage(folder):

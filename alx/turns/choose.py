@@ -2,6 +2,7 @@
 
 import json
 import math
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from alx import files
 from alx.bundle import read
 from alx.bundle.manifest import Layout
-from alx.errors import UsageError
+from alx.errors import MalformedError, UsageError, escape
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Task
 from alx.site import disk, incoming
@@ -25,6 +28,8 @@ from alx.tasks import load
 from alx.turns import looks, recipes
 from alx.turns.bridge import Tell, from_flat, same_count, same_model, same_objective, silent
 from alx.turns.looks import Start
+
+BEST = "alx"  # the metadata key of `best_file`
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +220,31 @@ def _selected(site: Site, chosen: dict[str, Any]) -> Best:
         )  # fmt: skip
 
 
+def require_best_file(path: Path) -> None:
+    """Refuse a file that is not one of `best_file`'s.
+
+    Raises:
+        MalformedError: it is another.
+        StorageError: it cannot be read.
+    """
+    with files.storage(path):
+        if not stat.S_ISREG(path.lstat().st_mode):  # no link is followed, no pipe waited for
+            raise MalformedError(f"'{escape(path.name)}' is no plain file")
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = file.metadata() or {}
+        except SafetensorError as error:
+            raise MalformedError(f"'{escape(path.name)}' is no safetensors file") from error
+    if BEST not in about:
+        raise MalformedError(f"'{escape(path.name)}' is no model of alx best")
+
+
 def best_file(found: Best) -> bytes:
-    """The best model as a safetensors file; its one metadata key `alx` is JSON with round, snapshot and global loss."""
+    """The best model as a safetensors file; its one metadata key `BEST` is JSON with round, snapshot and global loss."""
     about = {
         "round": found.round,
         "snapshot": found.label,
         "global_loss": found.global_loss,
         "samples": found.samples,
     }
-    return save(from_flat(found.state, found.layout), {"alx": json.dumps(about)})
+    return save(from_flat(found.state, found.layout), {BEST: json.dumps(about)})
