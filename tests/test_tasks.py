@@ -587,6 +587,65 @@ def test_a_users_own_file_may_import_torchvision_beside_any_torch(tmp_path, alx_
     assert done.code == 0, done.err
 
 
+TWO_OUTPUTS = """
+import torch
+from torch import nn
+class Two(nn.Module):
+    def __init__(self, aux_logits=True):
+        super().__init__()
+        self.net, self.aux_logits = nn.Sequential(nn.Linear(4, 3), nn.Dropout()), aux_logits
+    def forward(self, x):
+        out = self.net(x)
+        return (out, out) if self.training and self.aux_logits else out
+"""
+
+
+def test_a_model_with_a_second_output_in_training_is_refused_before_it_is_paired_and_the_remedy_named(tmp_path, alx):
+    text = PLAN_FILE.replace("alx.tasks.models:mlp", "model.py:Two")
+    for name, arguments in (("with", "{}"), ("without", "{ aux_logits = false }")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.py").write_text(TWO_OUTPUTS)
+        world = make_world(tmp_path / name, f"{text[: text.index('arguments')]}arguments = {arguments}\n")
+        before = torch.get_rng_state()
+        done = alx("identity", world.disk / "x.json", "--site", world.folder("learner"))
+        if name == "with":
+            assert torch.equal(torch.get_rng_state(), before)
+            assert done.code == ConfigError.exit_code
+            assert "the model gives a tuple in training, expected a tensor [2, …] as in evaluation" in done.err
+            assert "arguments = { aux_logits = false } under [model] in the plan" in done.err
+    assert done.code == 0, done.err
+    pair_world(world)
+    world.turn("learner")
+
+
+GOOGLENET = """
+name = "net"
+rounds = 1
+round_steps = 1
+sampling_period = 1
+batch_size = 2
+optimiser = { name = "sgd", lr = 0.01 }
+[model]
+source = "torchvision:googlenet"
+arguments = { num_classes = 3, init_weights = false AUX }
+"""
+
+
+def test_googlenet_is_taken_without_its_second_outputs_and_refused_with_them(tmp_path, alx):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", train_images=rng.integers(0, 255, (4, 32, 32, 3), np.uint8), train_labels=np.arange(4) % 3)
+    for name, aux in (("with", ""), ("without", ", aux_logits = false")):
+        (tmp_path / f"{name}.toml").write_text(GOOGLENET.replace(" AUX", aux))
+        site = tmp_path / name
+        made = alx(
+            "init", site, "--role", "learner", "--plan", tmp_path / f"{name}.toml", "--data", f"npz:{tmp_path / 'd.npz'}"
+        )
+        assert made.code == 0, made.err
+        done = alx("identity", tmp_path / f"{name}.json", "--site", site)
+        assert done.code == (2 if name == "with" else 0), done.err
+        assert ("gives a GoogLeNetOutputs in training" in done.err) == (name == "with")
+
+
 # --- everything check_task can say
 
 

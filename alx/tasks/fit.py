@@ -1,7 +1,10 @@
-"""Do a site's data fit the plan's loss and model? Tried on one sample, before any training.
+"""Do a site's data fit the plan's loss and model? Tried on a sample or two, before any training.
 
 Knows tensors, the plan's loss by name and the model; reads no file.
 """
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +12,17 @@ from torch import Tensor, nn
 from alx.errors import ConfigError, escape
 from alx.tasks import code
 from alx.tasks.data import Samples, targets
+from alx.tasks.objective import losses
 from alx.tasks.samples import batch
 
+TRIED = 2  # samples in training mode: batch norm cannot train on one
 _HINT = "look at loss and [model] in the plan, and at the labels"
 
 
-def refuse_misfit(model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device) -> None:
-    """Compare labels, loss and model: one forward pass over one sample, in evaluation mode.
+def refuse_misfit(
+    model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device, batch_size: int | None = None
+) -> None:
+    """Compare labels, loss and model: a forward pass over one sample in evaluation mode, and over two in training mode.
 
     Draws from no random state that training uses.
 
@@ -25,13 +32,14 @@ def refuse_misfit(model: nn.Module, samples: Samples, loss: str, where: str, dev
         loss: the plan's.
         where: the data's name, for messages.
         device: where the model lives.
+        batch_size: samples of a step, or None where the samples are not trained on.
 
     Raises:
         ConfigError: says which sample's label cannot be, or why the model cannot take the data.
     """
     labels = targets(samples)
     _labels(labels, loss, where)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with _apart(device):
         model.eval()
         inputs, _ = batch(samples, torch.zeros(1, dtype=torch.int64))
         taken = f"the model cannot take {where}, inputs of shape {list(inputs.shape)}: it"
@@ -43,6 +51,29 @@ def refuse_misfit(model: nn.Module, samples: Samples, loss: str, where: str, dev
             "a model with several outputs needs a task of your own: docs/tasks.md",
         )
     _shapes(outputs, labels, loss, where)
+    if batch_size is not None:
+        with _apart(device):
+            _training(model, samples, loss, where, device, min(TRIED, batch_size, len(labels)))
+
+
+@contextlib.contextmanager
+def _apart(device: torch.device) -> Iterator[None]:
+    """No gradients, and no draw from a random state that others draw from."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), torch.no_grad():
+        yield
+
+
+def _training(model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device, count: int) -> None:
+    """Training asks the model in another mode, in which some give more than one output."""
+    inputs, labels = (t.to(device) for t in batch(samples, torch.arange(count)))
+    outputs = code.call(f"in training the model cannot take {count} samples of {where}: it", model.train(), inputs)
+    if not isinstance(outputs, Tensor):
+        raise ConfigError(
+            f"the model gives a {type(outputs).__name__} in training, expected a tensor [{count}, …] as in evaluation",
+            "arguments = { aux_logits = false } under [model] in the plan, for torchvision's googlenet and inception_v3; "
+            "a model with several outputs needs a task of your own: docs/tasks.md",
+        )
+    code.call(f'loss = "{loss}" of what the model gives in training', losses(loss), outputs, labels)
 
 
 def _refuse(labels: Tensor, good: Tensor, where: str, expected: str) -> None:

@@ -144,7 +144,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     )
     guarded = _guarded(made, plan.seed)
     model, name = _tried(guarded), escape(Path(config.data.path).name)
-    fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place)
+    fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place, plan.batch_size)
     if held_out is not None:
         fit.refuse_misfit(model, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
     return guarded
