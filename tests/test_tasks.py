@@ -19,7 +19,7 @@ from alx.learning.task import LossSum, SampleLosses, Task
 from alx.tasks import check_task, evaluation, load, supervised
 from alx.tasks.objective import accuracy, labels_found, losses, optimisers, scores
 from tests.conftest import PLAN as PLAN_FILE
-from tests.conftest import Plain, make_world
+from tests.conftest import Plain, make_world, pair_world
 
 COUNT = 33  # no multiple of any batch size used here
 
