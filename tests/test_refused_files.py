@@ -56,7 +56,7 @@ def test_the_disk_given_instead_of_the_bundle_is_answered_with_the_bundle(sent, 
 def test_what_is_not_there_is_a_usage_error(sent, bundle, capsys):
     for path in (sent.disk / "none", bundle / "round.sig"):
         refused_import(capsys, sent, "provider", path, UsageError, "there is no bundle folder", hint="is the disk there")
-    refused_import(capsys, sent, "provider", sent.disk / ("x" * 300), StorageError, "cannot use", hint="disk still there")
+    refused_import(capsys, sent, "provider", sent.disk / ("x" * 300), StorageError, "cannot use", hint="shorter name")
 
 
 def test_every_bad_file_is_named_and_the_good_ones_are_not_copied_again(sent, bundle, capsys):
