@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from alx.errors import ConfigError, escape
 from alx.plan import ModelSource
 from alx.tasks import code
+from alx.tasks.fresh import refuse_model
 from alx.tasks.torchvision_cpu import torchvision
 
 _PRETRAINED = ("weights", "pretrained")  # what torchvision's arguments that fetch weights begin with
@@ -37,6 +38,7 @@ def find(source: ModelSource, folder: Path) -> Callable[[], nn.Module]:
         make = getattr(module, name, None)
         if not callable(make):
             raise ConfigError(f"there is no '{escape(name)}' in '{escape(where)}'", "look at [model] source in the plan")
+        refuse_model(make, f"'{escape(source.source)}'")
 
     def new() -> nn.Module:
         model = code.call(f"'{source.source}' with the plan's arguments", make, **source.arguments)
