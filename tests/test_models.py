@@ -105,7 +105,11 @@ made = nn.Linear(2, 2)
         ("absent.py:net", {}, "there is no file"),
         ("own.py:absent", {}, "there is no 'absent' in 'own.py'"),
         ("own.py:constant", {}, "there is no 'constant' in 'own.py'"),
-        ("own.py:made", {}, "'own.py:made' is a model, expected a function that makes one | its class is one, or lambda: …"),
+        (
+            "own.py:made",
+            {},
+            "'own.py:made' is a model, expected a function that makes a model | its class is one, or lambda: …",
+        ),
         ("own.py:no_model", {}, "'own.py:no_model' returned a int, expected an nn.Module"),
         ("own.py:breaks", {}, "raised RuntimeError: width \\x1b is too small (own.py, line 8)"),
         ("own.py:breaks", {"depth": 2}, "unexpected keyword argument 'depth'"),

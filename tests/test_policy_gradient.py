@@ -465,7 +465,7 @@ def test_a_spread_that_underflows_is_no_distribution_and_stops_no_selection():
 
 
 def test_a_policy_is_given_as_a_function():
-    with pytest.raises(ConfigError, match="expected a function that makes one"):
+    with pytest.raises(ConfigError, match="policy is a model, expected a function that makes a model"):
         policy_gradient(mlp(4, 2, 4), cartpole, [0.5], adam)
 
 

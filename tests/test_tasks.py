@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from alx import plan
 from alx.errors import ConfigError
@@ -334,6 +334,41 @@ def test_a_loss_that_is_no_number_for_each_sample_is_refused_with_the_edit_that_
     with pytest.raises(ConfigError, match="for 33 samples, expected one number for each") as caught:
         measure.measure(made, made.new_model(), first(made))
     assert caught.value.hint == 'make it with reduction="none"'
+
+
+OPTIMISER = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": Restless()}, "model is a model, expected a function that makes a model (its class is one, or lambda: …)"),
+        ({"model": "mlp"}, "model is a str, expected a function that makes a model"),
+        ({"optimiser": OPTIMISER}, "optimiser is a SGD, expected a function of a model's parameters that makes one"),
+        ({"optimiser": "adam"}, "optimiser is a str, expected a function of a model's parameters that makes one"),
+        ({"data": DataLoader(tensors())}, "data is a DataLoader, expected a data set (give its .dataset: batches are made"),
+        ({"held_out": DataLoader(tensors())}, "held_out is a DataLoader, expected a data set"),
+        (
+            {"loss": nn.MSELoss},
+            "loss is the class MSELoss, expected a function of outputs and targets (make one: MSELoss(red",
+        ),
+        ({"loss": "mse"}, "loss is a str, expected a function of outputs and targets"),
+        ({"score": None}, "score is a NoneType, expected a function of outputs and targets"),
+        ({"batch_size": 0}, "batch_size is 0, expected a whole number, at least 1"),
+        ({"batch_size": 8.0}, "batch_size is 8.0, expected a whole number, at least 1"),
+    ],
+)
+def test_what_is_given_in_place_of_what_is_meant_is_told(given, said):
+    meant = {"model": Restless, "data": tensors(), "loss": losses("cross_entropy"), "optimiser": adam}
+    with pytest.raises(ConfigError) as caught:
+        supervised(**(meant | given))
+    assert said in f"{caught.value.message} ({caught.value.hint})"
+
+
+def test_a_loss_that_gives_no_tensor_is_told():
+    made = supervised(Restless, tensors(), lambda _out, _y: 1.0, adam)
+    with pytest.raises(ConfigError, match="the loss gives a float for 33 samples, expected one number for each"):
+        measure.measure(made, made.new_model(), first(made))
 
 
 # --- supervised: how it trains
@@ -791,7 +826,7 @@ ELSEWHERE = Restless().eval()
     [
         (changed(new_model=_raise), ["new_model raised OSError: the ward is closed (test_tasks.py, line"]),
         (changed(new_model=lambda: 3), ["new_model returned a int, expected an nn.Module"]),
-        (changed(new_model=Restless()), ["new_model is a model, expected a function that makes one (its class is one"]),
+        (changed(new_model=Restless()), ["new_model is a model, expected a function that makes a model (its class is one"]),
         (changed(new_model=nn.ReLU), ["the model's state_dict holds 0 tensors, expected 1 to 20000"]),
         (changed(new_model=lambda: Restless().requires_grad_(requires_grad=False)), ["a model without weights to train"]),
         (task(model=lambda: Unseeded(4, 3)), ["new_model gives other weights after the same seed: draw them from"]),

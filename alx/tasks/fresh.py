@@ -58,10 +58,11 @@ def refuse_model(make: object, name: str) -> None:
     """A model is callable too, and would be called without inputs.
 
     Raises:
-        ConfigError: a model was given for a function that makes one.
+        ConfigError: a model, or something else, was given for a function that makes one.
     """
-    if isinstance(make, nn.Module):
-        raise ConfigError(f"{name} is a model, expected a function that makes one", "its class is one, or lambda: …")
+    if isinstance(make, nn.Module) or not callable(make):
+        got = "model" if isinstance(make, nn.Module) else type(make).__name__
+        raise ConfigError(f"{name} is a {got}, expected a function that makes a model", "its class is one, or lambda: …")
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

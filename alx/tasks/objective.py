@@ -89,3 +89,16 @@ def optimisers(name: str, options: Mapping[str, Any]) -> Callable[[Any], torch.o
 
     make([nn.Parameter(torch.zeros(1))])  # bad options are told before any training
     return make
+
+
+def refuse_optimiser(make: object) -> None:
+    """An optimiser that is made already holds the parameters of some other model.
+
+    Raises:
+        ConfigError: it was given for a function that makes one.
+    """
+    if not callable(make):
+        raise ConfigError(
+            f"optimiser is a {type(make).__name__}, expected a function of a model's parameters that makes one",
+            "settings.optimiser is the plan's; lambda parameters: torch.optim.Adam(parameters, lr=1e-3) is another",
+        )

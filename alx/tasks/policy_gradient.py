@@ -19,6 +19,7 @@ from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
 from alx.tasks import rollout
 from alx.tasks.fresh import refuse_model
+from alx.tasks.objective import refuse_optimiser
 from alx.tasks.rollout import Environments, Episodes
 
 Value = TypeVar("Value")
@@ -142,6 +143,7 @@ def policy_gradient(
     """
     counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
     refuse_model(policy, "policy")
+    refuse_optimiser(optimiser)
     refused = next(_faults(parameters, estimator, discount, counts), None)
     if refused is not None:
         raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")

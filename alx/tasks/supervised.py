@@ -10,16 +10,16 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
-from alx.errors import ConfigError
+from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
 from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
-from alx.tasks.objective import Loss, Score, accuracy
+from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
 from alx.tasks.samples import batch, copies, home, placed, size
 
 PLAIN = Training()
@@ -186,10 +186,12 @@ def supervised(
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
 
     Raises:
-        ConfigError: the data set is empty or cannot be counted, or is not what [training] is for; when used, a sample
-            is no (input, target), or the loss gives no number for each sample.
+        ConfigError: an argument is of another kind; the data set is empty or cannot be counted, or is not what [training]
+            is for; when used, a sample is no (input, target), or the loss gives no number for each sample.
     """
     refuse_model(model, "model")
+    refuse_optimiser(optimiser)
+    _refuse_other_kinds(data, held_out, loss, score, batch_size)
     place = torch.device(device)
     count = size(data)
     kept = 0 if held_out is None else size(held_out)
@@ -240,15 +242,37 @@ def supervised(
     )
 
 
-def _one_each(values: Tensor, samples: int) -> Tensor:
+def _refuse_other_kinds(data: object, held_out: object, loss: object, score: object, batch_size: object) -> None:
+    """What is easily given in place of what is meant, and fails later in strange words.
+
+    Raises:
+        ConfigError: says which, and what was meant.
+    """
+    for name, each in (("data", data), ("held_out", held_out)):
+        if isinstance(each, DataLoader):
+            raise ConfigError(f"{name} is a DataLoader, expected a data set", "give its .dataset: batches are made here")
+    for name, function in (("loss", loss), ("score", score)):
+        if isinstance(function, type):
+            raise ConfigError(
+                f"{name} is the class {function.__name__}, expected a function of outputs and targets",
+                f'make one: {function.__name__}(reduction="none"), say',
+            )
+        if not callable(function):
+            raise ConfigError(f"{name} is a {type(function).__name__}, expected a function of outputs and targets")
+    if type(batch_size) is not int or batch_size < 1:
+        raise ConfigError(f"batch_size is {escape(repr(batch_size), 60)}, expected a whole number, at least 1")
+
+
+def _one_each(values: object, samples: int) -> Tensor:
     """What a loss or a score gave, [samples, numbers of each].
 
     Raises:
         ConfigError: it is not one for each sample.
     """
-    if values.ndim == 0 or len(values) != samples:
+    if not isinstance(values, Tensor) or values.ndim == 0 or len(values) != samples:
+        got = f"tensor of shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ConfigError(
-            f"the loss gives a tensor of shape {list(values.shape)} for {samples} samples, expected one number for each",
+            f"the loss gives a {got} for {samples} samples, expected one number for each",
             'make it with reduction="none"',
         )
     return values.reshape(samples, -1)
