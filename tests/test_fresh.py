@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from alx.errors import ConfigError
-from alx.learning import measure, state
+from alx.learning import measure, state, trajectory
 from alx.tasks import check_task, fresh, load
 from tests.test_tasks import PLAN, Config, Restless, first, play, task
 
@@ -237,6 +237,10 @@ def test_a_tensor_whose_shape_follows_the_batch_is_told_at_the_snapshot_or_at_th
         play(task(model=lambda: Follows(in_training=True)))
     assert caught.value.message == "training changes the model's tensors: 'seen' was F32[1], and is F32[8] at step 1"
     assert caught.value.hint == "make all of the model's tensors where it is made, in the shapes and types they keep"
+    run = trajectory.Run(made := task(model=lambda: Follows(in_training=True)), first(made), 5)
+    run.trainer.step()
+    with pytest.raises(ConfigError, match="'seen' was F32"):  # no checkpoint that could not be gone on from
+        run.state_dict()
     made = task(model=lambda: Follows(in_training=False))
     start, model = first(made), made.new_model()
     measure.measure(made, model, start)

@@ -66,10 +66,16 @@ class Run:
         self.at = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on bit-identically in a new process; not a copy, so write it before the next step."""
+        """All that is needed to go on bit-identically in a new process; not a copy, so write it before the next step.
+
+        Raises:
+            ConfigError: training changed the model's tensors, and a new model would not take them.
+        """
+        model = self.model.state_dict()
+        state.refuse_changed(self.tensors, model, f"at step {self.at}")
         return {
             "at": self.at,
-            "model": self.model.state_dict(),
+            "model": model,
             "trainer": self.trainer.state_dict(),
             "random": _random_state(),
         }
