@@ -16,6 +16,10 @@ from alx.tasks.objective import losses
 from alx.tasks.samples import batch
 
 TRIED = 2  # samples in training mode: batch norm cannot train on one
+_AUXILIARY = (
+    "arguments = { aux_logits = false } under [model] in the plan, for torchvision's googlenet and inception_v3; "
+    "a model with several outputs needs a task of your own: docs/tasks.md"
+)
 _HINT = "look at loss and [model] in the plan, and at the labels"
 
 
@@ -66,12 +70,14 @@ def _apart(device: torch.device) -> Iterator[None]:
 def _training(model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device, count: int) -> None:
     """Training asks the model in another mode, in which some give more than one output."""
     inputs, labels = (t.to(device) for t in batch(samples, torch.arange(count)))
-    outputs = code.call(f"in training the model cannot take {count} samples of {where}: it", model.train(), inputs)
+    try:
+        outputs = code.call(f"in training the model cannot take {count} samples of {where}: it", model.train(), inputs)
+    except ConfigError as error:  # a second output may need larger images than the first
+        raise ConfigError(error.message, error.hint or _AUXILIARY) from error
     if not isinstance(outputs, Tensor):
         raise ConfigError(
             f"the model gives a {type(outputs).__name__} in training, expected a tensor [{count}, …] as in evaluation",
-            "arguments = { aux_logits = false } under [model] in the plan, for torchvision's googlenet and inception_v3; "
-            "a model with several outputs needs a task of your own: docs/tasks.md",
+            _AUXILIARY,
         )
     code.call(f'loss = "{loss}" of what the model gives in training', losses(loss), outputs, labels)
 
