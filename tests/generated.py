@@ -149,7 +149,8 @@ What both sites agree on before round 1: one file, byte for byte the same on bot
 refused; so is a plan of more than {plan.MAX_PLAN_BYTES} bytes. JSON Schema: `schemas/plan.schema.json`.
 
 How data become the model's input ([images], [columns]) belongs here, as a loss is the same number on both sides only
-if the input is; where the data lie belongs to each side's own site.toml.
+if the input is; where the data lie belongs to each side's own site.toml. What they promise
+is applied to what it is for, or refused: [site.md](site.md#what-images-and-columns-are-for) has the rule.
 
 A model of one's own is code that runs on both machines: read the file that a plan names before you make a site of it.
 A plan may be edited until the sites are made; after that, another plan needs new sites on both sides.
@@ -172,10 +173,25 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 
 | kind of data | path | held out |
 |---|---|---|
-| `npz` | MedMNIST's arrays: `train_images` (uint8 [n, h, w] or [n, h, w, 3], or floats), `train_labels` | `test_*` |
+| `npz` | MedMNIST's arrays: `train_images` (pixels: uint8 [n, h, w] or [n, h, w, 3]), `train_labels` | `test_*` |
 | `images` | a folder with one folder a class | `held_out`: another such folder |
 | `csv` | UTF-8, with a header; columns as the plan's [columns] says | `held_out`: another such file |
 | `cifar10`, `svhn`, `mnist` | the root that torchvision's data set was downloaded to | its test split |
+
+## What [images] and [columns] are for
+
+The plan alone says what becomes of an input, so that it is the same on both sides:
+
+| the plan has | data that are taken | what the model gets |
+|---|---|---|
+| `[images]` | image folders, torchvision's sets, an `npz` of uint8 | float32 [n, channels, h, w]: / 255, normalised |
+| `[columns]` | `csv` | numbers scaled, categories one-hot: float32 [n, inputs] |
+| neither | an `npz` of other numbers | the numbers as they are, in float32 |
+| neither | pixels, as in the first row | float32 [n, channels, h, w]: / 255 |
+
+Anything else is refused: pixels in another type than uint8 where the plan has `[images]`, an `npz` where it has
+`[columns]`; and pairing refuses a peer whose inputs are pixels where one's own are numbers. Where `[images]` names
+`classes`, a label is a place in that list, in every kind of data.
 
 ## What becomes of an image file
 
@@ -184,10 +200,12 @@ whatever its ending. What a model would get otherwise than people see it is refu
 
 | what | rule |
 |---|---|
-| depth | 8 bits a channel at most, as the file's own header has it; fewer are widened to 0 to 255. Deeper, signed and floating pixels are refused: scale them on purpose |
+| depth | at most 8 bits a channel, by the file's own header; fewer are widened to 0 to 255 |
+| deeper, signed or floating pixels | refused: scale them on purpose |
 | orientation | applied: a telephone's picture is upright, as viewers show it |
 | transparency | refused, unless every pixel is opaque: then the alpha channel is dropped |
-| colours | grey, black and white, palette, RGB and YCbCr are read; CMYK, LAB and others are refused. Colour profiles and gamma are not applied |
+| colours | grey, black and white, palette, RGB and YCbCr are read; CMYK, LAB and others are refused |
+| colour profile, gamma | not applied |
 | channels | `channels = 3` repeats grey; `channels = 1` takes 0.299 R + 0.587 G + 0.114 B |
 | several images in a file | refused; of a telephone's JPEG with a preview behind it (MPO), the first is read |
 | size | resized to the plan's `size` (bilinear, antialiased), whatever the shape was |

@@ -28,6 +28,10 @@ optimiser = { name = "sgd", lr = 0.1 }
 """
 
 
+GREY = "[images]\nchannels = 1\n"
+COLOUR = "[images]\nchannels = 3\n"
+
+
 @dataclass(frozen=True)
 class Source:
     """The [data] of a site.toml."""
@@ -76,7 +80,8 @@ def grey(n=4, size=6):
 def test_an_npz_of_medmnist_gives_images_between_0_and_1_and_whole_labels(tmp_path):
     x = grey()
     y = np.array([[0], [1], [2], [1]], dtype=np.uint8)
-    own, kept = read(tmp_path, npz(tmp_path, train_images=x, train_labels=y, test_images=x[:1], test_labels=y[:1]))
+    source = npz(tmp_path, train_images=x, train_labels=y, test_images=x[:1], test_labels=y[:1])
+    own, kept = read(tmp_path, source, GREY)
     inputs, targets = own.samples_at(torch.arange(4))
     assert inputs.dtype == torch.float32
     assert torch.equal(inputs, torch.from_numpy(x).unsqueeze(1) / 255)
@@ -109,11 +114,11 @@ def test_numbers_in_an_npz_are_taken_as_they_are(tmp_path):
 def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
     npz(tmp_path, train_images=grey(), train_labels=np.arange(4))
     np.savez(tmp_path / "kept.npz", test_images=grey(2), test_labels=np.arange(2))
-    own, kept = read(tmp_path, Source("npz", "own.npz", "kept.npz"))
+    own, kept = read(tmp_path, Source("npz", "own.npz", "kept.npz"), GREY)
     assert (len(own), len(kept)) == (4, 2)
     np.savez(tmp_path / "kept.npz", train_images=grey(2), train_labels=np.arange(2))
     assert "'kept.npz', named by held_out, has no array test_images" in refusal(
-        tmp_path, Source("npz", "own.npz", "kept.npz")
+        tmp_path, Source("npz", "own.npz", "kept.npz"), GREY
     )
 
 
@@ -127,8 +132,6 @@ def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
         ({"train_images": np.float32(3), "train_labels": np.arange(1)}, "of shape []"),
         ({"train_images": np.ones((2, 2)), "train_labels": np.zeros((2, 0))}, "train_labels of shape [2, 0]"),
         ({"train_images": grey(), "train_labels": np.int64(1)}, "train_labels of shape []"),
-        ({"train_images": np.zeros((2, 9), np.uint8), "train_labels": np.arange(2)}, "images are uint8 [n, height, width]"),
-        ({"train_images": np.zeros((2, 3, 9, 9), np.uint8), "train_labels": np.arange(2)}, "put the channels last"),
         ({"train_images": np.array([["a"], ["b"]]), "train_labels": np.arange(2)}, "of type <U1, expected numbers"),
         ({"train_images": np.zeros((2, 2), complex), "train_labels": np.arange(2)}, "of type complex128"),
         ({"train_images": np.zeros((2, 2)), "train_labels": np.array(["x", "y"])}, "train_labels of type <U1"),
@@ -141,6 +144,66 @@ def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
 )  # fmt: skip
 def test_an_npz_that_cannot_be_used_is_refused_in_words(tmp_path, arrays, said):
     assert said in refusal(tmp_path, npz(tmp_path, **arrays))
+
+
+def test_pixels_of_another_shape_than_an_images_are_refused_in_words(tmp_path):
+    for shape, said in (((2, 9), "images are uint8 [n, height, width]"), ((2, 3, 9, 9), "put the channels last")):
+        source = npz(tmp_path, train_images=np.zeros(shape, np.uint8), train_labels=np.arange(2))
+        assert said in refusal(tmp_path, source, GREY)
+    source = npz(tmp_path, train_images=grey(), train_labels=np.arange(4), test_images=grey())
+    assert "has test_images, and no test_labels" in refusal(tmp_path, source, GREY)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint16", "int64", "bool"])
+@pytest.mark.parametrize("shape", [(4, 6, 6), (4, 1, 6, 6), (4, 36)])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_where_the_plan_has_images_nothing_but_uint8_pixels_are_taken(tmp_path, part, shape, dtype):
+    arrays = {f"{p}_{what}": x for p in ("train", "test") for what, x in (("images", grey()), ("labels", np.arange(4)))}
+    arrays[f"{part}_images"] = grey().reshape(shape).astype(dtype)
+    for more in ("[images]\nchannels = 1\nmean = [0.1]\nstd = [0.3]\n", GREY, "[images]\nchannels = 1\nsize = [6, 6]\n"):
+        told = refusal(tmp_path, npz(tmp_path, **arrays), more)
+        assert (
+            f"'own.npz' has {part}_images of {dtype}, and the plan has [images], which are made of uint8, 0 to 255" in told
+        )
+        assert "save pixels as uint8; or leave [images] out of the plan" in told
+
+
+def test_a_model_of_images_that_gets_numbers_of_another_shape_is_told_with_what_it_takes(tmp_path):
+    source = npz(tmp_path, train_images=grey(4, 28).astype(np.uint16), train_labels=np.arange(4))
+    text = 'model = { source = "alx.tasks.models:small_cnn", arguments = { size = 28 } }\n'
+    with pytest.raises(ConfigError) as caught:
+        load.task(tmp_path, Config(source), plan.parse((PLAN + text).encode()).plan)
+    assert "the model cannot take 'own.npz', inputs of shape [1, 28, 28]" in caught.value.message
+    assert "takes [n, channels, height, width], which [images] in the plan makes of uint8" in caught.value.hint
+
+
+def test_the_columns_of_a_plan_are_applied_to_a_table_and_to_nothing_else(tmp_path):
+    columns = '[columns]\nlabel = "y"\nnumeric = { a = { std = 10 } }\n'
+    source = npz(tmp_path, train_images=np.ones((4, 1)), train_labels=np.arange(4))
+    told = refusal(tmp_path, source, columns)
+    assert "the plan has [columns], and the numbers of 'own.npz' are not made by them | give the CSV itself" in told
+    tiny_mnist(tmp_path / "root")
+    assert "the plan has [columns], and data of the kind mnist have none" in refusal(
+        tmp_path, Source("mnist", "root"), GREY + columns
+    )
+    assert "the plan has [images], and a CSV has none | leave [images] out" in refusal(
+        tmp_path, table(tmp_path, "a,y\n1,1\n"), GREY + columns
+    )
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("label", [2, -1, 0.5])
+def test_a_label_that_images_classes_do_not_name_is_refused(tmp_path, part, label):
+    named = GREY + 'classes = ["benign", "malignant"]\n'
+    arrays = {f"{p}_{what}": x for p in ("train", "test") for what, x in (("images", grey(2)), ("labels", np.arange(2)))}
+    assert len(read(tmp_path, npz(tmp_path, **arrays), named)[0]) == 2
+    arrays[f"{part}_labels"] = np.array([1, label])
+    told = refusal(tmp_path, npz(tmp_path, **arrays), named)
+    assert "sample 1 of " in told
+    assert f"has the label {label}, expected 0 to 1, as [images] in the plan names 2 classes" in told
+    assert ("the samples kept apart from" in told) == (part == "test")
+    tiny_mnist(tmp_path / "root")
+    assert "sample 2 of 'root' (counted from 0) has the label 2" in refusal(tmp_path, Source("mnist", "root"), named)
 
 
 def test_a_file_that_is_no_whole_npz_is_refused_in_words(tmp_path):
@@ -166,7 +229,7 @@ def test_another_number_of_channels_than_the_plans_is_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", ["npz", "csv", "images"])
 def test_a_path_with_nothing_there_is_named(tmp_path, kind):
-    columns = '[columns]\nlabel = "y"\nnumeric = { a = {} }\n'
+    columns = GREY if kind == "images" else '[columns]\nlabel = "y"\nnumeric = { a = {} }\n' if kind == "csv" else ""
     assert "there is no data at" in refusal(tmp_path, Source(kind, "no\x1b[31mthing"), columns)
     assert "no\\x1b[31mthing" in refusal(tmp_path, Source(kind, "no\x1b[31mthing"), columns)
     (tmp_path / "folder").mkdir()
@@ -203,7 +266,7 @@ def test_an_image_folder_may_lack_classes_and_its_order_is_that_of_the_plan(tmp_
 
 def test_an_image_folder_needs_size_and_classes_in_the_plan(tmp_path):
     picture(tmp_path / "own" / "benign" / "a.png")
-    assert "needs [images] size and classes in the plan" in refusal(tmp_path, Source("images", "own"))
+    assert "needs [images] size and classes in the plan" in refusal(tmp_path, Source("images", "own"), COLOUR)
 
 
 def _truncated(path):
@@ -301,13 +364,14 @@ def test_a_csv_needs_columns_in_the_plan(tmp_path):
         ("", "'own.csv' is empty, or its first line is"),
         (HEAD, "'own.csv' has a header and no rows"),
         (HEAD.replace(",", ";") + "1;2;3;4;5;6\n", "is not separated by commas: 'id;age;dose;ward;smoker;outcome'"),
-        (HEAD.replace("age", "AGE"), "has no column 'age' | its first line says id, AGE, dose"),
+        (HEAD.replace("age", "AGE"), "has no column 'age' | it looks like the plan's"),
         (HEAD.replace("id", "age"), "has 2 columns 'age', expected one"),
         (HEAD + "1,60,1,north,yes\n", "'own.csv' line 2 has 5 cells, and the header 6"),
         (HEAD + "1,60,1,north,yes,ill\n1,60,1,north,yes,ill,\n", "'own.csv' line 3 has 7 cells, and the header 6"),
         (HEAD + "1,,1,north,yes,ill\n", "line 2: column 'age' is empty | fill it, remove the row, or declare missing"),
         (HEAD + "1,nan,1,north,yes,ill\n", "line 2: column 'age' is missing ('nan')"),
         (HEAD + '1,"6,5",1,north,yes,ill\n', "'6,5' in column 'age' is no number | decimals have a point"),
+        (HEAD + '1,"265,000",1,north,yes,ill\n', "'265,000' in column 'age' is no number | decimals have a point, and"),
         (HEAD + "1,6_5,1,north,yes,ill\n", "'6_5' in column 'age' is no finite number"),
         (HEAD + "1,old,1,north,yes,ill\n", "'old' in column 'age' is no number"),
         (HEAD + "1,-inf,1,north,yes,ill\n", "'-inf' in column 'age' is no finite number"),
@@ -355,7 +419,7 @@ def tiny_mnist(root, labels=(0, 1, 2)):
 
 def test_mnist_is_read_from_torchvisions_files(tmp_path):
     tiny_mnist(tmp_path / "root")
-    own, kept = read(tmp_path, Source("mnist", "root"))
+    own, kept = read(tmp_path, Source("mnist", "root"), GREY)
     inputs, targets = own.samples_at(torch.arange(3))
     assert torch.equal(inputs, torch.from_numpy(grey(3, 28)).unsqueeze(1) / 255)
     assert targets.tolist() == [0, 1, 2]
@@ -368,7 +432,7 @@ def test_the_real_mnist_is_read(tmp_path):
     raw.mkdir(parents=True)
     for file in REAL_MNIST.glob("*.gz"):
         (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
-    own, kept = read(tmp_path, Source("mnist", str(tmp_path)))
+    own, kept = read(tmp_path, Source("mnist", str(tmp_path)), GREY)
     assert (len(own), len(kept)) == (60_000, 10_000)
     assert data.targets(own)[:5].tolist() == [5, 0, 4, 1, 9]
     assert own.images.shape == (60_000, 1, 28, 28)
@@ -376,7 +440,7 @@ def test_the_real_mnist_is_read(tmp_path):
 
 @pytest.mark.parametrize(("kind", "name"), [("mnist", "MNIST"), ("cifar10", "CIFAR10"), ("svhn", "SVHN")])
 def test_a_set_that_is_absent_is_told_with_how_to_get_it(tmp_path, kind, name):
-    told = refusal(tmp_path, Source(kind, "nowhere"))
+    told = refusal(tmp_path, Source(kind, "nowhere"), COLOUR)
     assert f"cannot read {name} (train)" in told
     assert f"torchvision.datasets.{name}(FOLDER" in told
     assert ('split="train" and split="test"' in told) == (kind == "svhn")
@@ -389,21 +453,21 @@ def test_broken_files_of_a_set_are_refused(tmp_path):
     labels = tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte"
     for content in (b"", labels.read_bytes()[:-1], b"PK" * 20):
         labels.write_bytes(content)
-        assert "cannot read MNIST (train)" in refusal(tmp_path, Source("mnist", "."))
+        assert "cannot read MNIST (train)" in refusal(tmp_path, Source("mnist", "."), GREY)
     idx(labels, np.array([1]))
     assert "holds images torch.uint8 [3, 1, 28, 28] and labels [1], expected bytes, and one label an image" in refusal(
-        tmp_path, Source("mnist", ".")
+        tmp_path, Source("mnist", "."), GREY
     )
     (tmp_path / "cifar-10-batches-py").mkdir()
     for name in ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"):
         (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps({"data": [], "labels": []}))
-    assert "cannot read CIFAR10" in refusal(tmp_path, Source("cifar10", "."))
+    assert "cannot read CIFAR10" in refusal(tmp_path, Source("cifar10", "."), COLOUR)
     (tmp_path / "train_32x32.mat").write_bytes(b"x")
-    assert "cannot read SVHN" in refusal(tmp_path, Source("svhn", "."))
+    assert "cannot read SVHN" in refusal(tmp_path, Source("svhn", "."), COLOUR)
 
 
 def test_a_set_with_a_test_part_of_its_own_takes_no_held_out(tmp_path):
-    assert "mnist has a test set of its own" in refusal(tmp_path, Source("mnist", ".", "kept"))
+    assert "mnist has a test set of its own" in refusal(tmp_path, Source("mnist", ".", "kept"), GREY)
 
 
 def test_cifar10_and_svhn_in_their_own_formats(tmp_path, monkeypatch):
@@ -423,7 +487,7 @@ def test_cifar10_and_svhn_in_their_own_formats(tmp_path, monkeypatch):
     monkeypatch.setattr(sets.CIFAR10, "test_list", [["test_batch", put("test_batch", {"data": pixels[:1], "labels": [7]})]])
     meta = {"filename": "batches.meta", "key": "label_names", "md5": put("batches.meta", {"label_names": ["a"] * 10})}
     monkeypatch.setattr(sets.CIFAR10, "meta", meta)
-    own, kept = read(tmp_path, Source("cifar10", "."))
+    own, kept = read(tmp_path, Source("cifar10", "."), COLOUR)
     assert torch.equal(own.images, torch.from_numpy(pixels.reshape(2, 3, 32, 32)))
     assert (data.targets(own).tolist(), data.targets(kept).tolist()) == ([3, 9], [7])
 
@@ -434,7 +498,7 @@ def test_cifar10_and_svhn_in_their_own_formats(tmp_path, monkeypatch):
         md5 = hashlib.md5((tmp_path / f"{part}_32x32.mat").read_bytes(), usedforsecurity=False).hexdigest()
         parts[part] = ["", f"{part}_32x32.mat", md5]
     monkeypatch.setattr(sets.SVHN, "split_list", parts)
-    own, _ = read(tmp_path, Source("svhn", "."))
+    own, _ = read(tmp_path, Source("svhn", "."), COLOUR)
     assert torch.equal(own.images, torch.from_numpy(pixels.reshape(2, 3, 32, 32)))
     assert data.targets(own).tolist() == [0, 4]  # the files say 10 for the digit 0
 
@@ -493,7 +557,7 @@ def test_labels_that_the_model_or_the_loss_cannot_have_are_refused_before_traini
 
 def test_class_10_with_10_logits_is_refused_for_mnist_too(tmp_path):
     tiny_mnist(tmp_path, (9, 10, 0))
-    text = 'model = { source = "alx.tasks.models:small_cnn", arguments = { size = 28 } }\n'
+    text = 'model = { source = "alx.tasks.models:small_cnn", arguments = { size = 28 } }\n' + GREY
     (tmp_path / "root").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match=r"sample 1 of 'root' .* has the label 10, expected 0 to 9"):
         load.task(tmp_path, Config(Source("mnist", "root")), plan.parse((PLAN + text).encode()).plan)
@@ -512,3 +576,17 @@ def test_looking_whether_the_data_fit_moves_no_random_state(tmp_path):
     before = torch.get_rng_state()
     load.task(tmp_path, config, plan.parse((PLAN + MLP).encode()).plan)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_names_that_look_alike_and_are_not_the_same_are_told_with_the_difference(tmp_path):
+    """A Mac decomposes letters in file names, a spreadsheet brings its own spaces."""
+    picture(tmp_path / "own" / "bo\u0308se" / "a.png")
+    named = '[images]\nsize = [6, 6]\nclasses = ["gut", "b\u00f6se"]\n'
+    told = refusal(tmp_path, Source("images", "own"), named)
+    assert "it looks like the plan's, in other characters: 'bo\\u0308se', expected 'b\\xf6se'; copy the name" in told
+    columns = '[columns]\nlabel = "y"\nclasses = ["ill", "not ill"]\nnumeric = { "Gr\u00f6\u00dfe" = {} }\n'
+    told = refusal(tmp_path, table(tmp_path, "Gro\u0308\u00dfe,y\n1,ill\n"), columns)
+    assert "has no column" in told
+    assert "'Gro\\u0308\\xdfe', expected 'Gr\\xf6\\xdfe'" in told
+    told = refusal(tmp_path, table(tmp_path, "Gr\u00f6\u00dfe,y\n1,not\u00a0ill\n"), columns)
+    assert "'not\\xa0ill', expected 'not ill'" in told

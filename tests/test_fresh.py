@@ -64,6 +64,14 @@ def part():
 def numpys():
     return holds(mask=torch.from_numpy(array))
 
+
+slices = np.ones(4)
+parts = iter([slices[:3], slices[1:], *(np.ones(3) for _ in range(30))])
+
+
+def overlapping():
+    return holds(mask=torch.from_numpy(next(parts)))
+
 def out_of_the_state():
     made = Plain()
     made.register_buffer("mask", table, persistent=False)
@@ -89,7 +97,7 @@ def refused(folder, source):
     ("build", "name"),
     [
         ("same", "weight"), ("shallow", "weight"), ("kept", "weight"), ("one_parameter", "weight"), ("one_storage", "bias"),
-        ("part", "mask"), ("numpys", "mask"), ("out_of_the_state", "mask"),
+        ("part", "mask"), ("numpys", "mask"), ("overlapping", "mask"), ("out_of_the_state", "mask"),
     ],
 )  # fmt: skip
 def test_models_that_share_a_tensor_are_refused_wherever_a_task_is_loaded(tmp_path, build, name):

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,7 +10,7 @@ from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError, PeerError
 from alx.site import new
-from alx.site.site_file import SiteFile
+from alx.site.site_file import Data, SiteFile
 from alx.tasks import probe, supervised
 from alx.tasks.objective import losses
 from tests.conftest import PLAN, World, make_data, make_world, pair_world
@@ -125,3 +126,18 @@ def test_making_it_up_draws_from_no_state_that_training_uses():
     assert task.objective is not None
     assert set(task.objective(0)) == {"classes"}
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_pixels_on_one_side_and_numbers_on_the_other_are_refused_at_pairing(tmp_path, alx, capsys):
+    """The same pixels, stored in another type, would be divided by 255 on one side only."""
+    plan = PLAN[: PLAN.index("[model]")] + '[model]\nsource = "alx.tasks.models:small_cnn"\narguments = { size = 8 }\n'
+    (tmp_path / "plan.toml").write_text(plan)
+    (tmp_path / "disk").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8), np.uint8)
+    for role, x in (("learner", pixels), ("provider", pixels[:, None].astype("float32"))):
+        np.savez(tmp_path / f"{role}.npz", train_images=x, train_labels=np.arange(20) % 3)
+        config = SiteFile(role=role, data=Data(kind="npz", path=f"../{role}.npz"))
+        new.create(tmp_path / role, config, tmp_path / "plan.toml")
+        assert alx("identity", tmp_path / "disk" / f"{role}.json", "--site", tmp_path / role).code == 0
+    pair = ["pair", str(tmp_path / "disk" / "provider.json"), "--yes", "--site", str(tmp_path / "learner")]
+    refused(capsys, pair, PeerError, "the peer's samples are numbers, and ours pixels", hint="uint8")

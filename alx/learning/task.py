@@ -95,6 +95,7 @@ class Task:
             cannot win are not measured at all samples, and samples are read once for several models.
         objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
             compares it with the peer's, as sums of different losses mean nothing.
+        inputs: optional: what a sample is made of, `pixels`, `table` or `numbers`; pairing compares it too.
     """
 
     new_model: Callable[[], nn.Module]
@@ -104,3 +105,4 @@ class Task:
     signed: bool = False
     sample_losses: SampleLosses | None = None
     objective: Callable[[int], Objective] | None = None
+    inputs: Literal["pixels", "table", "numbers"] | None = None

@@ -44,6 +44,9 @@ class IdentityFile(Strict):
         description="losses of samples made up from the plan's seed, by kind of targets, which the peer compares with its "
         "own; null where none could be made up",
     )
+    inputs: Literal["pixels", "table", "numbers"] | None = Field(
+        default=None, description="what a sample is made of; null for a task of one's own"
+    )
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)] = Field(
         description="the common model's tensors in layout order"
     )

@@ -67,6 +67,11 @@ def check_peer(site: Site, peer: Identity) -> None:
     if peer.file.recipient is not None:
         age.check_recipient(peer.file.recipient)
     manifest.check_model(peer.file.tensors, own.layout)
+    if None not in (own.file.inputs, peer.file.inputs) and own.file.inputs != peer.file.inputs:
+        raise PeerError(
+            f"the peer's samples are {peer.file.inputs}, and ours {own.file.inputs}",
+            "the same sample would be another input there; store both alike: pixels as uint8, say, and [images] in the plan",
+        )
     odd = identity.differ(own.file.objective, peer.file.objective)
     if odd:
         raise PeerError(

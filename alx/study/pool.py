@@ -3,7 +3,6 @@
 Knows arrays and the .npz that a site reads; knows no split.
 """
 
-import csv
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,12 +28,14 @@ class Pool:
         labels: [n] or [n, …].
         held_out: the same two of the samples kept apart, or None.
         columns: further values of each sample [n], by name.
+        made_by: the plan's [columns], as JSON, where the numbers are made by them.
     """
 
     images: NDArray[Any]
     labels: NDArray[Any]
     held_out: tuple[NDArray[Any], NDArray[Any]] | None
     columns: Mapping[str, NDArray[Any]]
+    made_by: str | None = None
 
     def decided_by(self, column: str | None) -> NDArray[Any]:
         """What a split looks at: the column's values, or the labels where there is none [n].
@@ -68,13 +69,17 @@ class Pool:
             kept = np.sort(rng.permutation(len(held_out[1]))[:most])
             held_out = held_out[0][kept], held_out[1][kept]
         columns = {name: values[chosen] for name, values in self.columns.items()}
-        return Pool(self.images[chosen], self.labels[chosen], held_out, columns)
+        return Pool(self.images[chosen], self.labels[chosen], held_out, columns, self.made_by)
 
     def write(self, path: Path, indices: NDArray[np.int64], *, held_out: bool) -> None:
         """Write some of the samples as a site's .npz, with those kept apart if asked for."""
         parts = {"train_images": self.images[indices], "train_labels": self.labels[indices]}
         if held_out and self.held_out is not None:
             parts |= dict(zip(("test_images", "test_labels"), self.held_out, strict=True))
+        if self.made_by is not None:
+            from alx.tasks import arrays  # noqa: PLC0415 - torch
+
+            parts[arrays.MADE_BY] = np.array(self.made_by)
         np.savez(path, **parts)  # type: ignore[arg-type]
 
 
@@ -113,7 +118,8 @@ def read(source: Data, plan: Plan) -> Pool:
     own, kept = data.load(source, Path(), plan)
     held_out = None if kept is None else _arrays(kept)
     images, labels = _arrays(own)
-    return Pool(images, labels, held_out, _columns(source, len(labels)))
+    made_by = None if plan.columns is None else plan.columns.model_dump_json()
+    return Pool(images, labels, held_out, _columns(source, len(labels)), made_by)
 
 
 def _arrays(samples: Any) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -127,16 +133,16 @@ def _arrays(samples: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:
     """A CSV's columns as text; an .npz's arrays `train_<name>`, one value a sample."""
+    from alx.tasks import arrays, table  # noqa: PLC0415 - torch
+
     path = Path(source.path)
     if source.kind == "csv":
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = [row for row in csv.reader(file, skipinitialspace=True) if any(cell.strip() for cell in row)]
-        return {name.strip(): np.array([row[i].strip() for row in rows[1:]]) for i, name in enumerate(rows[0])}
+        return {name: np.array(cells) for name, cells in table.texts(path).items()}
     if source.kind != "npz":
         return {}
-    with np.load(path, allow_pickle=False) as arrays:
-        names = [n for n in arrays.files if n.startswith("train_") and n not in ("train_images", "train_labels")]
-        found = {n.removeprefix("train_"): arrays[n] for n in names}
+    own = ("train_images", "train_labels")
+    members = arrays.members(path, lambda name: name.startswith("train_") and name not in own)
+    found = {name.removeprefix("train_"): values for name, values in members.items()}
     for name, values in found.items():
         if values.shape != (count,):
             got = f"train_{escape(name)} of shape {list(values.shape)}"

@@ -20,6 +20,7 @@ from alx.tasks import decoder
 from alx.tasks.images import NormalisedImages, of_pixels
 
 NAMES = "arrays are named as in MedMNIST: train_images, train_labels, and test_images, test_labels where there are any"
+MADE_BY = "columns"  # the array that says so; NAMES has no such one
 _NUMBERS = 'save arrays of numbers: array.astype("float32")'
 _WHOLE = "expected a whole .npz: copy it again, or save it with numpy.savez; nothing is unpickled"
 _NPY = b"\x93NUMPY"  # a single array begins with it
@@ -34,7 +35,7 @@ def read(path: Path, part: str, images: Images | None) -> TensorDataset | Normal
     Args:
         path: the .npz.
         part: train or test.
-        images: the plan's account of an input; None takes images as they are.
+        images: the plan's account of an input, which numbers other than uint8 cannot have; None takes images as they are.
 
     Returns:
         `<part>_images` uint8 [n, h, w] or [n, h, w, 1 or 3] as images, numbers [n, …] as float32; `<part>_labels` [n]
@@ -57,13 +58,18 @@ def read(path: Path, part: str, images: Images | None) -> TensorDataset | Normal
             NAMES,
         )
     targets = _targets(y, name, f"{part}_labels")
-    if x.dtype != np.uint8:
+    if images is None and x.dtype != np.uint8:  # pairing compares that both sides have numbers, or both pixels
         return TensorDataset(_float32(x, name, what), targets)
+    if x.dtype != np.uint8:
+        raise ConfigError(
+            f"'{name}' has {what} of {x.dtype}, and the plan has [images], which are made of uint8, 0 to 255",
+            "save pixels as uint8; or leave [images] out of the plan, and scale and shape them alike on both sides",
+        )
     if x.ndim not in (_GREY, _COLOUR) or (x.ndim == _COLOUR and x.shape[3] not in (1, 3)):
         raise ConfigError(
             f"'{name}' has {what} of shape {list(x.shape)}, and images are uint8 [n, height, width] or "
             "[n, height, width, 3]",
-            "put the channels last; numbers that are no pixels are saved as float32",
+            "put the channels last",
         )
     pixels = torch.from_numpy(np.ascontiguousarray(x))
     pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2).contiguous()
@@ -83,6 +89,12 @@ def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:
         with zipfile.ZipFile(file) as archive:
             entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist() if e.filename.endswith(".npy")}
             return {key: _array(archive, entry, name) for key, entry in entries.items() if wanted(key)}
+
+
+def rows_made_by(path: Path) -> str | None:
+    """The [columns] that its numbers were made by, as JSON, where `alx simulate` dealt out a table; of no use by hand."""
+    found = members(path, MADE_BY.__eq__).get(MADE_BY)
+    return None if found is None else str(found)
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Array:

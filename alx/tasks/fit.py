@@ -20,6 +20,10 @@ _AUXILIARY = (
     "arguments = { aux_logits = false } under [model] in the plan, for torchvision's googlenet and inception_v3; "
     "a model with several outputs needs a task of your own: docs/tasks.md"
 )
+_TAKES = (
+    "a model of images takes [n, channels, height, width], which [images] in the plan makes of uint8; other numbers go in "
+    "as they lie in the file; look at [model] in the plan too"
+)
 _HINT = "look at loss and [model] in the plan, and at the labels"
 
 
@@ -47,7 +51,10 @@ def refuse_misfit(
         model.eval()
         inputs, _ = batch(samples, torch.zeros(1, dtype=torch.int64))
         taken = f"the model cannot take {where}, inputs of shape {list(inputs.shape)}: it"
-        outputs = code.call(taken, model, inputs.to(device))
+        try:
+            outputs = code.call(taken, model, inputs.to(device))
+        except ConfigError as error:
+            raise ConfigError(error.message, _TAKES) from error
     if not isinstance(outputs, Tensor) or outputs.ndim < 1 or len(outputs) != 1:
         got = f"a tensor of shape {list(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise ConfigError(

@@ -3,7 +3,10 @@
 Knows models; knows no data, loss or plan.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import accumulate
+from operator import itemgetter
 
 from torch import Tensor, nn, strided
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -25,8 +28,8 @@ class Fresh:
 
     def __init__(self, make: Callable[[], nn.Module]) -> None:
         self._make = make
-        # by device and address; looked up only while alive, as what comes after it may get the same address
-        self._made: dict[tuple[str, int], StorageWeakRef] = {}
+        # by device: where each storage lies; looked at only while alive, as what comes after it may get the same address
+        self._made: dict[str, list[tuple[int, int, StorageWeakRef]]] = {}
 
     def __call__(self) -> nn.Module:
         """A model.
@@ -38,19 +41,22 @@ class Fresh:
         model: object = self._make()
         if not isinstance(model, nn.Module):
             raise ConfigError(f"new_model returned a {type(model).__name__}, expected an nn.Module")
-        self._made = {at: storage for at, storage in self._made.items() if not storage.expired()}  # type: ignore[no-untyped-call]
-        own = {}
+        own: dict[str, dict[int, tuple[int, int, StorageWeakRef]]] = {}
+        for device, made in self._made.items():
+            self._made[device] = sorted((m for m in made if not m[2].expired()), key=itemgetter(0))  # type: ignore[no-untyped-call]
+        reached = {device: list(accumulate((end for _, end, _ in made), max)) for device, made in self._made.items()}
         for name, tensor in _tensors(model):
-            storage = tensor.untyped_storage()
-            at = str(tensor.device), storage.data_ptr()
-            if at in self._made:
+            storage, device = tensor.untyped_storage(), str(tensor.device)
+            begin, end = storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+            before = bisect_left(self._made.get(device, []), end, key=itemgetter(0))  # how many begin before this one ends
+            if begin < end and before and reached[device][before - 1] > begin:
                 raise ConfigError(
                     f"new_model returned a model that shares '{escape(name)}' with one that it returned before",
                     "make a model anew at each call, and clone a tensor that all are to begin with",
                 )
-            if storage.nbytes():
-                own[at] = StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-        self._made |= own
+            own.setdefault(device, {})[begin] = (begin, end, StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+        for device, found in own.items():
+            self._made.setdefault(device, []).extend(found.values())
         return model
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from alx.errors import ConfigError, escape
 from alx.plan import Images
-from alx.tasks import picture
+from alx.tasks import alike, picture
 from alx.tasks.torchvision_cpu import torchvision
 
 DROPPINGS = ("thumbs.db", "desktop.ini", "__macosx")  # what file browsers and archivers leave; and all that begins with .
@@ -107,7 +107,8 @@ def folder(path: Path, images: Images) -> NormalisedImages:
         if name not in images.classes:
             what = "a folder" if entry.is_dir() else "a file"
             raise ConfigError(
-                f"'{escape(path.resolve().name)}' has {what} '{escape(name)}', which is no class of the plan", hint
+                f"'{escape(path.resolve().name)}' has {what} '{escape(name)}', which is no class of the plan",
+                alike.hint(name, images.classes, hint),
             )
         if not entry.is_dir():
             raise ConfigError(f"'{escape(path.name)}/{escape(name)}' is a file, expected the folder of a class", hint)

@@ -3,6 +3,7 @@
 Knows where things are named; the work is done by `data`, `models` and `supervised`, or by the user's `make_task`.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place, plan.batch_size)
     if held_out is not None:
         fit.refuse_misfit(model, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
-    return guarded
+    return dataclasses.replace(guarded, inputs=data.made_of(own, plan))
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:

@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError, escape
 from alx.plan import Categorical, Columns, Numeric
+from alx.tasks import alike, decoder
 
 MISSING = ("", "na", "n/a", "nan", "null")  # in lower case; in a column of categories a declared value goes first
 LARGEST = torch.finfo(torch.float32).max
@@ -34,25 +35,38 @@ def read(path: Path, columns: Columns) -> TensorDataset:
     """
     rows, labels = [], []
     name = escape(path.name)
-    try:
-        for where, cells in _lines(path, columns):
-            rows.append(_row(cells, columns, where))
-            labels.append(_label(cells[columns.label], columns, where))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"cannot read '{name}': {escape(str(error))}", f"expected {_FORMAT}") from error
+    wanted = (columns.label, *columns.numeric, *columns.categorical)
+    lines = _lines(path)
+    _, header = next(lines)
+    at = {column: _position(column, header, name) for column in wanted}
+    for where, row in lines:
+        cells = {column: row[i] for column, i in at.items()}
+        rows.append(_row(cells, columns, where))
+        labels.append(_label(cells[columns.label], columns, where))
     if not rows:
         raise ConfigError(f"'{name}' has a header and no rows", f"expected {_FORMAT}")
     kind = torch.int64 if columns.classes else torch.float32
     return TensorDataset(torch.tensor(rows, dtype=torch.float32), torch.tensor(labels, dtype=kind))
 
 
-def _lines(path: Path, columns: Columns) -> Iterator[tuple[str, dict[str, str]]]:
-    """Where it stands, and the declared cells by column, of each row."""
+def texts(path: Path) -> dict[str, list[str]]:
+    """Every column's cells as they stand there, spaces around them left off, by its name in the header.
+
+    Raises:
+        ConfigError: as `read`.
+    """
+    header, *rows = (cells for _, cells in _lines(path))
+    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Where it stands, and its cells, of the header and each row."""
     name = escape(path.name)
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    reading = decoder.reading(f"cannot read '{name}'", f"expected {_FORMAT}")
+    with reading, path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         header = [cell.strip() for cell in next(reader, [])]
-        at = {wanted: _position(wanted, header, name) for wanted in (columns.label, *columns.numeric, *columns.categorical)}
+        yield f"'{name}' line 1", header
         for cells in reader:
             if not cells:
                 continue
@@ -62,7 +76,7 @@ def _lines(path: Path, columns: Columns) -> Iterator[tuple[str, dict[str, str]]]
                     f"{where} has {len(cells)} cells, and the header {len(header)}",
                     "a comma too many or too few? text with commas stands in double quotes",
                 )
-            yield where, {wanted: cells[i].strip() for wanted, i in at.items()}
+            yield where, [cell.strip() for cell in cells]
 
 
 def _position(wanted: str, header: list[str], name: str) -> int:
@@ -77,8 +91,15 @@ def _position(wanted: str, header: list[str], name: str) -> int:
         raise ConfigError(f"'{name}' is not separated by commas: '{escape(header[0])}'", f"expected {_FORMAT}")
     raise ConfigError(
         f"'{name}' has no column '{escape(wanted)}'",
-        f"its first line says {escape(', '.join(header), 200)}; look at [columns] in the plan",
+        _in_the_file(wanted, header)
+        or f"its first line says {escape(', '.join(header), 200)}; look at [columns] in the plan",
     )
+
+
+def _in_the_file(wanted: str, header: list[str]) -> str:
+    """Where a column of the file only looks like the one that is wanted: the difference."""
+    told = (alike.hint(found, [wanted], "") for found in header)
+    return next((hint for hint in told if hint), "")
 
 
 def _missing(text: str) -> bool:
@@ -89,7 +110,7 @@ def _number(text: str, where: str, column: str) -> float:
     try:
         value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; in a table it is a slip
     except ValueError as error:
-        hint = "decimals have a point" if "," in text else ""
+        hint = "decimals have a point, and thousands no mark: 265000.5" if "," in text else ""
         raise ConfigError(f"{where}: '{escape(text)}' in column '{escape(column)}' is no number", hint) from error
     if not abs(value) <= LARGEST:
         raise ConfigError(f"{where}: '{escape(text)}' in column '{escape(column)}' is no finite number")
@@ -136,7 +157,7 @@ def _one_hot(text: str, categorical: Categorical, name: str, where: str) -> list
         if not _missing(text):
             raise ConfigError(
                 f"{where}: '{escape(text)}' is no value of column '{escape(name)}' in the plan",
-                f"values: {escape(', '.join(categorical.values), 200)}",
+                alike.hint(text, categorical.values, f"values: {escape(', '.join(categorical.values), 200)}"),
             )
         if categorical.missing == "refuse":
             raise _refuse_missing(text, name, where)
@@ -155,5 +176,5 @@ def _label(text: str, columns: Columns, where: str) -> float:
         return _number(text, where, columns.label)
     raise ConfigError(
         f"{where}: '{escape(text)}' in column '{escape(columns.label)}' is no class of the plan",
-        f"classes: {escape(', '.join(columns.classes), 200)}",
+        alike.hint(text, columns.classes, f"classes: {escape(', '.join(columns.classes), 200)}"),
     )

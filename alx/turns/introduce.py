@@ -45,6 +45,7 @@ def introduce(site: Site) -> Identity:
             code=site.code_digest,
             samples=measured.count,
             objective=objective_of(site.plan, task),
+            inputs=task.inputs,
             tensors=list(layout.tensors),
         )
     )
