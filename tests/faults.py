@@ -222,6 +222,18 @@ FAULTS = {
         (f"{TURNS}test_a_claim_too_good_to_be_true_is_chosen_and_shown",
          f"{TURNS}test_an_own_loss_and_a_score_that_got_worse_since_the_last_selection_are_shown"),
     ),
+    38: Fault(
+        "text that steers a terminal, in any field, key or name from outside", "escaped and cut short where it is printed",
+        ("test_terminal::test_a_hostile_identity_file_prints_nothing_but_text_before_anybody_trusts_it",
+         "test_terminal::test_a_hostile_bundle_prints_nothing_but_text",
+         "test_terminal::test_hostile_requests_rotations_parity_and_backups_print_nothing_but_text",
+         "test_terminal::test_one_module_prints"),
+    ),
+    39: Fault(
+        "the two sites add up losses of different objectives, or of inputs stored otherwise", "refused at pairing (PeerError 15)",
+        ("test_objective::test_a_weight_that_each_site_takes_from_its_own_labels_is_refused_at_pairing",
+         "test_objective::test_pixels_on_one_side_and_numbers_on_the_other_are_refused_at_pairing"),
+    ),
 }  # fmt: skip
 
 

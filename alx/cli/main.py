@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -81,6 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line as this process; exits with the refusal's code."""
     screen.streams()
     try:
+        Path.cwd()  # where it is gone, libraries fail in their own ways, with a process that is killed for one
         code = run(arguments)
     except OSError as error:  # each command translates what it meets; this is for what the process itself needs
         code = _refused(StorageError(f"the operating system refuses: {error.strerror or error}", _hint(error)))
@@ -97,7 +99,11 @@ def _refused(error: AlxError) -> int:
 
 
 def _hint(error: OSError) -> str:
-    return f"it is about '{error.filename}'" if error.filename else "run the same command again, in another folder"
+    if error.filename:
+        return f"it is about '{error.filename}'"
+    if isinstance(error, FileNotFoundError):
+        return "is the current folder gone? change into another"
+    return "is the output a full disk? run the same command again with another"
 
 
 def run(arguments: list[str] | None = None) -> int:
