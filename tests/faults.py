@@ -230,7 +230,8 @@ FAULTS = {
          "test_terminal::test_one_module_prints"),
     ),
     39: Fault(
-        "the two sites add up losses of different objectives, or of inputs stored otherwise", "refused at pairing (PeerError 15)",
+        "the two sites add up losses of different objectives, or of inputs stored otherwise",
+        "refused at pairing (PeerError 15)",
         ("test_objective::test_a_weight_that_each_site_takes_from_its_own_labels_is_refused_at_pairing",
          "test_objective::test_pixels_on_one_side_and_numbers_on_the_other_are_refused_at_pairing"),
     ),
