@@ -1,5 +1,6 @@
 """What meets bytes from outside takes them or refuses them, whatever they are; and takes back what was written."""
 
+import base64
 import json
 import sys
 from typing import Any
@@ -8,11 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alx.bundle import keys, manifest, signature, strict_json
+from alx.bundle import dsse, keys, manifest, request, signature, strict_json
+from alx.bundle.groups import ParityFile
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Manifest
 from alx.bundle.signature import SignedFile
+from alx.errors import MalformedError
 from alx.plan import Strict
+from alx.site import identity, rotation_file
+from alx.site.identity import IdentityFile
 from tests.fuzz import targets
 
 KEY = keys.generate()
@@ -135,3 +140,34 @@ def test_a_real_number_has_the_one_form_of_the_format_page(number, text):
     said = strict_json.text(Said(name="w.1e+16", numbers=[number], loss=number))
     assert said.decode() == f'{{\n "name": "w.1e+16",\n "numbers": [\n  {text}\n ],\n "loss": {text}\n}}'
     strict_json.require_form(said, Said.model_validate(json.loads(said)), "it")
+
+
+def other_forms(good: bytes) -> list[bytes]:
+    """The same values in other bytes: none of them may pass, or a data set could travel in between."""
+    said = json.loads(good)
+    reversed_ = json.dumps(dict(reversed(said.items())), indent=1).encode()
+    return [good + b" \t" * 9, good + b"\n", json.dumps(said).encode(), json.dumps(said, indent=2).encode(), reversed_]
+
+
+def test_identity_files_requests_rotations_and_parity_have_one_form(stage):
+    world = stage("paired")
+    good = (world.disk / "learner.json").read_bytes()
+    assert identity.parse(good).data == good
+    pem = json.loads(good) | {"public_key": "a data set\n" + json.loads(good)["public_key"]}
+    for other in (*other_forms(good), strict_json.text(IdentityFile.model_validate(pem))):
+        with pytest.raises(MalformedError, match="one form"):
+            identity.parse(other)
+    asked = json.loads(request.make("a" * 64, ["data/x"], KEY))["payload"]
+    for other in other_forms(base64.b64decode(asked)):
+        with pytest.raises(MalformedError, match="one form"):
+            request._payload(other)
+    old, new = KEY, keys.generate()
+    payload = base64.b64decode(json.loads(rotation_file.make("a" * 64, "learner", old, new).data)["payload"])
+    for other in other_forms(payload):
+        turned = dsse.text(dsse.envelope(other, rotation_file.PAYLOAD_TYPE, old, new))
+        with pytest.raises(MalformedError, match="one form"):
+            rotation_file.verify(turned, PublicKey(old.public_key()))
+    said = ParityFile(format="alx-parity", version=1, bundle="a" * 64, groups=[["b" * 64]])
+    for other in other_forms(strict_json.text(said)):
+        with pytest.raises(MalformedError, match="one form"):
+            strict_json.require_form(other, said, "it")

@@ -15,6 +15,7 @@ from alx.errors import (
     LedgerError,
     LockedError,
     MalformedError,
+    PeerError,
     StaleError,
     StorageError,
     TrustError,
@@ -290,3 +291,19 @@ def test_status_names_no_next_step_that_would_be_refused(stage, capsys, name):
     site = ["--site", str(world.folder("provider"))]
     error = {"plan.toml": ConfigError, "identity.json": MalformedError, "peer.json": LedgerError}[name]
     assert refused(capsys, [*status, *site], error) == refused(capsys, [*take, *site], error)
+
+
+def test_a_plan_of_trajectories_takes_no_blend(tmp_path, capsys):
+    world = pair_world(make_world(tmp_path / "w", PLAN.replace("seed = 3", 'seed = 3\ncandidates = "trajectory"')))
+    assert world.take("provider", world.turn("learner")) == 0
+    forged = Forge(world.turn("provider"), forge.keys.load_private(world.folder("provider") / "key.pem"))
+
+    said = forged.manifest()
+    last, k = said["candidates"][-1], len(said["candidates"])
+    blend = {
+        "own_step": last["step"], "peer_bundle": said["answers"], "peer_step": 5, "own": 0.5, "peer": 0.5, "momentum": 0.0
+    }  # fmt: skip
+    said["candidates"].append(last | {"step": None, "blend": blend, "files": [f"data/c{k:04d}-p0000.safetensors.zst"]})
+    shutil.copy(forged.path(last["files"][0]), forged.path(said["candidates"][-1]["files"][0]))
+    forged.manifest_bytes(forge.form(said))
+    refused_import(capsys, world, "learner", forged.bundle, PeerError, "1 blend, more than the plan allows")
