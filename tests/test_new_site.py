@@ -3,12 +3,14 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from alx.cli.main import run
 from alx.errors import StorageError, TrustError, UsageError
 from alx.site.chain import MAX_PATH_BYTES
+from tests.conftest import PLAN
 from tests.forge import refused
 from tests.killed import killed
 
@@ -128,3 +130,14 @@ def test_where_chmod_cannot_help_the_hint_says_so(stage, capsys):
     refused(capsys, ["key", "passphrase", "--remove", "--site", str(elsewhere)], TrustError, "0777", hint=hint)
     elsewhere.chmod(0o777)
     refused(capsys, ["status", "--site", str(elsewhere)], TrustError, "0777", hint=hint)
+
+
+def test_a_path_of_data_that_is_no_text_is_refused_in_words(tmp_path, capsys):
+    place = os.fsdecode(os.fsencode(tmp_path) + b"/d\xff")
+    Path(place).mkdir()
+    (tmp_path / "plan.toml").write_text(PLAN)
+    (Path(place) / "own.npz").write_bytes(b"")
+    words = ["init", str(tmp_path / "s"), "--role", "learner", "--plan", str(tmp_path / "plan.toml")]
+    told = refused(capsys, [*words, "--data", f"npz:{place}/own.npz"], UsageError, "a path is not UTF-8", hint="rename")
+    assert "d\\udcff" in told
+    assert not (tmp_path / "s").exists()

@@ -43,7 +43,7 @@ JUNK = (
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
-MAX_TOLD = 20  # names of one refusal; a disk may hold thousands
+MAX_TOLD, MAX_BAD = 20, 50  # names of one refusal, odd ones and bad files; a disk may hold thousands
 MANIFESTS = (MANIFEST_NAME, MANIFEST_NAME + age.SUFFIX)
 
 
@@ -122,10 +122,12 @@ def refuse(damage: Mapping[str, str], hint: str, more: str = "") -> None:
         more: what else there is to say, after a semicolon.
 
     Raises:
-        CorruptError: names every file.
+        CorruptError: names every file; the first `MAX_BAD`, and how many more.
     """
     if damage:
-        told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(damage.items()))
+        told = "; ".join(f"'{escape(n)}' {why}" for n, why in sorted(damage.items())[:MAX_BAD])
+        if len(damage) > MAX_BAD:
+            told += f"; and {len(damage) - MAX_BAD} more"
         verb = "is" if len(damage) == 1 else "are"
         raise CorruptError(f"{len(damage)} of the bundle's files {verb} bad: {told}{more and '; '}{more}", hint)
 

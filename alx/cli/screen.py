@@ -17,7 +17,7 @@ import click
 from alx.errors import AlxError, UsageError, escape
 
 Tell = Callable[[str, int, int, float | None], None]
-MAX_LINE = 2000  # characters: a screen full; a peer could bring a megabyte
+MAX_LINE = 6000  # characters: MAX_BAD names of files fit in; a peer could bring a megabyte
 MAX_STATUS = 79  # of a line that is written over again: a terminal does not go back over a line end
 
 

@@ -46,6 +46,7 @@ def create(
     folder = folder.absolute()
     require_new(folder)
     config, copies = _copies(config, plan_file, plan_path, init)
+    written = _utf8(config)
     secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
     key = keys.generate() if key is None else key
     public = keys.PublicKey(key.public_key())
@@ -53,12 +54,24 @@ def create(
         for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
             files.write(staging / name, content)
         files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
-        files.write(staging / SITE_NAME, site_file.text(config).encode("utf-8"))
+        files.write(staging / SITE_NAME, written)
         for name, content in copies.items():
             files.write(staging / name, content)
         ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
         events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
     return site.load(folder)
+
+
+def _utf8(config: SiteFile) -> bytes:
+    """site.toml's bytes; a path on Linux may hold bytes that are no text."""
+    text = site_file.text(config)
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        line = next(line for line in text.splitlines() if "\udc80" <= max(line) <= "\udcff")
+        raise UsageError(
+            f"a path is not UTF-8, as site.toml has to be: {escape(line, 300)}", "rename the file or folder, and try again"
+        ) from error
 
 
 @contextlib.contextmanager
