@@ -68,7 +68,7 @@ def _utf8(config: SiteFile) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        line = next(line for line in text.splitlines() if "\udc80" <= max(line) <= "\udcff")
+        line = next(line for line in text.splitlines() if any("\ud800" <= c <= "\udfff" for c in line))
         raise UsageError(
             f"a path is not UTF-8, as site.toml has to be: {escape(line, 300)}", "rename the file or folder, and try again"
         ) from error
