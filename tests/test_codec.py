@@ -229,3 +229,10 @@ def test_a_frame_has_no_more_blocks_and_bytes_than_its_content_needs(size, level
     for empty in (b"\2\0\0x", b"\0\0\0", b"\x14\0\0\0\0", b"\x1c\0\0\1x\0"):  # a run, as it is, and compressed to nothing
         with pytest.raises(MalformedError, match=r"empty zstd block|does not decompress"):
             codec._decompress(frame[:begin] + empty + frame[begin:], size, "a frame")
+
+
+def test_a_bool_is_0_or_1_and_holds_nothing_else():
+    layout = Layout((Tensor(name="mask", dtype="BOOL", shape=[12]),))
+    codec.check_finite(bytes([0, 1] * 6), layout, "t=0")
+    with pytest.raises(MalformedError, match="'mask' holds a bool that is neither 0 nor 1"):
+        codec.check_finite(b"secret text!", layout, "t=0")

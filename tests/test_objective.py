@@ -72,8 +72,8 @@ def test_the_built_in_losses_are_compared_without_a_word_of_the_data(tmp_path):
     world = pair_world(make_world(tmp_path / "w"))
     told = [json.loads((world.disk / f"{role}.json").read_bytes())["objective"] for role in ("learner", "provider")]
     assert told[0] == told[1]
-    assert list(told[0]) == ["classes"]
-    assert len(told[0]["classes"]) == 8
+    assert list(told[0]) == ["classes 3"]
+    assert len(told[0]["classes 3"]) == 8
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_built_in_losses_are_compared_without_a_word_of_the_data(tmp_path):
 )
 def test_what_can_be_made_up_is(loss, outputs, targets, kinds):
     found = probe.values(loss, outputs, targets, 3)
-    assert set(found) == kinds
+    assert {name.split()[0] for name in found} == kinds
     assert found == probe.values(loss, outputs, targets, 3)
     assert all(8 <= len(each) <= 64 for each in found.values())
     assert all(x is not None for each in found.values() for x in each)
@@ -124,7 +124,7 @@ def test_making_it_up_draws_from_no_state_that_training_uses():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     assert task.objective is not None
-    assert set(task.objective(0)) == {"classes"}
+    assert set(task.objective(0)) == {"classes 3"}
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -141,3 +141,25 @@ def test_pixels_on_one_side_and_numbers_on_the_other_are_refused_at_pairing(tmp_
         assert alx("identity", tmp_path / "disk" / f"{role}.json", "--site", tmp_path / role).code == 0
     pair = ["pair", str(tmp_path / "disk" / "provider.json"), "--yes", "--site", str(tmp_path / "learner")]
     refused(capsys, pair, PeerError, "the peer's samples are numbers, and ours pixels", hint="uint8")
+
+
+def test_samples_of_other_sizes_are_compared_all_the_same_and_a_loss_that_draws_or_remembers_is_not():
+    plain = losses("cross_entropy")
+    short, long = (probe.values(plain, torch.zeros(1, 5, n), torch.zeros(1, n, dtype=torch.long), 0) for n in (96, 128))
+    assert short == long
+    assert set(short) == {"classes 5x4"}
+
+    class Remembers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.seen = 0
+
+        def forward(self, outputs, targets):
+            self.seen += 1
+            return plain(outputs, targets) * self.seen
+
+    outputs, targets = torch.zeros(1, 5), torch.zeros(1, dtype=torch.long)
+    remembers = Remembers()
+    assert probe.values(remembers, outputs, targets, 0) == probe.values(plain, outputs, targets, 0)
+    assert remembers.seen == 0
+    assert probe.values(lambda z, y: plain(z, y) * torch.rand(len(z)), outputs, targets, 0) == {}

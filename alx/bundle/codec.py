@@ -28,8 +28,9 @@ MAX_HEADER_BYTES = 1 << 12  # at most 15 planes of about 60 bytes each
 MAX_WINDOW_BYTES = 8 << 20  # what zstd itself calls the most a decoder should have to give
 ROUNDED = 4  # bytes of the words whose low halves may all be zero: float32 that was rounded to bfloat16
 BLOCK = 1 << 16  # words at a time: all that is made of them on the way fits into a core's second cache
-# What a frame may have above its content, and blocks for it: zstd cuts no block of less than LEAST_BLOCK but the last ones.
-LEAST_BLOCK, BLOCKS_TO_SPARE, FRAME_TO_SPARE = 4096, 2, 256
+# What a frame may have above its content, and blocks for it. At level 1 zstd cuts 128 kB; at its highest levels it was seen
+# to cut 2 kB where the content changes often.
+LEAST_BLOCK, BLOCKS_TO_SPARE, FRAME_TO_SPARE = 1024, 2, 256
 _RAW, _RUN, _COMPRESSED = 0, 1, 2  # kinds of blocks
 CHUNK = 1 << 16  # bytes of zstd's output at a time: for all at once it would take new pages each time
 WORDS: dict[int, np.dtype[Any]] = {8: np.dtype("<u8"), 4: np.dtype("<u4"), 2: np.dtype("<u2"), 1: np.dtype("u1")}
@@ -261,6 +262,8 @@ def _check_blocks(file: bytes, content: int, name: str) -> None:
     Raises:
         MalformedError: more blocks, or more bytes, than the content needs; a block that gives nothing.
     """
+    if file[4] & 0x10:  # of the frame's descriptor, the one bit that has no meaning
+        raise MalformedError(f"{name} sets a bit of the zstd frame that has no meaning")
     most = BLOCKS_TO_SPARE + content // LEAST_BLOCK
     if len(file) > content + (content >> 8) + FRAME_TO_SPARE:
         raise MalformedError(f"{name} has {len(file)} bytes for a content of {content}: more than a frame around noise has")
@@ -325,8 +328,11 @@ def check_finite(state: Bytes, layout: Layout, what: str) -> None:
 
     Raises:
         NotFiniteError: names the first tensor with a NaN or an infinity.
+        MalformedError: a bool has bits that mean nothing.
     """
     for tensor, a, b in layout.spans():
+        if tensor.dtype == "BOOL" and a < b and np.frombuffer(state[a:b], np.uint8).max() > 1:
+            raise MalformedError(f"{what}: tensor '{escape(tensor.name)}' holds a bool that is neither 0 nor 1")
         if tensor.dtype in FLOATS and not _finite(state[a:b], tensor.dtype):
             raise NotFiniteError(f"{what}: tensor '{escape(tensor.name)}' holds NaN or infinity")
 

@@ -183,7 +183,7 @@ def _bundle_words(report: BundleReport) -> list[str]:
         )
     lines += [
         "no other file, tensor or field: each file is signed, and signature, manifest and headers have their one form",
-        "the numbers themselves can tell more, as weights trained on data do: docs/threat-model.md",
+        "the numbers themselves, and how they are compressed, can tell more: docs/threat-model.md",
     ]
     return lines
 

@@ -77,8 +77,8 @@ class SampleLosses:
 
 
 Kind = Literal["classes", "labels", "numbers"]
-Objective = dict[Kind, list[float | None]]
-"""The loss of made-up samples by kind of their targets; see `alx.tasks.probe`."""
+Objective = dict[str, list[float | None]]
+"""The loss of made-up samples by kind of their targets and shape; see `alx.tasks.probe`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, MalformedError
 from alx.plan import Finite, PlanFile, Role, Strict
 
-Objective = dict[Literal["classes", "labels", "numbers"], Annotated[list[Finite | None], Field(max_length=64)]]
+Made = Annotated[str, Field(pattern=r"^(classes|labels|numbers) [0-9x]{1,64}$")]
+Objective = dict[Made, Annotated[list[Finite | None], Field(max_length=64)]]
 MAX_IDENTITY_BYTES = 8 << 20  # a plan, a key, and MAX_TENSORS names
 IDENTITY_NAME = "identity.json"
 

@@ -3,6 +3,7 @@
 Knows outputs, targets and a loss; knows no data: the numbers are drawn from the plan's seed, the same on both sides.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from alx.tasks.objective import Loss
 LEAST, MOST = 8, 64  # samples: enough to meet each of a few classes, and few numbers in an identity file
 ELEMENTS = 1 << 22  # of outputs that are drawn, where a sample has many
 DIGITS = 5  # that are kept: the next ones differ from device to device
+PLACES = 4  # along each side of an image, or a sequence
 SPREAD = 4  # of outputs and numbers: wide enough to see where a loss is clipped or turns linear
 
 
@@ -29,24 +31,28 @@ def values(loss: Loss, outputs: Tensor, targets: Tensor, seed: int) -> Objective
         seed: the plan's.
 
     Returns:
-        By kind of targets: `classes` (class numbers against logits), `labels` (0 or 1 against as many outputs) or `numbers`.
+        By kind of targets (`classes`: class numbers against logits, `labels`: 0 or 1 for each output, or `numbers`) and
+        the shape of a made-up output, `classes 10`: only what was made up alike is compared.
         None for a loss that is not finite. Empty where outputs and targets of no kind can be made up, or the loss takes
         none of them.
     """
     found: Objective = {}
     for kind, drawn, wanted in _batches(outputs, targets, torch.Generator().manual_seed(seed)):
-        y = wanted.to(targets.device, targets.dtype)
-        # a loss of probabilities refuses logits
-        tried = (_tried(loss, out.to(outputs.device, outputs.dtype), y) for out in (drawn, drawn.sigmoid()))
+        # on the CPU, as on a GPU what a loss refuses may end the process' use of it; a loss of probabilities refuses logits
+        pairs = ((out.to(outputs.dtype), wanted.to(targets.dtype)) for out in (drawn, drawn.sigmoid()))
+        tried = (_tried(loss, out, y, seed) for out, y in pairs)
         each = next((losses for losses in tried if losses is not None), None)
         if each is not None:
-            found[kind] = each
+            found[f"{kind} {'x'.join(map(str, drawn.shape[1:])) or 1}"] = each
     return found
 
 
 def _batches(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> Iterator[tuple[Kind, Tensor, Tensor]]:
     """Kind, outputs [n, …] and targets [n, …], drawn on the CPU."""
-    inner, shape = list(outputs.shape[1:]), list(targets.shape[1:])
+    # of the places of an image or a sequence a few will do: their number may differ from sample to sample
+    inner = [size if i == 0 else min(size, PLACES) for i, size in enumerate(outputs.shape[1:])]
+    shape = [min(size, PLACES) if i or len(outputs.shape) > len(targets.shape) else size
+             for i, size in enumerate(targets.shape[1:])]  # fmt: skip
     count = max(1, min(MOST, max(LEAST, 2 * (inner or [1])[0]), ELEMENTS // max(1, math.prod(inner))))
 
     def spread(size: list[int]) -> Tensor:
@@ -56,17 +62,24 @@ def _batches(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> It
         first = torch.linspace(0, inner[0] - 1, count).round().long() if inner[0] > count else torch.arange(count) % inner[0]
         drawn = torch.randint(inner[0], (count, *shape), generator=generator) if shape else first
         yield "classes", spread(inner), drawn
-    elif outputs.numel() == targets.numel():
+    elif math.prod(inner) == math.prod(shape) and outputs.numel() == targets.numel():
         yield "labels", spread(inner), torch.randint(2, (count, *shape), generator=generator)
         if targets.is_floating_point():
             yield "numbers", spread(inner), spread(shape)
 
 
-def _tried(loss: Any, outputs: Tensor, targets: Tensor) -> list[float | None] | None:
-    with torch.no_grad():
-        try:
-            each = loss(outputs, targets)
-            losses = each.reshape(len(outputs), -1).double().mean(1).tolist() if len(each) == len(outputs) else None
-        except Exception:  # noqa: BLE001 - a user's loss may raise anything at what it was not made for; then there is no value
-            return None
-    return None if losses is None else [float(f"{x:.{DIGITS}g}") if math.isfinite(x) else None for x in losses]
+def _tried(loss: Any, outputs: Tensor, targets: Tensor, seed: int) -> list[float | None] | None:
+    """Twice, by a copy each time: a loss that draws numbers, or that remembers, has no value that could be compared."""
+    told = []
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for _ in range(2):
+            try:
+                each = copy.deepcopy(loss)(outputs.clone(), targets.clone())
+                losses = each.reshape(len(outputs), -1).double().mean(1).tolist() if len(each) == len(outputs) else None
+            except Exception:  # noqa: BLE001 - a user's loss may raise anything at what it was not made for
+                return None
+            told.append(losses)
+    if told[0] is None or repr(told[0]) != repr(told[1]):
+        return None
+    return [float(f"{x:.{DIGITS}g}") if math.isfinite(x) else None for x in told[0]]

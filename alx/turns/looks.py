@@ -92,7 +92,7 @@ def flags(
         "own_before": own_before,
         "own_rose": None if own_before is None else _more(own, own_before),
         "held_out_before": score_before,
-        "score_fell": None if None in (score, score_before) else bool(score < score_before),  # type: ignore[operator]
+        "score_fell": None if None in (score, score_before) else _more(score_before, score),  # type: ignore[arg-type]
         "by_claim": _more(own, chosen.own[chosen.least_own]),
     }
 
@@ -114,7 +114,5 @@ def claim_low(chosen: select.Selection, snapshots: int) -> bool:
     i, count = chosen.index, len(chosen.signed)
     beside = {i - 1, i + 1} & set(range(snapshots)) if i < snapshots else set(range(snapshots - 1, count)) - {i}
     claim, own = chosen.signed[i], chosen.own[i]
-    if not claim:
-        return own > 0
-    low = claim < CLAIM_SHARE * min(chosen.signed[j] for j in beside)
-    return low and own >= OWN_SHARE * min(chosen.own[j] for j in beside)
+    low = claim < CLAIM_SHARE * min(chosen.signed[j] for j in beside)  # where all are 0, one's own losses chose alone
+    return low and own > 0 and own >= OWN_SHARE * min(chosen.own[j] for j in beside)

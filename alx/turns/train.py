@@ -38,6 +38,8 @@ from alx.turns.bridge import (
 )
 from alx.turns.introduce import initial
 
+FIRST = "t0"  # the snapshot that blends begin at: what the receiver has of the start, whatever a trainer did to it
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
@@ -207,8 +209,8 @@ class _Turn:
         """Keep the blends; return their recipes by label."""
         if not self.work.has("peer"):
             return {}
-        moved = self.work.has("before") and self.work.get("before") != self.work.get("start")
-        start, own, peer, before = (self._state(x) for x in ("start", final, "peer", "before" if moved else "start"))
+        moved = self.work.has("before") and self.work.get("before") != self.work.get(FIRST)
+        start, own, peer, before = (self._state(x) for x in (FIRST, final, "peer", "before" if moved else FIRST))
         parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
         out = {}
         for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
