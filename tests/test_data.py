@@ -15,6 +15,8 @@ from PIL import Image
 
 from alx import plan
 from alx.errors import ConfigError
+from alx.site.site_file import Data
+from alx.study import pool
 from alx.tasks import data, load
 from alx.tasks.torchvision_cpu import torchvision
 
@@ -372,6 +374,7 @@ def test_a_csv_needs_columns_in_the_plan(tmp_path):
         (HEAD + "1,nan,1,north,yes,ill\n", "line 2: column 'age' is missing ('nan')"),
         (HEAD + '1,"6,5",1,north,yes,ill\n', "'6,5' in column 'age' is no number | decimals have a point"),
         (HEAD + '1,"265,000",1,north,yes,ill\n', "'265,000' in column 'age' is no number | decimals have a point, and"),
+        (HEAD + "1,265\u00a0000,1,north,yes,ill\n", "is no number | decimals have a point, and thousands no mark: 265000.5"),
         (HEAD + "1,6_5,1,north,yes,ill\n", "'6_5' in column 'age' is no finite number"),
         (HEAD + "1,old,1,north,yes,ill\n", "'old' in column 'age' is no number"),
         (HEAD + "1,-inf,1,north,yes,ill\n", "'-inf' in column 'age' is no finite number"),
@@ -590,3 +593,14 @@ def test_names_that_look_alike_and_are_not_the_same_are_told_with_the_difference
     assert "'Gro\\u0308\\xdfe', expected 'Gr\\xf6\\xdfe'" in told
     told = refusal(tmp_path, table(tmp_path, "Gr\u00f6\u00dfe,y\n1,not\u00a0ill\n"), columns)
     assert "'not\\xa0ill', expected 'not ill'" in told
+
+
+def test_a_simulation_reads_further_columns_as_a_site_reads_its_own(tmp_path):
+    text = '[columns]\nlabel = "y"\nclasses = ["ill", "well"]\nnumeric = { a = {} }\n'
+    wanted = plan.parse((PLAN + text).encode()).plan
+    (tmp_path / "own.csv").write_text('a,y,ward\n1,ill,"north, left"\n2,well, south\n')
+    found = pool.read(Data(kind="csv", path=str(tmp_path / "own.csv")), wanted)
+    assert found.columns["ward"].tolist() == ["north, left", "south"]
+    (tmp_path / "own.csv").write_text('a,y,ward\n1,ill,"north\n')
+    with pytest.raises(ConfigError, match=r"cannot read 'own\.csv'"):
+        pool.read(Data(kind="csv", path=str(tmp_path / "own.csv")), wanted)

@@ -143,7 +143,16 @@ def test_everything_that_a_mac_leaves_beside_the_files_is_named_in_one_refusal(s
         path.unlink()
     for i in range(30):
         (bundle / f"._{i}").touch()
-    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, "and 10 more")
+        (bundle / f"Thesis {i}").touch()
+    refused_import(
+        capsys,
+        sent,
+        "provider",
+        bundle,
+        ForbiddenFileError,
+        "and 10 more are not of the bundle",
+        "and 10 more are names that no",
+    )
 
 
 # --- space and unwilling disks

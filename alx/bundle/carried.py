@@ -189,8 +189,7 @@ def _refuse_names(names: Sequence[str]) -> None:
     Raises:
         ForbiddenFileError: names the first `MAX_TOLD` of each kind.
     """
-    junk = [n for n in names if _is_junk(n.rpartition("/")[2])]
-    others = [n for n in names if n not in junk]
+    junk, others = ([n for n in names if _is_junk(n.rpartition("/")[2]) is left] for left in (True, False))
     told = []
     if junk:
         kind = ("is", "it") if len(junk) == 1 else ("are", "them")
@@ -198,7 +197,8 @@ def _refuse_names(names: Sequence[str]) -> None:
     if others:
         told.append(f"{_listed(others)} {'is a name' if len(others) == 1 else 'are names'} that no bundle has")
     if told:
-        hint = "" if not junk else f"delete {'it' if len(names) == 1 else 'them'}, then run it again"
+        it = "it" if len(names) == 1 else "them"
+        hint = f"delete {it}, then run it again" if junk else f"delete {it} if you know why, or ask for the bundle again"
         raise ForbiddenFileError("; ".join(told), hint)
 
 

@@ -318,7 +318,7 @@ def _planes(raw: bytes, sections: list[_Section], name: str) -> dict[str, _Array
     return {p: np.frombuffer(raw, np.uint8, count, at) for (p, count), at in zip(planes, ends, strict=False)}
 
 
-def check_finite(state: Bytes, layout: Layout, what: str) -> None:
+def check_values(state: Bytes, layout: Layout, what: str) -> None:
     """Look at every weight.
 
     Args:

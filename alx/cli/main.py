@@ -4,7 +4,6 @@ import gc
 import importlib
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -82,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line as this process; exits with the refusal's code."""
     screen.streams()
     try:
-        Path.cwd()  # where it is gone, libraries fail in their own ways, with a process that is killed for one
+        # where it is gone, libraries fail in their own ways, with a process that is killed for one
+        os.getcwd()  # noqa: PTH109 - pathlib would be one import more at every start
         code = run(arguments)
     except OSError as error:  # each command translates what it meets; this is for what the process itself needs
         code = _refused(StorageError(f"the operating system refuses: {error.strerror or error}", _hint(error)))

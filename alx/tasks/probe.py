@@ -26,7 +26,7 @@ def values(loss: Loss, outputs: Tensor, targets: Tensor, seed: int) -> Objective
 
     Args:
         loss: the task's.
-        outputs: a model's for one sample, [1, …]: only the shape, the dtype and the device count.
+        outputs: a model's for one sample, [1, …]: only the shape and the dtype count.
         targets: of that sample, [1, …]; likewise.
         seed: the plan's.
 

@@ -16,6 +16,7 @@ from alx.plan import Categorical, Columns, Numeric
 from alx.tasks import alike, decoder
 
 MISSING = ("", "na", "n/a", "nan", "null")  # in lower case; in a column of categories a declared value goes first
+_MARKS = ",' \u2019\u00a0\u202f"  # what people put into numbers
 LARGEST = torch.finfo(torch.float32).max
 _FORMAT = "a CSV in UTF-8, with commas and a header"
 
@@ -66,17 +67,16 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     with reading, path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, strict=True)
         header = [cell.strip() for cell in next(reader, [])]
-        yield f"'{name}' line 1", header
-        for cells in reader:
-            if not cells:
-                continue
-            where = f"'{name}' line {reader.line_num}"
-            if len(cells) != len(header):
-                raise ConfigError(
-                    f"{where} has {len(cells)} cells, and the header {len(header)}",
-                    "a comma too many or too few? text with commas stands in double quotes",
-                )
-            yield where, [cell.strip() for cell in cells]
+        rows = [(reader.line_num, cells) for cells in reader if cells]
+    yield f"'{name}' line 1", header
+    for number, cells in rows:
+        where = f"'{name}' line {number}"
+        if len(cells) != len(header):
+            raise ConfigError(
+                f"{where} has {len(cells)} cells, and the header {len(header)}",
+                "a comma too many or too few? text with commas stands in double quotes",
+            )
+        yield where, [cell.strip() for cell in cells]
 
 
 def _position(wanted: str, header: list[str], name: str) -> int:
@@ -110,7 +110,7 @@ def _number(text: str, where: str, column: str) -> float:
     try:
         value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; in a table it is a slip
     except ValueError as error:
-        hint = "decimals have a point, and thousands no mark: 265000.5" if "," in text else ""
+        hint = "decimals have a point, and thousands no mark: 265000.5" if any(mark in text for mark in _MARKS) else ""
         raise ConfigError(f"{where}: '{escape(text)}' in column '{escape(column)}' is no number", hint) from error
     if not abs(value) <= LARGEST:
         raise ConfigError(f"{where}: '{escape(text)}' in column '{escape(column)}' is no finite number")

@@ -103,7 +103,7 @@ def _more(value: float, than: float) -> bool:
 
 
 def claim_low(chosen: select.Selection, snapshots: int) -> bool:
-    """Whether the sender's claim at what was chosen is 0, or far below its claims beside it, while one's own loss is not.
+    """Whether the sender's claim at what was chosen is far below its claims beside it, 0 say, while one's own loss is not.
 
     Beside a snapshot are those before and after it; beside a blend the last snapshot and the other blends.
 
