@@ -7,27 +7,22 @@ bytes of its file, so `sha256sum plan.toml` on either side tells whether both ha
 import codecs
 import hashlib
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from alx.errors import ConfigError, UsageError, escape
+from alx.records import Finite, Role, Scalar, Strict, explain
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
-MAX_FAULTS = 5  # told of one file; the rest is counted
 MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
-Role = Literal["learner", "provider"]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Scalar = bool | int | Finite | str
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
 
 
@@ -41,12 +36,6 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 Names = Annotated[list[str], Field(max_length=MAX_NAMES), AfterValidator(_distinct)]
-
-
-class Strict(BaseModel):
-    """Frozen, no unknown fields, no coercion of text to numbers; validators are built when first used."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class StepsBySide(Strict):
@@ -284,49 +273,6 @@ def load(path: Path) -> PlanFile:
         raise UsageError(f"there is no plan '{escape(str(path))}'")
     with path.open("rb") as file:
         return parse(file.read(MAX_PLAN_BYTES + 1), path.name)
-
-
-def explain(error: ValidationError) -> str:
-    """Every fault of a validation, in one line for people: `field: what is wrong (got ...)`."""
-    told = []
-    faults = error.errors(include_url=False)
-    choices = _choices(faults)
-    for fault in faults:
-        loc = fault["loc"]
-        choice = next((loc[:i] for i in range(len(loc)) if loc[:i] in choices), None)
-        where = ".".join(escape(str(part)) for part in (loc if choice is None else choice)) or "it"
-        if choice is not None:
-            value, kinds = choices[choice]
-            is_ = "a table" if isinstance(value, dict) else escape(repr(value), 60)
-            told.append(f"{where}: is {is_}, expected {' or '.join(kinds)}")
-            continue
-        got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
-        told.append(f"{where}: {escape(fault['msg'][:1].lower() + fault['msg'][1:], 160)}{got}")
-    distinct = list(dict.fromkeys(told))
-    more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
-    return "; ".join(distinct[:MAX_FAULTS]) + more
-
-
-# How people call what a value may be; pydantic tells one fault for each.
-_KINDS = {
-    "bool": "true or false", "int": "a number", "float": "a number", "constrained-int": "a number", "str": "text",
-    "StepsBySide": "a table",
-}  # fmt: skip
-
-
-def _choices(faults: Sequence[ErrorDetails]) -> dict[tuple[int | str, ...], tuple[object, list[str]]]:
-    """The places where one of several kinds of value may stand and none does: the value, and the kinds by name."""
-    found: dict[tuple[int | str, ...], tuple[object, list[str]]] = {}
-    for fault in faults:
-        *place, kind = fault["loc"] or ("",)
-        kind = str(kind)
-        name = _KINDS.get(kind, "a list" if kind.startswith("list[") else "")
-        if kind.startswith("literal["):
-            name = kind.removeprefix("literal[").removesuffix("]")
-        if name:
-            kinds = found.setdefault(tuple(place), (fault["input"], []))[1]
-            kinds += [] if name in kinds else [name]
-    return {place: told for place, told in found.items() if len(told[1]) > 1}
 
 
 def differences(ours: Plan, theirs: Plan) -> list[str]:

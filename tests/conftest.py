@@ -15,11 +15,11 @@ import torch
 from torch.utils.data import Dataset
 
 from alx.cli.main import run
-from alx.plan import Role
-from alx.site import new
+from alx.records import Role
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
+from alx.steps import new
 
 # After set-up nothing needs a network: neither here nor in any Python process that a test starts.
 OFFLINE = Path(__file__).parent / "offline"

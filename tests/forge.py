@@ -20,7 +20,7 @@ from pydantic_core import to_json
 
 from alx.bundle import carried, codec, keys, read, signature, strict_json
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import Layout, Tensor
+from alx.bundle.layout import Layout, Tensor
 from alx.cli.main import cli, run
 from alx.errors import AlxError
 from tests.conftest import World

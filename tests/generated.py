@@ -9,16 +9,16 @@ from pydantic import BaseModel
 
 from alx import errors, plan
 from alx.bundle.groups import ParityFile
+from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Manifest
 from alx.bundle.request import RequestFile
+from alx.bundle.rotation import RotationFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
 from alx.site import events
-from alx.site.backup import BackupFile
-from alx.site.identity import IdentityFile
-from alx.site.rotation_file import RotationFile
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
+from alx.upkeep.backup import BackupFile
 from tests import faults
 
 ROOT = Path(__file__).parent.parent

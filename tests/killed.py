@@ -46,7 +46,7 @@ def leftovers(world: World) -> list[Path]:
 
 def main(template: Path, work: Path, every: int, arguments: list[str]) -> None:
     answer = os.dup(1)
-    for module in ("alx.cli.exchange", "alx.turns", "alx.site.disk", "alx.tasks.load"):
+    for module in ("alx.cli.exchange", "alx.turns", "alx.steps.outgoing", "alx.tasks.load"):
         importlib.import_module(module)
     root = shutil.copytree(template, work / "count")
     ended = interrupt.counted([root], [a.format(root) for a in arguments], "kill")

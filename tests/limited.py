@@ -76,7 +76,7 @@ def one(arguments: list[str], margin: int) -> dict[str, object]:
 def main() -> None:
     """Read what to run from stdin, run it, print what it took."""
     wanted = json.load(sys.stdin)
-    modules = ["alx.cli.audit", "alx.cli.exchange", "alx.site.disk"]
+    modules = ["alx.cli.audit", "alx.cli.exchange", "alx.steps.outgoing"]
     if any(c[0] == "import-and-select" for c in wanted["commands"]):
         modules += ["alx.turns", "alx.tasks.load"]
     for module in modules:

@@ -16,7 +16,8 @@ import numpy as np
 
 from alx.bundle import carried, keys, read, write
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import Candidate, Layout, Manifest, Party, Tensor, part_name
+from alx.bundle.layout import Layout, Tensor, part_name
+from alx.bundle.manifest import Candidate, Manifest, Party
 from tests.limited import status
 
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from alx import files
 from alx.bundle import age
-from alx.bundle.manifest import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
+from alx.bundle.layout import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
 from alx.bundle.signature import MAX_FILE_BYTES, SIGNATURE_NAME, SignedFile
 from alx.errors import (
     CorruptError,

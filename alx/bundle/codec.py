@@ -20,7 +20,7 @@ import numpy as np
 import zstandard
 
 from alx.bundle import strict_json
-from alx.bundle.manifest import DTYPES, FLOATS, Layout
+from alx.bundle.layout import DTYPES, FLOATS, Layout
 from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
 
 LEVEL = 1  # higher levels find nothing more in byte planes of noise (docs/decisions/0003-codec.md)

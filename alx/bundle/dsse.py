@@ -18,7 +18,7 @@ from pydantic import Field
 from alx.bundle import strict_json
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError, escape
-from alx.plan import Strict
+from alx.records import Strict
 
 MAX_VALUES = 32  # of a signed file around its payload; with two signatures it has 11
 

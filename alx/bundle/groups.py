@@ -12,10 +12,10 @@ from pydantic import Field
 
 from alx.bundle import read, strict_json
 from alx.bundle.carried import Source
-from alx.bundle.manifest import MAX_FILES
+from alx.bundle.layout import MAX_FILES
 from alx.bundle.signature import Sha256, SignedBundle, SignedFile
 from alx.errors import LimitError, MalformedError
-from alx.plan import Strict
+from alx.records import Strict
 
 HEADER_NAME = "parity.json"
 MAX_HEADER_BYTES = 4 << 20  # the digests of MAX_FILES parity files

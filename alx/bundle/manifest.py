@@ -4,69 +4,39 @@ Knows names, shapes, steps and sums; opens no file. Read `Manifest` to see every
 weights: the sample count, one loss sum for each candidate, and the global loss the sender started from.
 """
 
-import hashlib
 import math
-import re
-import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from alx import order
 from alx.bundle import strict_json
+from alx.bundle.layout import (
+    MANIFEST_NAME,
+    MAX_FILES,
+    MAX_STATE_BYTES,
+    MAX_TENSORS,
+    Layout,
+    Tensor,
+    bundle_name,
+    layout_order,
+    part_name,
+)
 from alx.bundle.signature import Sha256
-from alx.errors import LimitError, MalformedError, ModelError, NotFiniteError, escape
-from alx.plan import MAX_ROUNDS, MAX_STEPS, Role, Strict
+from alx.errors import LimitError, MalformedError, NotFiniteError, escape
+from alx.plan import MAX_ROUNDS, MAX_STEPS
+from alx.records import Role, Strict
 
-MANIFEST_NAME = "manifest.json"
-DATA_FOLDER = "data"
 FORMAT = "alx-bundle"
 VERSION = 1
 MAX_MANIFEST_BYTES = 16 << 20  # MAX_CANDIDATES candidates and MAX_TENSORS tensors fit in less
-MAX_FILES = 50_000  # their digests fit in MAX_SIGNATURE_BYTES
 MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
-MAX_TENSORS = 20_000  # a large language model has some thousand
-MAX_STATE_BYTES = 1 << 40  # a terabyte a snapshot: far above what a disk is carried for
 MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 MAX_BLENDS = 64  # of a turn; alx offers 8
-PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a few at once fit in any memory
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider)")
-# Bytes of one element, by the dtype's name in safetensors.
-DTYPES = {
-    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
-    "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
-}  # fmt: skip
-FLOATS = ("F64", "F32", "F16", "BF16", "C64", "F8_E4M3", "F8_E5M2")
-
-
-def _tensor_name(name: str) -> str:
-    if any(unicodedata.category(c).startswith(("C", "Z")) for c in name):
-        raise ValueError("a tensor's name has a space or a control character")
-    return name
-
 
 Loss = Annotated[float, Field(description="a sum over samples")]
 Count = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
-
-
-class Tensor(Strict):
-    """One tensor of the common model."""
-
-    name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_tensor_name)]
-    dtype: Literal[
-        "F64", "I64", "U64", "C64", "F32", "I32", "U32", "F16", "BF16", "I16", "U16",
-        "I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2",
-    ]  # fmt: skip
-    shape: Annotated[list[Annotated[int, Field(ge=0, le=1 << 40)]], Field(max_length=16)]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the tensor, raw."""
-        return math.prod(self.shape) * DTYPES[self.dtype]
 
 
 class Party(Strict):
@@ -150,7 +120,7 @@ class Manifest(Strict):
     def _consistent(self) -> Self:
         if self.sender.role == self.receiver.role:
             raise ValueError("sender and receiver have the same role")
-        if self.sequence != 2 * self.round - (self.sender.role == "learner"):
+        if self.sequence != order.sequence(self.sender.role, self.round):
             raise ValueError(f"sequence {self.sequence} is not that of round {self.round}'s {self.sender.role}")
         if [t.name for t in self.tensors] != [t.name for t in layout_order(self.tensors)]:
             raise ValueError("tensors are not in layout order")
@@ -206,56 +176,6 @@ class Manifest(Strict):
         return bundle_name(self.plan, self.round, self.sender.role)
 
 
-def bundle_name(plan: str, round_: int, role: Role) -> str:
-    """`alx-<first 8 of the plan's digest>-r<round>-<role>`."""
-    return f"alx-{plan[:8]}-r{round_:03d}-{role}"
-
-
-def part_name(candidate: int, part: int) -> str:
-    """The file of one part of one candidate."""
-    return f"{DATA_FOLDER}/c{candidate:04d}-p{part:04d}.safetensors.zst"
-
-
-def layout_order(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Larger elements first, then by name: every element is then aligned in the flat state."""
-    return sorted(tensors, key=lambda t: (-DTYPES[t.dtype], t.name))
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The flat state: the little-endian bytes of all tensors in layout order, one after the other."""
-
-    tensors: tuple[Tensor, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of one raw state."""
-        return sum(t.nbytes for t in self.tensors)
-
-    @property
-    def parts(self) -> int:
-        """Files a state is cut into."""
-        return max(1, -(-self.nbytes // PART_BYTES))
-
-    def part(self, index: int) -> tuple[int, int]:
-        """First and past-the-last byte of one part."""
-        return index * PART_BYTES, min((index + 1) * PART_BYTES, self.nbytes)
-
-    def spans(self) -> list[tuple[Tensor, int, int]]:
-        """Each tensor with its first and past-the-last byte in the state."""
-        out, at = [], 0
-        for t in self.tensors:
-            out.append((t, at, at + t.nbytes))
-            at += t.nbytes
-        return out
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 over a line `dtype shape name` for each tensor: the agreed model's name."""
-        lines = "".join(f"{t.dtype} {'x'.join(map(str, t.shape))} {t.name}\n" for t in self.tensors)
-        return hashlib.sha256(lines.encode("utf-8")).hexdigest()
-
-
 def parse(data: bytes) -> Manifest:
     """Read a manifest whose digest was compared with the signed one already.
 
@@ -278,24 +198,3 @@ def parse(data: bytes) -> Manifest:
         raise NotFiniteError(f"the claimed global loss is {manifest.start.global_loss}")
     strict_json.require_form(data, manifest, MANIFEST_NAME)
     return manifest
-
-
-def check_model(got: Iterable[Tensor], expected: Layout) -> None:
-    """Compare tensors with the agreed model's.
-
-    Raises:
-        ModelError: names the first few tensors that differ, expected and got.
-    """
-    theirs, ours = {t.name: t for t in got}, {t.name: t for t in expected.tensors}
-    told = [
-        f"'{escape(name)}' expected {_shape(ours.get(name))}, got {_shape(theirs.get(name))}"
-        for name in dict.fromkeys([*ours, *theirs])
-        if ours.get(name) != theirs.get(name)
-    ]
-    if told:
-        more = f" and {len(told) - 3} more" if len(told) > 3 else ""  # noqa: PLR2004 - three fill a line
-        raise ModelError("the model is another one: " + "; ".join(told[:3]) + more, "both sites need the same model")
-
-
-def _shape(tensor: Tensor | None) -> str:
-    return "nothing" if tensor is None else f"{tensor.dtype}{tensor.shape}"

@@ -16,7 +16,8 @@ from alx import files
 from alx.bundle import age, carried, codec, cores, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import DATA_FOLDER, MANIFEST_NAME, NAME, Candidate, Manifest, parse
+from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, NAME
+from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,

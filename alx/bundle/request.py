@@ -14,10 +14,10 @@ from pydantic import Field
 
 from alx.bundle import dsse, strict_json
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import DATA_FOLDER, NAME
+from alx.bundle.layout import DATA_FOLDER, NAME
 from alx.bundle.signature import SIGNATURE_NAME, Sha256
 from alx.errors import ForbiddenFileError, MalformedError, escape
-from alx.plan import Strict
+from alx.records import Strict
 
 PAYLOAD_TYPE = "application/vnd.alx.request+json"
 MAX_NAMES = 10_000  # beyond that the whole bundle is as good as a repair

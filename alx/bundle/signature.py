@@ -16,7 +16,7 @@ from pydantic import Field
 from alx.bundle import dsse, strict_json
 from alx.bundle.keys import PublicKey
 from alx.errors import MalformedError, TrustError, escape
-from alx.plan import Strict
+from alx.records import Strict
 
 SIGNATURE_NAME = "round.sig"
 MAX_SIGNATURE_BYTES = 16 << 20  # the digests of MAX_FILES files, twice over in base64, fit in 14 MiB

@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from alx.errors import LimitError, MalformedError, escape
-from alx.plan import explain
+from alx.records import explain
 
 MAX_DIGITS = 400  # the longest finite float in plain notation has 309 digits
 MAX_DEPTH = 32  # our deepest document has 7 levels; a report on a fault recurses as deep as the value

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files
 from alx.bundle import age, codec, cores, signature, strict_json
-from alx.bundle.manifest import DATA_FOLDER, KEYFRAME_EVERY, MANIFEST_NAME, Layout, Manifest, part_name
+from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, Layout, part_name
+from alx.bundle.manifest import KEYFRAME_EVERY, Manifest
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
 SYNCS = 2  # at once, beside the work of all cores: the disk is kept busy, and no core by waiting for it

@@ -58,7 +58,7 @@ def _key(path: Path) -> keys.PublicKey:
                 begins = file.read(1)
     if begins != b"{":
         return keys.load_public(path)
-    from alx.site import identity  # noqa: PLC0415 - of two ways to name a key the rarer one
+    from alx.bundle import identity  # noqa: PLC0415 - of two ways to name a key the rarer one
 
     return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES)).key
 

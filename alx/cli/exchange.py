@@ -8,17 +8,18 @@ import click
 
 from alx import files
 from alx.bundle import carried, request
+from alx.bundle import identity as identities
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen, selection
 from alx.cli.screen import json_option
 from alx.errors import AlxError, ConfigError, PeerError, TrustError, UsageError, count, escape
-from alx.plan import Role
-from alx.site import events, new, pairing, site_file
-from alx.site import identity as identities
+from alx.records import Role
+from alx.site import events, site_file
 from alx.site import site as sites
 from alx.site.site import RETURNED, Site
 from alx.site.site_file import Data, SiteFile
+from alx.steps import new, pairing
 
 
 def the_site(context: click.Context, parameter: click.Parameter, value: Path | None) -> Site:
@@ -201,13 +202,13 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
 @json_option
 def export(target: Path, only: Path | None, percent: int | None, site: Site, as_json: bool) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
-    from alx.site import disk  # noqa: PLC0415 - numpy
+    from alx.steps import outgoing  # noqa: PLC0415 - numpy
 
     if only is not None and percent is not None:
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave one of them away")
     sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
     with site.locked("export", str(target)), screen.progress() as tell:
-        done = disk.export(site, target, lambda what, i, n: tell(what, i, n, None), only=only, parity_percent=percent)
+        done = outgoing.export(site, target, lambda what, i, n: tell(what, i, n, None), only=only, parity_percent=percent)
     if as_json:
         screen.machine(
             {"bundle": done.path, "digest": done.digest, "round": done.round, "files": done.files, "bytes": done.size,

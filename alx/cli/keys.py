@@ -5,16 +5,16 @@ from pathlib import Path
 import click
 
 from alx import files
-from alx.bundle import carried
+from alx.bundle import carried, rotation
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.exchange import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import PeerError, TrustError
-from alx.site import events, rotation_file
-from alx.site import rotation as rotations
+from alx.site import events
 from alx.site.site import Site
+from alx.steps import rotating
 
 
 @click.group(epilog="Example: alx key passphrase")
@@ -60,7 +60,7 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
         site, out, f"{site.role}-rotation.json", "rotation file of this site's", lambda path: _require_own(site, path)
     )
     with site.locked("key rotate", out.name):
-        made, again = rotations.rotate(site.unlocked_by(unlock))
+        made, again = rotating.rotate(site.unlocked_by(unlock))
         files.replace(out, made.data, shared=True)
     if as_json:
         screen.machine({"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words,
@@ -75,11 +75,11 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
 
 
 def _require_own(site: Site, path: Path) -> None:
-    data = carried.read_file(path, rotation_file.MAX_ROTATION_BYTES)
-    old = next((key for key in site.keyring.own if key.fingerprint == rotation_file.claimed_keys(data)[0]), None)
+    data = carried.read_file(path, rotation.MAX_ROTATION_BYTES)
+    old = next((key for key in site.keyring.own if key.fingerprint == rotation.claimed_keys(data)[0]), None)
     if old is None:
         raise PeerError("it is another site's")
-    rotation_file.verify(data, old)
+    rotation.verify(data, old)
 
 
 @key.command("accept", epilog="Example: alx key accept /media/disk/clinic-rotation.json")
@@ -93,9 +93,9 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     Compare the words: whoever has stolen the old key can sign such a file too. From then on, a bundle that the old key
     signed is refused.
     """
-    data = carried.read_file(file, rotation_file.MAX_ROTATION_BYTES)
+    data = carried.read_file(file, rotation.MAX_ROTATION_BYTES)
     with site.locked("key accept", file.name):
-        got, again = rotations.check(site, data)
+        got, again = rotating.check(site, data)
         if not as_json or not yes:
             screen.tell(f"the {got.file.role}'s key {got.old.fingerprint[:16]}… names its successor", err=as_json)
             screen.tell(f"the new key's words: {got.words}", err=as_json)
@@ -104,7 +104,7 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
                 "the words were not the same, so the new key was not pinned",
                 "somebody may hold the peer's old key: import nothing, and ask the peer",
             )
-        rotations.accept(site, data)
+        rotating.accept(site, data)
     if as_json:
         screen.machine({"old": got.old.fingerprint, "new": got.new.fingerprint, "words": got.words, "again": again})
         return

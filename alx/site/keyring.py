@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alx import files
-from alx.bundle import keys
+from alx.bundle import identity, keys, rotation
+from alx.bundle.identity import IDENTITY_NAME, Identity
 from alx.bundle.keys import PublicKey
+from alx.bundle.rotation import Rotation
 from alx.errors import CorruptError, LedgerError, TrustError
-from alx.site import identity, rotation_file
 from alx.site.chain import Entry
-from alx.site.identity import IDENTITY_NAME, Identity
-from alx.site.rotation_file import Rotation
 
 KEY_NAME = "key.pem"
 PUBLIC_NAME = "public.pem"
@@ -128,10 +127,10 @@ def read_rotation(folder: Path, old: PublicKey, entry: Entry) -> Rotation:
         CorruptError: it is gone, or another one.
     """
     path = rotation_path(folder, old)
-    data = files.read(path, rotation_file.MAX_ROTATION_BYTES) if path.is_file() else b""
+    data = files.read(path, rotation.MAX_ROTATION_BYTES) if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != entry.body["file"]:
         raise CorruptError(f"'{path}' is not the rotation that entry {entry.number} of the ledger names", _RESTORE)
-    return rotation_file.verify(data, old)
+    return rotation.verify(data, old)
 
 
 def next_path(folder: Path, new: PublicKey) -> Path:

@@ -7,16 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from alx.plan import Role
+from alx.records import Role
 from alx.site.chain import Entry
 from alx.site.ledger import Kind
 
 Step = Literal["pair", "train", "export", "import", "done"]
-
-
-def sequence(role: Role, round_: int) -> int:
-    """A turn's place in the whole exchange, from 1: the learner's are odd, the provider's even."""
-    return 2 * round_ - (role == "learner")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from alx import files, plan
-from alx.bundle import age, keys
+from alx.bundle import age, identity, keys
+from alx.bundle.identity import IDENTITY_NAME, Identity
 from alx.bundle.keys import Unlock
 from alx.errors import AlxError, ConfigError, LimitError, TrustError, TurnError, UsageError, escape
-from alx.plan import PlanFile, Role, explain
-from alx.site import events, identity, keyring, ledger, position
+from alx.plan import PlanFile
+from alx.records import Role, explain
+from alx.site import events, keyring, ledger, position
 from alx.site.chain import Entry
-from alx.site.identity import IDENTITY_NAME, Identity
 from alx.site.keyring import KEY_NAME, Keyring
 from alx.site.position import Position
 from alx.site.site_file import SiteFile

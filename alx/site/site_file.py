@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from alx.errors import UsageError, escape
-from alx.plan import Role, Scalar, Strict
+from alx.records import Role, Scalar, Strict
 
 DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
 

@@ -12,7 +12,8 @@ from typing import Any, get_args
 from alx.learning import blend, state, trajectory
 from alx.learning.blend import Recipe
 from alx.learning.task import State, Task
-from alx.plan import Plan, Role
+from alx.plan import Plan
+from alx.records import Role
 from alx.turns import turn_seed
 
 Saved = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import get_args
 
 from alx import files
 from alx.learning import blend, measure, state, trajectory
-from alx.plan import Role
+from alx.records import Role
 from alx.study import parties as dealt
 from alx.study import sizes
 from alx.study.parties import POOLED, Parties

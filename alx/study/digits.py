@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alx.plan import Role
+from alx.records import Role
 from alx.site.site_file import Data, SiteFile
 from alx.study import pool, splits
 from alx.study.case import Case

@@ -12,11 +12,11 @@ from typing import get_args
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files, turns
-from alx.plan import Role
-from alx.site import disk, new, pairing
+from alx.records import Role
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import SiteFile
+from alx.steps import new, outgoing, pairing
 from alx.turns import Chosen, Sealed
 
 Say = Callable[[str], None]
@@ -70,7 +70,7 @@ class Exchange:
             chosen = Chosen(receiver.inbox / sealed.path.name, sender.public_key.fingerprint, again=True, body=selected[-1])
         else:
             with sender.locked("export"):
-                copied = disk.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
+                copied = outgoing.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
             with receiver.locked("import-and-select", copied.path.name):
                 chosen = turns.import_and_select(receiver, copied.path, self.tell)
         body = chosen.body

@@ -14,7 +14,8 @@ import numpy as np
 from alx import files, plan
 from alx.errors import ConfigError, UsageError
 from alx.learning.task import Task
-from alx.plan import PlanFile, Role
+from alx.plan import PlanFile
+from alx.records import Role
 from alx.site.site_file import Data, SiteFile
 from alx.study.pool import Pool
 from alx.study.splits import Indices, Split

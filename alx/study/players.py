@@ -12,7 +12,7 @@ from safetensors.torch import load as load_tensors
 
 from alx import files, turns
 from alx.learning.task import State, Task
-from alx.plan import Role
+from alx.records import Role
 from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
 from alx.study.exchange import Exchange

@@ -77,7 +77,7 @@ class Pool:
         if held_out and self.held_out is not None:
             parts |= dict(zip(("test_images", "test_labels"), self.held_out, strict=True))
         if self.made_by is not None:
-            from alx.tasks import arrays  # noqa: PLC0415 - torch
+            from alx.tasks.data import arrays  # noqa: PLC0415 - torch
 
             parts[arrays.MADE_BY] = np.array(self.made_by)
         np.savez(path, **parts)  # type: ignore[arg-type]
@@ -113,9 +113,9 @@ def read(source: Data, plan: Plan) -> Pool:
     Raises:
         ConfigError: names the file, row or column that cannot be used.
     """
-    from alx.tasks import data  # noqa: PLC0415 - torch
+    from alx.tasks.data import kinds  # noqa: PLC0415 - torch
 
-    own, kept = data.load(source, Path(), plan)
+    own, kept = kinds.load(source, Path(), plan)
     held_out = None if kept is None else _arrays(kept)
     images, labels = _arrays(own)
     made_by = None if plan.columns is None else plan.columns.model_dump_json()
@@ -123,7 +123,7 @@ def read(source: Data, plan: Plan) -> Pool:
 
 
 def _arrays(samples: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    from alx.tasks.images import NormalisedImages  # noqa: PLC0415 - torch
+    from alx.tasks.data.images import NormalisedImages  # noqa: PLC0415 - torch
 
     if isinstance(samples, NormalisedImages):
         return samples.images.permute(0, 2, 3, 1).numpy(), samples.targets.numpy()
@@ -133,7 +133,7 @@ def _arrays(samples: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:
     """A CSV's columns as text; an .npz's arrays `train_<name>`, one value a sample."""
-    from alx.tasks import arrays, table  # noqa: PLC0415 - torch
+    from alx.tasks.data import arrays, table  # noqa: PLC0415 - torch
 
     path = Path(source.path)
     if source.kind == "csv":

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from alx.plan import Finite, Strict
+from alx.records import Finite, Strict
 
 Algorithm = Literal["assisted", "trajectory", "blended", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"]
 ASSISTED: tuple[Algorithm, ...] = ("assisted", "trajectory", "blended")

@@ -7,7 +7,8 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx.bundle import age, codec, manifest, signature, strict_json
-from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
+from alx.bundle.layout import MANIFEST_NAME, Layout, part_name
+from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start
 from alx.bundle.signature import SignedFile
 from alx.learning.task import State
 from alx.plan import MAX_ROUNDS, MAX_STEPS
@@ -67,7 +68,7 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
     ending = age.SUFFIX if encrypted else ""
     listed = [
         SignedFile(name=name + ending, algorithm="sha256", digest=DIGEST, size=signature.MAX_FILE_BYTES)
-        for name in (manifest.MANIFEST_NAME, *(name for of_one in names for name in of_one))
+        for name in (MANIFEST_NAME, *(name for of_one in names for name in of_one))
     ]
     # the signature itself has 70 to 72 bytes, which are 96 characters, but one in hundreds is shorter
     signed = signature.sign(made.name(), listed, ec.generate_private_key(ec.SECP256R1()))

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
 from alx.tasks import code
-from alx.tasks.data import Samples, targets
+from alx.tasks.data.kinds import Samples, targets
+from alx.tasks.data.samples import batch
 from alx.tasks.objective import losses
-from alx.tasks.samples import batch
 
 TRIED = 2  # samples in training mode: batch norm cannot train on one
 _AUXILIARY = (

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from alx.errors import ConfigError, escape
 from alx.learning.task import LossSum, SampleLosses, Task, Trainer
 from alx.learning.trajectory import seed_all
-from alx.plan import Plan, Scalar
-from alx.tasks import code, data, fit, models
+from alx.plan import Plan
+from alx.records import Scalar
+from alx.tasks import code, fit, models
 from alx.tasks.check import refuse_unsafe
+from alx.tasks.data import kinds
 from alx.tasks.fresh import Fresh, tried
 from alx.tasks.objective import losses, optimisers, scores
 from alx.tasks.supervised import supervised
@@ -39,7 +41,7 @@ class SiteConfig(Protocol):
         ...
 
     @property
-    def data(self) -> data.Source | None:
+    def data(self) -> kinds.Source | None:
         """The site's own data."""
         ...
 
@@ -131,7 +133,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         raise ConfigError("the plan has no [model], and the built-in task needs one", "docs/plan.md describes it")
     if plan.loss == "own":
         raise ConfigError('loss = "own" needs a task of your own', "docs/tasks.md shows one")
-    own, held_out = data.load(config.data, folder, plan)
+    own, held_out = kinds.load(config.data, folder, plan)
     made = supervised(
         models.find(plan.model, folder),
         own,
@@ -148,7 +150,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place, plan.batch_size)
     if held_out is not None:
         fit.refuse_misfit(model, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
-    return dataclasses.replace(guarded, inputs=data.made_of(own, plan))
+    return dataclasses.replace(guarded, inputs=kinds.made_of(own, plan))
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:

@@ -17,10 +17,10 @@ from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
 from alx.plan import Training
 from alx.tasks import augmentation, probe
+from alx.tasks.data.samples import batch, copies, home, placed, size
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
-from alx.tasks.samples import batch, copies, home, placed, size
 
 PLAIN = Training()
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from alx.bundle.manifest import Layout, check_model, layout_order
-from alx.bundle.manifest import Tensor as TensorSpec
+from alx.bundle import identity
+from alx.bundle.identity import IdentityFile
+from alx.bundle.layout import Layout, check_model, layout_order
+from alx.bundle.layout import Tensor as TensorSpec
 from alx.errors import ConfigError
 from alx.learning import state
 from alx.learning.task import Objective, State, Task
 from alx.plan import Plan
-from alx.site import identity
-from alx.site.identity import IdentityFile
 
 Tell = Callable[[str, int, int, float | None], None]
 """Called with what is done, how much of it, how much in all, and a loss where there is one."""

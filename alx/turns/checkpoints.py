@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from alx.bundle.manifest import Layout
+from alx.bundle.layout import Layout
 from alx.learning import trajectory
 from alx.site.work import Work
 from alx.turns.bridge import to_flat

@@ -17,13 +17,14 @@ from torch import nn
 
 from alx import files
 from alx.bundle import read
-from alx.bundle.manifest import Layout
+from alx.bundle.layout import Layout
 from alx.errors import MalformedError, UsageError, escape
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Task
-from alx.site import disk, incoming
-from alx.site.incoming import Staged
+from alx.site import shelf
 from alx.site.site import Site
+from alx.steps import incoming
+from alx.steps.incoming import Staged
 from alx.tasks import load
 from alx.turns import looks, recipes
 from alx.turns.bridge import Tell, from_flat, same_count, same_model, same_objective, silent
@@ -212,7 +213,7 @@ def _selections(site: Site) -> tuple[dict[str, Any], ...]:
 
 def _selected(site: Site, chosen: dict[str, Any]) -> Best:
     body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
-    with disk.opened(site, site.inbox / body["bundle"], body["digest"]) as (source, signed, manifest):
+    with shelf.opened(site, site.inbox / body["bundle"], body["digest"]) as (source, signed, manifest):
         flat = read.state(source, signed, manifest, chosen["index"])
         return Best(
             chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout,

@@ -7,12 +7,12 @@ import safetensors
 from safetensors.torch import load_file
 
 from alx import files
-from alx.bundle.manifest import Layout, check_model
+from alx.bundle import identity
+from alx.bundle.identity import Identity, IdentityFile
+from alx.bundle.layout import Layout, check_model
 from alx.errors import ConfigError, ModelError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
-from alx.site import identity
-from alx.site.identity import Identity, IdentityFile
 from alx.site.site import INIT_NAME, Site
 from alx.tasks import load
 from alx.tasks.check import LIKENESS

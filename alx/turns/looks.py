@@ -10,7 +10,7 @@ from typing import Self
 
 from alx.bundle.manifest import Manifest
 from alx.learning import select
-from alx.site import disk
+from alx.site import shelf
 from alx.site.site import Site
 
 # Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
@@ -39,7 +39,7 @@ class Start:
         if manifest.start is None:
             return cls(None, None)
         sealed = site.position().sealed[-1]
-        with disk.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (_, _, mine):
+        with shelf.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (_, _, mine):
             offered = mine.candidates
         i = manifest.start.candidate
         sent = i < len(offered) and offered[i].state == manifest.candidates[0].state

@@ -10,13 +10,14 @@ import hashlib
 from torch import Tensor
 
 from alx.bundle import read
-from alx.bundle.manifest import Blend, Layout
+from alx.bundle.layout import Layout
+from alx.bundle.manifest import Blend
 from alx.errors import MalformedError
 from alx.learning import blend as blends
 from alx.learning.task import Task
-from alx.site import disk
-from alx.site.incoming import Staged
+from alx.site import shelf
 from alx.site.site import Site
+from alx.steps.incoming import Staged
 from alx.turns.bridge import as_sent, from_flat, to_flat
 
 
@@ -63,10 +64,10 @@ def _parts(site: Site, staged: Staged, recipe: Blend) -> tuple[bytes, bytes, byt
     position, last = site.position(), len(staged.manifest.snapshots) - 1
     start, own = staged.state(0), staged.state(last)
     sealed = position.sealed[-1]
-    with disk.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (source, signed, mine):
+    with shelf.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (source, signed, mine):
         peer = read.state(source, signed, mine, len(mine.snapshots) - 1)
     if not recipe.momentum:
         return start, own, peer, start
     accepted = position.accepted[-1]
-    with disk.opened(site, site.inbox / accepted["bundle"], accepted["digest"]) as (source, signed, theirs):
+    with shelf.opened(site, site.inbox / accepted["bundle"], accepted["digest"]) as (source, signed, theirs):
         return start, own, peer, read.state(source, signed, theirs, 0)

@@ -11,16 +11,17 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from alx import files
+from alx import files, order
 from alx.bundle import read, write
-from alx.bundle.manifest import Blend, Candidate, Layout, Manifest, Party, Start, part_name
+from alx.bundle.layout import Layout, part_name
+from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start
 from alx.bundle.signature import SignedFile
 from alx.errors import DivergedError, TurnError, count
 from alx.learning import blend as blends
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
-from alx.site import disk, ledger
-from alx.site.position import Position, sequence
+from alx.site import ledger, shelf
+from alx.site.position import Position
 from alx.site.site import Site
 from alx.site.work import Work
 from alx.tasks import load
@@ -130,7 +131,7 @@ def sealed(site: Site) -> Sealed:
 
 def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
     path = site.outbox / body["bundle"]
-    with disk.opened(site, path, body["digest"]) as (source, signed, manifest):
+    with shelf.opened(site, path, body["digest"]) as (source, signed, manifest):
         count, snapshots = len(manifest.candidates), len(manifest.snapshots)
         raw_size, size = manifest.layout.nbytes * count, sum(source.sizes.values())
         return Sealed(path, signed.digest, body["round"], size, raw_size, snapshots, count - snapshots, again)
@@ -175,9 +176,9 @@ class _Turn:
             if not self.work.has("start"):
                 self.work.put("start", to_flat(initial(self.site, self.task), self.layout))
             return
-        folder, body = disk.last_accepted(self.site)
+        folder, body = shelf.last_accepted(self.site)
         index = self.position.selected[-1]["index"]
-        with disk.opened(self.site, folder, body["digest"]) as (source, signed, manifest):
+        with shelf.opened(self.site, folder, body["digest"]) as (source, signed, manifest):
             last = len(manifest.snapshots) - 1
             wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
@@ -186,7 +187,7 @@ class _Turn:
         if self.position.sealed and "peer" in wanted and not self.work.has("before"):
             mine = self.position.sealed[-1]
             own = self.site.outbox / mine["bundle"]
-            with disk.opened(self.site, own, mine["digest"]) as (source, signed, manifest):
+            with shelf.opened(self.site, own, mine["digest"]) as (source, signed, manifest):
                 self.work.put("before", read.state(source, signed, manifest, 0))
 
     def _state(self, label: str) -> dict[str, Tensor]:
@@ -273,8 +274,8 @@ class _Turn:
         """How each blend was made, for the manifest."""
         if not recipes:
             return {}
-        folder, body = disk.last_accepted(self.site)
-        with disk.opened(self.site, folder, body["digest"]) as (_, signed, manifest):
+        folder, body = shelf.last_accepted(self.site)
+        with shelf.opened(self.site, folder, body["digest"]) as (_, signed, manifest):
             peer_step = manifest.snapshots[-1].step or 0
         return {
             label: Blend(
@@ -302,7 +303,7 @@ class _Turn:
             receiver=Party(role=peer.file.role, key=site.peer_key.fingerprint),
             plan=site.plan_file.digest,
             round=position.round,
-            sequence=sequence(site.role, position.round),
+            sequence=order.sequence(site.role, position.round),
             previous=position.sealed[-1]["digest"] if position.sealed else None,
             answers=position.accepted[-1]["digest"] if position.accepted else None,
             start=start,

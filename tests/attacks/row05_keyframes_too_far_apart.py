@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alx.bundle.manifest import part_name
+from alx.bundle.layout import part_name
 from alx.errors import MalformedError
 from tests.forge import Forge
 

@@ -1,6 +1,6 @@
 """A model of 2^640 bytes."""
 
-from alx.bundle.manifest import MAX_STATE_BYTES
+from alx.bundle.layout import MAX_STATE_BYTES
 from alx.errors import LimitError
 from tests.forge import Forge
 

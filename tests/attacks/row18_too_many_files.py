@@ -1,6 +1,6 @@
 """More files than a bundle may have."""
 
-from alx.bundle.manifest import MAX_FILES
+from alx.bundle.layout import MAX_FILES
 from alx.errors import LimitError
 from tests.forge import Forge
 

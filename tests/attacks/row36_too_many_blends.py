@@ -2,7 +2,7 @@
 
 import shutil
 
-from alx.bundle.manifest import part_name
+from alx.bundle.layout import part_name
 from alx.errors import PeerError
 from tests.forge import Forge, form
 

@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 from alx import files
 from alx.bundle import carried, codec, cores, keys, read, write
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import KEYFRAME_EVERY, Candidate, Layout, Manifest, Party, part_name
+from alx.bundle.layout import Layout, part_name
+from alx.bundle.manifest import KEYFRAME_EVERY, Candidate, Manifest, Party
 from alx.cli import screen
 from alx.site.work import Work
 from alx.turns.bridge import from_flat

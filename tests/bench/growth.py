@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from alx import audit, turns
-from alx.site import disk
 from alx.site import site as sites
+from alx.steps import outgoing
 from tests.bench import world
 from tests.bench.row import Missing, Row
 from tests.bench.series import STEPS, Series, fitted
@@ -27,7 +27,7 @@ from tests.bench.world import Size
 
 REPEATS = 3
 # What a command imports on its way, some of it late: start-up is another section's.
-IMPORTED = ["alx.cli.exchange", "alx.tasks.load", "torch._dynamo", "alx.site.incoming"]
+IMPORTED = ["alx.cli.exchange", "alx.tasks.load", "torch._dynamo", "alx.steps.incoming"]
 
 SIZES = {
     "snapshots": [Size(8 * 2**i, 1_000_000, 256) for i in range(6)],
@@ -87,7 +87,7 @@ def seal(root: Path) -> Cost:
 def export(root: Path) -> Cost:
     """Copy the bundle to a folder, and read it back from there."""
     meter = Meter()
-    disk.export(sites.load(root / "learner"), root / "disk", lambda *_: None)
+    outgoing.export(sites.load(root / "learner"), root / "disk", lambda *_: None)
     return meter.cost()
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from alx.learning import measure, state
 from alx.tasks import supervised
-from alx.tasks.images import NormalisedImages
+from alx.tasks.data.images import NormalisedImages
 from alx.tasks.models import mlp, resnet, small_cnn
 from alx.tasks.objective import losses, optimisers
 from tests.bench.row import Row, rates

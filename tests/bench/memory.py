@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from alx.bundle import cores
-from alx.bundle.manifest import PART_BYTES
+from alx.bundle.layout import PART_BYTES
 from tests.bench import resnet
 from tests.bench.row import Row
 from tests.conftest import make_world, pair_world

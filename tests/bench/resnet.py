@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from alx.bundle.manifest import Layout
+from alx.bundle.layout import Layout
 from alx.learning import state
 from alx.learning.trajectory import seed_all
 from alx.tasks.torchvision_cpu import torchvision

@@ -15,7 +15,7 @@ from torch import nn
 from alx.learning import state, trajectory
 from alx.site.work import Work
 from alx.tasks import supervised
-from alx.tasks.images import NormalisedImages
+from alx.tasks.data.images import NormalisedImages
 from alx.tasks.models import resnet, small_cnn
 from alx.tasks.objective import losses, optimisers
 from alx.turns import checkpoints

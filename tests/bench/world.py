@@ -11,9 +11,9 @@ import numpy as np
 from alx import turns
 from alx.bundle import keys
 from alx.cli.main import run
-from alx.site import disk, new
 from alx.site import site as sites
 from alx.site.site_file import Data, SiteFile
+from alx.steps import new, outgoing
 
 INPUTS, CLASSES = 64, 10
 
@@ -78,7 +78,7 @@ def _alx(*words: str | Path) -> None:
 def send(root: Path) -> Path:
     """The learner trains, seals and exports; the bundle on the disk."""
     turns.train(sites.load(root / "learner"))
-    return disk.export(sites.load(root / "learner"), root / "disk", lambda *_: None).path
+    return outgoing.export(sites.load(root / "learner"), root / "disk", lambda *_: None).path
 
 
 def bundle(root: Path) -> Path:

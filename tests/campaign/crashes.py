@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from alx import audit, files
-from alx.bundle.manifest import BUNDLE
+from alx.bundle.layout import BUNDLE
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli.main import run
 from alx.errors import AlxError, CorruptError, SpaceError, StorageError
-from alx.plan import Role
-from alx.site import disk, events, ledger
+from alx.records import Role
+from alx.site import events, ledger
 from alx.site.site import Site
+from alx.steps import outgoing
 from alx.turns import checkpoints
 from tests import interrupt
 from tests.conftest import PLAN, World, make_world, pair_world
@@ -232,7 +233,7 @@ def whole(site: Site, world: World, undisturbed: Reference) -> None:
                 assert tree(path)[SIGNATURE_NAME] == undisturbed.new[f"{name}/{SIGNATURE_NAME}"], f"{name} is another bundle"
                 assert len(tree(path)) == report.files + 1, f"{name} holds something else"
             elif name not in undisturbed.new:
-                assert path.name.endswith((disk.PARTIAL, ".tmp")), f"{name} was left"
+                assert path.name.endswith((outgoing.PARTIAL, ".tmp")), f"{name} was left"
 
 
 def intact(scenario: Scenario, world: World, undisturbed: Reference, *, ended: bool, kept: bool) -> None:
@@ -416,7 +417,7 @@ def never_synced() -> None:
 
 def named_first() -> None:
     """Sabotage: a copy has the name of a finished bundle before it is one."""
-    disk.PARTIAL = ""
+    outgoing.PARTIAL = ""
 
 
 def untranslated() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from alx import files
 from alx.cli.main import run
 from alx.errors import AlxError
-from alx.site import incoming
+from alx.steps import incoming
 from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import command, well_told
 

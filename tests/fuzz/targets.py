@@ -14,12 +14,13 @@ from pathlib import Path
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import codec, keys, manifest, request, signature, strict_json
+from alx.bundle import codec, identity, keys, manifest, request, signature, strict_json
+from alx.bundle import rotation as rotations
+from alx.bundle.identity import IdentityFile
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import Layout, Manifest, Tensor
+from alx.bundle.layout import Layout, Tensor
+from alx.bundle.manifest import Manifest
 from alx.errors import AlxError
-from alx.site import identity, rotation_file
-from alx.site.identity import IdentityFile
 
 CODES_OF_BUNDLES = 10  # below are those of a person's own doing
 GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
@@ -98,7 +99,7 @@ def asked(data: bytes) -> None:
 
 def rotation(data: bytes) -> None:
     """A rotation of a key, signed by nobody."""
-    assert rotation_file.verify(data, own_key()).data == data
+    assert rotations.verify(data, own_key()).data == data
 
 
 def identity_file(data: bytes) -> None:
@@ -154,7 +155,7 @@ def seeds(target: str) -> list[bytes]:
     return {
         "request": [wanted],
         "asked": [base64.b64decode(json.loads(wanted)["payload"])],
-        "rotation": [rotation_file.make("0" * 64, "learner", private_key(), keys.generate()).data],
+        "rotation": [rotations.make("0" * 64, "learner", private_key(), keys.generate()).data],
         "identity": [identity.of(said).data],
         "round_sig": signatures,
         "statement": [base64.b64decode(json.loads(s)["dsseEnvelope"]["payload"]) for s in signatures],

@@ -17,7 +17,8 @@ import numpy as np
 from alx import audit
 from alx.bundle import keys, write
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import Candidate, Layout, Manifest, Party, Tensor, layout_order, part_name
+from alx.bundle.layout import Layout, Tensor, layout_order, part_name
+from alx.bundle.manifest import Candidate, Manifest, Party
 from tests.conftest import PLAN, make_world, pair_world
 
 MIXED = (

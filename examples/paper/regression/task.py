@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from alx.plan import Role
+from alx.records import Role
 from alx.tasks import supervised
 from alx.tasks.objective import losses
 from alx.tasks.supervised import MiniBatches

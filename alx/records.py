@@ -1,0 +1,67 @@
+"""What every record is made of: strict fields, a few kinds of value, and a validation's faults in words.
+
+Knows pydantic; knows no document.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from alx.errors import escape
+
+MAX_FAULTS = 5  # told of one file; the rest is counted
+
+Role = Literal["learner", "provider"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = bool | int | Finite | str
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown fields, no coercion of text to numbers; validators are built when first used."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+
+def explain(error: ValidationError) -> str:
+    """Every fault of a validation, in one line for people: `field: what is wrong (got ...)`."""
+    told = []
+    faults = error.errors(include_url=False)
+    choices = _choices(faults)
+    for fault in faults:
+        loc = fault["loc"]
+        choice = next((loc[:i] for i in range(len(loc)) if loc[:i] in choices), None)
+        where = ".".join(escape(str(part)) for part in (loc if choice is None else choice)) or "it"
+        if choice is not None:
+            value, kinds = choices[choice]
+            is_ = "a table" if isinstance(value, dict) else escape(repr(value), 60)
+            told.append(f"{where}: is {is_}, expected {' or '.join(kinds)}")
+            continue
+        got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
+        told.append(f"{where}: {escape(fault['msg'][:1].lower() + fault['msg'][1:], 160)}{got}")
+    distinct = list(dict.fromkeys(told))
+    more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
+    return "; ".join(distinct[:MAX_FAULTS]) + more
+
+
+# How people call what a value may be; pydantic tells one fault for each.
+_KINDS = {
+    "bool": "true or false", "int": "a number", "float": "a number", "constrained-int": "a number", "str": "text",
+    "StepsBySide": "a table",
+}  # fmt: skip
+
+
+def _choices(faults: Sequence[ErrorDetails]) -> dict[tuple[int | str, ...], tuple[object, list[str]]]:
+    """The places where one of several kinds of value may stand and none does: the value, and the kinds by name."""
+    found: dict[tuple[int | str, ...], tuple[object, list[str]]] = {}
+    for fault in faults:
+        *place, kind = fault["loc"] or ("",)
+        kind = str(kind)
+        name = _KINDS.get(kind, "a list" if kind.startswith("list[") else "")
+        if kind.startswith("literal["):
+            name = kind.removeprefix("literal[").removesuffix("]")
+        if name:
+            kinds = found.setdefault(tuple(place), (fault["input"], []))[1]
+            kinds += [] if name in kinds else [name]
+    return {place: told for place, told in found.items() if len(told[1]) > 1}

@@ -1,0 +1,343 @@
+"""What comes in: verify a bundle from outside in private staging, then, once it was scored, accept it.
+
+Knows bundles, the ledger and the peer; knows no model's meaning. Each step refuses with its own error and leaves inbox
+and ledger as they were; one rename and one transaction of the ledger commit it.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alx import files, order
+from alx.bundle import carried, codec, copies, read, request
+from alx.bundle.carried import Source
+from alx.bundle.copies import Copies
+from alx.bundle.layout import check_model
+from alx.bundle.manifest import MAX_BLENDS, Manifest
+from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
+from alx.errors import (
+    AlxError,
+    CorruptError,
+    ForkError,
+    GapError,
+    IncompleteError,
+    LimitError,
+    MalformedError,
+    PeerError,
+    RollbackError,
+    StaleError,
+    StorageError,
+    TrustError,
+    UsageError,
+    count,
+    escape,
+)
+from alx.records import Role
+from alx.site import ledger
+from alx.site.position import Position
+from alx.site.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A bundle in private staging, verified to the last byte, and not accepted yet.
+
+    Its states are decoded, and checked to the last weight, as they are asked for; `accept` asks for the rest.
+    """
+
+    folder: Path
+    source: Source
+    signed: SignedBundle
+    manifest: Manifest
+    rebuilt: int
+    """Number of files that came out of parity."""
+    rounded: bool
+    """Whether the plan has weights rounded."""
+    _checked: set[int] = field(default_factory=set)
+
+    def states(self, first: int = 0) -> Iterator[tuple[int, memoryview]]:
+        """The candidates' flat states from one of them on, each checked before it is given out.
+
+        Args:
+            first: the first one wanted; those since the keyframe before it are decoded too.
+
+        Yields:
+            Index and flat state, good until the next is asked for.
+
+        Raises:
+            PeerError: a weight is not rounded, where the plan has that.
+            AlxError: see `read.states`.
+        """
+        for i, c, flat in read.states(self.source, self.signed, self.manifest, first=self.keyframe(first)):
+            if self.rounded and not codec.is_rounded(flat, self.manifest.layout):
+                raise PeerError(f"{c.label} is not rounded as the plan says", "does the peer keep to the plan?")
+            self._checked.add(i)
+            if i >= first:
+                yield i, flat
+
+    def state(self, index: int) -> bytes:
+        """One candidate's flat state; see `states`."""
+        return next(bytes(flat) for _, flat in self.states(index))
+
+    def keyframe(self, index: int) -> int:
+        """The last candidate up to that one that is decoded by itself."""
+        return max(i for i, c in enumerate(self.manifest.candidates[: index + 1]) if c.keyframe)
+
+    def check(self) -> None:
+        """Decode, and so check, what was not asked for."""
+        missing = set(range(len(self.manifest.candidates))) - self._checked
+        if missing:
+            for i, _ in self.states(min(missing)):
+                if i == max(missing):
+                    break
+
+
+@contextlib.contextmanager
+def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | Path]:
+    """Verify a bundle on a disk, copy it into private staging, and verify the copy to the last byte.
+
+    Args:
+        site: this site, locked by the caller.
+        paths: the bundle's folder on the disk, and those of other copies or of parity: good files of any count.
+        ask: where to write a signed request for the files that are bad, if some are.
+
+    Yields:
+        What was staged; or, for the bundle that was accepted last, its folder in the inbox.
+
+    Raises:
+        AlxError: see the order in `docs/format.md`; every step has its class.
+    """
+    site.check_agreement()
+    peer = site.peer
+    with copies.survey(paths, site.secret) as source:
+        data, signed = _signature(site, source)
+        position = site.position()
+        known = _known(site, position, signed)
+        if known is not None:
+            yield known
+            return
+        site.keyring.require_current(signed.signer)
+        manifest_file = read.manifest_file(signed)
+        if read.is_encrypted(signed) != site.plan.encrypt:
+            found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
+            raise PeerError(f"the bundle is {found}, expected {agreed} by the plan", "does the peer keep to the plan?")
+        staging = site.folder / "staging" / signed.digest
+        source.agree(signed, staging)
+        if source.read_signed(manifest_file) is None:
+            # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
+            with _asking(site, source, signed, ask):
+                source.copy(signed, data, staging)
+        manifest = read.read_manifest(source, signed)
+        check_sides(site, manifest)
+        check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
+        check_contents(site, manifest)
+        _clear_other(staging)
+        with _asking(site, source, signed, ask):
+            source.copy(signed, data, staging)
+        rebuilt = source.rebuilt
+    with carried.survey(staging, site.secret) as copy:
+        signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
+        copy.refuse_damage()
+        yield Staged(staging, copy, signed, manifest, rebuilt, site.plan.rounds_weights)
+
+
+def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
+    """The bytes of the first `round.sig` that verifies, and what it says; the others either do not, or say the same."""
+    found: list[tuple[Source, bytes, SignedBundle]] = []
+    refused: list[AlxError] = []
+    ring = site.keyring
+
+    def look(source: Source) -> None:
+        try:
+            data, claimed = read.claimed_key(source)
+            if claimed in {k.fingerprint for k in ring.own}:
+                raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
+            found.append((source, data, read.verify_signature(data, ring.of_peer(claimed))))
+        except (IncompleteError, TrustError, MalformedError, LimitError, StorageError) as error:
+            refused.append(error)  # damage to one copy's signature, where another's verifies
+
+    for source in copies.sources:
+        look(source)
+    for source in [] if found else copies.spares():
+        look(source)
+    if not found:
+        raise refused[0]
+    first, data, signed = found[0]
+    for source, _, other in found:
+        if other.digest != signed.digest:
+            raise UsageError(
+                f"'{escape(str(source.path), 200)}' is no copy of '{escape(str(first.path), 200)}', but another bundle: "
+                f"digest {other.digest[:16]}…, expected {signed.digest[:16]}…",
+                "name copies of one bundle only",
+            )
+    return data, signed
+
+
+@contextlib.contextmanager
+def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) -> Iterator[None]:
+    """Write down, before a damaged bundle is refused, what the sender would have to bring again."""
+    try:
+        yield
+    except CorruptError as error:
+        names = copies.damage.keys() & signed.files.keys()
+        if ask is None or not names:
+            raise
+        if len(names) > request.MAX_NAMES:
+            error.hint = f"a request may name {request.MAX_NAMES} files, so none was written: ask for the whole bundle again"
+            raise
+        try:
+            files.replace(ask, request.make(signed.digest, names, site.private_key()), shared=True)
+        except AlxError as another:  # what is bad is the news; that no request came of it comes second
+            error.hint = f"no request was written: {another.message}" + (f"; {another.hint}" if another.hint else "")
+        else:
+            error.hint = (
+                f"carry '{escape(str(ask), 200)}' to the peer: alx export DISK --only {escape(ask.name)} brings these files"
+            )
+        raise
+
+
+def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:
+    """Take a staged bundle in: its folder moves to the inbox, and the ledger says so and what was selected.
+
+    Args:
+        site: this site, locked by the caller.
+        staged: what was verified.
+        selection: the body of the ledger's entry on the selection.
+
+    Returns:
+        The bundle's folder in the inbox.
+    """
+    staged.check()
+    manifest = staged.manifest
+    final = site.inbox / manifest.name()
+    # left by a command that was killed before the ledger knew of it
+    files.withdraw(final, staged.folder.with_name(final.name))
+    files.publish(staged.folder, final)
+    body = {
+        "round": manifest.round,
+        "sequence": manifest.sequence,
+        "bundle": manifest.name(),
+        "digest": staged.signed.digest,
+        "previous": manifest.previous,
+        "answers": manifest.answers,
+    }
+    ledger.append(site.ledger_path, ("accepted", body), ("selected", selection))
+    return final
+
+
+def _clear_other(staging: Path) -> None:
+    """Throw away what an earlier, other bundle left half-copied."""
+    with files.storage(staging.parent):
+        others = [p for p in staging.parent.iterdir() if p != staging] if staging.parent.is_dir() else []
+    for other in others:
+        files.remove_tree(other)
+
+
+def _known(site: Site, position: Position, signed: SignedBundle) -> Path | None:
+    for body in position.accepted:
+        if body["digest"] == signed.digest:
+            if body is not position.accepted[-1]:
+                raise RollbackError(
+                    f"this is the bundle of round {body['round']}, which was imported; "
+                    f"the last one imported is that of round {position.accepted[-1]['round']}",
+                    "import the newest bundle on the disk",
+                )
+            return site.inbox / str(body["bundle"])
+    return None
+
+
+def check_sides(site: Site, manifest: Manifest) -> None:
+    """From the peer, to this site, under this plan.
+
+    Raises:
+        PeerError: says who and what was expected.
+    """
+    peer, ring = site.peer, site.keyring
+    # sealed before the peer knew of this site's new key, it names the one before
+    own = next((k for k in ring.own if k.fingerprint == manifest.receiver.key), ring.own[-1])
+    for what, got, expected in (
+        ("sender's role", manifest.sender.role, peer.file.role),
+        ("sender's key", manifest.sender.key, ring.peer[-1].fingerprint),
+        ("receiver's role", manifest.receiver.role, site.role),
+        ("receiver's key", manifest.receiver.key, own.fingerprint),
+        ("plan", manifest.plan, site.plan_file.digest),
+        ("sender's sample count", str(manifest.samples), str(peer.file.samples)),
+    ):
+        if got != expected:
+            raise PeerError(
+                f"the bundle's {what} is {escape(got, 16)}, expected {escape(expected, 16)}",
+                "is it meant for this site and this plan?",
+            )
+
+
+def check_turn(position: Position, manifest: Manifest, digest: str, role: Role, rounds: int) -> None:
+    """The next bundle of the peer within the plan's rounds, and an answer to this site's last one.
+
+    Raises:
+        RollbackError, ForkError, GapError, StaleError: say which round was expected and which came.
+    """
+    accepted = {int(b["sequence"]): b["digest"] for b in position.accepted}
+    sealed = {int(b["sequence"]): b["digest"] for b in position.sealed}
+    last = max(accepted, default=0)
+    expected = order.sequence(role, order.round_of(last) + 1)
+    came = f"this is the {role}'s bundle of round {manifest.round}"
+    if manifest.sequence in accepted and accepted[manifest.sequence] != digest:
+        raise ForkError(
+            f"{came}, and a different one of that round was imported before: the peer has sealed the round twice",
+            "stop here and ask the peer: one of the two histories is false",
+        )
+    if manifest.sequence < expected:
+        raise RollbackError(f"{came}, expected that of round {order.round_of(expected)}", "import the newest bundle")
+    if manifest.round > rounds:
+        raise GapError(f"{came}, and the plan has {rounds} rounds", f"next: {position.next_command}")
+    if manifest.sequence > expected:
+        raise GapError(f"{came}, expected that of round {order.round_of(expected)}", f"next: {position.next_command}")
+    if manifest.previous != accepted.get(last):
+        raise ForkError(
+            f"{came}, but it continues another history than the bundle imported last",
+            "one side was restored from an old backup, or made its site anew",
+        )
+    if manifest.answers != sealed.get(expected - 1):
+        raise StaleError(
+            f"{came}, but it does not answer the bundle that this site sealed last",
+            "has the peer imported your newest bundle? is this site's ledger an old backup?",
+        )
+
+
+def check_contents(site: Site, manifest: Manifest) -> None:
+    """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
+
+    Raises:
+        ModelError: another model.
+        PeerError: snapshots of other steps, or blends, that the plan does not have; blends with another step of ours than
+            the last; another number of samples in all.
+        MalformedError: a negative loss where the plan's objective has none.
+    """
+    check_model(manifest.tensors, site.own_identity().layout)
+    own, peer = site.own_identity().file.samples, site.peer.file.samples
+    steps, expected = [c.step for c in manifest.snapshots], site.plan.schedule(manifest.sender.role, peer, own)
+    if steps != expected:
+        raise PeerError(
+            f"{len(steps)} snapshots up to step {steps[-1]}, expected {len(expected)} up to {expected[-1]} by the plan",
+            "does the peer keep to the plan?",
+        )
+    blends = len(manifest.candidates) - len(steps)
+    if blends > (MAX_BLENDS if site.plan.candidates == "blended" else 0):
+        raise PeerError(f"{count(blends, 'blend')}, more than the plan allows", "does the peer keep to the plan?")
+    ours = site.plan.steps(site.role, own, peer)
+    for c in manifest.candidates:
+        if c.blend is not None and c.blend.peer_step != ours:
+            raise PeerError(
+                f"{c.label} is said to be of step {c.blend.peer_step} of our bundle, whose last is {ours}",
+                "does the peer keep to the plan?",
+            )
+    if site.plan.loss != "own":
+        claims = [(f"loss of {c.label}", c.loss) for c in manifest.candidates]
+        claims += [] if manifest.start is None else [("claimed global loss", manifest.start.global_loss)]
+        for what, loss in claims:
+            if loss < 0:
+                raise MalformedError(f"the {what} is {loss}, and {site.plan.loss} is never below 0")
+    if manifest.start is not None and manifest.start.samples != own + peer:
+        raise PeerError(f"the bundle counts {count(manifest.start.samples, 'sample')} on both sides, expected {own + peer}")

@@ -1,0 +1,222 @@
+"""What goes out: copy the sealed bundle to the disk that is carried, and read it back from there.
+
+Knows bundles and the ledger; knows no model's meaning.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alx import files
+from alx.bundle import carried, groups, parity, read, request
+from alx.bundle.carried import Source
+from alx.bundle.layout import DATA_FOLDER
+from alx.bundle.request import Request
+from alx.bundle.signature import SignedBundle, SignedFile
+from alx.errors import (
+    CorruptError,
+    ForbiddenFileError,
+    IncompleteError,
+    LimitError,
+    MalformedError,
+    RollbackError,
+    StaleError,
+    StorageError,
+    TrustError,
+    TurnError,
+    UsageError,
+    escape,
+)
+from alx.site import ledger
+from alx.site.position import Position
+from alx.site.site import Site
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and how much in all."""
+
+PARTIAL = ".partial"  # a copy in progress has this suffix, so nothing half-done ever looks finished
+REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of the request's digest
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The parity beside a bundle: of `files` files any `lost`, or in more than one group as many here and there."""
+
+    path: Path
+    size: int
+    files: int
+    lost: int
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What `export` did."""
+
+    path: Path
+    digest: str
+    size: int
+    round: int
+    files: int
+    again: bool
+    """True if the disk held this very bundle already; it was read back all the same."""
+    parity: Parity | None
+
+
+def export(site: Site, disk: Path, tell: Tell, *, only: Path | None = None, parity_percent: int | None = None) -> Exported:
+    """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
+
+    Args:
+        site: this site, locked by the caller.
+        disk: a folder on the disk.
+        tell: progress.
+        only: the peer's request file; None for the whole bundle.
+        parity_percent: share of the files, 1 to 100, that the receiver can rebuild where they are lost; None for none.
+
+    Raises:
+        TrustError, LimitError, ForbiddenFileError: see `request.verify`.
+        RollbackError, StaleError: the request is about another bundle than the last one sealed.
+        MalformedError: it names a file that the bundle does not have; or see `request.verify`.
+        TurnError: nothing is sealed.
+        UsageError: there is no such folder.
+        SpaceError, StorageError: the disk is full, read-only, or gone.
+        CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
+    """
+    asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), site.peer_key)
+    last = _last_sealed(site, asked)
+    if parity_percent is not None:
+        parity.zfec()
+    with files.storage(disk):
+        if not disk.is_dir():
+            raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
+    source = site.outbox / last["bundle"]
+    final = disk / (last["bundle"] if asked is None else f"{last['bundle']}{REPAIR}{asked.digest[:8]}")
+    partial = final.with_name(final.name + PARTIAL)
+    with carried.survey(source) as own:
+        data, _ = read.claimed_key(own)
+        signed = read.verify(own, data, site.signer(last["digest"]))
+        own.refuse_damage()
+        if signed.digest != last["digest"]:
+            raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
+        wanted = _wanted(signed, asked)
+        total = len(data) + sum(f.size for f in wanted.values())
+        _refuse_links(final, partial, partial / DATA_FOLDER)
+        with files.storage(disk):
+            again = final.exists()
+        if parity_percent is not None:
+            spared = [p.size for group in groups.deal(signed, parity_percent) for p in group.parity]
+            files.require_space(disk, [*spared, *(f.size for f in wanted.values() if not again)])
+        if not again:
+            read.copy(own, wanted.values(), data, partial)
+            files.sync_tree(partial)
+    _read_back(final if again else partial, signed, wanted, tell)
+    if not again:  # only what came back whole gets the name of a bundle
+        files.publish(partial, final)
+    body = {"round": last["round"], "bundle": last["bundle"], "digest": signed.digest}
+    if asked is not None:
+        body |= {"request": asked.digest, "files": len(wanted), "names": list(wanted)}
+    spare = None
+    if parity_percent is not None:
+        spare = _put_parity(source, signed, data, parity_percent, final, tell)
+        body |= {"parity": parity_percent}
+    ledger.append(site.ledger_path, ("exported", body))
+    return Exported(final, signed.digest, total, int(last["round"]), len(wanted) + 1, again, spare)
+
+
+def _refuse_links(*paths: Path) -> None:
+    for path in paths:
+        with files.storage(path):
+            if path.is_symlink():
+                raise ForbiddenFileError(f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk")
+
+
+def _put_parity(source: Path, signed: SignedBundle, data: bytes, percent: int, final: Path, tell: Tell) -> Parity:
+    """Write parity beside the bundle, and read it back. What was there of that name is made anew: nothing in it is ours."""
+    target = final.with_name(final.name + parity.SUFFIX)
+    partial = target.with_name(target.name + PARTIAL)
+    files.remove_tree(target)
+    files.remove_tree(partial)
+    made = parity.make(source, signed, data, percent, partial, lambda i, n: tell("parity", i, n))
+    files.sync_tree(partial)
+    with _giving_back(partial), carried.survey(partial) as copy:
+        _drop_cache(copy)
+        parity.check(copy, signed, data)
+    files.publish(partial, target)
+    count = sum(len(g.files) for g in made)
+    return Parity(target, groups.size(made), count, groups.lost(count, percent), len(made))
+
+
+def _last_sealed(site: Site, asked: Request | None) -> dict[str, Any]:
+    position = site.position()
+    if not position.sealed:
+        raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
+    if asked is not None:
+        _check_request(position, asked)
+    if position.step == "train":
+        raise TurnError(
+            f"the turn of round {position.round} is not trained yet, and the one before was answered already",
+            f"next: {position.next_command}",
+        )
+    return position.sealed[-1]
+
+
+def _check_request(position: Position, asked: Request) -> None:
+    """About the last sealed bundle: the peer has those before it, or could not have sent what followed."""
+    last = position.sealed[-1]
+    for body in position.sealed[:-1]:
+        if body["digest"] == asked.bundle:
+            raise RollbackError(
+                f"the request is about the bundle of round {body['round']}, which the peer has answered since; "
+                f"the last one sealed is that of round {last['round']}",
+                "is it an old request? ask the peer for the newest",
+            )
+    if asked.bundle != last["digest"]:
+        raise StaleError(
+            f"the request is about a bundle of digest {asked.bundle[:16]}…, which this site never sealed; "
+            f"the last one sealed is {str(last['digest'])[:16]}…",
+            "is it for another site of yours? is this site's ledger an old backup?",
+        )
+
+
+def _wanted(signed: SignedBundle, asked: Request | None) -> dict[str, SignedFile]:
+    if asked is None:
+        return signed.files
+    for name in asked.files:
+        if name not in signed.files:
+            raise MalformedError(f"the request names '{escape(name)}', which the bundle does not have")
+    return {name: signed.files[name] for name in asked.files}
+
+
+def _read_back(path: Path, signed: SignedBundle, wanted: dict[str, SignedFile], tell: Tell) -> None:
+    with _giving_back(path), carried.survey(path) as copy:
+        _drop_cache(copy)
+        data, _ = read.claimed_key(copy)
+        got = read.verify(copy, data, signed.signer, wanted)
+        if got.digest == signed.digest:
+            for i, f in enumerate(wanted.values(), 1):
+                copy.read_signed(f)
+                tell("reading back", i, len(wanted))
+            copy.refuse_damage()
+    if got.digest != signed.digest:
+        raise CorruptError(f"'{escape(str(path), 200)}' is another bundle of that name", "delete it there, and export again")
+
+
+def _drop_cache(copy: Source) -> None:
+    """What was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)."""
+    for name in copy.sizes:
+        with copy.open(name) as fd, contextlib.suppress(OSError, AttributeError):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def _giving_back(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (CorruptError, TrustError, MalformedError, IncompleteError, LimitError, StorageError) as error:
+        raise CorruptError(
+            f"the disk does not give back what was written to it: {error.message}",
+            f"do not carry it: delete {escape(str(path), 200)}, or take another disk, and export again",
+        ) from error

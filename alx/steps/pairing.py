@@ -1,0 +1,95 @@
+"""Pairing: the peer's identity is compared with one's own, and pinned.
+
+Knows two identities and the plan; what the people at both ends compared is their words.
+"""
+
+from typing import get_args
+
+from alx import files, plan
+from alx.bundle import age, identity, layout, manifest
+from alx.bundle.identity import Identity
+from alx.errors import ConfigError, PeerError, TurnError
+from alx.records import Role
+from alx.site import keyring, ledger
+from alx.site.site import Site
+
+
+def pair(site: Site, data: bytes) -> Identity:
+    """Pin the peer. The caller has shown the words to a person who compared them.
+
+    Args:
+        site: this site; it has an identity file already.
+        data: the peer's identity file.
+
+    Raises:
+        PeerError: the same role, the site's own file, another plan, other code, another loss.
+        ModelError: another model.
+        TurnError: bundles were exchanged with another peer already.
+    """
+    peer = identity.parse(data)
+    check_peer(site, peer)
+    entries = site.entries()
+    pinned = next((e.body for e in reversed(entries) if e.kind == "paired"), None)
+    if pinned is not None and pinned["identity"] == peer.digest:
+        return peer
+    if any(e.kind in ("sealed", "accepted") for e in entries):
+        raise TurnError("this site has exchanged bundles with another peer already", "make a new site for a new peer")
+    files.replace(site.folder / keyring.PEER_NAME, data)
+    files.replace(site.folder / keyring.PEER_KEY_NAME, peer.key.pem.encode("ascii"))
+    ledger.append(
+        site.ledger_path,
+        (
+            "paired",
+            {
+                "identity": peer.digest,
+                "own_identity": site.own_identity().digest,
+                "key": peer.key.fingerprint,
+                "samples": peer.file.samples,
+            },
+        ),
+    )
+    return peer
+
+
+def check_peer(site: Site, peer: Identity) -> None:
+    """Compare a peer's identity with this site's plan, code and model; see `pair`."""
+    own = site.own_identity()
+    if peer.key.fingerprint == own.key.fingerprint:
+        raise PeerError("this is the site's own identity file", "pair with the peer's")
+    if peer.file.role == site.role:
+        raise PeerError(f"the peer is a {peer.file.role} too", f"one site has to be made with --role {_other(site.role)}")
+    if peer.plan_file.digest != site.plan_file.digest:
+        told = plan.differences(site.plan, peer.plan_file.plan)
+        what = "; ".join(told) if told else "the same values in other bytes (comments, spaces or line ends)"
+        raise PeerError(f"the peer's plan is another one: {what}", "make both sites from the same file")
+    if peer.file.code != site.code_digest:
+        raise PeerError("the model's source file differs on the two sides", "make both sites from the same file")
+    if peer.file.recipient is not None:
+        age.check_recipient(peer.file.recipient)
+    layout.check_model(peer.file.tensors, own.layout)
+    if None not in (own.file.inputs, peer.file.inputs) and own.file.inputs != peer.file.inputs:
+        raise PeerError(
+            f"the peer's samples are {peer.file.inputs}, and ours {own.file.inputs}",
+            "the same sample would be another input there; store both alike: pixels as uint8, say, and [images] in the plan",
+        )
+    odd = identity.differ(own.file.objective, peer.file.objective)
+    if odd:
+        raise PeerError(
+            f"the peer's loss is another one: {odd}",
+            "losses are added up, so both sides need the same; a constant of a loss belongs into the plan's [settings]",
+        )
+    for role, samples, others in (
+        (site.role, own.file.samples, peer.file.samples),
+        (peer.file.role, peer.file.samples, own.file.samples),
+    ):
+        count = site.plan.steps(role, samples, others) // site.plan.sampling_period + 2 + manifest.MAX_BLENDS
+        if count > manifest.MAX_CANDIDATES or count * own.layout.parts > layout.MAX_FILES:
+            raise ConfigError(
+                f"a turn of the {role} would have {count} snapshots and blends of {own.layout.parts} files each; a bundle "
+                f"holds {manifest.MAX_CANDIDATES}, and {layout.MAX_FILES} files",
+                "lengthen sampling_period in the plan, on both sides",
+            )
+
+
+def _other(role: Role) -> Role:
+    return next(r for r in get_args(Role) if r != role)

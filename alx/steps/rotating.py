@@ -1,0 +1,135 @@
+"""Rotation: a site's key is replaced by a new one, and the peer pins the new one in the place of the old.
+
+Knows both sites' keys and where the exchange stands; what the people at both ends compared is the new key's words. The
+order of writing makes every moment safe: the new key and the rotation lie there before the ledger says that they count,
+and only then does the new key take the old one's place (`keyring.settle`, at the next use where this was killed).
+"""
+
+from alx import files
+from alx.bundle import keys, rotation
+from alx.bundle.rotation import Rotation
+from alx.errors import PeerError, RollbackError, TrustError, TurnError
+from alx.site import keyring, ledger
+from alx.site.position import Position
+from alx.site.site import Site
+
+
+def rotate(site: Site) -> tuple[Rotation, bool]:
+    """Replace this site's private key by a new one, with the same passphrase if it has one.
+
+    Asked again before anything was sealed with the new key, it gives the same rotation: the file was lost, or killed.
+
+    Args:
+        site: this site, locked by the caller.
+
+    Returns:
+        The rotation for the peer, and whether it was made before.
+
+    Raises:
+        TurnError: a bundle that the old key signed is on its way, or nobody pinned that key.
+        UsageError, TrustError: see `keys.load_private`.
+    """
+    entries = site.entries()
+    last = next((e for e in reversed(entries) if e.kind in ("rotated", "sealed")), None)
+    if last is not None and last.kind == "rotated":
+        keyring.settle(site.folder, site.public_key)
+        return keyring.read_rotation(site.folder, site.keyring.own[-2], last), True
+    _check_turn(site.position())
+    site.check_agreement()
+    given: list[bytes] = []
+
+    def remember() -> bytes:
+        given.append(keys.ask(site.unlock, site.folder / keyring.KEY_NAME))
+        return given[0]
+
+    old, new = site.unlocked_by(remember).private_key(), keys.generate()
+    made = rotation.make(site.plan_file.digest, site.role, old, new)
+    keyring.clear(site.folder)
+    files.replace(keyring.next_path(site.folder, made.new), keys.private_pem(new, given[-1] if given else None))
+    _put(site, made)
+    ledger.append(site.ledger_path, ("rotated", _body(made)))
+    keyring.settle(site.folder, made.new)
+    return made, False
+
+
+def _check_turn(position: Position) -> None:
+    if position.step == "pair":
+        raise TurnError("no peer has pinned this site's key yet", "make a new site, which has a new key")
+    if position.step == "done":
+        raise TurnError("the exchange is done: this key signs nothing any more", "a new exchange begins with alx init")
+    if position.step == "train" or not position.sealed:
+        return
+    where = "waits in the outbox" if position.step == "export" else "is on its way"
+    raise TurnError(
+        f"the bundle of round {position.sealed[-1]['round']}, signed with the present key, {where}",
+        "rotate once the peer's answer to it was imported; if the key was stolen, tell the peer at once to import nothing "
+        "more, and make new sites on both sides",
+    )
+
+
+def check(site: Site, data: bytes) -> tuple[Rotation, bool]:
+    """Verify a peer's rotation with the key that is pinned.
+
+    Args:
+        site: this site.
+        data: the rotation file.
+
+    Returns:
+        The rotation, and whether it was accepted already.
+
+    Raises:
+        LimitError, MalformedError: not a rotation file.
+        TrustError: not signed by the pinned key and by the new one; the new key is one that was used before.
+        PeerError: a rotation of this site's own, or under another plan.
+        RollbackError: it replaces a key that was replaced already.
+        TurnError: no peer is pinned.
+    """
+    peer, ring = site.peer, site.keyring
+    claimed = rotation.claimed_keys(data)
+    if claimed[0] in {k.fingerprint for k in ring.own}:
+        raise PeerError("this is a rotation of the site's own key", "carry it to the peer, who runs alx key accept")
+    got = rotation.verify(data, ring.of_peer(claimed[0]))
+    for what, told, expected in (
+        ("role", got.file.role, peer.file.role),
+        ("plan", got.file.plan, site.plan_file.digest),
+    ):
+        if told != expected:
+            raise PeerError(f"the rotation's {what} is {told[:16]}, expected {expected[:16]}")
+    if got.new.fingerprint == ring.peer[-1].fingerprint and got.old.fingerprint == ring.peer[-2].fingerprint:
+        return got, True
+    if got.old.fingerprint != ring.peer[-1].fingerprint:
+        raise RollbackError(
+            f"this rotation replaces the key {got.old.fingerprint[:16]}…, which was replaced before",
+            "is it an old file? ask the peer for the newest",
+        )
+    if got.new.fingerprint in {k.fingerprint for k in (*ring.peer, *ring.own)}:
+        raise TrustError(f"the rotation's new key {got.new.fingerprint[:16]}… was used before", "ask the peer who made it")
+    return got, False
+
+
+def accept(site: Site, data: bytes) -> Rotation:
+    """Pin the peer's new key. The caller has shown the new key's words to a person who compared them.
+
+    Args:
+        site: this site, locked by the caller.
+        data: the rotation file.
+
+    Raises:
+        AlxError: see `check`.
+    """
+    got, again = check(site, data)
+    if not again:
+        _put(site, got)
+        ledger.append(site.ledger_path, ("peer-rotated", _body(got)))
+    files.replace(site.folder / keyring.PEER_KEY_NAME, got.new.pem.encode("ascii"))
+    return got
+
+
+def _put(site: Site, made: Rotation) -> None:
+    path = keyring.rotation_path(site.folder, made.old)
+    files.make_folder(path.parent)
+    files.replace(path, made.data)
+
+
+def _body(made: Rotation) -> dict[str, str]:
+    return {"old": made.old.fingerprint, "new": made.new.fingerprint, "file": made.digest}

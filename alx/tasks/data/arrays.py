@@ -1,0 +1,135 @@
+"""Arrays in an .npz, named as in MedMNIST: train_images, train_labels, and test_images, test_labels kept apart.
+
+Knows NumPy's file; unpickles nothing, and allocates nothing that a header claims and the file does not hold.
+"""
+
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from alx.errors import ConfigError, escape
+from alx.plan import Images
+from alx.tasks.data import decoder
+from alx.tasks.data.images import NormalisedImages, of_pixels
+
+NAMES = "arrays are named as in MedMNIST: train_images, train_labels, and test_images, test_labels where there are any"
+MADE_BY = "columns"  # the array that says so; NAMES has no such one
+_NUMBERS = 'save arrays of numbers: array.astype("float32")'
+_WHOLE = "expected a whole .npz: copy it again, or save it with numpy.savez; nothing is unpickled"
+_NPY = b"\x93NUMPY"  # a single array begins with it
+_GREY, _COLOUR = 3, 4  # dimensions of [n, h, w] and of [n, h, w, channels]
+
+Array = np.ndarray[Any, Any]
+
+
+def read(path: Path, part: str, images: Images | None) -> TensorDataset | NormalisedImages | None:
+    """One part of the file.
+
+    Args:
+        path: the .npz.
+        part: train or test.
+        images: the plan's account of an input, which numbers other than uint8 cannot have; None takes images as they are.
+
+    Returns:
+        `<part>_images` uint8 [n, h, w] or [n, h, w, 1 or 3] as images, numbers [n, …] as float32; `<part>_labels` [n]
+        or [n, 1] as [n], whole numbers as int64 and others as float32. None if there is no such part.
+
+    Raises:
+        ConfigError: names the file, the array and the row.
+    """
+    name, what = escape(path.name), f"{part}_images"
+    found = members(path, (what, f"{part}_labels").__contains__)
+    x, y = found.get(what), found.get(f"{part}_labels")
+    if x is None:
+        return None
+    if y is None:
+        raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)
+    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or 0 in (x.size, y.size):  # noqa: PLR2004 - samples, and something in each
+        raise ConfigError(
+            f"'{name}' has {what} of shape {list(x.shape)} and {part}_labels of shape {list(y.shape)}, "
+            "expected as many labels as images, and at least one",
+            NAMES,
+        )
+    targets = _targets(y, name, f"{part}_labels")
+    if images is None and x.dtype != np.uint8:  # pairing compares that both sides have numbers, or both pixels
+        return TensorDataset(_float32(x, name, what), targets)
+    if x.dtype != np.uint8:
+        raise ConfigError(
+            f"'{name}' has {what} of {x.dtype}, and the plan has [images], which are made of uint8, 0 to 255",
+            "save pixels as uint8; or leave [images] out of the plan, and scale and shape them alike on both sides",
+        )
+    if x.ndim not in (_GREY, _COLOUR) or (x.ndim == _COLOUR and x.shape[3] not in (1, 3)):
+        raise ConfigError(
+            f"'{name}' has {what} of shape {list(x.shape)}, and images are uint8 [n, height, width] or "
+            "[n, height, width, 3]",
+            "put the channels last",
+        )
+    pixels = torch.from_numpy(np.ascontiguousarray(x))
+    pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2).contiguous()
+    return of_pixels(pixels, targets, images or Images(channels=1 if pixels.shape[1] == 1 else 3), path.name)
+
+
+def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:
+    """The arrays of the file whose names are wanted.
+
+    Raises:
+        ConfigError: it is no .npz, or is damaged.
+    """
+    name = escape(path.name)
+    with decoder.reading(f"cannot read '{name}'", _WHOLE), path.open("rb") as file:
+        if file.read(len(_NPY)) == _NPY:
+            raise ConfigError(f"'{name}' is a single array (.npy), expected an .npz", NAMES)
+        with zipfile.ZipFile(file) as archive:
+            entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist() if e.filename.endswith(".npy")}
+            return {key: _array(archive, entry, name) for key, entry in entries.items() if wanted(key)}
+
+
+def rows_made_by(path: Path) -> str | None:
+    """The [columns] that its numbers were made by, as JSON, where `alx simulate` dealt out a table; of no use by hand."""
+    found = members(path, MADE_BY.__eq__).get(MADE_BY)
+    return None if found is None else str(found)
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Array:
+    """One array, read only where its header and its size agree."""
+    with archive.open(entry) as member:
+        version = np.lib.format.read_magic(member)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(member)
+        there = entry.file_size - member.tell()
+    what, claimed = f"'{name}' holds {escape(entry.filename)}, an array", math.prod(shape) * dtype.itemsize
+    if dtype.hasobject:
+        raise ConfigError(f"{what} of Python objects, and nothing is unpickled", _NUMBERS)
+    if claimed != there:
+        got = escape(f"{dtype} {list(shape)}")
+        raise ConfigError(f"{what} of {got} with {there} bytes, expected {claimed}", "is it whole? copy it again")
+    with archive.open(entry) as member:
+        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _targets(y: Array, name: str, what: str) -> Tensor:
+    if y.size == len(y):
+        y = y.reshape(len(y))
+    if y.dtype.kind in "biu":
+        return torch.from_numpy(y.astype(np.int64))
+    return _float32(y, name, what)
+
+
+def _float32(values: Array, name: str, what: str) -> Tensor:
+    """Numbers as float32, refused where there are none or where they are not finite."""
+    if values.dtype.kind not in "biuf":
+        raise ConfigError(f"'{name}' has {what} of type {values.dtype}, expected numbers", NAMES)
+    with np.errstate(over="ignore"):  # told below
+        numbers = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    bad = ~torch.isfinite(numbers.reshape(len(numbers), -1)).all(1)
+    if bad.any():
+        row = int(bad.nonzero()[0])
+        raise ConfigError(f"'{name}' has NaN, or a number too large, in {what}[{row}]", "clean the data first")
+    return numbers

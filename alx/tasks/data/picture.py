@@ -1,0 +1,101 @@
+"""One image file as pixels of 8 bits: what a model gets of it, or why that would be something else.
+
+Knows Pillow and its formats; knows no class and no plan.
+"""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from alx.errors import ConfigError, escape
+from alx.tasks.data import decoder
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's decoders for these endings, and no other
+DEEPEST = 8  # bits a channel; Pillow would cut what is deeper, and a scan would come out white
+_COLOURS = ("1", "L", "P", "RGB", "YCbCr")  # Pillow's modes whose way to grey or RGB is fixed, as CMYK's and LAB's is not
+_ALPHA = ("LA", "PA", "RGBA")
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+_BITS_PER_SAMPLE, _SAMPLE_FORMAT, _SIGNED = 258, 339, 2  # TIFF 6.0, sections 8 and 19
+_PNG_DEPTH = 24  # PNG (RFC 2083), 3.1 and 4.1.1: signature 8, length 4, "IHDR", width 4, height 4, and then one byte
+
+
+def read(file: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:
+    """One picture, upright as viewers show it, and resized.
+
+    Args:
+        file: its folder and its name stand in messages.
+        channels: 1 for grey, 3 for colour.
+        size: height, width.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        ConfigError: it is damaged, or its pixels would have to be cut, mixed or guessed to become these.
+    """
+    name = f"'{escape(file.parent.name)}/{escape(file.name)}'"
+    if file.suffix.lower() not in ENDINGS or not file.is_file():
+        raise ConfigError(f"{name} is no image of a kind that is read", f"kinds: {', '.join(ENDINGS)}; or move it elsewhere")
+    with decoder.reading(f"{name} cannot be read as an image", "save it anew, replace it, or move it elsewhere"):
+        _heed_warnings()
+        with _opened(file, name) as image:
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a telephone's JPEG with a preview behind
+                raise ConfigError(f"{name} holds {image.n_frames} images, expected one")  # type: ignore[attr-defined]
+            _refuse_deep(file, image, name)
+            shown = _opaque(ImageOps.exif_transpose(image), name).convert("L" if channels == 1 else "RGB")
+            shown = shown.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            return np.asarray(shown).reshape(*size, channels)
+
+
+def _heed_warnings() -> None:
+    """Pillow warns of a tag that it cannot read and goes on without it, be it the orientation or whether 0 is white."""
+    warnings.simplefilter("error", UserWarning)
+    warnings.filterwarnings("ignore", "Metadata Warning, tag")  # several values where one is due: it takes the first
+    warnings.filterwarnings("ignore", "Image appears to be a malformed MPO")  # a telephone's JPEG, edited: no preview
+
+
+def _opened(file: Path, name: str) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ConfigError(
+            f"{name} cannot be read as an image: its head is damaged, or of another kind",
+            f"kinds: {', '.join(FORMATS)}, of {DEEPEST} bits a channel at most; replace it, or move it elsewhere",
+        ) from error
+
+
+def _refuse_deep(file: Path, image: Image.Image, name: str) -> None:
+    """By what the file says: a decoder's mode is what is left after it cut the pixels down."""
+    hint = "scale it to whole numbers from 0 to 255 first, on purpose"
+    bits = 32 if image.mode[0] in "IF" else DEEPEST  # what other formats have is 8, or no mode of Pillow's
+    if image.format == "PNG":
+        with file.open("rb") as head:
+            bits = head.read(_PNG_DEPTH + 1)[_PNG_DEPTH]
+    elif image.format == "PPM":
+        told = image.tile[0][3]  # type: ignore[attr-defined] # the decoder: with the greatest value, but for 255 and 65535
+        greatest = [n for n in told if isinstance(n, int)] or [65535 if image.mode == "I" else 0]
+        bits = max(greatest).bit_length() or bits
+    elif isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+        if _SIGNED in image.tag_v2.get(_SAMPLE_FORMAT, ()) and bits <= DEEPEST:
+            raise ConfigError(f"{name} has pixels below 0 (signed samples), expected 0 to 255", hint)
+    if bits > DEEPEST:
+        raise ConfigError(f"{name} has {bits} bits a channel, expected {DEEPEST} at most", hint)
+
+
+def _opaque(image: Image.Image, name: str) -> Image.Image:
+    """The image, refused where it is transparent: what would show through is not in the file."""
+    image = image.convert(_PREMULTIPLIED.get(image.mode, image.mode))
+    if image.mode not in _COLOURS + _ALPHA:
+        raise ConfigError(f"{name} has colours of the kind {image.mode}", "save it as grey or RGB")
+    if image.mode in _ALPHA or "transparency" in image.info:
+        if image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            raise ConfigError(
+                f"{name} is transparent in places", "save it without transparency, on a background of your choice"
+            )
+        image.info.pop("transparency", None)
+    return image

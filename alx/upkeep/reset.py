@@ -1,0 +1,383 @@
+"""A lost ledger is rebuilt from what is signed: the bundles of outbox and inbox, the rotations, and both identities.
+
+Knows bundles, keys and entries; knows no tensor's meaning. Nothing is taken on trust but the peer's identity file, which
+people compare again. What was never signed is not made up: one's own losses of rounds gone by are unknown afterwards, and
+the bundle that was imported last, whose selection no bundle of this site tells, has to be imported again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from alx import audit, files
+from alx.audit import BundleReport
+from alx.bundle import identity, keys, rotation
+from alx.bundle.identity import Identity
+from alx.bundle.keys import PublicKey
+from alx.bundle.layout import BUNDLE
+from alx.bundle.rotation import Rotation
+from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustError, TurnError, UsageError, escape
+from alx.site import events, keyring, ledger
+from alx.site.ledger import Kind
+from alx.site.site import RETURNED, Site
+from alx.steps import pairing
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What can be told without the ledger, all of it verified.
+
+    Attributes:
+        lost: what is to be rebuilt: the ledger and with it the log, or the security log alone.
+        why: what is wrong with it.
+        own: the first key of this site, and the rotations since.
+        peer: the peer as it introduced itself, and its rotations; None where there is none.
+        bundles: in the order of the exchange, without `again`.
+        again: the bundle that was imported last and not answered yet.
+    """
+
+    lost: Literal["ledger", "event log"]
+    why: str
+    own: tuple[PublicKey, list[Rotation]]
+    peer: tuple[Identity, list[Rotation]] | None
+    bundles: list[BundleReport]
+    again: BundleReport | None
+
+    @property
+    def peer_words(self) -> dict[str, str]:
+        """The words that people compare again: of the peer's identity file, and of its present key if that is another."""
+        if self.peer is None:
+            return {}
+        introduced, rotations = self.peer
+        return {"its identity": introduced.words} | ({"its present key": rotations[-1].words} if rotations else {})
+
+
+def fault(site: Site) -> tuple[Literal["ledger", "event log"], str] | None:
+    """What is lost, and what is wrong with it; None where both chains are good."""
+    try:
+        entries = ledger.read(site.ledger_path)
+    except LedgerError as error:
+        return "ledger", error.message
+    try:
+        log = events.read(site.events_path)
+    except LedgerError as error:
+        return "event log", error.message
+    try:
+        events.missing(log, entries)
+    except LedgerError as error:
+        return "ledger", error.message
+    return None
+
+
+def finish(site: Site) -> Body | None:
+    """The ledger's entry on a reset after which nothing else was done; None where there is none, or something is lost.
+
+    What the reset did not come to, the security log, is done.
+    """
+    if fault(site) is not None:
+        return None
+    body = _last_reset(site)
+    if body is not None:
+        events.catch_up(site.events_path, site.ledger_path)
+    return body
+
+
+def _last_reset(site: Site) -> Body | None:
+    entries = site.entries()
+    body = next((e.body for e in reversed(entries) if e.kind == "reset"), None)
+    return body if body is not None and body["rebuilt"] == len(entries) else None
+
+
+def find(site: Site) -> Findings:
+    """Verify everything that a ledger can be rebuilt from; nothing is written.
+
+    Args:
+        site: this site, locked by the caller.
+
+    Raises:
+        TurnError: ledger and log are good.
+        LedgerError: the bundles' chain has a gap, or the security log knows of bundles, keys or a peer that are not there.
+        CorruptError, TrustError: a bundle is damaged, or is not of this exchange.
+        ConfigError, PeerError, ModelError: the identity files do not belong to this site.
+    """
+    lost = fault(site)
+    if lost is None:
+        raise TurnError("the ledger is good: there is nothing to reset", "alx status says what to do next")
+    own = _own_keys(site)
+    path = site.folder / keyring.PEER_NAME
+    peer = None
+    if path.is_file():
+        introduced = identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES))
+        pairing.check_peer(site, introduced)
+        peer = introduced, _rotations(site.folder, introduced.key)
+    reports = _bundles(site, own, peer)
+    audit.check_chain(reports)
+    _check_log(site, reports, own[1], peer)
+    reports.sort(key=lambda r: r.manifest.sequence)
+    again = reports.pop() if reports and reports[-1].manifest.sender.role != site.role else None
+    return Findings(*lost, own, peer, reports, again)
+
+
+def _check_log(
+    site: Site, reports: list[BundleReport], own: list[Rotation], peer: tuple[Identity, list[Rotation]] | None
+) -> None:
+    """What the security log tells has to be there: a history without its newest part could be played a second time."""
+    try:
+        log = events.read(site.events_path)
+    except LedgerError:
+        return
+    bundles = {r.digest for r in reports}
+    rotations = {"rotated": {r.digest for r in own}, "peer-rotated": {r.digest for r in peer[1]} if peer else set()}
+    hint = "put it back, from a backup or from a disk that carried it; without it make new sites on both sides"
+    for e in log:
+        if e.kind in ("sealed", "accepted") and e.body["digest"] not in bundles:
+            raise LedgerError(
+                f"the event log says that '{escape(e.body['bundle'])}' was {e.kind}, digest {e.body['digest'][:16]}…; "
+                "it is not there",
+                hint,
+            )
+        if e.kind in rotations and e.body["file"] not in rotations[e.kind]:
+            whose = "this site's" if e.kind == "rotated" else "the peer's"
+            raise LedgerError(
+                f"the event log says that {whose} key was replaced by {e.body['new'][:16]}…; rotations/ does not", hint
+            )
+    paired = next((e.body["identity"] for e in reversed(log) if e.kind == "paired"), None)
+    if paired is not None and (peer is None or peer[0].digest != paired):
+        raise LedgerError(f"the event log names another peer than {keyring.PEER_NAME}", hint)
+
+
+def _own_keys(site: Site) -> tuple[PublicKey, list[Rotation]]:
+    current = keys.load_public(site.folder / keyring.PUBLIC_NAME)
+    if not (site.folder / identity.IDENTITY_NAME).is_file():
+        return current, []
+    own = site.own_identity()
+    if own.plan_file.digest != site.plan_file.digest:
+        raise ConfigError("identity.json was made under another plan than plan.toml", "put the agreed files back")
+    rotations = _rotations(site.folder, own.key)
+    if rotations and current != rotations[-1].new and not keyring.next_path(site.folder, rotations[-1].new).is_file():
+        rotations.pop()  # killed before it counted
+    if current not in (own.key, *(r.new for r in rotations)):
+        raise TrustError(f"'{keyring.PUBLIC_NAME}' is no key of this site's identity", "restore the site from its backup")
+    return own.key, rotations
+
+
+def _rotations(folder: Path, first: PublicKey) -> list[Rotation]:
+    """The rotations from a first key on, each signed by the key before it."""
+    out: list[Rotation] = []
+    seen, current = {first.fingerprint}, first
+    while (path := keyring.rotation_path(folder, current)).is_file():
+        got = rotation.verify(files.read(path, rotation.MAX_ROTATION_BYTES), current)
+        if got.new.fingerprint in seen:
+            raise CorruptError(f"'{path}' goes back to a key that was replaced")
+        seen.add(got.new.fingerprint)
+        out.append(got)
+        current = got.new
+    return out
+
+
+def _bundles(
+    site: Site, own: tuple[PublicKey, list[Rotation]], peer: tuple[Identity, list[Rotation]] | None
+) -> list[BundleReport]:
+    """Every bundle of the site, verified whole: from whom, to whom, under which plan."""
+    ours = [own[0], *(r.new for r in own[1])]
+    theirs = [] if peer is None else [peer[0].key, *(r.new for r in peer[1])]
+    out = []
+    for box, senders, receivers in (
+        (site.outbox, ours, theirs), (site.inbox, theirs, ours), (site.folder / RETURNED, theirs, ours),
+    ):  # fmt: skip
+        with files.storage(box):
+            found = sorted(p for p in box.iterdir() if BUNDLE.fullmatch(p.name)) if box.is_dir() else []
+        for path in found:
+            if box.name == RETURNED and (site.inbox / path.name).exists():  # imported again already
+                continue
+            if peer is None:
+                raise CorruptError(f"there is a bundle '{path}', and no {keyring.PEER_NAME}", "put it back from a backup")
+            out.append(_bundle(site, path, senders, receivers))
+    return out
+
+
+def _bundle(site: Site, path: Path, senders: list[PublicKey], receivers: list[PublicKey]) -> BundleReport:
+    try:
+        report = audit.bundle(path, senders, site.secret)
+    except AlxError as error:
+        error.message = f"'{path}': {error.message}"
+        error.hint = "put a good copy there, from a backup or from a disk that carried it"
+        raise
+    m = report.manifest
+    if (path.name, m.plan) != (m.name(), site.plan_file.digest) or m.receiver.key not in {k.fingerprint for k in receivers}:
+        raise TrustError(f"'{path}' is not a bundle of this exchange", "move it out of the site's folder")
+    return report
+
+
+def reset(site: Site, findings: Findings, reason: str) -> Body:
+    """Write the new ledger in the place of the lost one. Killed at any point, the same call goes on.
+
+    Args:
+        site: this site, locked by the caller.
+        findings: from `find`; the caller has shown the peer's words to a person who compared them.
+        reason: a person's own, for the ledger.
+
+    Returns:
+        The body of the ledger's entry on the reset.
+
+    Raises:
+        UsageError: no reason.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    if not reason.strip():
+        raise UsageError("the reason is empty", "say what happened: it is recorded")
+    again = findings.again
+    body = {
+        "reason": reason,
+        "why": findings.why,
+        "bundles": len(findings.bundles),
+        "import_again": None if again is None else again.path.name,
+    }
+    if findings.lost == "event log":
+        made = _last_reset(site)
+        if made is None:
+            made = body | {"bundles": None, "import_again": None, "rebuilt": len(site.entries()) + 1}
+            ledger.append(site.ledger_path, ("reset", made))
+    else:
+        entries = _entries(site, findings)
+        made = body | {"rebuilt": len(entries) + 2}
+        created = {"role": site.role, "key": findings.own[0].fingerprint, "plan": site.plan_file.digest}
+        fresh = site.ledger_path.with_name("ledger.new.sqlite")
+        for stale in (fresh, fresh.with_name(f"{fresh.name}-journal")):
+            files.remove_tree(stale)
+        ledger.create(fresh, created)
+        ledger.append(fresh, ("reset", made), *entries)
+        if again is not None and again.path.parent != site.folder / RETURNED:
+            _give_back(site, again.path)
+        _set_aside(site.ledger_path)
+        with files.storage(fresh):
+            fresh.rename(site.ledger_path)
+        files.sync_folder(site.folder)
+    _log(site)
+    return made
+
+
+def _log(site: Site) -> None:
+    """Carry the security log on, or begin a new one where it is lost too."""
+    try:
+        events.catch_up(site.events_path, site.ledger_path)
+    except LedgerError:
+        _set_aside(site.events_path)
+        events.create(site.events_path, site.entries())
+
+
+def _give_back(site: Site, path: Path) -> None:
+    target = site.folder / RETURNED / path.name
+    files.make_folder(target.parent)
+    files.remove_tree(target)
+    with files.storage(target):
+        path.rename(target)
+    files.sync_folder(target.parent)
+    files.sync_folder(path.parent)
+
+
+def _set_aside(path: Path) -> None:
+    """Keep what is left of a lost chain, for whoever wants to know what happened; its journal must not meet the new one."""
+    for suffix in ("-journal", ""):
+        with files.storage(path):
+            old = path.with_name(path.name + suffix)
+            if old.exists():
+                old.replace(path.with_name(f"{path.stem}.lost.sqlite{suffix}"))
+    files.sync_folder(path.parent)
+
+
+def _entries(site: Site, findings: Findings) -> list[tuple[Kind, Body]]:
+    """The entries after `created` and `reset`, in an order in which they can have come."""
+    if findings.peer is None:
+        return []
+    introduced, theirs = findings.peer
+    ours = findings.own[1]
+    own = site.own_identity()
+    out: list[tuple[Kind, Body]] = [
+        ("paired", {"identity": introduced.digest, "own_identity": own.digest, "key": introduced.key.fingerprint,
+                    "samples": introduced.file.samples}),
+    ]  # fmt: skip
+    left: dict[str, list[Rotation]] = {"rotated": list(ours), "peer-rotated": list(theirs)}
+    current = {"rotated": findings.own[0], "peer-rotated": introduced.key}
+
+    def rotate_to(kind: Literal["rotated", "peer-rotated"], report: BundleReport) -> None:
+        while current[kind] != report.signer:
+            if not left[kind]:
+                raise LedgerError(f"'{report.path.name}' is signed with a key that was replaced before it")
+            out.append((kind, _rotation(rotation := left[kind].pop(0))))
+            current[kind] = rotation.new
+
+    reports = findings.bundles
+    answered = {r.manifest.answers for r in (*reports, *([findings.again] if findings.again else []))}
+    for i, report in enumerate(reports):
+        if report.manifest.sender.role == site.role:
+            rotate_to("rotated", report)
+            out.append(("sealed", _turn(report)))
+            if report.digest in answered:  # the peer had it, so it was handed over
+                body = {"round": report.manifest.round, "bundle": report.path.name, "digest": report.digest}
+                out.append(("exported", body))
+        else:
+            rotate_to("peer-rotated", report)
+            out += [
+                ("accepted", _turn(report)),
+                ("selected", _selection(report, reports[i + 1], reports[i - 1] if i else None)),
+            ]
+    out += [("rotated", _rotation(r)) for r in left["rotated"]]
+    out += [("peer-rotated", _rotation(r)) for r in left["peer-rotated"]]
+    return out
+
+
+def _rotation(made: Rotation) -> Body:
+    return {"old": made.old.fingerprint, "new": made.new.fingerprint, "file": made.digest}
+
+
+def _turn(report: BundleReport) -> Body:
+    m = report.manifest
+    return {
+        "round": m.round, "sequence": m.sequence, "bundle": m.name(), "digest": report.digest, "previous": m.previous,
+        "answers": m.answers,
+    }  # fmt: skip
+
+
+def _selection(report: BundleReport, answer: BundleReport, before: BundleReport | None) -> Body:
+    """What this site selected out of a bundle, as its own signed answer tells; what it does not tell is unknown: None."""
+    m, start = report.manifest, answer.manifest.start
+    if start is None or start.candidate >= len(m.candidates):
+        raise LedgerError(f"'{answer.path.name}' does not begin at a candidate of '{report.path.name}'")
+    chosen = m.candidates[start.candidate]
+    sent = None
+    if m.start is not None and before is not None:
+        offered = before.manifest.candidates
+        sent = m.start.candidate < len(offered) and offered[m.start.candidate].state == m.candidates[0].state
+    return {
+        "round": m.round,
+        "digest": report.digest,
+        "index": start.candidate,
+        "label": chosen.label,
+        "labels": [c.label for c in m.candidates],
+        "signed": [c.loss for c in m.candidates],
+        "own": None,
+        "at_least": None,
+        "evaluations": None,
+        "scan": None,
+        "scored": False,
+        "held_out": None,
+        "samples": start.samples,
+        "global_loss": start.global_loss,
+        "claimed_start": m.start.global_loss if m.start is not None else None,
+        "blend": chosen.blend.model_dump() if chosen.blend is not None else None,
+        "blend_true": None,
+        "own_least": None,
+        "start_sent": sent,
+        "start_loss_true": None,
+        "loss_rose": None,
+        "stalled": None,
+        "claim_low": None,
+        "own_before": None,
+        "own_rose": None,
+        "held_out_before": None,
+        "score_fell": None,
+        "by_claim": None,
+    }

@@ -1,0 +1,94 @@
+"""Bundles of every format version that was released open, and hold what they held."""
+
+import hashlib
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyrage
+import pytest
+
+from alx.bundle import carried, keys, read
+from alx.cli.main import run
+from tests.golden import vectors
+from tests.golden.make import found
+
+HERE = Path(__file__).parents[1]
+MORE = sorted(p.parent for p in (HERE / "golden" / "more").glob("*/found.json"))
+BUNDLES = sorted((HERE / "golden").glob("v*/alx-*"))
+
+
+def key_of(bundle: Path) -> Path:
+    """The sender's public key."""
+    return bundle.parent / f"{bundle.name.rsplit('-', 1)[1]}.pem"
+
+
+def told(bundle: Path) -> dict:
+    """What was found in it when it was made."""
+    return json.loads((bundle.parent / "found.json").read_text())[bundle.name]
+
+
+def test_the_golden_bundles_of_version_1_are_there():
+    assert [b.name.split("-", 2)[2] for b in BUNDLES] == ["r001-learner", "r001-provider", "r002-learner", "r002-provider"]
+    assert sorted(p.name for p in MORE) == ["bfloat16", "encrypted", "two-parts"]
+    assert sum(p.stat().st_size for p in (HERE / "golden").rglob("*") if p.is_file()) < 300_000
+
+
+@pytest.mark.parametrize("folder", MORE, ids=lambda p: p.name)
+def test_a_vector_holds_what_it_held(folder):
+    """Rounded words, encryption, and a state of two parts with mixed dtypes."""
+    assert vectors.found(folder) == json.loads((folder / "found.json").read_text())
+
+
+@pytest.mark.parametrize("folder", MORE, ids=lambda p: p.name)
+def test_the_decoder_without_alx_decodes_a_vector(folder, tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs" / "format.md").read_text(), re.DOTALL)
+    (bundle,) = folder.glob("alx-*")
+    for file in (p for p in bundle.rglob("*") if p.is_file()):
+        target = tmp_path / file.relative_to(bundle)
+        target.parent.mkdir(exist_ok=True)
+        if file.suffix == ".age":  # `age -d -i receiver-age.key` does the same
+            secret = pyrage.x25519.Identity.from_str((folder / "receiver-age.key").read_text().strip())
+            target.with_suffix("").write_bytes(pyrage.decrypt(file.read_bytes(), [secret]))
+        else:
+            target.write_bytes(file.read_bytes())
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    told = json.loads((folder / "found.json").read_text())
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [c["state"] for c in told["candidates"]]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda b: f"{b.parent.name}-{b.name}")
+def test_it_is_verified_and_audited_and_holds_what_it_held(bundle, capsys):
+    assert found(bundle, key_of(bundle)) == told(bundle)
+    assert run(["audit", str(bundle), "--key", str(key_of(bundle)), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == told(bundle)["digest"]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda b: f"{b.parent.name}-{b.name}")
+def test_its_states_are_decoded_to_the_digests_that_were_kept(bundle):
+    with carried.survey(bundle) as source:
+        data, _ = read.claimed_key(source)
+        signed = read.verify(source, data, keys.load_public(key_of(bundle)))
+        states = [
+            hashlib.sha256(s).hexdigest() for _, _, s in read.states(source, signed, read.read_manifest(source, signed))
+        ]
+    assert states == [c["state"] for c in told(bundle)["candidates"]]
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda b: f"{b.parent.name}-{b.name}")
+def test_the_decoder_without_alx_decodes_it_too(bundle):
+    (code,) = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs" / "format.md").read_text(), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code, bundle], capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [c["state"] for c in told(bundle)["candidates"]]
+
+
+def test_the_golden_exchange_is_one_chain():
+    reports = [told(b) | json.loads((b / "manifest.json").read_text()) for b in BUNDLES]
+    for before, after in itertools.pairwise(reports):
+        assert after["answers"] == before["digest"]
+    for before, after in zip(reports, reports[2:], strict=False):
+        assert after["previous"] == before["digest"]
+    assert sum(c["blend"] is not None for c in reports[2]["candidates"]) > 0

@@ -1,0 +1,180 @@
+"""Every example is played: the commands of its README and a round of examples/README.md, in a copy of its folder."""
+
+import difflib
+import gzip
+import re
+import runpy
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from alx.cli.main import run
+from alx.site import site as sites
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+NAMES = ("npz", "images", "csv", "torchvision", "own_model", "own_task", "own_environment")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Two cores shared with others: threads that wait for each other make small steps ten times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def commands(readme):
+    """The lines of a README's shell blocks."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def play(line, monkeypatch):
+    """One line of a README, in this process and the current folder."""
+    program, *arguments = shlex.split(line)
+    arguments = [str(next(Path().glob(a))) if "*" in a else a for a in arguments]
+    if program == "alx":
+        assert run(arguments) == 0, line
+    elif program == "python":
+        monkeypatch.setattr(sys, "argv", arguments)
+        runpy.run_path(arguments[0], run_name="__main__")
+    elif program == "mkdir":
+        Path(arguments[0]).mkdir()
+    elif program == "cp":
+        shutil.copy(*arguments)
+    elif program == "printf":
+        subprocess.run(["bash", "-c", line], check=True)
+    else:
+        pytest.fail(f"a README has a command that this test does not know: {line}")
+
+
+def bring_mnist(folder):
+    """A little MNIST, as a user would carry it: scikit-learn's digits in MNIST's size and format."""
+    digits = load_digits()
+    images = np.kron(np.round(digits.images * (255 / 16)).astype(np.uint8), np.ones((1, 3, 3), np.uint8))
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part, chosen in (("train", slice(0, 600)), ("t10k", slice(600, 700))):
+        for what, array in (("images-idx3", images[chosen]), ("labels-idx1", digits.target[chosen])):
+            head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            (raw / f"{part}-{what}-ubyte").write_bytes(head + array.astype(np.uint8).tobytes())
+
+
+def losses(folder):
+    """The global loss at theta^0, and at each selection of the round in order."""
+    provider, learner = (sites.load(folder / role).position().selected[-1] for role in ("provider", "learner"))
+    own = provider["own"][0] or provider["at_least"][0]  # dropped early, it is larger still
+    return provider["signed"][0] + own, provider["global_loss"], learner["global_loss"], learner
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_played_as_its_readme_says_and_its_global_loss_falls(name, tmp_path, monkeypatch):
+    folder = tmp_path / name
+    shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(folder)
+    if name == "torchvision":
+        bring_mnist(folder / "mnist")
+    for line in [*commands(EXAMPLES / name / "README.md"), *commands(EXAMPLES / "README.md")]:
+        play(line, monkeypatch)
+    start, there, back, body = losses(folder)
+    assert back <= there <= start
+    assert back < start
+    assert body["start_sent"] is True
+    assert not body["loss_rose"]
+    assert (folder / "best.safetensors").is_file()
+    assert run(["audit", "learner"]) == 0
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("torchvision", "own_environment")])
+def test_an_examples_data_are_the_same_each_time(name, tmp_path, monkeypatch):
+    made = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        runpy.run_path(str(EXAMPLES / name / "make_data.py"), run_name="__main__")
+        made.append({str(p.relative_to(folder)): _content(p) for p in sorted(folder.rglob("*")) if p.is_file()})
+    assert made[0] == made[1]
+    assert made[0]
+
+
+def _content(path):
+    """An .npz holds the time it was written."""
+    if path.suffix != ".npz":
+        return path.read_bytes()
+    with np.load(path) as arrays:
+        return {name: (array.dtype, array.shape, array.tobytes()) for name, array in arrays.items()}
+
+
+def test_the_real_mnist_is_dealt_out_to_two_sites(tmp_path, monkeypatch):
+    files = ROOT.parent / "shared" / "data" / "mnist"
+    if not files.is_dir():
+        pytest.skip("the real MNIST files are not beside this checkout")
+    raw = tmp_path / "mnist" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in files.glob("*.gz"):
+        (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["make_data.py", "mnist"])
+    runpy.run_path(str(EXAMPLES / "torchvision" / "make_data.py"), run_name="__main__")
+    counts = []
+    for role in ("learner", "provider"):
+        labels = (tmp_path / "data" / role / "MNIST" / "raw" / "train-labels-idx1-ubyte").read_bytes()[8:]
+        counts.append(np.bincount(np.frombuffer(labels, np.uint8)))
+    assert 60_000 < sum(c.sum() for c in counts) < 66_000
+    assert min(counts[0][:5]) > 5000
+    assert max(counts[0][5:]) < 500
+
+
+def test_every_example_is_in_the_list_and_none_is_left_out():
+    listed = re.findall(r"^\| \[(\w+)\]", (EXAMPLES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(NAMES)
+    assert sorted(p.name for p in EXAMPLES.iterdir() if p.is_dir()) == sorted([*NAMES, "paper"])
+    for name in NAMES:
+        files = {p.name for p in (EXAMPLES / name).iterdir()}
+        assert {"plan.toml", "README.md", "task.py" if name == "own_environment" else "make_data.py"} <= files
+        assert len((EXAMPLES / name / "README.md").read_text(encoding="utf-8").splitlines()) <= 20
+
+
+def test_the_script_that_a_task_is_made_of_runs_by_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for line in ("make_data.py", "script.py learner.csv"):
+        script, *rest = line.split()
+        monkeypatch.setattr(sys, "argv", [script, *rest])
+        runpy.run_path(str(EXAMPLES / "own_task" / script), run_name="__main__")
+    assert torch.load(tmp_path / "model.pt", weights_only=True)
+
+
+def test_the_page_on_tasks_shows_the_script_and_the_task_of_the_example():
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert shown == [(EXAMPLES / "own_task" / name).read_text(encoding="utf-8") for name in ("script.py", "task.py")]
+
+
+def test_the_page_on_tasks_shows_the_environment_of_the_example():
+    page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert shown == (EXAMPLES / "own_environment" / "task.py").read_text(encoding="utf-8")
+
+
+def test_a_task_is_about_three_edits_away_from_the_script():
+    """Imports aside: the loss, and the loop in whose place `make_task` stands."""
+    script, task = (
+        (EXAMPLES / "own_task" / name).read_text(encoding="utf-8").splitlines() for name in ("script.py", "task.py")
+    )
+    edits = [
+        script[a:b] or task[c:d]
+        for tag, a, b, c, d in difflib.SequenceMatcher(None, script, task, autojunk=False).get_opcodes()
+        if tag != "equal"
+    ]
+    assert [e[0].split()[0] for e in edits if not all(re.match("(import|from) |$", line) for line in e)] == ["gauss", "data"]

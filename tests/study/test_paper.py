@@ -1,0 +1,316 @@
+"""The paper's experiments, made tiny: every script of examples/paper runs, and says what it did."""
+
+import gzip
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from alx import plan
+from alx.study.games import CARTPOLE, LUNAR_LANDER
+from alx.tasks import models, supervised
+from alx.tasks.data import images
+from alx.tasks.objective import losses, optimisers
+
+PAPER = Path(__file__).parents[2] / "examples" / "paper"
+
+
+def tiny(text):
+    for name, value in (("max_steps", 12), ("evaluation_episodes", 1), ("batch_size", 20), ("rounds", 5)):
+        text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
+    return text.replace("{ learner = 20, provider = 20 }", "{ learner = 2, provider = 2 }")
+
+
+@pytest.fixture(scope="module", params=["cartpole", "lunarlander"])
+def played(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("paper")
+    shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
+    agreed = folder / "paper" / request.param / "plan.toml"
+    agreed.write_text(tiny(agreed.read_text()))
+    script(folder, "returns.py", request.param, "--seeds", "3", "--out", "runs")
+    return folder, request.param
+
+
+def attempt(folder, name, *arguments):
+    return subprocess.run(
+        [sys.executable, f"paper/{name}", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def script(folder, name, *arguments):
+    done = attempt(folder, name, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_algorithm_starts_alike_and_gets_as_many_steps(played):
+    folder, game = played
+    run = json.loads((folder / "runs" / "seed-3.json").read_text())
+    assert (run["game"], run["seed"], run["turn"], run["rounds"]) == (game, 3, 2, 5)
+    returns = run["returns"]
+    assert set(returns) == {"start", "AssistPG", "PG", "Learner-PG", "Provider-PG"}
+    assert [r["steps"] for r in returns["AssistPG"]] == [4, 8, 12, 16, 20]
+    for algorithm in ("PG", "Learner-PG", "Provider-PG"):
+        assert [r["steps"] for r in returns[algorithm]] == list(range(2, 21, 2))
+    for rows in returns.values():
+        for row in rows:
+            assert {"learner", "provider", "Test I", "Test II"} <= set(row)
+    kept = {p.name for p in (folder / "runs" / "seed-3").iterdir()}
+    assert kept == {f"{a}-{r['steps']}.safetensors" for a, rows in returns.items() if a != "start" for r in rows}
+
+
+def test_a_seed_is_not_played_twice(played):
+    folder, game = played
+    before = (folder / "runs" / "seed-3.json").read_bytes()
+    assert "was played already" in script(folder, "returns.py", game, "--seeds", "3", "--out", "runs")
+    assert (folder / "runs" / "seed-3.json").read_bytes() == before
+
+
+def test_the_figure_shows_the_numbers_of_the_run(played):
+    folder, game = played
+    told = script(folder, "figures.py", "runs", "--out", "pictures")
+    assert told.count("| 5 | AssistPG |") == 2
+    run = json.loads((folder / "runs" / "seed-3.json").read_text())["returns"]
+    drawn = json.loads((folder / "pictures" / f"{game}.json").read_text())["by_seed_and_round"]
+    same, papers = drawn.values()
+    for rows in (same, papers):
+        assert rows["AssistPG"]["Test I"][0][1:] == pytest.approx([r["Test I"] for r in run["AssistPG"]], abs=1e-3)
+    assert same["PG"]["learner"][0][5] == pytest.approx(run["PG"][-1]["learner"], abs=1e-3)
+    assert papers["PG"]["learner"][0][5] == pytest.approx(run["PG"][4]["learner"], abs=1e-3)
+    with Image.open(folder / "pictures" / f"{game}.png") as picture:
+        assert picture.size[0] > 1000
+
+
+def test_restarted_training_is_told_beside_the_rest(played):
+    folder, game = played
+    told = script(folder, "restarts.py", game, "--seeds", "3", "--out", "runs")
+    assert "| 5 | Cyclic-PG |" in told
+    found = json.loads((folder / "runs" / "restarts-3.json").read_text())
+    assert [len(rows) for rows in found.values()] == [5, 5]
+
+
+def test_plays_are_drawn(played):
+    folder, game = played
+    script(folder, "animations.py", "runs", "--seed", "3", "--out", "pictures")
+    moving = sorted(p.name for p in (folder / "pictures").glob("*.gif"))
+    assert len(moving) == 6
+    for name in moving:
+        with Image.open(folder / "pictures" / name) as picture:
+            assert picture.n_frames > 2
+    if game == "lunarlander":
+        told = script(folder, "landings.py", "runs", "--seed", "3", "--out", "pictures")
+        assert told.count("by_round: ") == 60
+        assert told.count("by_test: ") == 24
+        flown = json.loads((folder / "pictures" / "landings.json").read_text())
+        assert {f["end"] for f in flown["by_round"]} <= {"landed", "standing", "crashed or left", "still up"}
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plane")
+    shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
+    agreed = folder / "paper" / "classifier" / "plan.toml"
+    agreed.write_text(agreed.read_text().replace("= 200", "= 24"))
+    return folder
+
+
+def test_the_regression_goes_towards_the_oracle_and_then_swings_about_it(plane):
+    told = script(plane, "assisted_regression.py", "--out", "pictures")
+    found = json.loads((plane / "pictures" / "regression.json").read_text())
+    assert (found["a"], found["b"], found["oracle"]) == ([-1, -1], [1, -1.25], [0, -1.125])
+    rounds = found["rounds"]
+    assert [r["round"] for r in rounds] == list(range(11))
+    assert [r["rate"] for r in rounds[1:]] == [pytest.approx(0.9**r) for r in range(1, 11)]
+    losses = [r["loss"] for r in rounds]
+    assert losses == sorted(losses, reverse=True)
+    side = [r["theta"][0] > 0 for r in rounds[1:]]
+    assert all(before != after for before, after in itertools.pairwise(side))
+    # one gradient step on half the square goes the rate's share of the way: from theta^0 to the learner's optimum
+    assert rounds[1]["start_chosen"] == "t=1"
+    assert rounds[1]["start"] == pytest.approx([0.1 * 0.5 - 0.9, 0.1 * 2 - 0.9])
+    assert told.count("\n| ") == 11
+    with Image.open(plane / "pictures" / "regression.png") as picture:
+        assert picture.size[0] > 1000
+
+
+def test_the_classifier_that_was_stopped_goes_on(plane):
+    told = script(plane, "assisted_classifier.py", "--seeds", "3", "--out", "pictures")
+    before = json.loads((plane / "pictures" / "classifier.json").read_text())["seeds"]["3"]
+    names = {"learner alone", "provider alone", "oracle", "round 1", "round 2", "round 3"}
+    assert set(before) == names
+    assert all(f"| {name} | " in told for name in names)
+    assert (
+        before["round 1"]["loss"] >= before["round 2"]["loss"] >= before["round 3"]["loss"] >= before["oracle"]["loss"] * 0.9
+    )
+    assert before["learner alone"]["accuracy"] < before["round 3"]["accuracy"]
+    drawn = (plane / "pictures" / "classifier.svg").read_bytes()
+    told = script(plane, "assisted_classifier.py", "--seeds", "3-4", "--out", "pictures")
+    assert "seed 4: " in told
+    assert "seed 3: " not in told
+    assert json.loads((plane / "pictures" / "classifier.json").read_text())["seeds"]["3"] == before
+    assert (plane / "pictures" / "classifier.svg").read_bytes() == drawn
+    with Image.open(plane / "pictures" / "classifier.png") as picture:
+        assert picture.size[0] > 1000
+
+
+def test_a_classifier_of_another_plan_is_not_mixed_in(plane):
+    kept = plane / "other" / "classifier.json"
+    kept.parent.mkdir()
+    kept.write_text(json.dumps({"plan": "another", "seeds": {}}))
+    done = attempt(plane, "assisted_classifier.py", "--seeds", "3", "--out", "other")
+    assert done.returncode == 1
+    assert "made with another plan" in done.stderr
+
+
+def test_the_classifiers_points_are_the_papers():
+    sys.path.insert(0, str(PAPER))
+    try:
+        import assisted_classifier  # noqa: PLC0415 - a script, on no path of its own
+    finally:
+        sys.path.remove(str(PAPER))
+    inputs, labels = assisted_classifier.points(np.random.default_rng(0), 20_000)
+    for label, centre in ((0, (-1, 1)), (1, (1, -1))):
+        assert inputs[labels == label].mean(0) == pytest.approx(centre, abs=0.05)
+        assert inputs[labels == label].std(0) == pytest.approx((1.5, 1.5), abs=0.05)
+    parts = assisted_classifier.parts()
+    assert [sum(parts["learner"] < 50), sum(parts["learner"] >= 50)] == [45, 5]
+    assert [sum(parts["provider"] < 50), sum(parts["provider"] >= 50)] == [5, 45]
+    assert sorted([*parts["learner"], *parts["provider"]]) == list(range(100))
+    assert pytest.approx(0.8271, abs=1e-4) == assisted_classifier.BAYES
+
+
+def test_the_plans_are_the_papers():
+    regression = plan.load(PAPER / "regression" / "plan.toml").plan
+    assert (regression.rounds, regression.optimiser.lr) == (10, 0.9)
+    assert regression.steps("learner", 1, 1) == regression.steps("provider", 1, 1) == 10
+    assert regression.candidates == plan.load(PAPER / "classifier" / "plan.toml").plan.candidates == "trajectory"
+    for name, rounds, hidden, cap in (("cartpole", 10, 4, 500), ("lunarlander", 5, 32, 1000)):
+        agreed = plan.load(PAPER / name / "plan.toml").plan
+        assert agreed.rounds == rounds
+        assert agreed.steps("learner", 1, 1) == agreed.steps("provider", 1, 1) == 20
+        assert agreed.schedule("learner", 1, 1) == [0, 4, 8, 12, 16, 20]
+        assert agreed.model.arguments["hidden"] == hidden
+        assert (agreed.optimiser.name, agreed.optimiser.lr, agreed.batch_size) == ("adam", 0.005, 32)
+        assert (agreed.settings["discount"], agreed.settings["max_steps"]) == (0.99, cap)
+        assert agreed.candidates == "trajectory"
+
+
+def test_the_draws_are_the_papers():
+    for game, environments, learner, provider, test in (
+        (CARTPOLE, 5, (4, 5), (0, 1), (0, 5)),
+        (LUNAR_LANDER, 10, (10, 15), (35, 40), (10, 40)),
+    ):
+        values = game.values(7)
+        assert values == game.values(7) != game.values(8)
+        assert values["pooled"] == values["learner"] + values["provider"]
+        assert len(values["learner"]) == len(values["provider"]) == environments
+        assert learner[0] <= min(values["learner"]) <= max(values["learner"]) <= learner[1]
+        assert provider[0] <= min(values["provider"]) <= max(values["provider"]) <= provider[1]
+        one, two = (game.test(name, 7, 20_000) for name in ("Test I", "Test II"))
+        low, high = test
+        assert low <= min(one) <= max(one) <= high
+        assert sum(one) / len(one) == pytest.approx((low + high) / 2, rel=0.02)
+        assert sum(two) / len(two) == pytest.approx(low + (high - low) * 5 / 6, rel=0.01)  # the mean of Beta(5, 1)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A copy of the scripts, and a folder with something like CIFAR-10 and MNIST in it."""
+    folder = tmp_path_factory.mktemp("deep")
+    shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
+    for plan_file in [*(folder / "paper" / "deep" / "small").glob("*.toml"), *(folder / "paper" / "stall").glob("*.toml")]:
+        text = plan_file.read_text()
+        for name, value in (("rounds", 2), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
+            text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
+        plan_file.write_text(text)
+    rng = np.random.default_rng(0)
+    (folder / "data" / "mnist").mkdir(parents=True)
+    labels = {"train": np.repeat(np.arange(10), 6), "test": np.repeat(np.arange(10), 2)}
+    pixels = {k: rng.integers(0, 255, (len(v), 32, 32, 3), np.uint8) for k, v in labels.items()}
+    arrays = {f"{k}_images": pixels[k] for k in labels} | {f"{k}_labels": labels[k] for k in labels}
+    np.savez(folder / "data" / "cifar10.npz", **arrays)
+    for file, k in (("train", "train"), ("t10k", "test")):
+        grey = pixels[k][:, :28, :28, 0]
+        (folder / "data" / "mnist" / f"{file}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + grey.tobytes()))
+        (folder / "data" / "mnist" / f"{file}-labels-idx1-ubyte").write_bytes(
+            bytes(8) + labels[k].astype(np.uint8).tobytes()
+        )
+    return folder
+
+
+def test_the_small_edition_is_played_drawn_and_tabled(shelf):
+    told = script(shelf, "parts.py", "data", "--out", "parts")
+    assert "cifar10-small.npz: 60 training images, 20 for the test" in told
+    assert "mnist-small.npz: 60 training images, 20 for the test" in told
+    told = script(
+        shelf, "deep.py", "small", "--data", "parts", "--figures", "3", "7", "--seeds", "0-1", "--out", "runs/small"
+    )
+    assert "Fig. 7: small AlexNet on CIFAR-10, sampling periods" in told
+    made = json.loads((shelf / "runs" / "small" / "results.json").read_text())
+    assert sorted(made) == sorted([*(f"fig3-gamma{g}" for g in ("0", "0.3", "0.7", "1")), "fig7-gamma0", "fig7-gamma1"])
+    assert {d["learner"] for d in made["fig3-gamma1"]["dealt"]} == {30}
+    assert {d["provider"] for d in made["fig3-gamma0"]["dealt"]} == {30}
+    rows = [line for line in told.splitlines() if line.startswith(("| 0", "| 1"))]
+    losses = [line for line in told.splitlines() if re.match(r"\| [37] \| ", line)]
+    assert [len(row.split("|")) for row in losses] == [2 + 8] * (4 + 2)
+    assert "rounds: provider" in told
+    assert len(rows) == 4 + 2
+    assert all("±" in row for row in rows)
+    for name in ("fig3", "fig7"):
+        with Image.open(shelf / "runs" / "small" / f"{name}.png") as picture:
+            assert picture.size[0] > 700
+        assert (shelf / "runs" / "small" / f"{name}.svg").is_file()
+
+
+@pytest.mark.parametrize("target", ["paper-small", "paper-stall"])
+def test_data_that_are_not_there_are_missed_before_anything_is_played(target, tmp_path):
+    command = ["make", "--no-print-directory", target, f"DATA={tmp_path / 'nowhere'}"]
+    done = subprocess.run(command, cwd=PAPER.parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"as in make {target} DATA=folder" in done.stderr
+    assert "cifar10.npz" in done.stderr
+    assert not done.stdout
+
+
+def test_parts_says_what_is_missing(shelf):
+    done = attempt(shelf, "parts.py", "nowhere", "--out", "none")
+    assert done.returncode == 1
+    assert done.stderr == "there is neither cifar10.npz nor torchvision's cifar-10-batches-py in 'nowhere'\n"
+
+
+def test_the_stall_is_played_drawn_and_tabled(shelf):
+    told = script(shelf, "stall.py", "digits", "--minors", "0.1", "--seeds", "0", "--out", "runs/stall")
+    assert "| test accuracy: share of the other's | learner alone | provider alone | pooled |" in told
+    assert "never left the first model: 10%: " in told
+    made = json.loads((shelf / "runs" / "stall" / "stall-digits.json").read_text())
+    assert {r["algorithm"] for r in made["0.1"]["runs"]} == {
+        "assisted", "trajectory", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"
+    }  # fmt: skip
+    assert (shelf / "runs" / "stall" / "stall-digits.png").is_file()
+
+
+@pytest.mark.parametrize("number", range(3, 9))
+def test_a_full_size_plan_is_the_papers_and_its_model_takes_a_step(number):
+    agreed = plan.load(PAPER / "deep" / f"fig{number}.toml").plan
+    assert (agreed.rounds, agreed.round_steps, agreed.batch_size, agreed.candidates) == (10, 2000, 256, "trajectory")
+    assert agreed.sampling_period == (20 if number > 6 else 50)
+    assert (agreed.optimiser.name, agreed.optimiser.lr) == ("adam", 0.001)
+    assert [agreed.steps("learner", n, 25000) for n in (2500, 9250, 18250, 25000)] == [182, 540, 844, 1000]
+    torch.manual_seed(0)
+    model = models.find(agreed.model, PAPER)()
+    assert sum(p.numel() for p in model.parameters()) == (11_173_962 if number in (4, 6, 8) else 23_272_266)
+    data = images.NormalisedImages(
+        torch.randint(0, 255, (4, 3, 32, 32), dtype=torch.uint8), torch.arange(4), agreed.images.mean, agreed.images.std
+    )
+    task = supervised(
+        lambda: model, data, losses(agreed.loss), optimisers("adam", {"lr": 1e-3}), batch_size=2, training=agreed.training
+    )
+    assert task.trainer(model, 1).step() > 0

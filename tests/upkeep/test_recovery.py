@@ -1,0 +1,293 @@
+"""A lost ledger is rebuilt from signed bundles: refused first, then an explicit, recorded reset; and nothing is made up."""
+
+import json
+import shutil
+
+import pytest
+
+from alx import audit
+from alx.cli.main import run
+from alx.errors import CorruptError, LedgerError, MalformedError, TrustError, TurnError, UsageError
+from alx.site import events, keyring
+from tests.forge import refused
+from tests.killed import history, killed
+from tests.steps.test_rotation import accept, rotate
+from tests.upkeep.test_backup import back_up, restoring
+
+REASON = "the file was deleted"
+
+
+def resetting(world, role, *more):
+    return ["reset-ledger", "--reason", REASON, "--yes", "--site", str(world.folder(role)), *more]
+
+
+def lose(world, role):
+    (world.folder(role) / "ledger.sqlite").unlink()
+
+
+def turns(world, role):
+    """What the ledger says of the turns, without what is unknown after a reset."""
+    known = ("index", "label", "labels", "signed", "samples", "global_loss", "claimed_start", "blend", "round", "digest")
+    return [
+        (kind, {k: body[k] for k in known} if kind == "selected" else body)
+        for kind, body in history(world, role)
+        if kind in ("sealed", "accepted", "selected")
+    ]
+
+
+def finish(world, alx):
+    """Play on from wherever both sites are; the selections of the learner."""
+    for _ in range(20):
+        done = 0
+        for role, other in (("learner", "provider"), ("provider", "learner")):
+            step = json.loads(alx("status", "--json", "--site", world.folder(role)).out)
+            if step["step"] == "train":
+                assert alx("train-local", "--site", world.folder(role)).code == 0
+            elif step["step"] == "export":
+                assert alx("export", world.disk, "--site", world.folder(role)).code == 0
+            elif step["step"] == "import":
+                name = f"alx-*-r{step['round']:03d}-{other}"
+                for bundle in world.disk.glob(name):
+                    assert alx("import-and-select", bundle, "--site", world.folder(role)).code == 0
+            else:
+                done += 1
+        if done == 2:
+            return [body["global_loss"] for kind, body in turns(world, "learner") if kind == "selected"]
+    raise AssertionError("the exchange does not end")
+
+
+@pytest.mark.parametrize("role", ["learner", "provider"])
+@pytest.mark.parametrize("at", ["paired", "sent", "answered", "second", "finished"])
+def test_a_lost_ledger_is_refused_then_rebuilt_and_the_exchange_ends_as_it_would_have(stage, alx, capsys, at, role):
+    world, whole = stage(at), stage("finished")
+    before, last = turns(world, role), world.site(role).position()
+    lose(world, role)
+    refused(capsys, ["status", "--site", str(world.folder(role))], LedgerError, "is missing", hint="alx reset-ledger")
+    told = alx(*resetting(world, role))
+    assert told.code == 0, told.err
+    after = turns(world, role)
+    entries = history(world, role)
+    assert [kind for kind, _ in entries][:3] == ["created", "reset", "paired"]
+    assert (entries[1][1]["reason"], entries[1][1]["rebuilt"]) == (REASON, len(entries))
+    if last.accepted and last.step == (
+        "done" if role == "learner" and at == "finished" else "train"
+    ):  # imported, and not answered yet
+        assert after == before[:-2]
+        where = world.folder(role) / "returned" / last.accepted[-1]["bundle"]
+        assert f"next: alx import-and-select {where}" in told.out
+        assert alx("import-and-select", where, "--site", world.folder(role)).code == 0
+        assert turns(world, role) == before
+    else:
+        assert after == before
+        assert entries[1][1]["import_again"] is None
+    report = audit.site(world.site(role))
+    assert [e.kind for e in report.events].count("reset") == 1
+    assert finish(world, alx) == [b["global_loss"] for kind, b in turns(whole, "learner") if kind == "selected"]
+
+
+def test_what_was_never_signed_is_unknown_and_every_command_bears_it(stage, alx):
+    world = stage("second")
+    learner = world.folder("learner")
+    lose(world, "learner")
+    assert alx(*resetting(world, "learner")).code == 0
+    selected = world.site("learner").position().selected[-1]
+    assert selected["own"] is selected["held_out"] is selected["loss_rose"] is None
+    assert selected["start_sent"] is True
+    again = alx("import-and-select", world.bundle("provider"), "--site", learner)
+    assert "already imported" in again.out
+    assert "unknown" in again.out
+    best = alx("best", world.root / "best.safetensors", "--json", "--site", learner)
+    assert json.loads(best.out)["held_out"] is None
+    for command in (("status",), ("status", "--json")):
+        assert alx(*command, "--site", learner).code == 0
+    told = alx("audit", learner)
+    assert "because 'the file was deleted': the ledger" in told.out
+    assert alx("audit", learner, "--json").code == 0
+
+
+def test_a_good_ledger_is_not_reset(stage, capsys):
+    world = stage("sent")
+    before = history(world, "learner")
+    refused(capsys, resetting(world, "learner"), TurnError, "the ledger is good", hint="alx status")
+    assert history(world, "learner") == before
+
+
+def test_a_broken_and_an_old_ledger_are_rebuilt_and_kept_aside(stage, alx):
+    world, older = stage("second"), stage("paired")
+    path = world.folder("learner") / "ledger.sqlite"
+    told = turns(world, "learner")
+    data = bytearray(path.read_bytes())
+    place = data.index(b'"round"')
+    data[place + 1] ^= 1
+    old = (older.folder("learner") / "ledger.sqlite").read_bytes()
+    for bad in (bytes(data), b"", b"x" * 5000, old):
+        path.write_bytes(bad)
+        assert alx("train-local", "--site", world.folder("learner")).code == LedgerError.exit_code
+        assert alx(*resetting(world, "learner")).code == 0
+        assert turns(world, "learner") == told
+        assert (world.folder("learner") / "ledger.lost.sqlite").read_bytes() == bad
+    audit.site(world.site("learner"))
+
+
+def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
+    world = stage("second")
+    before = history(world, "learner")
+    (world.folder("learner") / "events.sqlite").write_bytes(b"junk")
+    assert alx("train-local", "--site", world.folder("learner")).code == LedgerError.exit_code
+    assert alx(*resetting(world, "learner")).code == 0
+    assert history(world, "learner")[:-1] == before
+    assert history(world, "learner")[-1][0] == "reset"
+    assert alx(*resetting(world, "learner")).code == 0  # once is enough
+    assert len(audit.site(world.site("learner")).events) == len(before) + 1
+    lose(world, "learner")
+    (world.folder("learner") / "events.sqlite").unlink()
+    assert alx(*resetting(world, "learner")).code == 0
+    audit.site(world.site("learner"))
+
+
+def test_bundles_that_do_not_prove_the_history_rebuild_nothing(stage, capsys):
+    world = stage("second")
+    folder = world.folder("learner")
+    lose(world, "learner")
+    first = world.bundle("learner").name
+    good = folder / "outbox" / first
+    aside = world.root / "aside"
+
+    def nothing(error, *words, more=()):
+        refused(capsys, [*resetting(world, "learner"), *more], error, *words)
+        assert not (folder / "ledger.sqlite").exists()
+
+    good.rename(aside)
+    nothing(LedgerError, "does not follow")
+    shutil.copytree(aside, good)
+    data = next(good.glob("data/*"))
+    data.write_bytes(data.read_bytes()[:-1])
+    nothing(CorruptError, data.name)
+    shutil.rmtree(good)
+    shutil.copytree(aside, good)
+    good.rename(folder / "outbox" / "alx-00000000-r001-learner")
+    nothing(TrustError, "not a bundle of this exchange")
+    (folder / "outbox" / "alx-00000000-r001-learner").rename(good)
+    peer = (folder / "peer.json").read_bytes()
+    (folder / "peer.json").unlink()
+    nothing(CorruptError, "no peer.json")
+    (folder / "peer.json").write_bytes(b"{}")
+    nothing(MalformedError, "not an identity file")
+    (folder / "peer.json").write_bytes(peer)
+    refused(capsys, ["reset-ledger", "--reason", " ", "--yes", "--site", str(folder)], UsageError, "reason")
+    assert run(resetting(world, "learner")) == 0
+
+
+def test_without_the_words_compared_nothing_is_reset(stage, alx_process):
+    world = stage("sent")
+    lose(world, "learner")
+    words = world.site("provider").own_identity().words
+    told = alx_process("reset-ledger", "--reason", REASON, "--site", world.folder("learner"))  # nobody at the prompt
+    assert told.code == 2
+    assert words in told.out
+    assert not (world.folder("learner") / "ledger.sqlite").exists()
+
+
+def test_rotations_are_rebuilt_with_the_rest(stage, alx):
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    assert accept(world, "provider", rotate(world, "learner")) == 0
+    assert world.take("provider", world.turn("learner")) == 0
+    assert accept(world, "learner", rotate(world, "provider")) == 0
+    for role in ("learner", "provider"):
+        before = world.site(role).keyring
+        lose(world, role)
+        told = alx(*resetting(world, role))
+        assert told.code == 0, told.err
+        assert "of its present key" in told.out
+        after = world.site(role).keyring
+        assert (after.own, after.peer) == (before.own, before.peer)
+        assert after.signers.items() <= before.signers.items()
+    learner = history(world, "learner")
+    kinds = [kind for kind, _ in learner]
+    assert kinds.index("rotated") < len(kinds) - 1 - kinds[::-1].index("sealed")
+    where = next((world.folder("provider") / keyring.PEER_NAME).parent.glob("returned/*"))
+    assert alx("import-and-select", where, "--site", world.folder("provider")).code == 0
+    assert len(finish(world, alx)) == 2
+
+
+def test_an_old_backup_catches_up_from_the_disks_without_a_fork(stage, alx):
+    world = stage("answered")
+    backup = back_up(world)
+    assert world.take("learner", world.bundle("provider")) == 0
+    assert world.take("provider", world.turn("learner")) == 0
+    told = turns(world, "learner")
+    folder = world.folder("learner")
+    shutil.rmtree(folder)
+    assert run(restoring(world, backup)) == 0
+    shutil.copytree(world.bundle("provider"), folder / "inbox" / world.bundle("provider").name)
+    shutil.copytree(world.bundle("learner", 2), folder / "outbox" / world.bundle("learner", 2).name)
+    lose(world, "learner")
+    assert alx(*resetting(world, "learner")).code == 0
+    assert turns(world, "learner") == told
+    assert len(finish(world, alx)) == 2
+
+
+def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
+    template = stage("finished")
+    before = turns(template, "learner")
+    lose(template, "learner")
+    command = ("reset-ledger", "--reason", REASON, "--yes", "--site", "{}/learner")
+    worlds = killed(template, tmp_path / "killed", *command, every=4)
+    assert len(worlds) > 3
+    for what, world in worlds:
+        done = alx(*resetting(world, "learner", "--json"))
+        assert done.code == 0, (what, done.err)
+        assert json.loads(done.out)["import_again"], what
+        where = json.loads(done.out)["import_again"]
+        folder = world.folder("learner")
+        assert not [p for p in folder.iterdir() if "new" in p.name or p.name.endswith("-journal")], what
+        assert alx("import-and-select", where, "--site", folder).code == 0, what
+        assert turns(world, "learner") == before, what
+        audit.site(world.site("learner"))
+
+
+def test_a_reset_forgets_nothing_that_the_event_log_knows(stage, capsys):
+    """The newest own bundle gone with the ledger: played again, its round would be a fork that the peer might take."""
+    world = stage("second")
+    shutil.rmtree(next((world.folder("learner") / "outbox").glob("*r002*")))
+    lose(world, "learner")
+    told = ("the event log says that 'alx-", "r002-learner' was sealed")
+    refused(capsys, resetting(world, "learner"), LedgerError, *told, hint="make new sites on both sides")
+
+
+def test_a_reset_does_not_forget_that_a_key_was_replaced(stage, capsys):
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    rotation = world.disk / "r.json"
+    assert run(["key", "rotate", str(rotation), "--site", str(world.folder("learner"))]) == 0
+    assert run(["key", "accept", str(rotation), "--yes", "--site", str(world.folder("provider"))]) == 0
+    shutil.rmtree(world.folder("provider") / "rotations")
+    lose(world, "provider")
+    refused(capsys, resetting(world, "provider"), LedgerError, "the peer's key was replaced by", hint="put it back")
+
+
+def test_a_reset_has_the_guards_of_every_command(stage, capsys, monkeypatch):
+    world = stage("sent")
+    lose(world, "learner")
+    folder = world.folder("learner")
+    folder.chmod(0o777)
+    refused(capsys, resetting(world, "learner"), TrustError, "others may write", hint="chmod go-w")
+    folder.chmod(0o700)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: False)
+    command = [a for a in resetting(world, "learner") if a != "--yes"]
+    refused(capsys, command, TrustError, "the words were not the same")
+    log = events.read(folder / "events.sqlite")
+    assert [e.body["command"] for e in log if e.kind == "refused"] == ["reset-ledger"] * 4  # each is tried twice
+
+
+def test_what_a_reset_wrote_is_marked_as_rebuilt_and_status_names_the_bundle_to_import_again(stage, alx):
+    world = stage("answered")
+    assert world.take("learner", world.bundle("provider")) == 0
+    lose(world, "learner")
+    assert alx(*resetting(world, "learner")).code == 0
+    told = alx("audit", world.folder("learner")).out
+    assert told.splitlines()[0].endswith("its ledger was rebuilt 1 time")
+    assert "rebuilt, the time is the reset's: round 1" in told
+    status = alx("status", "--site", world.folder("learner")).out
+    assert f"next: alx import-and-select {world.folder('learner')}/returned/" in status
