@@ -54,7 +54,7 @@ def test_every_dtype_and_every_bit_pattern_comes_back(layout, random, keyframe):
 
 
 def test_a_state_is_cut_into_parts_that_cross_word_sizes(monkeypatch):
-    monkeypatch.setattr(manifest, "PART_BYTES", 64)
+    monkeypatch.setattr("alx.bundle.layout.PART_BYTES", 64)
     layout = Layout(tuple(layout_order([
         Tensor(name="a", dtype="I64", shape=[5]), Tensor(name="b", dtype="F32", shape=[33]),
         Tensor(name="c", dtype="BF16", shape=[7]), Tensor(name="d", dtype="BOOL", shape=[3]),
@@ -148,7 +148,7 @@ def test_only_all_planes_or_the_two_high_ones_are_taken(planes):
 
 def test_the_decoder_of_the_format_page_decodes_rounded_words_in_parts_and_deltas(monkeypatch, tmp_path):
     """The golden bundles have one part, and none of their states is rounded."""
-    monkeypatch.setattr(manifest, "PART_BYTES", 64)
+    monkeypatch.setattr("alx.bundle.layout.PART_BYTES", 64)
     rng = np.random.default_rng(1)
     states = [mixed(rng, rounded=r) for r in (False, True, True, False, True, True)]
     listed = []
