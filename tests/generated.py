@@ -1,4 +1,4 @@
-"""What is generated from the code: `make docs` writes it, `tests/test_generated.py` holds the files against it."""
+"""What is generated from the code: `make docs` writes it, `tests/project/test_generated.py` holds the files against it."""
 
 import json
 from pathlib import Path

@@ -9,7 +9,7 @@
     attack(forge)    makes it out of a good bundle; returns the path to import where that is another
 
 A file may have DOCUMENT instead of a function, bytes that stand WHERE a JSON document has to be: in the signature file,
-the signed statement, the signed manifest. `tests/test_attacks.py` runs them all.
+the signed statement, the signed manifest. `tests/story/test_attacks.py` runs them all.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """`python -m tests.bench.document [FILE.json]`: puts results into docs/performance.md, every table and the picture.
 
 Words are written by hand, numbers never: what stands between two markers is made anew from docs/performance/bench.json,
-into which the file's sections are taken first. `tests/test_bench.py` holds the page against it.
+into which the file's sections are taken first. `tests/project/test_bench.py` holds the page against it.
 """
 
 import re

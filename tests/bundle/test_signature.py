@@ -26,7 +26,7 @@ from tests import attacks
 from tests.forge import refused_import
 from tests.fuzz import targets
 
-SCHEMAS = Path(__file__).parent / "vectors" / "oms"
+SCHEMAS = Path(__file__).parents[1] / "vectors" / "oms"
 
 
 def model_signing(bundle, key):

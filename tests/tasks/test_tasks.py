@@ -613,7 +613,7 @@ def test_what_a_site_or_a_plan_leaves_out_is_told(tmp_path, config, more, said):
 
 
 def test_a_users_own_file_may_import_torchvision_beside_any_torch(tmp_path, alx_process):
-    """As the index's torchvision beside a CPU torch: tests/test_models.py."""
+    """As the index's torchvision beside a CPU torch: tests/tasks/test_models.py."""
     (tmp_path / "model.py").write_text(
         "import torchvision\nfrom torch import nn\ndef mlp(**a):\n    return nn.Sequential(torchvision.ops.MLP(4, [8, 3]))\n"
     )
