@@ -14,8 +14,9 @@ from alx.bundle.manifest import Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
 
 if TYPE_CHECKING:  # a bundle is looked at without a site
-    from alx.site.chain import Entry
-    from alx.site.site import Site
+    from alx.site.events import Event
+    from alx.site.ledger import Entry
+    from alx.site.state import SiteState
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class SiteReport:
     """
 
     entries: list["Entry"]
-    events: list["Entry"]
+    events: list["Event"]
     not_logged: list["Entry"]
     bundles: list[BundleReport]
 
@@ -132,40 +133,38 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         return BundleReport(path, signed.digest, key, manifest, len(source.sizes), size, read.is_encrypted(signed))
 
 
-def site(where: "Site") -> SiteReport:
+def site(now: "SiteState") -> SiteReport:
     """Verify a site's ledger, its security log, and every bundle that the ledger names, in both directions.
 
     Raises:
-        TrustError: others may write to its folder.
-        LedgerError: the ledger's chain, the log's, or the chain through the bundles, is broken; the ledger is an old one.
+        LedgerError: the log's chain, or the chain through the bundles, is broken; the ledger is an old one.
         CorruptError: a bundle is missing or is not the one that the ledger names.
         AlxError: whatever else is wrong with a bundle.
     """
-    from alx.site import events  # noqa: PLC0415 - see above
+    from alx.site import events, shelf  # noqa: PLC0415 - see above
+    from alx.site.entries import Turn  # noqa: PLC0415
 
-    where.require_private()
-    entries, log = where.entries(), events.read(where.events_path)
-    not_logged = events.missing(log, entries)
-    where.check_agreement()
+    log = events.read(now.site.events_path)
+    not_logged = events.missing(log, now.entries)
+    now.check_agreement()
     reports = []
-    for entry in entries:
-        if entry.kind not in ("sealed", "accepted"):
+    for entry in now.entries:
+        turn, kind = entry.record, entry.line.kind
+        if not isinstance(turn, Turn):
             continue
-        box, key = where.outbox if entry.kind == "sealed" else where.inbox, where.signer(entry.body["digest"])
-        if not (box / entry.body["bundle"]).is_dir():
-            raise CorruptError(
-                f"the {entry.kind} bundle of round {entry.body['round']} is gone from '{box}'", "restore the site"
-            )
+        path = shelf.place(now.site, turn)
+        if not path.is_dir():
+            raise CorruptError(f"the {kind} bundle of round {turn.round} is gone from '{path.parent}'", "restore the site")
         try:
-            report = bundle(box / entry.body["bundle"], [key], where.secret)
+            report = bundle(path, [now.keyring.signers[turn.digest]], now.site.secret)
         except AlxError as error:
-            error.message = f"{entry.kind} bundle of round {int(entry.body['round'])}: {error.message}"
+            error.within(f"{kind} bundle of round {turn.round}")
             raise
-        if report.digest != entry.body["digest"]:
-            raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.number} of the ledger names")
+        if report.digest != turn.digest:
+            raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.line.number} of the ledger names")
         reports.append(report)
     check_chain(reports)
-    return SiteReport(entries, log, not_logged, reports)
+    return SiteReport(now.entries, log, not_logged, reports)
 
 
 def check_chain(reports: list[BundleReport]) -> None:

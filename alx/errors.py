@@ -26,6 +26,8 @@
 Knows nothing but words. Codes 0 (done) and 1 (a bug: a traceback) need no class.
 """
 
+from typing import Self
+
 
 class AlxError(Exception):
     """A refusal: one line of what is wrong (expected and got), and one of what to do.
@@ -41,6 +43,17 @@ class AlxError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def within(self, where: str, hint: str | None = None) -> Self:
+        """The same refusal, met at a place: that stands before its message.
+
+        Args:
+            where: the place.
+            hint: another remedy; None keeps the one that it has.
+        """
+        self.message = f"{where}: {self.message}"
+        self.hint = self.hint if hint is None else hint
+        return self
 
 
 class UsageError(AlxError):

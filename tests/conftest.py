@@ -19,6 +19,7 @@ from alx.records import Role
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
+from alx.site.state import SiteState
 from alx.steps import new
 
 # After set-up nothing needs a network: neither here nor in any Python process that a test starts.
@@ -87,6 +88,10 @@ class World:
     def site(self, role: Role) -> Site:
         return sites.load(self.folder(role))
 
+    def state(self, role: Role) -> SiteState:
+        """What a site remembers, read now."""
+        return self.site(role).look()
+
     def bundle(self, role: Role, round_: int = 1) -> Path:
         """The bundle of that turn on the disk."""
         (found,) = self.disk.glob(f"alx-*-r{round_:03d}-{role}")
@@ -105,7 +110,7 @@ class World:
         """Train and export; the bundle on the disk."""
         assert run(["train-local", "--site", str(self.folder(role))]) == 0
         assert run(["export", str(self.disk), "--site", str(self.folder(role))]) == 0
-        return self.bundle(role, self.site(role).position().sealed[-1]["round"])
+        return self.bundle(role, self.state(role).position.sealed[-1].round)
 
     def take(self, role: Role, bundle: Path) -> int:
         """Import; the exit code."""

@@ -35,7 +35,7 @@ def killed(template: World, work: Path, *arguments: str, every: int = 1) -> list
 
 
 def history(world: World, role: str) -> list[tuple[str, object]]:
-    return [(e.kind, e.body) for e in world.site(role).entries()]
+    return [(e.line.kind, json.loads(e.line.body)) for e in world.state(role).entries]
 
 
 def leftovers(world: World) -> list[Path]:

@@ -166,6 +166,10 @@ class Manifest(Strict):
         """The trajectory: candidates with a step, in its order."""
         return [c for c in self.candidates if c.step is not None]
 
+    def keyframe(self, index: int) -> int:
+        """The last candidate up to that one that is decoded by itself."""
+        return max(i for i, c in enumerate(self.candidates[: index + 1]) if c.keyframe)
+
     @property
     def layout(self) -> "Layout":
         """How the state lies in memory and in files."""

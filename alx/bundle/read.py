@@ -248,7 +248,7 @@ def states(
     layout = manifest.layout
     _refuse_more_than_memory(layout.nbytes)
     stop = len(manifest.candidates) if last is None else last + 1
-    begin = max(i for i, c in enumerate(manifest.candidates[: first + 1]) if c.keyframe)
+    begin = manifest.keyframe(first)
     suffix = age.SUFFIX if is_encrypted(signed) else ""
     with _enough_memory(layout.nbytes):
         flat = bytearray(layout.nbytes)

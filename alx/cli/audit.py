@@ -1,8 +1,9 @@
 """`alx audit`: verify, then say in words what is in there. Loads no torch."""
 
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,9 +16,7 @@ from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, UsageError, count, escape
-
-if TYPE_CHECKING:
-    from alx.site.chain import Entry
+from alx.site import entries
 
 
 @click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
@@ -39,7 +38,9 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
             raise UsageError(
                 f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave --key away"
             )
-        report = audits.site(sites.load(target))
+        site = sites.load(target)
+        site.require_private()
+        report = audits.site(site.look())
         screen.machine(_site_json(report)) if as_json else screen.tell(*_site_words(target, report))
         return
     known, secret = ([_key(key_path)], None) if key_path is not None else _known_keys()
@@ -91,7 +92,7 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error
     site.require_private()
-    ring = site.keyring
+    ring = site.look().keyring
     return [*ring.own, *ring.peer], site.secret
 
 
@@ -113,10 +114,13 @@ def _site_json(report: SiteReport) -> dict[str, Any]:
     return {
         "valid": True,
         "entries": [
-            {"number": e.number, "kind": e.kind, "body": e.body, "previous": e.previous, "digest": e.digest}
-            for e in report.entries
+            {"number": e.number, "kind": e.kind, "body": json.loads(e.body), "previous": e.previous, "digest": e.digest}
+            for e in (entry.line for entry in report.entries)
         ],
-        "events": [{"number": e.number, "kind": e.kind, "body": e.body, "digest": e.digest} for e in report.events],
+        "events": [
+            {"number": e.number, "kind": e.kind, "body": json.loads(e.body), "digest": e.digest}
+            for e in (event.line for event in report.events)
+        ],
         "bundles": [_bundle_json(b) for b in report.bundles],
     }
 
@@ -190,55 +194,63 @@ def _bundle_words(report: BundleReport) -> list[str]:
 
 def _site_words(target: Path, report: SiteReport) -> list[str]:
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
-    refused, resets = (sum(e.kind == kind for e in report.events) for kind in ("refused", "reset"))
+    refused, resets = (sum(e.line.kind == kind for e in report.events) for kind in ("refused", "reset"))
     rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
-        f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].digest}",
+        f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
         f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
         f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
         "history, with the time in UTC by the machine's clock:",
-        *(f"  {e.body['at'][:19]}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.events),
-        *(f"  {'not logged yet':<19}  {e.kind:<12} {escape(_event(e), 400)}" for e in report.not_logged),
+        *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
+        *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),
         _left(report, sent),
     ]
 
 
-def _event(event: "Entry") -> str:
+def _event(event: entries.Event, *, by_reset: bool = False) -> str:
     """What an event says, for people."""
-    b = event.body
-    rebuilt = "rebuilt, the time is the reset's: " if b.get("by_reset") else ""
-    about = f" '{b['about']}'" if b.get("about") else ""
-    return (
-        rebuilt
-        + {
-            "created": lambda: f"as the {b['role']}, key {b['key'][:16]}…",
-            "paired": lambda: f"with the key {b['key'][:16]}…, {count(b['samples'], 'sample')}",
-            "rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
-            "peer-rotated": lambda: f"from the key {b['old'][:16]}… to {b['new'][:16]}…",
-            "sealed": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-            "exported": lambda: f"round {b['round']}{_part(b)}" + ("" if b.get("by_reset") else ", read back from the disk"),
-            "accepted": lambda: f"round {b['round']}, '{b['bundle']}', digest {b['digest'][:16]}…",
-            "selected": lambda: f"round {b['round']}, {b['label']}, global loss {b['global_loss']:.6g}{_flags(b)}",
-            "restored": lambda: f"from a backup with {count(b['entries'], 'entry', 'entries')} in its ledger",
-            "reset": lambda: f"because '{b['reason']}': {b['why']}",
-            "passphrase": lambda: f"of the private key {b['what']}",
-            "backed-up": lambda: f"to '{b['folder']}', {count(b['files'], 'file')}",
-            "refused": lambda: f"{b['command']}{about}, {b['error']} ({b['exit_code']}): {b['message']}",
-        }[event.kind]()
-    )
+    told = _told(event, by_reset=by_reset)
+    return f"rebuilt, the time is the reset's: {told}" if by_reset else told
 
 
-def _part(body: dict[str, Any]) -> str:
+def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR0911 - one case for each kind
+    match event:
+        case entries.Created():
+            return f"as the {event.role}, key {event.key[:16]}…"
+        case entries.Paired():
+            return f"with the key {event.key[:16]}…, {count(event.samples, 'sample')}"
+        case entries.Renewal():
+            return f"from the key {event.old[:16]}… to {event.new[:16]}…"
+        case entries.Turn():
+            return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…"
+        case entries.Exported():
+            return f"round {event.round}{_part(event)}" + ("" if by_reset else ", read back from the disk")
+        case entries.Selected():
+            return f"round {event.round}, {event.label}, global loss {event.global_loss:.6g}{_flags(event.flags)}"
+        case entries.Restored():
+            return f"from a backup with {count(event.entries, 'entry', 'entries')} in its ledger"
+        case entries.Reset():
+            return f"because '{event.reason}': {event.why}"
+        case entries.Passphrase():
+            return f"of the private key {event.what}"
+        case entries.BackedUp():
+            return f"to '{event.folder}', {count(event.files, 'file')}"
+        case entries.Refused():
+            about = f" '{event.about}'" if event.about else ""
+            return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
+
+
+def _part(event: entries.Exported) -> str:
     """What was put on the disk, where it is not just the bundle."""
-    if "request" in body:
-        return f", {body['files']} of its files, as the peer asked (request {body['request'][:16]}…)"
-    return f", with parity for {body['parity']} % of its files" if "parity" in body else ""
+    if event.request is not None:
+        return f", {event.files} of its files, as the peer asked (request {event.request[:16]}…)"
+    return "" if event.parity is None else f", with parity for {event.parity} % of its files"
 
 
 def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     """What left the site in all: every bundle that was handed over."""
-    handed = {e.body["digest"] for e in report.entries if e.kind == "exported"}
+    handed = {e.record.digest for e in report.entries if isinstance(e.record, entries.Exported)}
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
@@ -249,7 +261,7 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     )
 
 
-def _flags(body: dict[str, Any]) -> str:
+def _flags(flags: entries.Flags) -> str:
     told = [
         word
         for name, bad, word in (
@@ -262,6 +274,6 @@ def _flags(body: dict[str, Any]) -> str:
             ("own_rose", True, "LOOK: the own loss got worse"),
             ("score_fell", True, "LOOK: the held-out score got worse"),
         )
-        if body[name] is bad
+        if getattr(flags, name) is bad
     ]
     return f" ({'; '.join(told)})" if told else ""

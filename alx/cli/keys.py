@@ -9,10 +9,11 @@ from alx.bundle import carried, rotation
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
-from alx.cli.exchange import new_file, site_option
+from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import PeerError, TrustError
 from alx.site import events
+from alx.site.entries import Passphrase
 from alx.site.site import Site
 from alx.steps import rotating
 
@@ -33,13 +34,12 @@ def key() -> None:
 @json_option
 def passphrase(remove: bool, new: int | None, unlock: Unlock, site: Site, as_json: bool) -> None:
     """Set, change or remove the passphrase of this site's private key."""
-    with site.locked("key passphrase"):
-        site = site.unlocked_by(unlock)
-        private = site.private_key()
+    with site.unlocked_by(unlock).locked("key passphrase") as now:
+        private = now.private_key()
         site.put_private_key(private, None if remove else passphrases.choose(new))
-        events.record(site.events_path, "passphrase", what="removed" if remove else "set")
+        events.record(site.events_path, Passphrase(what="removed" if remove else "set"))
     if as_json:
-        screen.machine({"key": site.public_key.fingerprint, "passphrase": not remove})
+        screen.machine({"key": now.public_key.fingerprint, "passphrase": not remove})
         return
     screen.tell("the private key has no passphrase now" if remove else "the private key has the new passphrase now")
     screen.tell("backups hold it as it was when they were made")
@@ -59,8 +59,8 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
     out = new_file(
         site, out, f"{site.role}-rotation.json", "rotation file of this site's", lambda path: _require_own(site, path)
     )
-    with site.locked("key rotate", out.name):
-        made, again = rotating.rotate(site.unlocked_by(unlock))
+    with site.unlocked_by(unlock).locked("key rotate", out.name) as now:
+        made, again = rotating.rotate(now)
         files.replace(out, made.data, shared=True)
     if as_json:
         screen.machine({"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words,
@@ -76,7 +76,7 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
 
 def _require_own(site: Site, path: Path) -> None:
     data = carried.read_file(path, rotation.MAX_ROTATION_BYTES)
-    old = next((key for key in site.keyring.own if key.fingerprint == rotation.claimed_keys(data)[0]), None)
+    old = next((key for key in site.look().keyring.own if key.fingerprint == rotation.claimed_keys(data)[0]), None)
     if old is None:
         raise PeerError("it is another site's")
     rotation.verify(data, old)
@@ -94,8 +94,8 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     signed is refused.
     """
     data = carried.read_file(file, rotation.MAX_ROTATION_BYTES)
-    with site.locked("key accept", file.name):
-        got, again = rotating.check(site, data)
+    with site.locked("key accept", file.name) as now:
+        got, again = rotating.check(now, data)
         if not as_json or not yes:
             screen.tell(f"the {got.file.role}'s key {got.old.fingerprint[:16]}… names its successor", err=as_json)
             screen.tell(f"the new key's words: {got.words}", err=as_json)
@@ -104,9 +104,9 @@ def accept(file: Path, yes: bool, site: Site, as_json: bool) -> None:
                 "the words were not the same, so the new key was not pinned",
                 "somebody may hold the peer's old key: import nothing, and ask the peer",
             )
-        rotating.accept(site, data)
+        rotating.accept(now, data)
     if as_json:
         screen.machine({"old": got.old.fingerprint, "new": got.new.fingerprint, "words": got.words, "again": again})
         return
     screen.tell(f"{'was pinned already:' if again else 'pinned'} the key {got.new.fingerprint[:16]}…")
-    screen.tell(f"next: {site.position().next_command}")
+    screen.tell(f"next: {now.position.next_command}")

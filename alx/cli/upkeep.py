@@ -6,11 +6,13 @@ import click
 
 from alx import files
 from alx.cli import screen
-from alx.cli.exchange import site_option
+from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, count, escape
-from alx.site import events
+from alx.site import entries, events
+from alx.site.entries import BackedUp
 from alx.site.site import AGE_NAME, RETURNED, Site
+from alx.site.state import SiteState
 
 OUTSIDE = "not in it: data that lie outside the site's folder"
 
@@ -26,13 +28,11 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
     """
     from alx.upkeep import backup as backups  # noqa: PLC0415 - only this command
 
-    with site.locked("backup", str(folder)), screen.progress() as tell:
-        made = backups.back_up(site, folder, lambda what, i, n: tell(what, i, n, None))
-        events.record(site.events_path, "backed-up", folder=escape(str(folder), 200), files=len(made.list.files))
+    with site.locked("backup", str(folder)) as now, screen.progress() as tell:
+        made = backups.back_up(now, folder, lambda what, i, n: tell(what, i, n, None))
+        events.record(site.events_path, BackedUp(folder=escape(str(folder), 200), files=len(made.list.files)))
     if as_json:
-        screen.machine({"backup": made.folder, "files": len(made.list.files), "bytes": made.size,
-                        "entries": made.list.entries, "ledger": made.list.ledger, "left_out": made.left_out,
-                        "key_encrypted": made.encrypted, "key_readable_by_others": made.readable})  # fmt: skip
+        screen.machine(made.json())
         return
     screen.tell(f"'{made.folder}': {count(len(made.list.files), 'file')}, {files.size(made.size)}, read back and verified")
     screen.tell(
@@ -58,7 +58,8 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
 
     with screen.progress() as tell:
         site = backups.restore(folder, target, lambda what, i, n: tell(what, i, n, None))
-    position = site.position()
+    now = site.look()
+    position = now.position
     if as_json:
         screen.machine({"site": site.folder, "role": site.role, "sealed": len(position.sealed),
                         "accepted": len(position.accepted), "next": position.next_command})  # fmt: skip
@@ -73,15 +74,15 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
         "a second time, a fork that the peer refuses. Then first, as docs/keys.md says: put those bundles back from the "
         "disks, delete ledger.sqlite, and run alx reset-ledger"
     )
-    _tell_peer_key(site)
+    _tell_peer_key(now)
     screen.tell(f"next, if none was: {position.next_command}")
 
 
-def _tell_peer_key(site: Site) -> None:
+def _tell_peer_key(now: SiteState) -> None:
     """What was restored or rebuilt may not know that the peer has replaced its key."""
-    if site.keyring.peer:
+    if now.keyring.peer:
         screen.tell(
-            f"LOOK: the peer's key is {site.peer_key.fingerprint[:16]}… here. Has the peer replaced it since? Then run "
+            f"LOOK: the peer's key is {now.peer_key.fingerprint[:16]}… here. Has the peer replaced it since? Then run "
             "alx key accept with each rotation file before any import: until then a bundle by the old key would be taken"
         )
 
@@ -100,23 +101,25 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
     from alx.upkeep import reset as recoveries  # noqa: PLC0415 - only this command
 
     with site.held("reset-ledger"):
-        body = recoveries.finish(site)
-        if body is None:
+        made = recoveries.finish(site)
+        if made is None:
             found = recoveries.find(site)
             screen.tell(f"{found.why}; {count(len(found.bundles), 'bundle')} verified", err=as_json)
             for what, words in found.peer_words.items():
                 screen.tell(f"the peer's words, of {what}: {words}", err=as_json)
             if found.peer and not yes and not screen.compared():
                 raise TrustError("the words were not the same, so nothing was reset", "restore the site from a backup")
-            body = recoveries.reset(site, found, reason)
-    position = site.position()
-    again = body["import_again"]
+            made = recoveries.reset(site, found, reason)
+    now = site.look()
+    position, again = now.position, made.import_again
     where = None if again is None else site.folder / RETURNED / again
     if as_json:
-        screen.machine({"ledger": site.ledger_path, "reset": body, "import_again": where, "next": position.next_command})
+        screen.machine(
+            {"ledger": site.ledger_path, "reset": entries.plain(made), "import_again": where, "next": position.next_command}
+        )
         return
-    screen.tell(f"reset: the ledger has {body['rebuilt']} entries now, and says so; one's own past losses are unknown")
-    _tell_peer_key(site)
+    screen.tell(f"reset: the ledger has {made.rebuilt} entries now, and says so; one's own past losses are unknown")
+    _tell_peer_key(now)
     if where is not None:
         screen.tell("the selection from the bundle imported last was lost with the ledger")
         screen.tell(f"next: alx import-and-select {where}")

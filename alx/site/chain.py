@@ -5,15 +5,14 @@ Knows entries; knows no bundle and no site. An entry's digest is the SHA-256 of
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
-import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from alx import files
 from alx.errors import LedgerError, UsageError, escape
@@ -30,12 +29,12 @@ CREATE TRIGGER no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'app
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a chain."""
+class Line:
+    """One line of a chain; its body is a JSON object, the very text that its digest covers."""
 
     number: int
     kind: str
-    body: dict[str, Any]
+    body: str
     previous: str
     digest: str
 
@@ -58,8 +57,8 @@ class Chain:
     kinds: Collection[str]
     lost: str
 
-    def create(self, path: Path, *entries: tuple[str, dict[str, Any]]) -> None:
-        """Make a new one with its first entries.
+    def create(self, path: Path, *entries: tuple[str, str]) -> list[Line]:
+        """Make a new one with its first entries: kind and body of each.
 
         Raises:
             SpaceError, StorageError: see `files.storage`.
@@ -69,12 +68,12 @@ class Chain:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with self._open(path, "rw") as connection:
             connection.executescript(f"BEGIN; {_SCHEMA}")
-            for kind, body in entries:
-                _append(connection, kind, body)
+            lines = _appended(connection, [], entries)
             connection.execute("COMMIT")
         files.sync_folder(path.parent)
+        return lines
 
-    def read(self, path: Path) -> list[Entry]:
+    def read(self, path: Path) -> list[Line]:
         """All entries, their chain checked.
 
         Raises:
@@ -83,14 +82,17 @@ class Chain:
         self._require(path)
         # a journal left by a killed command is rolled back by whoever may write
         with self._open(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro") as connection:
-            return self._entries(connection, path)
+            return self._lines(connection, path)
 
-    def append(self, path: Path, *entries: tuple[str, dict[str, Any]]) -> None:
+    def append(self, path: Path, *entries: tuple[str, str]) -> list[Line]:
         """Add entries in one transaction: after a crash all of them are there, or none.
 
         Args:
             path: the chain's file.
             *entries: kind and body of each, in order.
+
+        Returns:
+            The whole chain, as it is now.
 
         Raises:
             LedgerError: see `read`.
@@ -99,10 +101,9 @@ class Chain:
         self._require(path)
         with self._open(path, "rw") as connection:
             connection.execute("BEGIN IMMEDIATE")
-            self._entries(connection, path)
-            for kind, body in entries:
-                _append(connection, kind, body)
+            lines = _appended(connection, self._lines(connection, path), entries)
             connection.execute("COMMIT")
+        return lines
 
     def _require(self, path: Path) -> None:
         with files.storage(path):
@@ -132,8 +133,8 @@ class Chain:
                     raise OSError(errno.EIO, f"the {self.name}: {error}") from error
                 raise LedgerError(f"'{path}' is no {self.name}: {error}", self.lost) from error
 
-    def _entries(self, connection: sqlite3.Connection, path: Path) -> list[Entry]:
-        out: list[Entry] = []
+    def _lines(self, connection: sqlite3.Connection, path: Path) -> list[Line]:
+        out: list[Line] = []
         previous = FIRST
         for number, kind, body, before, digest in connection.execute(
             "SELECT number, kind, body, previous, digest FROM entries ORDER BY number"
@@ -145,7 +146,7 @@ class Chain:
                 or digest != _digest(number, kind, previous, body)
             ):
                 raise LedgerError(f"the chain of '{path}' is broken at entry {number}", self.lost)
-            out.append(Entry(number, kind, json.loads(body), before, digest))
+            out.append(Line(number, kind, body, before, digest))
             previous = digest
         if not out:
             raise LedgerError(f"the {self.name} '{path}' is empty", self.lost)
@@ -176,10 +177,10 @@ def _is_sound(path: Path, mode: str) -> bool:
         return False
 
 
-def _append(connection: sqlite3.Connection, kind: str, body: dict[str, Any]) -> None:
-    last = connection.execute("SELECT number, digest FROM entries ORDER BY number DESC LIMIT 1").fetchone()
-    number, previous = (last[0] + 1, last[1]) if last else (1, FIRST)
-    text = json.dumps(body, allow_nan=False)
-    connection.execute(
-        "INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (number, kind, text, previous, _digest(number, kind, previous, text))
-    )
+def _appended(connection: sqlite3.Connection, lines: list[Line], entries: Iterable[tuple[str, str]]) -> list[Line]:
+    out = list(lines)
+    for kind, body in entries:
+        number, previous = len(out) + 1, out[-1].digest if out else FIRST
+        out.append(Line(number, kind, body, previous, _digest(number, kind, previous, body)))
+        connection.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", dataclasses.astuple(out[-1]))
+    return out

@@ -5,14 +5,17 @@ a command that was killed between the two is caught up with by the next one, so 
 must not touch the ledger: refusals. The time is the machine's own clock; nothing in alx depends on it.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from alx.errors import AlxError, LedgerError, escape
-from alx.site import ledger
-from alx.site.chain import Chain, Entry
+from alx.site import entries
+from alx.site.chain import Chain, Line
+from alx.site.entries import BackedUp, Passphrase, Refused, Reset
+from alx.site.ledger import Entry
 
 EVENTS_NAME = "events.sqlite"
 # Every kind of event, and what it says beside `at`, the time. Those of the ledger also have `entry`, its digest there;
@@ -42,51 +45,80 @@ _CHAIN = Chain(
 )
 
 
-def create(path: Path, entries: Sequence[Entry]) -> None:
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event.
+
+    Attributes:
+        record: what happened; of an entry of the ledger without its lists.
+        line: in the log.
+        at: the time, ISO 8601 in UTC, by the machine's clock.
+        entry: digest of the ledger's entry, if it is one.
+        by_reset: a reset of the ledger wrote it: it happened before, at a time that nobody knows.
+    """
+
+    record: entries.Event
+    line: Line
+    at: str
+    entry: str | None
+    by_reset: bool
+
+
+def create(path: Path, ledger: Sequence[Entry]) -> None:
     """Make a new log that begins with a ledger's entries; see `Chain.create`."""
-    _CHAIN.create(path, *(_told(e, by_reset=e.number <= _rebuilt(entries)) for e in entries))
+    _CHAIN.create(path, *_told(ledger, ledger))
 
 
-def read(path: Path) -> list[Entry]:
-    """All events, their chain checked; see `Chain.read`."""
-    return _CHAIN.read(path)
+def read(path: Path) -> list[Event]:
+    """All events, their chain checked; see `Chain.read`.
+
+    Raises:
+        LedgerError: an event does not hold what its kind holds.
+    """
+    out = []
+    for line in _CHAIN.read(path):
+        try:
+            values = json.loads(line.body)
+            at, entry, by_reset = values.pop("at"), values.pop("entry", None), values.pop("by_reset", False)
+            out.append(Event(entries.of(line.kind, values), line, at, entry, by_reset))
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
+            raise LedgerError(f"event {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
+    return out
 
 
-def catch_up(path: Path, ledger_path: Path) -> None:
+def catch_up(path: Path, ledger: Sequence[Entry]) -> None:
     """Record what the ledger has and the log does not.
 
     Raises:
         LedgerError: see `missing` and `Chain.read`.
         SpaceError, StorageError: see `files.storage`.
     """
-    entries = ledger.read(ledger_path)
-    new = missing(read(path), entries)
+    new = missing(read(path), ledger)
     if new:
-        rebuilt = _rebuilt(entries)
-        _CHAIN.append(path, *(_told(e, by_reset=e.number <= rebuilt) for e in new))
+        _CHAIN.append(path, *_told(new, ledger))
 
 
-def missing(log: Sequence[Entry], entries: Sequence[Entry]) -> list[Entry]:
+def missing(log: Sequence[Event], ledger: Sequence[Entry]) -> list[Entry]:
     """The entries of the ledger that the log does not have yet: those of a command that was killed in between.
 
     Args:
         log: the security log.
-        entries: the ledger.
+        ledger: all its entries.
 
     Raises:
         LedgerError: the log knows of entries that the ledger does not have: it is an older one.
     """
-    known = {e.body["entry"] for e in log if "entry" in e.body}
-    reset = next((e.digest for e in reversed(entries) if e.kind == "reset"), None)
+    known = {e.entry for e in log}
+    reset = next((e.line.digest for e in reversed(ledger) if isinstance(e.record, Reset)), None)
     # what was recorded before the last reset belongs to the ledger that was lost
-    begin = 0 if reset is None else next((i for i, e in enumerate(log) if e.body.get("entry") == reset), len(log))
-    lost = len({e.body["entry"] for e in log[begin:] if "entry" in e.body} - {e.digest for e in entries})
+    begin = 0 if reset is None else next((i for i, e in enumerate(log) if e.entry == reset), len(log))
+    lost = len({e.entry for e in log[begin:] if e.entry is not None} - {e.line.digest for e in ledger})
     if lost:
         raise LedgerError(
             f"the ledger lacks {lost} of the entries that the event log has: it is an older one",
             "restore the whole site from its newest backup, never the ledger alone; where there is none, alx reset-ledger",
         )
-    return [e for e in entries if e.digest not in known]
+    return [e for e in ledger if e.line.digest not in known]
 
 
 def refused(path: Path, command: str, about: str, error: AlxError) -> None:
@@ -98,34 +130,33 @@ def refused(path: Path, command: str, about: str, error: AlxError) -> None:
         about: what it was about: the name of a bundle's folder, or of a file.
         error: the refusal.
     """
-    body = {
-        "command": command, "about": escape(about), "error": type(error).__name__, "exit_code": error.exit_code,
-        "message": escape(error.message, 2000),
-    }  # fmt: skip
-    _CHAIN.append(path, ("refused", _now() | body))
+    message = escape(error.message, 2000)
+    made = Refused(
+        command=command, about=escape(about), error=type(error).__name__, exit_code=error.exit_code, message=message
+    )
+    record(path, made)
 
 
-def record(path: Path, kind: str, **body: str | int | bool) -> None:
-    """Record what leaves no trace in the ledger; see `KINDS`."""
-    _CHAIN.append(path, (kind, _now() | body))
+def record(path: Path, made: Refused | Passphrase | BackedUp) -> None:
+    """Record what leaves no trace in the ledger."""
+    _CHAIN.append(path, (entries.kind(made), json.dumps(_now() | entries.plain(made))))
 
 
-def _rebuilt(entries: Sequence[Entry]) -> int:
-    """The number of entries that the last reset of a lost ledger made, out of what was signed."""
-    resets = (e.body for e in reversed(entries) if e.kind == "reset" and e.body["bundles"] is not None)
-    return int(next(resets, {"rebuilt": 0})["rebuilt"])
-
-
-def _told(entry: Entry, *, by_reset: bool) -> tuple[str, dict[str, Any]]:
-    """An entry of the ledger as an event: its plain values; the lists of losses stay where they are.
+def _told(some: Sequence[Entry], ledger: Sequence[Entry]) -> list[tuple[str, str]]:
+    """Entries of the ledger as events: their plain values; the lists of losses stay where they are.
 
     What a reset made is marked: it happened before, and nobody knows when.
     """
-    plain = {k: v for k, v in entry.body.items() if v is None or isinstance(v, str | int | float)}
-    if by_reset and entry.kind != "reset":
-        plain["by_reset"] = True
-    return entry.kind, _now() | {"entry": entry.digest} | plain
+    resets = (e.record for e in reversed(ledger) if isinstance(e.record, Reset) and e.record.bundles is not None)
+    rebuilt = next((reset.rebuilt for reset in resets), 0)
+    out = []
+    for e in some:
+        plain = {k: v for k, v in entries.plain(e.record).items() if v is None or isinstance(v, str | int | float)}
+        if e.line.number <= rebuilt and not isinstance(e.record, Reset):
+            plain["by_reset"] = True
+        out.append((e.line.kind, json.dumps(_now() | {"entry": e.line.digest} | plain, allow_nan=False)))
+    return out
 
 
-def _now() -> dict[str, Any]:
+def _now() -> dict[str, object]:
     return {"at": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -6,7 +6,7 @@ one before it signed: `rotations/<fingerprint of the old key>.json`, so that a b
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from alx.bundle.identity import IDENTITY_NAME, Identity
 from alx.bundle.keys import PublicKey
 from alx.bundle.rotation import Rotation
 from alx.errors import CorruptError, LedgerError, TrustError
-from alx.site.chain import Entry
+from alx.site.entries import Accepted, Created, Paired, PeerRotated, Renewal, Rotated, Sealed
+from alx.site.ledger import Entry
 
 KEY_NAME = "key.pem"
 PUBLIC_NAME = "public.pem"
@@ -58,59 +59,62 @@ class Keyring:
             )
 
 
-def of(folder: Path, entries: Sequence[Entry]) -> Keyring:
+def of(folder: Path, entries: Sequence[Entry], own: Callable[[], Identity | None], peer: Callable[[], Identity]) -> Keyring:
     """The keys that the ledger tells of.
 
     Args:
         folder: the site's.
         entries: the whole ledger.
+        own: how this site introduced itself, or None where it has no identity file; asked where its key was replaced.
+        peer: the pinned peer as it introduced itself; asked where there is one.
 
     Raises:
         TrustError: a key's file is not the key that the ledger names.
         CorruptError: the file of a key or of a rotation is gone or was changed.
     """
-    rotated = any(e.kind == "rotated" for e in entries)
-    own = [_introduced(folder) if rotated else keys.load_public(folder / PUBLIC_NAME)]
-    if own[0].fingerprint != entries[0].body["key"]:
+    rotated = any(isinstance(e.record, Rotated) for e in entries)
+    keys_own = [_introduced(folder, own()) if rotated else keys.load_public(folder / PUBLIC_NAME)]
+    created = entries[0].record
+    if not isinstance(created, Created) or keys_own[0].fingerprint != created.key:
         where = IDENTITY_NAME if rotated else PUBLIC_NAME
         raise TrustError(f"'{where}' does not hold the key that the ledger names", _RESTORE)
-    paired = max((e.number for e in entries if e.kind == "paired"), default=None)
-    peer: list[PublicKey] = []
+    paired = max((e.line.number for e in entries if isinstance(e.record, Paired)), default=None)
+    keys_peer: list[PublicKey] = []
     signers = {}
     for e in entries:
-        if e.number == paired:
-            peer = [pinned(folder, e).key]
-        elif e.kind == "rotated":
-            own.append(read_rotation(folder, own[-1], e).new)
-        elif e.kind == "peer-rotated" and peer:
-            peer.append(read_rotation(folder, peer[-1], e).new)
-        elif e.kind == "sealed":
-            signers[e.body["digest"]] = own[-1]
-        elif e.kind == "accepted":
-            signers[e.body["digest"]] = peer[-1]
-    return Keyring(tuple(own), tuple(peer), signers)
+        match e.record:
+            case Paired() if e.line.number == paired:
+                keys_peer = [peer().key]
+            case Rotated():
+                keys_own.append(read_rotation(folder, keys_own[-1], e).new)
+            case PeerRotated() if keys_peer:
+                keys_peer.append(read_rotation(folder, keys_peer[-1], e).new)
+            case Sealed(digest=digest):
+                signers[digest] = keys_own[-1]
+            case Accepted(digest=digest):
+                signers[digest] = keys_peer[-1]
+    return Keyring(tuple(keys_own), tuple(keys_peer), signers)
 
 
-def _introduced(folder: Path) -> PublicKey:
-    path = folder / IDENTITY_NAME
-    if not path.is_file():
-        raise CorruptError(f"'{path}' is gone", _RESTORE)
-    return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES)).key
+def _introduced(folder: Path, own: Identity | None) -> PublicKey:
+    if own is None:
+        raise CorruptError(f"'{folder / IDENTITY_NAME}' is gone", _RESTORE)
+    return own.key
 
 
-def pinned(folder: Path, entry: Entry) -> Identity:
+def pinned(folder: Path, pairing: Paired) -> Identity:
     """The peer as it introduced itself: the file that was compared, unchanged since.
 
     Args:
         folder: the site's.
-        entry: the ledger's on the pairing.
+        pairing: what the ledger records.
 
     Raises:
         LedgerError: peer.json is not the file that was pinned.
     """
     path = folder / PEER_NAME
     data = files.read(path, identity.MAX_IDENTITY_BYTES) if path.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != entry.body["identity"]:
+    if hashlib.sha256(data).hexdigest() != pairing.identity:
         raise LedgerError(f"{PEER_NAME} is not the file that was pinned", _RESTORE)
     return identity.parse(data)
 
@@ -128,14 +132,20 @@ def read_rotation(folder: Path, old: PublicKey, entry: Entry) -> Rotation:
     """
     path = rotation_path(folder, old)
     data = files.read(path, rotation.MAX_ROTATION_BYTES) if path.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != entry.body["file"]:
-        raise CorruptError(f"'{path}' is not the rotation that entry {entry.number} of the ledger names", _RESTORE)
+    if not isinstance(entry.record, Renewal) or hashlib.sha256(data).hexdigest() != entry.record.file:
+        raise CorruptError(f"'{path}' is not the rotation that entry {entry.line.number} of the ledger names", _RESTORE)
     return rotation.verify(data, old)
 
 
 def next_path(folder: Path, new: PublicKey) -> Path:
     """Where a new private key lies until it takes the old one's place."""
     return folder / f"key.{new.fingerprint[:16]}.pem"
+
+
+def unsettled(folder: Path) -> bool:
+    """Whether a new private key waits to take the old one's place, or was made for nothing."""
+    with files.storage(folder):
+        return any(_NEXT.fullmatch(path.name) for path in folder.iterdir())
 
 
 def clear(folder: Path) -> None:
@@ -147,7 +157,7 @@ def clear(folder: Path) -> None:
 
 
 def settle(folder: Path, current: PublicKey) -> None:
-    """Finish a rotation that was killed after the ledger knew of it: the new key takes the old one's place."""
+    """Finish a rotation that the ledger knows of: the new key takes the old one's place, unless it did."""
     path = next_path(folder, current)
     if path.is_file():
         files.replace(folder / PUBLIC_NAME, current.pem.encode("ascii"))

@@ -1,34 +1,64 @@
 """What was sent and accepted: append-only, each entry chained to the last (`chain.py`). No clock: the order is the chain's.
 
-Knows the kinds of entries; knows no bundle's inside.
+Knows the records of `entries.py`; knows no bundle's inside.
 """
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import cast
 
-from alx.site.chain import Chain, Entry
+from alx.errors import LedgerError
+from alx.site import entries
+from alx.site.chain import Chain, Line
+from alx.site.entries import LEDGER, Record
 
-Kind = Literal[
-    "created", "paired", "rotated", "peer-rotated", "sealed", "exported", "accepted", "selected", "restored", "reset"
-]
+LEDGER_NAME = "ledger.sqlite"
 _CHAIN = Chain(
     "ledger",
-    get_args(Kind),
+    LEDGER,
     "a site without its ledger cannot tell an old bundle from a new one; restore the whole site from its "
     "backup, or, where there is none, alx reset-ledger",
 )
 
 
-def create(path: Path, body: dict[str, Any]) -> None:
-    """Make a new ledger with its first entry; see `Chain.create`."""
-    _CHAIN.create(path, ("created", body))
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry: what it records, and the line that it is."""
+
+    record: Record
+    line: Line
+
+
+def create(path: Path, *records: Record) -> list[Entry]:
+    """Make a new ledger with its first entries; see `Chain.create`."""
+    return _entries(path, _CHAIN.create(path, *_lines(records)))
 
 
 def read(path: Path) -> list[Entry]:
-    """All entries, their chain checked; see `Chain.read`."""
-    return _CHAIN.read(path)
+    """All entries, their chain checked; see `Chain.read`.
+
+    Raises:
+        LedgerError: an entry does not hold what its kind holds.
+    """
+    return _entries(path, _CHAIN.read(path))
 
 
-def append(path: Path, *entries: tuple[Kind, dict[str, Any]]) -> None:
-    """Add entries in one transaction; see `Chain.append`."""
-    _CHAIN.append(path, *entries)
+def append(path: Path, *records: Record) -> list[Entry]:
+    """Add entries in one transaction; all entries, as they are now. See `Chain.append`."""
+    return _entries(path, _CHAIN.append(path, *_lines(records)))
+
+
+def _lines(records: Sequence[Record]) -> list[tuple[str, str]]:
+    return [(entries.kind(record), entries.text(record)) for record in records]
+
+
+def _entries(path: Path, lines: Sequence[Line]) -> list[Entry]:
+    out = []
+    for line in lines:
+        try:
+            out.append(Entry(cast("Record", entries.of(line.kind, json.loads(line.body))), line))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise LedgerError(f"entry {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
+    return out

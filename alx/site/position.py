@@ -5,11 +5,11 @@ Knows entries and the plan's number of rounds; touches nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from alx.records import Role
-from alx.site.chain import Entry
-from alx.site.ledger import Kind
+from alx.site.entries import Accepted, Created, Exported, Paired, Sealed, Selected
+from alx.site.ledger import Entry
 
 Step = Literal["pair", "train", "export", "import", "done"]
 
@@ -21,14 +21,14 @@ class Position:
     Attributes:
         step: what this site has to do next.
         round: the round that it belongs to.
-        sealed, accepted, selected: the bodies of the entries of each kind, oldest first.
+        sealed, accepted, selected: the records of each kind, oldest first.
     """
 
     step: Step
     round: int
-    sealed: tuple[dict[str, Any], ...]
-    accepted: tuple[dict[str, Any], ...]
-    selected: tuple[dict[str, Any], ...]
+    sealed: tuple[Sealed, ...]
+    accepted: tuple[Accepted, ...]
+    selected: tuple[Selected, ...]
 
     @property
     def next_command(self) -> str:
@@ -42,7 +42,7 @@ class Position:
         }[self.step]
 
 
-def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:  # noqa: PLR0911 - one for each kind of entry
+def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:
     """The position that the entries tell.
 
     Args:
@@ -50,29 +50,31 @@ def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:  # noqa: 
         role: of this site.
         rounds: the plan's.
     """
-
-    def bodies(kind: Kind) -> tuple[dict[str, Any], ...]:
-        return tuple(e.body for e in entries if e.kind == kind)
-
-    def at(step: Step, round_: int) -> Position:
-        return Position(step, round_, bodies("sealed"), bodies("accepted"), bodies("selected"))
-
-    turns = ("created", "paired", "sealed", "accepted", "selected")
-    last = next((e for e in reversed(entries) if e.kind in turns), None)
-    if last is None or last.kind == "created":
-        return at("pair", 1)
-    if last.kind == "paired":
-        return at("train" if role == "learner" else "import", 1)
-    round_ = int(last.body["round"])
-    if last.kind == "selected":
-        if role == "provider":
-            return at("train", round_)
-        return at("done", round_) if round_ == rounds else at("train", round_ + 1)
-    exported = any(
-        e.kind == "exported" and e.body["digest"] == last.body["digest"] and "names" not in e.body for e in entries
+    records = [e.record for e in entries]
+    step, round_ = _next(records, role, rounds)
+    return Position(
+        step,
+        round_,
+        tuple(r for r in records if isinstance(r, Sealed)),
+        tuple(r for r in records if isinstance(r, Accepted)),
+        tuple(r for r in records if isinstance(r, Selected)),
     )
-    if not exported:
-        return at("export", round_)
-    if role == "learner":
-        return at("import", round_)
-    return at("done", round_) if round_ == rounds else at("import", round_ + 1)
+
+
+def _next(records: Sequence[object], role: Role, rounds: int) -> tuple[Step, int]:  # noqa: PLR0911 - one for each kind
+    """What comes next, and in which round."""
+    turns = Created | Paired | Sealed | Accepted | Selected
+    match next((r for r in reversed(records) if isinstance(r, turns)), None):
+        case Paired():
+            return ("train" if role == "learner" else "import"), 1
+        case Selected(round=round_):
+            if role == "provider":
+                return "train", round_
+            return ("done", round_) if round_ == rounds else ("train", round_ + 1)
+        case Sealed(round=round_, digest=digest) | Accepted(round=round_, digest=digest):
+            if not any(isinstance(r, Exported) and r.digest == digest and r.names is None for r in records):
+                return "export", round_
+            if role == "learner":
+                return "import", round_
+            return ("done", round_) if round_ == rounds else ("import", round_ + 1)
+    return "pair", 1

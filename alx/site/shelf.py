@@ -5,50 +5,55 @@ Knows bundles and the ledger's entries; knows no model's meaning.
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from alx.bundle import carried, read
 from alx.bundle.carried import Source
 from alx.bundle.manifest import Manifest
 from alx.bundle.signature import SignedBundle
-from alx.errors import CorruptError, TurnError
+from alx.errors import CorruptError
+from alx.site.entries import Sealed, Turn
 from alx.site.site import Site
+from alx.site.state import SiteState
 
 
-def last_accepted(site: Site) -> tuple[Path, dict[str, Any]]:
-    """The folder in the inbox of the bundle accepted last, and its ledger entry.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bundle of the site's, verified: signature, and every file's name, size and digest."""
 
-    Raises:
-        TurnError: none was accepted yet.
-    """
-    position = site.position()
-    if not position.accepted:
-        raise TurnError("no bundle was imported yet", f"next: {position.next_command}")
-    body = position.accepted[-1]
-    return site.inbox / body["bundle"], body
+    folder: Path
+    source: Source
+    signed: SignedBundle
+    manifest: Manifest
+
+    def state(self, index: int) -> bytes:
+        """One candidate's flat state; see `read.state`."""
+        return read.state(self.source, self.signed, self.manifest, index)
+
+
+def place(site: Site, turn: Turn) -> Path:
+    """Where a bundle of the site lies: in the outbox if it was sealed here, in the inbox if it was accepted."""
+    return (site.outbox if isinstance(turn, Sealed) else site.inbox) / turn.bundle
 
 
 @contextlib.contextmanager
-def opened(site: Site, folder: Path, digest: str) -> Iterator[tuple[Source, SignedBundle, Manifest]]:
+def opened(now: SiteState, turn: Turn) -> Iterator[Opened]:
     """A bundle of the inbox or outbox, verified again.
 
     Args:
-        site: this site.
-        folder: where it lies.
-        digest: what the ledger says of it.
-
-    Yields:
-        Source, signed bundle, manifest.
+        now: this site.
+        turn: what the ledger says of it.
 
     Raises:
         CorruptError: it is not the one that the ledger names.
     """
+    folder = place(now.site, turn)
     if not folder.is_dir():
         raise CorruptError(f"the site's bundle '{folder}' is gone", "restore the site from its backup")
-    with carried.survey(folder, site.secret) as source:
-        signed = read.verify(source, read.claimed_key(source)[0], site.signer(digest))
+    with carried.survey(folder, now.site.secret) as source:
+        signed = read.verify(source, read.claimed_key(source)[0], now.keyring.signers[turn.digest])
         source.refuse_damage()
-        if signed.digest != digest:
+        if signed.digest != turn.digest:
             raise CorruptError(f"'{folder}' is not the bundle that the ledger names", "restore the site from its backup")
-        yield source, signed, read.read_manifest(source, signed)
+        yield Opened(folder, source, signed, read.read_manifest(source, signed))

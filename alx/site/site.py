@@ -31,17 +31,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
 
 from alx import files, plan
-from alx.bundle import age, identity, keys
-from alx.bundle.identity import IDENTITY_NAME, Identity
+from alx.bundle import age, keys
 from alx.bundle.keys import Unlock
-from alx.errors import AlxError, ConfigError, LimitError, TrustError, TurnError, UsageError, escape
+from alx.errors import AlxError, ConfigError, LimitError, TrustError, UsageError, escape
 from alx.plan import PlanFile
 from alx.records import Role, explain
-from alx.site import events, keyring, ledger, position
-from alx.site.chain import Entry
-from alx.site.keyring import KEY_NAME, Keyring
-from alx.site.position import Position
+from alx.site import events, keyring, ledger
+from alx.site.keyring import KEY_NAME
+from alx.site.ledger import LEDGER_NAME
 from alx.site.site_file import SiteFile
+from alx.site.state import SiteState
 
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
@@ -81,7 +80,7 @@ class Site:
     @property
     def ledger_path(self) -> Path:
         """The ledger's file."""
-        return self.folder / "ledger.sqlite"
+        return self.folder / LEDGER_NAME
 
     @property
     def events_path(self) -> Path:
@@ -98,30 +97,6 @@ class Site:
         """Bundles accepted here."""
         return self.folder / "inbox"
 
-    def entries(self) -> list[Entry]:
-        """The ledger, its chain checked."""
-        return ledger.read(self.ledger_path)
-
-    def position(self) -> Position:
-        """Where the exchange stands."""
-        return position.of(self.entries(), self.role, self.plan.rounds)
-
-    def private_key(self) -> ec.EllipticCurvePrivateKey:
-        """This site's private key; a rotation that was killed is finished first.
-
-        Raises:
-            TrustError, UsageError: see `keys.load_private`; it is not the key that the ledger names.
-        """
-        current = self.public_key
-        keyring.settle(self.folder, current)
-        key = keys.load_private(self.folder / KEY_NAME, self.unlock)
-        if keys.PublicKey(key.public_key()).fingerprint != current.fingerprint:
-            raise TrustError(
-                f"'{KEY_NAME}' is not the private key of {current.fingerprint[:16]}…, which the ledger names",
-                "restore the site from its backup",
-            )
-        return key
-
     def put_private_key(self, key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> None:
         """Write this site's private key anew, encrypted or not; a power cut leaves the file of before."""
         files.replace(self.folder / KEY_NAME, keys.private_pem(key, passphrase))
@@ -129,30 +104,6 @@ class Site:
     def unlocked_by(self, unlock: Unlock) -> "Site":
         """The same site, with somebody to ask for the private key's passphrase."""
         return dataclasses.replace(self, unlock=unlock)
-
-    @property
-    def keyring(self) -> Keyring:
-        """The keys of this site and of its peer, those that were replaced too."""
-        return keyring.of(self.folder, self.entries())
-
-    @property
-    def public_key(self) -> keys.PublicKey:
-        """This site's current public key."""
-        return self.keyring.own[-1]
-
-    @property
-    def peer_key(self) -> keys.PublicKey:
-        """The peer's current public key.
-
-        Raises:
-            TurnError: no peer yet.
-        """
-        _ = self.peer
-        return self.keyring.peer[-1]
-
-    def signer(self, digest: str) -> keys.PublicKey:
-        """The key that signed a bundle which the ledger names: the one that was current then."""
-        return self.keyring.signers[digest]
 
     @cached_property
     def secret(self) -> str | None:
@@ -167,69 +118,31 @@ class Site:
         return None if self.secret is None else age.recipient(self.secret)
 
     @property
-    def recipients(self) -> tuple[str, ...]:
-        """To whom a bundle of this site is encrypted: the peer, and itself, which reads its own turns again."""
-        peer = self.peer.file.recipient if self.plan.encrypt else None
-        return () if peer is None or self.recipient is None else (peer, self.recipient)
-
-    @property
     def code_digest(self) -> str | None:
         """SHA-256 of the model's own .py file, if the plan names one."""
         name = None if self.plan.model is None else self.plan.model.file()
         return None if name is None else hashlib.sha256(source(self.folder / name)).hexdigest()
 
-    def own_identity(self) -> Identity:
-        """How this site introduced itself.
+    def look(self) -> SiteState:
+        """What the site remembers, read now, without holding it.
 
         Raises:
-            UsageError: it has not yet.
+            LedgerError: see `ledger.read`.
         """
-        path = self.folder / IDENTITY_NAME
-        if not path.is_file():
-            raise UsageError("this site has no identity file yet", "run alx identity")
-        return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES))
-
-    def check_agreement(self) -> None:
-        """What was agreed at pairing is what lies in the folder: plan, identity, peer, the model's own source file.
-
-        Raises:
-            ConfigError: one of them was changed since.
-            LedgerError: see `peer`.
-        """
-        bodies = {e.kind: e.body for e in self.entries() if e.kind in ("created", "paired")}
-        found: list[tuple[str, str | None, str | None]] = [("plan.toml", self.plan_file.digest, bodies["created"]["plan"])]
-        if "paired" in bodies:
-            _ = self.peer
-            own = self.own_identity()
-            found.append((IDENTITY_NAME, own.digest, bodies["paired"]["own_identity"]))
-            found.append(("the model's source file", self.code_digest, own.file.code))
-        for what, got, agreed in found:
-            if got != agreed:
-                raise ConfigError(
-                    f"{what} was changed after it was agreed on: SHA-256 {str(got)[:8]}…, expected {str(agreed)[:8]}…",
-                    "put the agreed file back; another plan or model needs new sites on both sides",
-                )
-
-    @cached_property
-    def peer(self) -> Identity:
-        """The pinned peer: the file that was compared, unchanged since. Its current key is `peer_key`.
-
-        Raises:
-            TurnError: no peer yet.
-            LedgerError: peer.json is not the file that was pinned.
-        """
-        pairing = next((e for e in reversed(self.entries()) if e.kind == "paired"), None)
-        if pairing is None:
-            raise TurnError("this site has no peer yet", "run alx identity, carry the file, then alx pair PEER-FILE")
-        return keyring.pinned(self.folder, pairing)
+        return SiteState(self, ledger.read(self.ledger_path))
 
     @contextlib.contextmanager
-    def locked(self, command: str, about: str = "") -> Iterator[None]:
+    def locked(self, command: str, about: str = "") -> Iterator[SiteState]:
         """Hold the site for one command, and record in the security log what it did or why it was refused.
+
+        A rotation that was killed is finished first.
 
         Args:
             command: its name, for the log.
             about: the bundle's folder or the file that it is about, for the log.
+
+        Yields:
+            What the site remembers: the one reading of the ledger.
 
         Raises:
             TrustError: others may write to the site's folder.
@@ -237,9 +150,12 @@ class Site:
             LedgerError: see `events.catch_up`.
         """
         with self.held(command, about):
-            events.catch_up(self.events_path, self.ledger_path)
-            yield
-            events.catch_up(self.events_path, self.ledger_path)
+            now = self.look()
+            events.catch_up(self.events_path, now.entries)
+            if keyring.unsettled(self.folder):
+                keyring.settle(self.folder, now.public_key)
+            yield now
+            events.catch_up(self.events_path, now.entries)
 
     @contextlib.contextmanager
     def held(self, command: str, about: str = "") -> Iterator[None]:

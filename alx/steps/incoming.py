@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from alx import files, order
 from alx.bundle import carried, codec, copies, read, request
@@ -35,9 +34,11 @@ from alx.errors import (
     escape,
 )
 from alx.records import Role
-from alx.site import ledger
+from alx.site import shelf
+from alx.site.entries import Accepted, Selected
+from alx.site.keyring import Keyring
 from alx.site.position import Position
-from alx.site.site import Site
+from alx.site.state import SiteState
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Staged:
             PeerError: a weight is not rounded, where the plan has that.
             AlxError: see `read.states`.
         """
-        for i, c, flat in read.states(self.source, self.signed, self.manifest, first=self.keyframe(first)):
+        for i, c, flat in read.states(self.source, self.signed, self.manifest, first=self.manifest.keyframe(first)):
             if self.rounded and not codec.is_rounded(flat, self.manifest.layout):
                 raise PeerError(f"{c.label} is not rounded as the plan says", "does the peer keep to the plan?")
             self._checked.add(i)
@@ -80,10 +81,6 @@ class Staged:
     def state(self, index: int) -> bytes:
         """One candidate's flat state; see `states`."""
         return next(bytes(flat) for _, flat in self.states(index))
-
-    def keyframe(self, index: int) -> int:
-        """The last candidate up to that one that is decoded by itself."""
-        return max(i for i, c in enumerate(self.manifest.candidates[: index + 1]) if c.keyframe)
 
     def check(self) -> None:
         """Decode, and so check, what was not asked for."""
@@ -95,11 +92,11 @@ class Staged:
 
 
 @contextlib.contextmanager
-def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | Path]:
+def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | Path]:
     """Verify a bundle on a disk, copy it into private staging, and verify the copy to the last byte.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
         paths: the bundle's folder on the disk, and those of other copies or of parity: good files of any count.
         ask: where to write a signed request for the files that are bad, if some are.
 
@@ -109,16 +106,15 @@ def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iter
     Raises:
         AlxError: see the order in `docs/format.md`; every step has its class.
     """
-    site.check_agreement()
-    peer = site.peer
+    site = now.site
+    now.check_agreement()
     with copies.survey(paths, site.secret) as source:
-        data, signed = _signature(site, source)
-        position = site.position()
-        known = _known(site, position, signed)
+        data, signed = _signature(now.keyring, source)
+        known = _known(now, signed)
         if known is not None:
             yield known
             return
-        site.keyring.require_current(signed.signer)
+        now.keyring.require_current(signed.signer)
         manifest_file = read.manifest_file(signed)
         if read.is_encrypted(signed) != site.plan.encrypt:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
@@ -127,14 +123,14 @@ def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iter
         source.agree(signed, staging)
         if source.read_signed(manifest_file) is None:
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
-            with _asking(site, source, signed, ask):
+            with _asking(now, source, signed, ask):
                 source.copy(signed, data, staging)
         manifest = read.read_manifest(source, signed)
-        check_sides(site, manifest)
-        check_turn(position, manifest, signed.digest, peer.file.role, site.plan.rounds)
-        check_contents(site, manifest)
+        check_sides(now, manifest)
+        check_turn(now.position, manifest, signed.digest, now.peer.file.role, site.plan.rounds)
+        check_contents(now, manifest)
         _clear_other(staging)
-        with _asking(site, source, signed, ask):
+        with _asking(now, source, signed, ask):
             source.copy(signed, data, staging)
         rebuilt = source.rebuilt
     with carried.survey(staging, site.secret) as copy:
@@ -143,11 +139,10 @@ def verified(site: Site, paths: Sequence[Path], ask: Path | None = None) -> Iter
         yield Staged(staging, copy, signed, manifest, rebuilt, site.plan.rounds_weights)
 
 
-def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
+def _signature(ring: Keyring, copies: Copies) -> tuple[bytes, SignedBundle]:
     """The bytes of the first `round.sig` that verifies, and what it says; the others either do not, or say the same."""
     found: list[tuple[Source, bytes, SignedBundle]] = []
     refused: list[AlxError] = []
-    ring = site.keyring
 
     def look(source: Source) -> None:
         try:
@@ -176,7 +171,7 @@ def _signature(site: Site, copies: Copies) -> tuple[bytes, SignedBundle]:
 
 
 @contextlib.contextmanager
-def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) -> Iterator[None]:
+def _asking(now: SiteState, copies: Copies, signed: SignedBundle, ask: Path | None) -> Iterator[None]:
     """Write down, before a damaged bundle is refused, what the sender would have to bring again."""
     try:
         yield
@@ -188,7 +183,7 @@ def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) 
             error.hint = f"a request may name {request.MAX_NAMES} files, so none was written: ask for the whole bundle again"
             raise
         try:
-            files.replace(ask, request.make(signed.digest, names, site.private_key()), shared=True)
+            files.replace(ask, request.make(signed.digest, names, now.private_key()), shared=True)
         except AlxError as another:  # what is bad is the news; that no request came of it comes second
             error.hint = f"no request was written: {another.message}" + (f"; {another.hint}" if another.hint else "")
         else:
@@ -198,32 +193,24 @@ def _asking(site: Site, copies: Copies, signed: SignedBundle, ask: Path | None) 
         raise
 
 
-def accept(site: Site, staged: Staged, selection: dict[str, Any]) -> Path:
+def accept(now: SiteState, staged: Staged, selection: Selected) -> Path:
     """Take a staged bundle in: its folder moves to the inbox, and the ledger says so and what was selected.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
         staged: what was verified.
-        selection: the body of the ledger's entry on the selection.
+        selection: the ledger's record of it.
 
     Returns:
         The bundle's folder in the inbox.
     """
     staged.check()
-    manifest = staged.manifest
-    final = site.inbox / manifest.name()
+    accepted = Accepted.of(staged.manifest, staged.signed.digest)
+    final = shelf.place(now.site, accepted)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, staged.folder.with_name(final.name))
     files.publish(staged.folder, final)
-    body = {
-        "round": manifest.round,
-        "sequence": manifest.sequence,
-        "bundle": manifest.name(),
-        "digest": staged.signed.digest,
-        "previous": manifest.previous,
-        "answers": manifest.answers,
-    }
-    ledger.append(site.ledger_path, ("accepted", body), ("selected", selection))
+    now.append(accepted, selection)
     return final
 
 
@@ -235,26 +222,27 @@ def _clear_other(staging: Path) -> None:
         files.remove_tree(other)
 
 
-def _known(site: Site, position: Position, signed: SignedBundle) -> Path | None:
-    for body in position.accepted:
-        if body["digest"] == signed.digest:
-            if body is not position.accepted[-1]:
+def _known(now: SiteState, signed: SignedBundle) -> Path | None:
+    accepted = now.position.accepted
+    for turn in accepted:
+        if turn.digest == signed.digest:
+            if turn is not accepted[-1]:
                 raise RollbackError(
-                    f"this is the bundle of round {body['round']}, which was imported; "
-                    f"the last one imported is that of round {position.accepted[-1]['round']}",
+                    f"this is the bundle of round {turn.round}, which was imported; "
+                    f"the last one imported is that of round {accepted[-1].round}",
                     "import the newest bundle on the disk",
                 )
-            return site.inbox / str(body["bundle"])
+            return shelf.place(now.site, turn)
     return None
 
 
-def check_sides(site: Site, manifest: Manifest) -> None:
+def check_sides(now: SiteState, manifest: Manifest) -> None:
     """From the peer, to this site, under this plan.
 
     Raises:
         PeerError: says who and what was expected.
     """
-    peer, ring = site.peer, site.keyring
+    site, peer, ring = now.site, now.peer, now.keyring
     # sealed before the peer knew of this site's new key, it names the one before
     own = next((k for k in ring.own if k.fingerprint == manifest.receiver.key), ring.own[-1])
     for what, got, expected in (
@@ -278,8 +266,8 @@ def check_turn(position: Position, manifest: Manifest, digest: str, role: Role, 
     Raises:
         RollbackError, ForkError, GapError, StaleError: say which round was expected and which came.
     """
-    accepted = {int(b["sequence"]): b["digest"] for b in position.accepted}
-    sealed = {int(b["sequence"]): b["digest"] for b in position.sealed}
+    accepted = {turn.sequence: turn.digest for turn in position.accepted}
+    sealed = {turn.sequence: turn.digest for turn in position.sealed}
     last = max(accepted, default=0)
     expected = order.sequence(role, order.round_of(last) + 1)
     came = f"this is the {role}'s bundle of round {manifest.round}"
@@ -306,7 +294,7 @@ def check_turn(position: Position, manifest: Manifest, digest: str, role: Role, 
         )
 
 
-def check_contents(site: Site, manifest: Manifest) -> None:
+def check_contents(now: SiteState, manifest: Manifest) -> None:
     """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
 
     Raises:
@@ -315,8 +303,9 @@ def check_contents(site: Site, manifest: Manifest) -> None:
             the last; another number of samples in all.
         MalformedError: a negative loss where the plan's objective has none.
     """
-    check_model(manifest.tensors, site.own_identity().layout)
-    own, peer = site.own_identity().file.samples, site.peer.file.samples
+    site = now.site
+    check_model(manifest.tensors, now.own.layout)
+    own, peer = now.own.file.samples, now.peer.file.samples
     steps, expected = [c.step for c in manifest.snapshots], site.plan.schedule(manifest.sender.role, peer, own)
     if steps != expected:
         raise PeerError(

@@ -14,6 +14,7 @@ from alx.bundle import age, keys
 from alx.errors import AlxError, ConfigError, UsageError, escape
 from alx.plan import PlanFile
 from alx.site import chain, events, ledger, site, site_file
+from alx.site.entries import Created
 from alx.site.keyring import KEY_NAME, PUBLIC_NAME
 from alx.site.site import AGE_NAME, INIT_NAME, PLAN_NAME, SITE_NAME, Site
 from alx.site.site_file import SiteFile
@@ -57,8 +58,8 @@ def create(
         files.write(staging / SITE_NAME, written)
         for name, content in copies.items():
             files.write(staging / name, content)
-        ledger.create(staging / "ledger.sqlite", {"role": config.role, "key": public.fingerprint, "plan": plan_file.digest})
-        events.create(staging / events.EVENTS_NAME, ledger.read(staging / "ledger.sqlite"))
+        created = Created(role=config.role, key=public.fingerprint, plan=plan_file.digest)
+        events.create(staging / events.EVENTS_NAME, ledger.create(staging / ledger.LEDGER_NAME, created))
     return site.load(folder)
 
 
@@ -115,7 +116,7 @@ def require_new(folder: Path) -> None:
     Raises:
         UsageError: says which.
     """
-    chain.require_path(_staging(folder) / "ledger.sqlite")
+    chain.require_path(_staging(folder) / ledger.LEDGER_NAME)
     if folder == Path.cwd():
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
     site.refuse_inside(folder.parent)

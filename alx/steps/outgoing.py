@@ -4,11 +4,11 @@ Knows bundles and the ledger; knows no model's meaning.
 """
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from alx import files
 from alx.bundle import carried, groups, parity, read, request
@@ -30,9 +30,10 @@ from alx.errors import (
     UsageError,
     escape,
 )
-from alx.site import ledger
+from alx.site import entries, shelf
+from alx.site.entries import Sealed
 from alx.site.position import Position
-from alx.site.site import Site
+from alx.site.state import SiteState
 
 Tell = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and how much in all."""
@@ -65,12 +66,19 @@ class Exported:
     """True if the disk held this very bundle already; it was read back all the same."""
     parity: Parity | None
 
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"bundle": self.path, "digest": self.digest, "round": self.round, "files": self.files, "bytes": self.size,
+                "again": self.again, "parity": self.parity.path if self.parity is not None else None}  # fmt: skip
 
-def export(site: Site, disk: Path, tell: Tell, *, only: Path | None = None, parity_percent: int | None = None) -> Exported:
+
+def export(
+    now: SiteState, disk: Path, tell: Tell, *, only: Path | None = None, parity_percent: int | None = None
+) -> Exported:
     """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
         disk: a folder on the disk.
         tell: progress.
         only: the peer's request file; None for the whole bundle.
@@ -85,21 +93,21 @@ def export(site: Site, disk: Path, tell: Tell, *, only: Path | None = None, pari
         SpaceError, StorageError: the disk is full, read-only, or gone.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
-    asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), site.peer_key)
-    last = _last_sealed(site, asked)
+    asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), now.peer_key)
+    last = _last_sealed(now.position, asked)
     if parity_percent is not None:
         parity.zfec()
     with files.storage(disk):
         if not disk.is_dir():
             raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
-    source = site.outbox / last["bundle"]
-    final = disk / (last["bundle"] if asked is None else f"{last['bundle']}{REPAIR}{asked.digest[:8]}")
+    source = shelf.place(now.site, last)
+    final = disk / (last.bundle if asked is None else f"{last.bundle}{REPAIR}{asked.digest[:8]}")
     partial = final.with_name(final.name + PARTIAL)
     with carried.survey(source) as own:
         data, _ = read.claimed_key(own)
-        signed = read.verify(own, data, site.signer(last["digest"]))
+        signed = read.verify(own, data, now.keyring.signers[last.digest])
         own.refuse_damage()
-        if signed.digest != last["digest"]:
+        if signed.digest != last.digest:
             raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
         wanted = _wanted(signed, asked)
         total = len(data) + sum(f.size for f in wanted.values())
@@ -115,15 +123,12 @@ def export(site: Site, disk: Path, tell: Tell, *, only: Path | None = None, pari
     _read_back(final if again else partial, signed, wanted, tell)
     if not again:  # only what came back whole gets the name of a bundle
         files.publish(partial, final)
-    body = {"round": last["round"], "bundle": last["bundle"], "digest": signed.digest}
+    spare = None if parity_percent is None else _put_parity(source, signed, data, parity_percent, final, tell)
+    made = entries.Exported(round=last.round, bundle=last.bundle, digest=signed.digest, parity=parity_percent)
     if asked is not None:
-        body |= {"request": asked.digest, "files": len(wanted), "names": list(wanted)}
-    spare = None
-    if parity_percent is not None:
-        spare = _put_parity(source, signed, data, parity_percent, final, tell)
-        body |= {"parity": parity_percent}
-    ledger.append(site.ledger_path, ("exported", body))
-    return Exported(final, signed.digest, total, int(last["round"]), len(wanted) + 1, again, spare)
+        made = dataclasses.replace(made, request=asked.digest, files=len(wanted), names=tuple(wanted))
+    now.append(made)
+    return Exported(final, signed.digest, total, last.round, len(wanted) + 1, again, spare)
 
 
 def _refuse_links(*paths: Path) -> None:
@@ -149,8 +154,7 @@ def _put_parity(source: Path, signed: SignedBundle, data: bytes, percent: int, f
     return Parity(target, groups.size(made), count, groups.lost(count, percent), len(made))
 
 
-def _last_sealed(site: Site, asked: Request | None) -> dict[str, Any]:
-    position = site.position()
+def _last_sealed(position: Position, asked: Request | None) -> Sealed:
     if not position.sealed:
         raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
     if asked is not None:
@@ -166,17 +170,17 @@ def _last_sealed(site: Site, asked: Request | None) -> dict[str, Any]:
 def _check_request(position: Position, asked: Request) -> None:
     """About the last sealed bundle: the peer has those before it, or could not have sent what followed."""
     last = position.sealed[-1]
-    for body in position.sealed[:-1]:
-        if body["digest"] == asked.bundle:
+    for turn in position.sealed[:-1]:
+        if turn.digest == asked.bundle:
             raise RollbackError(
-                f"the request is about the bundle of round {body['round']}, which the peer has answered since; "
-                f"the last one sealed is that of round {last['round']}",
+                f"the request is about the bundle of round {turn.round}, which the peer has answered since; "
+                f"the last one sealed is that of round {last.round}",
                 "is it an old request? ask the peer for the newest",
             )
-    if asked.bundle != last["digest"]:
+    if asked.bundle != last.digest:
         raise StaleError(
             f"the request is about a bundle of digest {asked.bundle[:16]}…, which this site never sealed; "
-            f"the last one sealed is {str(last['digest'])[:16]}…",
+            f"the last one sealed is {last.digest[:16]}…",
             "is it for another site of yours? is this site's ledger an old backup?",
         )
 

@@ -10,50 +10,36 @@ from alx.bundle import age, identity, layout, manifest
 from alx.bundle.identity import Identity
 from alx.errors import ConfigError, PeerError, TurnError
 from alx.records import Role
-from alx.site import keyring, ledger
-from alx.site.site import Site
+from alx.site import keyring
+from alx.site.entries import Paired
+from alx.site.state import SiteState
 
 
-def pair(site: Site, data: bytes) -> Identity:
+def pair(now: SiteState, peer: Identity) -> None:
     """Pin the peer. The caller has shown the words to a person who compared them.
 
     Args:
-        site: this site; it has an identity file already.
-        data: the peer's identity file.
+        now: this site, locked by the caller; it has an identity file already.
+        peer: as it introduces itself.
 
     Raises:
         PeerError: the same role, the site's own file, another plan, other code, another loss.
         ModelError: another model.
         TurnError: bundles were exchanged with another peer already.
     """
-    peer = identity.parse(data)
-    check_peer(site, peer)
-    entries = site.entries()
-    pinned = next((e.body for e in reversed(entries) if e.kind == "paired"), None)
-    if pinned is not None and pinned["identity"] == peer.digest:
-        return peer
-    if any(e.kind in ("sealed", "accepted") for e in entries):
+    check_peer(now, peer)
+    if now.pairing is not None and now.pairing.identity == peer.digest:
+        return
+    if now.position.sealed or now.position.accepted:
         raise TurnError("this site has exchanged bundles with another peer already", "make a new site for a new peer")
-    files.replace(site.folder / keyring.PEER_NAME, data)
-    files.replace(site.folder / keyring.PEER_KEY_NAME, peer.key.pem.encode("ascii"))
-    ledger.append(
-        site.ledger_path,
-        (
-            "paired",
-            {
-                "identity": peer.digest,
-                "own_identity": site.own_identity().digest,
-                "key": peer.key.fingerprint,
-                "samples": peer.file.samples,
-            },
-        ),
-    )
-    return peer
+    files.replace(now.site.folder / keyring.PEER_NAME, peer.data)
+    files.replace(now.site.folder / keyring.PEER_KEY_NAME, peer.key.pem.encode("ascii"))
+    now.append(Paired.of(peer, now.own))
 
 
-def check_peer(site: Site, peer: Identity) -> None:
+def check_peer(now: SiteState, peer: Identity) -> None:
     """Compare a peer's identity with this site's plan, code and model; see `pair`."""
-    own = site.own_identity()
+    site, own = now.site, now.own
     if peer.key.fingerprint == own.key.fingerprint:
         raise PeerError("this is the site's own identity file", "pair with the peer's")
     if peer.file.role == site.role:

@@ -9,18 +9,20 @@ from alx import files
 from alx.bundle import keys, rotation
 from alx.bundle.rotation import Rotation
 from alx.errors import PeerError, RollbackError, TrustError, TurnError
-from alx.site import keyring, ledger
+from alx.site import keyring
+from alx.site.entries import PeerRotated, Rotated, Sealed
 from alx.site.position import Position
 from alx.site.site import Site
+from alx.site.state import SiteState
 
 
-def rotate(site: Site) -> tuple[Rotation, bool]:
+def rotate(now: SiteState) -> tuple[Rotation, bool]:
     """Replace this site's private key by a new one, with the same passphrase if it has one.
 
     Asked again before anything was sealed with the new key, it gives the same rotation: the file was lost, or killed.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
 
     Returns:
         The rotation for the peer, and whether it was made before.
@@ -29,25 +31,24 @@ def rotate(site: Site) -> tuple[Rotation, bool]:
         TurnError: a bundle that the old key signed is on its way, or nobody pinned that key.
         UsageError, TrustError: see `keys.load_private`.
     """
-    entries = site.entries()
-    last = next((e for e in reversed(entries) if e.kind in ("rotated", "sealed")), None)
-    if last is not None and last.kind == "rotated":
-        keyring.settle(site.folder, site.public_key)
-        return keyring.read_rotation(site.folder, site.keyring.own[-2], last), True
-    _check_turn(site.position())
-    site.check_agreement()
+    site = now.site
+    last = next((e for e in reversed(now.entries) if isinstance(e.record, Rotated | Sealed)), None)
+    if last is not None and isinstance(last.record, Rotated):
+        return keyring.read_rotation(site.folder, now.keyring.own[-2], last), True
+    _check_turn(now.position)
+    now.check_agreement()
     given: list[bytes] = []
 
     def remember() -> bytes:
         given.append(keys.ask(site.unlock, site.folder / keyring.KEY_NAME))
         return given[0]
 
-    old, new = site.unlocked_by(remember).private_key(), keys.generate()
+    old, new = now.private_key(remember), keys.generate()
     made = rotation.make(site.plan_file.digest, site.role, old, new)
     keyring.clear(site.folder)
     files.replace(keyring.next_path(site.folder, made.new), keys.private_pem(new, given[-1] if given else None))
     _put(site, made)
-    ledger.append(site.ledger_path, ("rotated", _body(made)))
+    now.append(Rotated.of(made))
     keyring.settle(site.folder, made.new)
     return made, False
 
@@ -61,17 +62,17 @@ def _check_turn(position: Position) -> None:
         return
     where = "waits in the outbox" if position.step == "export" else "is on its way"
     raise TurnError(
-        f"the bundle of round {position.sealed[-1]['round']}, signed with the present key, {where}",
+        f"the bundle of round {position.sealed[-1].round}, signed with the present key, {where}",
         "rotate once the peer's answer to it was imported; if the key was stolen, tell the peer at once to import nothing "
         "more, and make new sites on both sides",
     )
 
 
-def check(site: Site, data: bytes) -> tuple[Rotation, bool]:
+def check(now: SiteState, data: bytes) -> tuple[Rotation, bool]:
     """Verify a peer's rotation with the key that is pinned.
 
     Args:
-        site: this site.
+        now: this site.
         data: the rotation file.
 
     Returns:
@@ -84,7 +85,7 @@ def check(site: Site, data: bytes) -> tuple[Rotation, bool]:
         RollbackError: it replaces a key that was replaced already.
         TurnError: no peer is pinned.
     """
-    peer, ring = site.peer, site.keyring
+    site, peer, ring = now.site, now.peer, now.keyring
     claimed = rotation.claimed_keys(data)
     if claimed[0] in {k.fingerprint for k in ring.own}:
         raise PeerError("this is a rotation of the site's own key", "carry it to the peer, who runs alx key accept")
@@ -107,21 +108,21 @@ def check(site: Site, data: bytes) -> tuple[Rotation, bool]:
     return got, False
 
 
-def accept(site: Site, data: bytes) -> Rotation:
+def accept(now: SiteState, data: bytes) -> Rotation:
     """Pin the peer's new key. The caller has shown the new key's words to a person who compared them.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
         data: the rotation file.
 
     Raises:
         AlxError: see `check`.
     """
-    got, again = check(site, data)
+    got, again = check(now, data)
     if not again:
-        _put(site, got)
-        ledger.append(site.ledger_path, ("peer-rotated", _body(got)))
-    files.replace(site.folder / keyring.PEER_KEY_NAME, got.new.pem.encode("ascii"))
+        _put(now.site, got)
+        now.append(PeerRotated.of(got))
+    files.replace(now.site.folder / keyring.PEER_KEY_NAME, got.new.pem.encode("ascii"))
     return got
 
 
@@ -129,7 +130,3 @@ def _put(site: Site, made: Rotation) -> None:
     path = keyring.rotation_path(site.folder, made.old)
     files.make_folder(path.parent)
     files.replace(path, made.data)
-
-
-def _body(made: Rotation) -> dict[str, str]:
-    return {"old": made.old.fingerprint, "new": made.new.fingerprint, "file": made.digest}

@@ -50,22 +50,22 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
     played = [_round(both, case, number) for number in range(1, rounds + 1)]
     say("training without assistance, for comparison: the learner, the provider, and both pooled")
     curves = {name: _alone(both, case, name, rounds) for name in ("learner", "provider", "pooled")}
-    best = turns.best(both.sites["learner"])
+    best = turns.best(both.sites["learner"].look())
     result: dict[str, Any] = {
         "learner_only": curves["learner"][-1],
         "provider_only": curves["provider"][-1],
         "centralised": curves["pooled"][-1],
-        "assisted": best.held_out,
+        "assisted": best.selected.held_out,
         "alone": curves,
         "rounds": played,
-        "samples": best.samples,
+        "samples": best.selected.samples,
         "seed": seed,
     }
     sign = -1 if case.returns else 1
     figures.by_round(
         folder / PICTURE,
         f"alx demo: {task}, {case.steps} steps a round, seed {seed}",
-        [sign * r["global_loss"] / best.samples for r in played],
+        [sign * r["global_loss"] / best.selected.samples for r in played],
         "mean discounted return" if case.returns else "global loss a sample",
         {
             "pooled data": curves["pooled"],
@@ -102,12 +102,12 @@ def _is_empty(folder: Path) -> bool:
 def _round(both: Exchange, case: Case, number: int) -> dict[str, Any]:
     both.say(f"round {number}")
     there, back = both.play(number)
-    body = back.chosen.body
+    chosen = back.chosen.selected
     return {
         "round": number,
-        "global_loss": body["global_loss"],
-        case.score: body["held_out"],
-        "selected": {"learner": body["label"], "provider": there.chosen.body["label"]},
+        "global_loss": chosen.global_loss,
+        case.score: chosen.held_out,
+        "selected": {"learner": chosen.label, "provider": there.chosen.selected.label},
         "bundles": [_bundle(both.folder, "learner", there), _bundle(both.folder, "provider", back)],
     }
 

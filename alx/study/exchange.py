@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files, turns
 from alx.records import Role
+from alx.site import shelf
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import SiteFile
@@ -59,36 +60,36 @@ class Exchange:
         return self._turn(learner, provider, round_), self._turn(provider, learner, round_)
 
     def _turn(self, sender: Site, receiver: Site, round_: int) -> Turn:
-        with sender.locked("train-local"):
-            done = len(sender.position().sealed) >= round_
-            sealed = turns.sealed(sender) if done else turns.train(sender, self.tell)
+        with sender.locked("train-local") as now:
+            done = len(now.position.sealed) >= round_
+            sealed = turns.sealed(now) if done else turns.train(now, self.tell)
             packed = sealed.size / sealed.raw_size
             of_raw = f", {packed:.0%} of raw" if packed < 1 else ""  # the manifest alone outweighs a tiny model
             self.say(f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}{of_raw}")
-        selected = receiver.position().selected
-        if len(selected) >= round_:
-            chosen = Chosen(receiver.inbox / sealed.path.name, sender.public_key.fingerprint, again=True, body=selected[-1])
+        there = receiver.look()
+        if len(there.position.selected) >= round_:
+            last = there.position.selected[-1]
+            signer = there.keyring.signers[last.digest].fingerprint
+            chosen = Chosen(receiver.inbox / sealed.path.name, signer, again=True, selected=last)
         else:
-            with sender.locked("export"):
-                copied = outgoing.export(sender, self.folder / "disk", lambda _what, _done, _total: None)
-            with receiver.locked("import-and-select", copied.path.name):
-                chosen = turns.import_and_select(receiver, copied.path, self.tell)
-        body = chosen.body
-        mean = body["global_loss"] / body["samples"]
+            with sender.locked("export") as now:
+                copied = outgoing.export(now, self.folder / "disk", lambda _what, _done, _total: None)
+            with receiver.locked("import-and-select", copied.path.name) as now:
+                chosen = turns.import_and_select(now, copied.path, self.tell)
+        mean = chosen.selected.mean
         least, greatest = f"the least global loss, {mean:.3f} a sample", f"the greatest return, {-mean:.3f} an environment"
         self.say(
-            f"  {receiver.role:<8} checked the {sender.role}'s signature ({chosen.signer[:8]}…) and chose {body['label']}: "
-            f"{greatest if self.returns else least}"
+            f"  {receiver.role:<8} checked the {sender.role}'s signature ({chosen.signer[:8]}…) and chose "
+            f"{chosen.selected.label}: {greatest if self.returns else least}"
         )
         return Turn(sealed, chosen)
 
     def forget(self) -> None:
         """Delete every bundle but the last of each site, and those on the disk: a long study fills no disk."""
         for site in self.sites.values():
-            position = site.position()
-            for folder, bodies in ((site.outbox, position.sealed), (site.inbox, position.accepted)):
-                for body in bodies[:-1]:
-                    files.remove_tree(folder / str(body["bundle"]))
+            position = site.look().position
+            for turn in (*position.sealed[:-1], *position.accepted[:-1]):
+                files.remove_tree(shelf.place(site, turn))
         for bundle in (self.folder / "disk").glob("alx-*"):
             files.remove_tree(bundle)
 
@@ -119,9 +120,9 @@ def begin(
     files.replace(folder / "plan.toml", plan.encode("utf-8"), shared=True)
     both: dict[Role, Site] = {role: _site(folder, role, configs[role], seed) for role in get_args(Role)}
     directions: tuple[tuple[Role, Role], ...] = (("learner", "provider"), ("provider", "learner"))
-    introduced = {role: turns.introduce(site) for role, site in both.items()}
+    introduced = {role: turns.introduce(site.look()) for role, site in both.items()}
     for role, other in directions:
-        pairing.pair(both[role], introduced[other].data)
+        pairing.pair(both[role].look(), introduced[other])
         say(f"{role} pinned the {other}'s key; its words: {' '.join(introduced[other].words.split()[:4])} …")
     return Exchange(folder, both, say, tell, returns)
 
@@ -133,7 +134,7 @@ def resume(folder: Path, say: Say, *, returns: bool = False, tell: turns.Tell = 
         if not (folder / role / sites.SITE_NAME).is_file():
             return None
         found[role] = sites.load(folder / role)
-        if found[role].position().step == "pair":
+        if found[role].look().position.step == "pair":
             return None
     return Exchange(folder, found, say, tell, returns)
 

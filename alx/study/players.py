@@ -83,11 +83,11 @@ def _assisted(both: Parties, algorithm: Algorithm) -> tuple[Player, bool]:
 
     def one(number: int, _saved: Any) -> Played:
         there, back = sites.play(number)
-        model = load_tensors(turns.best_file(turns.latest(sites.sites["learner"])))
+        model = load_tensors(turns.best_file(turns.latest(sites.sites["learner"].look())))
         sites.forget()
         sealed = there.sealed, back.sealed
         carried = sum(s.size for s in sealed), sum(s.raw_size for s in sealed)
-        return Played(model, carried, (there.chosen.body["label"], back.chosen.body["label"]))
+        return Played(model, carried, (there.chosen.selected.label, back.chosen.selected.label))
 
     return one, found is not None
 

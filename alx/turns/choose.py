@@ -1,36 +1,28 @@
-"""Import and select: take a verified bundle in, add one's own loss to its candidates', choose; and the best of all."""
+"""Import and select: take a verified bundle in, add one's own loss to its candidates', choose."""
 
-import json
+import dataclasses
 import math
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import nn
 
-from alx import files
-from alx.bundle import read
-from alx.bundle.layout import Layout
-from alx.errors import MalformedError, UsageError, escape
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Task
-from alx.site import shelf
-from alx.site.site import Site
+from alx.site import entries
+from alx.site.entries import Selected
+from alx.site.state import SiteState
 from alx.steps import incoming
 from alx.steps.incoming import Staged
 from alx.tasks import load
 from alx.turns import looks, recipes
 from alx.turns.bridge import Tell, from_flat, same_count, same_model, same_objective, silent
 from alx.turns.looks import Start
-
-BEST = "alx"  # the metadata key of `best_file`
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +32,18 @@ class Chosen:
     bundle: Path
     signer: str
     again: bool
-    body: dict[str, Any]
-    """Round, index, label, labels, signed, own, at_least, evaluations, scan, samples, global_loss, held_out, the flags."""
+    selected: Selected
     rebuilt: int = 0
     """Number of files that came out of parity."""
 
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"bundle": self.bundle, "signer": self.signer, "again": self.again, "rebuilt": self.rebuilt,
+                "selection": entries.plain(self.selected)}  # fmt: skip
+
 
 def import_and_select(
-    site: Site,
+    now: SiteState,
     path: Path,
     tell: Tell = silent,
     *,
@@ -58,7 +54,7 @@ def import_and_select(
     """Verify the peer's bundle, measure one's own loss at its candidates, choose, and only then accept and record.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
         path: the bundle's folder on the disk.
         tell: progress.
         also: folders of other copies of it, or of its parity, for files that are bad in the first.
@@ -70,13 +66,14 @@ def import_and_select(
         AlxError: see `incoming.verified` and `Staged.states`; then nothing was changed.
         NotFiniteError: the own loss is finite nowhere; nothing was changed.
     """
-    with incoming.verified(site, (path, *also), ask) as found:
+    with incoming.verified(now, (path, *also), ask) as found:
         if isinstance(found, Path):
-            body = site.position().selected[-1]
-            return Chosen(found, site.signer(body["digest"]).fingerprint, again=True, body=body)
-        body = _select(site, found, tell, full=full)
-        taken, signer = incoming.accept(site, found, body), found.signed.signer.fingerprint
-        return Chosen(taken, signer, again=False, body=body, rebuilt=found.rebuilt)
+            selected = now.position.selected[-1]
+            signer = now.keyring.signers[selected.digest].fingerprint
+            return Chosen(found, signer, again=True, selected=selected)
+        selected = _select(now, found, tell, full=full)
+        taken, signer = incoming.accept(now, found, selected), found.signed.signer.fingerprint
+        return Chosen(taken, signer, again=False, selected=selected, rebuilt=found.rebuilt)
 
 
 class _Candidates:
@@ -103,7 +100,7 @@ class _Candidates:
 
     def _flat(self, index: int) -> memoryview:
         """A state, good until the next is asked for. Goes on from the last one where that is the shortest way."""
-        if not self._staged.keyframe(index) <= self._next <= index:
+        if not self._staged.manifest.keyframe(index) <= self._next <= index:
             self._states, self._next = self._staged.states(index), index
         for i, flat in self._states:
             self._next = i + 1
@@ -117,13 +114,14 @@ class _Candidates:
             return cast("SampleLosses", self._task.sample_losses).of(self.models(wanted), torch.from_numpy(samples)).numpy()
 
 
-def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, Any]:
+def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Selected:
+    site = now.site
     task = load.task(site.folder, site.config, site.plan)
-    same_model(task, site.own_identity().layout)
-    same_objective(site.plan, task, site.own_identity().file)
-    manifest, own_samples = staged.manifest, site.own_identity().file.samples
+    same_model(task, now.own.layout)
+    same_objective(site.plan, task, now.own.file)
+    manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
-    candidates, start = _Candidates(task, staged), Start.find(site, manifest)
+    candidates, start = _Candidates(task, staged), Start.find(now, manifest)
     if task.sample_losses is not None:
         same_count(task.sample_losses.count, own_samples)
         # all that are t = 0, bit for bit: measured and remembered, equals would not tie
@@ -143,109 +141,22 @@ def _select(site: Site, staged: Staged, tell: Tell, *, full: bool) -> dict[str, 
             tell("measuring", i + 1, len(signed), None)
         chosen = select.select(signed, own, samples, own_samples)
     score = measure.held_out(task, candidates.models([chosen.index])[0])
-    best = manifest.candidates[chosen.index]
-    recipes.check(site, staged, task, chosen.index)
-    body: dict[str, Any] = {
-        "round": manifest.round,
-        "digest": staged.signed.digest,
-        "index": chosen.index,
-        "label": best.label,
-        "labels": [c.label for c in manifest.candidates],
-        "signed": list(chosen.signed),
-        "own": [_finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)],
-        "at_least": [None if whole else _finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)],
-        "evaluations": chosen.evaluations,
-        "scan": chosen.scan,
-        "scored": score is not None,
-        "held_out": _finite(score),
-        "samples": chosen.samples,
-        "global_loss": chosen.global_loss,
-        "claimed_start": manifest.start.global_loss if manifest.start is not None else None,
-        "blend": best.blend.model_dump() if best.blend is not None else None,
-        "blend_true": True if best.blend is not None else None,  # else it was refused above
-        "own_least": chosen.least_own,
-    }
-    return body | looks.flags(site, manifest, chosen, start, body["held_out"])
+    recipes.check(now, staged, task, chosen.index)
+    made = Selected.of(manifest, staged.signed.digest, chosen.index, samples=chosen.samples, global_loss=chosen.global_loss)
+    return dataclasses.replace(
+        made,
+        own=tuple(_finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)),
+        at_least=tuple(None if whole else _finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)),
+        evaluations=chosen.evaluations,
+        scan=chosen.scan,
+        scored=score is not None,
+        held_out=_finite(score),
+        blend_true=None if made.blend is None else True,  # else it was refused above
+        own_least=chosen.least_own,
+        flags=looks.flags(now, manifest, chosen, start, _finite(score)),
+    )
 
 
 def _finite(value: float | None) -> float | None:
     """What JSON and the ledger have no word for becomes None."""
     return value if value is not None and math.isfinite(value) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """A selected model: the best so far, or the latest."""
-
-    round: int
-    label: str
-    global_loss: float
-    samples: int
-    state: bytes
-    layout: Layout
-    held_out: float | None
-
-
-def best(site: Site) -> Best:
-    """The selected model with the least global loss of all rounds (paper: "output: the best model").
-
-    Raises:
-        UsageError: nothing was selected yet.
-    """
-    return _selected(site, min(_selections(site), key=lambda b: float(b["global_loss"])))
-
-
-def latest(site: Site) -> Best:
-    """The model that was selected last: for the learner, the round's result (paper: theta^r).
-
-    Raises:
-        UsageError: nothing was selected yet.
-    """
-    return _selected(site, _selections(site)[-1])
-
-
-def _selections(site: Site) -> tuple[dict[str, Any], ...]:
-    position = site.position()
-    if not position.selected:
-        raise UsageError("nothing was selected yet, so there is no best model", f"next: {position.next_command}")
-    return position.selected
-
-
-def _selected(site: Site, chosen: dict[str, Any]) -> Best:
-    body = next(b for b in site.position().accepted if b["digest"] == chosen["digest"])
-    with shelf.opened(site, site.inbox / body["bundle"], body["digest"]) as (source, signed, manifest):
-        flat = read.state(source, signed, manifest, chosen["index"])
-        return Best(
-            chosen["round"], chosen["label"], chosen["global_loss"], chosen["samples"], flat, manifest.layout,
-            chosen["held_out"],
-        )  # fmt: skip
-
-
-def require_best_file(path: Path) -> None:
-    """Refuse a file that is not one of `best_file`'s.
-
-    Raises:
-        MalformedError: it is another.
-        StorageError: it cannot be read.
-    """
-    with files.storage(path):
-        if not stat.S_ISREG(path.lstat().st_mode):  # no link is followed, no pipe waited for
-            raise MalformedError(f"'{escape(path.name)}' is no plain file")
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = file.metadata() or {}
-        except SafetensorError as error:
-            raise MalformedError(f"'{escape(path.name)}' is no safetensors file") from error
-    if BEST not in about:
-        raise MalformedError(f"'{escape(path.name)}' is no model of alx best")
-
-
-def best_file(found: Best) -> bytes:
-    """The best model as a safetensors file; its one metadata key `BEST` is JSON with round, snapshot and global loss."""
-    about = {
-        "round": found.round,
-        "snapshot": found.label,
-        "global_loss": found.global_loss,
-        "samples": found.samples,
-    }
-    return save(from_flat(found.state, found.layout), {BEST: json.dumps(about)})

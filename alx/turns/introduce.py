@@ -14,18 +14,20 @@ from alx.errors import ConfigError, ModelError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
 from alx.site.site import INIT_NAME, Site
+from alx.site.state import SiteState
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
 from alx.turns.bridge import as_sent, layout_of, objective_of, refuse_negative
 
 
-def introduce(site: Site) -> Identity:
+def introduce(now: SiteState) -> Identity:
     """Write this site's identity file: its key, plan, model and sample count.
 
     Raises:
         ConfigError: the task cannot be used.
         TurnError: the data or the model changed after bundles were exchanged.
     """
+    site = now.site
     task = load.task(site.folder, site.config, site.plan)
     tensors = initial(site, task)
     layout = layout_of(tensors)
@@ -39,7 +41,7 @@ def introduce(site: Site) -> Identity:
             format="alx-identity",
             version=1,
             role=site.role,
-            public_key=site.keyring.own[0].pem,  # rotations carry on from what was introduced
+            public_key=now.keyring.own[0].pem,  # rotations carry on from what was introduced
             recipient=site.recipient,
             plan=site.plan_file.data.decode("utf-8"),
             code=site.code_digest,
@@ -51,9 +53,9 @@ def introduce(site: Site) -> Identity:
     )
     path = site.folder / identity.IDENTITY_NAME
     changed = path.is_file() and files.read(path, identity.MAX_IDENTITY_BYTES) != made.data
-    if changed and any(e.kind == "paired" for e in site.entries()):
+    if changed and now.pairing is not None:
         raise TurnError(
-            f"the data or the model changed since pairing: {count(site.own_identity().file.samples, 'sample')} then, "
+            f"the data or the model changed since pairing: {count(now.own.file.samples, 'sample')} then, "
             f"{measured.count} now",
             "put them back, or make a new site on both sides",
         )

@@ -11,7 +11,8 @@ from typing import Self
 from alx.bundle.manifest import Manifest
 from alx.learning import select
 from alx.site import shelf
-from alx.site.site import Site
+from alx.site.entries import Flags
+from alx.site.state import SiteState
 
 # Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
 LOSS_SLACK = 1e-5
@@ -34,21 +35,18 @@ class Start:
     own: float | None
 
     @classmethod
-    def find(cls, site: Site, manifest: Manifest) -> Self:
+    def find(cls, now: SiteState, manifest: Manifest) -> Self:
         """Look it up in the bundle that this site sealed last."""
         if manifest.start is None:
             return cls(None, None)
-        sealed = site.position().sealed[-1]
-        with shelf.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (_, _, mine):
-            offered = mine.candidates
+        with shelf.opened(now, now.position.sealed[-1]) as mine:
+            offered = mine.manifest.candidates
         i = manifest.start.candidate
         sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
         return cls(sent, offered[i].loss if sent else None)
 
 
-def flags(
-    site: Site, manifest: Manifest, chosen: select.Selection, start: Start, score: float | None
-) -> dict[str, bool | float | None]:
+def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: Start, score: float | None) -> Flags:
     """What the paper's algorithm promises, and what an honest sender's claims look like, checked at run time.
 
     None where there is nothing to compare with.
@@ -63,15 +61,14 @@ def flags(
     by_claim: by own loss alone another candidate would have been chosen.
 
     Args:
-        site: this site; its position is that before the bundle is accepted.
+        now: this site; its position is that before the bundle is accepted.
         manifest: the bundle's.
         chosen: what was selected.
         start: what is known of where the sender began.
         score: the held-out score of what was chosen.
     """
-    position = site.position()
-    last = position.selected[-1] if position.selected else None
-    way = [float(last["global_loss"])] if last else []
+    last = now.position.selected[-1] if now.position.selected else None
+    way = [last.global_loss] if last else []
     start_loss_true = stalled = None
     if manifest.start is not None:
         claimed = manifest.start.global_loss
@@ -81,20 +78,20 @@ def flags(
         stalled = manifest.start.candidate == 0 and chosen.index == 0
         way.append(claimed)
     way.append(chosen.global_loss)
-    own, own_before = chosen.own[chosen.index], last["own"][last["index"]] if last and last["own"] else None
-    score_before = last["held_out"] if last else None
-    return {
-        "start_sent": start.sent,
-        "start_loss_true": start_loss_true,
-        "loss_rose": any(_more(b, a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
-        "stalled": stalled,
-        "claim_low": claim_low(chosen, len(manifest.snapshots)) if site.plan.loss != "own" else None,
-        "own_before": own_before,
-        "own_rose": None if own_before is None else _more(own, own_before),
-        "held_out_before": score_before,
-        "score_fell": None if None in (score, score_before) else _more(score_before, score),  # type: ignore[arg-type]
-        "by_claim": _more(own, chosen.own[chosen.least_own]),
-    }
+    own, own_before = chosen.own[chosen.index], last.own_loss if last else None
+    score_before = last.held_out if last else None
+    return Flags(
+        start_sent=start.sent,
+        start_loss_true=start_loss_true,
+        loss_rose=any(_more(b, a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
+        stalled=stalled,
+        claim_low=claim_low(chosen, len(manifest.snapshots)) if now.site.plan.loss != "own" else None,
+        own_before=own_before,
+        own_rose=None if own_before is None else _more(own, own_before),
+        held_out_before=score_before,
+        score_fell=None if score is None or score_before is None else _more(score_before, score),
+        by_claim=_more(own, chosen.own[chosen.least_own]),
+    )
 
 
 def _more(value: float, than: float) -> bool:

@@ -9,25 +9,24 @@ import hashlib
 
 from torch import Tensor
 
-from alx.bundle import read
 from alx.bundle.layout import Layout
 from alx.bundle.manifest import Blend
 from alx.errors import MalformedError
 from alx.learning import blend as blends
 from alx.learning.task import Task
 from alx.site import shelf
-from alx.site.site import Site
+from alx.site.state import SiteState
 from alx.steps.incoming import Staged
 from alx.turns.bridge import as_sent, from_flat, to_flat
 
 
-def check(site: Site, staged: Staged, task: Task, index: int) -> None:
+def check(now: SiteState, staged: Staged, task: Task, index: int) -> None:
     """Make a blend anew and compare its digest with the signed one.
 
     Holds four states, and of the blend one tensor at a time.
 
     Args:
-        site: this site; its position is that before the bundle is accepted.
+        now: this site; its position is that before the bundle is accepted.
         staged: the bundle.
         task: its model tells parameters from other tensors.
         index: of a candidate that is said to be a blend.
@@ -40,14 +39,14 @@ def check(site: Site, staged: Staged, task: Task, index: int) -> None:
     if recipe is None:
         return
     layout = staged.manifest.layout
-    start, own, peer, before = _parts(site, staged, recipe)
+    start, own, peer, before = _parts(now, staged, recipe)
     parameters = {name for name, _ in task.new_model().named_parameters(remove_duplicate=False)}
     digest = hashlib.sha256()
     for tensor, a, b in layout.spans():
         alone = Layout((tensor,))
         s, o, p, c = (_tensor(flat, a, b, alone) for flat in (start, own, peer, before))
         made = blends.blend(s, o, p, c, blends.Recipe(recipe.own, recipe.peer, recipe.momentum), parameters)
-        digest.update(to_flat(as_sent(site.plan, made), alone))
+        digest.update(to_flat(as_sent(now.site.plan, made), alone))
     if digest.hexdigest() != candidate.state:
         raise MalformedError(
             f"{candidate.label} is not the blend that it is said to be: made anew here, it is another model",
@@ -59,15 +58,12 @@ def _tensor(flat: bytes, a: int, b: int, alone: Layout) -> dict[str, Tensor]:
     return from_flat(memoryview(flat)[a:b], alone)
 
 
-def _parts(site: Site, staged: Staged, recipe: Blend) -> tuple[bytes, bytes, bytes, bytes]:
+def _parts(now: SiteState, staged: Staged, recipe: Blend) -> tuple[bytes, bytes, bytes, bytes]:
     """Start, own, peer and before, as `blends.blend` names them."""
-    position, last = site.position(), len(staged.manifest.snapshots) - 1
-    start, own = staged.state(0), staged.state(last)
-    sealed = position.sealed[-1]
-    with shelf.opened(site, site.outbox / sealed["bundle"], sealed["digest"]) as (source, signed, mine):
-        peer = read.state(source, signed, mine, len(mine.snapshots) - 1)
+    start, own = staged.state(0), staged.state(len(staged.manifest.snapshots) - 1)
+    with shelf.opened(now, now.position.sealed[-1]) as mine:
+        peer = mine.state(len(mine.manifest.snapshots) - 1)
     if not recipe.momentum:
         return start, own, peer, start
-    accepted = position.accepted[-1]
-    with shelf.opened(site, site.inbox / accepted["bundle"], accepted["digest"]) as (source, signed, theirs):
-        return start, own, peer, read.state(source, signed, theirs, 0)
+    with shelf.opened(now, now.position.accepted[-1]) as theirs:
+        return start, own, peer, theirs.state(0)

@@ -7,12 +7,12 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor
 
 from alx import files, order
-from alx.bundle import read, write
+from alx.bundle import write
 from alx.bundle.layout import Layout, part_name
 from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start
 from alx.bundle.signature import SignedFile
@@ -20,9 +20,8 @@ from alx.errors import DivergedError, TurnError, count
 from alx.learning import blend as blends
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
-from alx.site import ledger, shelf
-from alx.site.position import Position
-from alx.site.site import Site
+from alx.site import entries, shelf
+from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
@@ -55,6 +54,12 @@ class Sealed:
     blends: int
     again: bool
 
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"bundle": self.path, "digest": self.digest, "round": self.round, "bytes": self.size,
+                "raw_bytes": self.raw_size, "snapshots": self.snapshots, "blends": self.blends,
+                "again": self.again}  # fmt: skip
+
     @property
     def contents(self) -> str:
         """What is in it, for people: `12 snapshots and 8 blends`."""
@@ -66,11 +71,11 @@ def turn_seed(plan_seed: int, round_: int, role: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{plan_seed}/{round_}/{role}".encode()).digest()[:8]) >> 1
 
 
-def train(site: Site, tell: Tell = silent) -> Sealed:
+def train(now: SiteState, tell: Tell = silent) -> Sealed:
     """One turn: start at the selection, train, sample, measure, seal. Killed at any point, the same call goes on.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller.
         tell: progress.
 
     Raises:
@@ -78,10 +83,10 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
         DivergedError, ConfigError: training or the task failed.
         SpaceError, StorageError: see `files.storage`.
     """
-    position = site.position()
+    site, position = now.site, now.position
     if position.step == "export":
         files.remove_tree(site.folder / "work")  # left by a command that was killed after the ledger knew of the bundle
-        return _sealed(site, position.sealed[-1], again=True)
+        return _sealed(now, position.sealed[-1], again=True)
     if position.step != "train":
         why = {
             "pair": "no peer is paired yet",
@@ -89,60 +94,50 @@ def train(site: Site, tell: Tell = silent) -> Sealed:
             "done": f"round {site.plan.rounds} was the plan's last",
         }[position.step]
         raise TurnError(f"there is no turn to train now: {why}", f"next: {position.next_command}")
-    site.check_agreement()
-    key = site.private_key()  # before hours of training, not after
-    turn = _Turn.begin(site, position, tell)
+    now.check_agreement()
+    key = now.private_key()  # before hours of training, not after
+    turn = _Turn.begin(now, tell)
     turn.put_start()
     snapshots = turn.sample()
     recipes = turn.blend(snapshots[-1])
     losses = turn.measure([*snapshots, *recipes])
     files.remove_tree(turn.work.bundle)
     manifest, data = turn.pack([label for label in (*snapshots, *recipes) if label in losses], recipes, losses)
-    digest = write.seal(turn.work.bundle, manifest, data, key, site.recipients)
-    final = site.outbox / manifest.name()
+    digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
+    made = entries.Sealed.of(manifest, digest)
+    final = shelf.place(site, made)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
     files.publish(turn.work.bundle, final)
-    body = {
-        "round": manifest.round,
-        "sequence": manifest.sequence,
-        "bundle": manifest.name(),
-        "digest": digest,
-        "previous": manifest.previous,
-        "answers": manifest.answers,
-    }
-    ledger.append(site.ledger_path, ("sealed", body))
+    now.append(made)
     turn.work.remove()
-    return _sealed(site, body, again=False)
+    return _sealed(now, made, again=False)
 
 
-def sealed(site: Site) -> Sealed:
+def sealed(now: SiteState) -> Sealed:
     """The bundle that was sealed last, verified again.
 
     Raises:
         TurnError: none was.
         CorruptError: it is gone from the outbox, or another one.
     """
-    position = site.position()
-    if not position.sealed:
-        raise TurnError("no turn is sealed yet", f"next: {position.next_command}")
-    return _sealed(site, position.sealed[-1], again=True)
+    if not now.position.sealed:
+        raise TurnError("no turn is sealed yet", f"next: {now.position.next_command}")
+    return _sealed(now, now.position.sealed[-1], again=True)
 
 
-def _sealed(site: Site, body: dict[str, Any], *, again: bool) -> Sealed:
-    path = site.outbox / body["bundle"]
-    with shelf.opened(site, path, body["digest"]) as (source, signed, manifest):
-        count, snapshots = len(manifest.candidates), len(manifest.snapshots)
-        raw_size, size = manifest.layout.nbytes * count, sum(source.sizes.values())
-        return Sealed(path, signed.digest, body["round"], size, raw_size, snapshots, count - snapshots, again)
+def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
+    with shelf.opened(now, turn) as bundle:
+        count, snapshots = len(bundle.manifest.candidates), len(bundle.manifest.snapshots)
+        raw_size, size = bundle.manifest.layout.nbytes * count, sum(bundle.source.sizes.values())
+        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, snapshots, count - snapshots, again)
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
     """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`."""
 
-    site: Site
-    position: Position
+    now: SiteState
     task: Task
     work: Work
     layout: Layout
@@ -150,61 +145,49 @@ class _Turn:
     tell: Tell
 
     @classmethod
-    def begin(cls, site: Site, position: Position, tell: Tell) -> Self:
-        own, peer = site.own_identity(), site.peer
-        answers = position.accepted[-1]["digest"] if position.accepted else ""
-        turn = {
+    def begin(cls, now: SiteState, tell: Tell) -> Self:
+        site, position, own, peer = now.site, now.position, now.own, now.peer
+        answers = position.accepted[-1].digest if position.accepted else ""
+        turn: dict[str, str | int] = {
             "round": position.round, "plan": site.plan_file.digest, "answers": answers, "blends": repr(blends.RECIPES)
         }  # fmt: skip
         work = Work(site.folder / "work", turn)
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.layout)
         same_objective(site.plan, task, own.file)
-        return cls(
-            site,
-            position,
-            task,
-            work,
-            own.layout,
-            site.plan.steps(site.role, own.file.samples, peer.file.samples),
-            tell,
-        )
+        return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
 
     def put_start(self) -> None:
         """Keep the selected state, and what blends are made of where they are asked for."""
-        if not self.position.accepted:
+        site, position = self.now.site, self.now.position
+        if not position.accepted:
             if not self.work.has("start"):
-                self.work.put("start", to_flat(initial(self.site, self.task), self.layout))
+                self.work.put("start", to_flat(initial(site, self.task), self.layout))
             return
-        folder, body = shelf.last_accepted(self.site)
-        index = self.position.selected[-1]["index"]
-        with shelf.opened(self.site, folder, body["digest"]) as (source, signed, manifest):
-            last = len(manifest.snapshots) - 1
-            wanted = {"start": index} | ({"peer": last} if self.site.plan.candidates == "blended" else {})
+        with shelf.opened(self.now, position.accepted[-1]) as bundle:
+            last = len(bundle.manifest.snapshots) - 1
+            wanted = {"start": position.selected[-1].index} | ({"peer": last} if site.plan.candidates == "blended" else {})
             for label, i in wanted.items():
                 if not self.work.has(label):
-                    self.work.put(label, read.state(source, signed, manifest, i))
-        if self.position.sealed and "peer" in wanted and not self.work.has("before"):
-            mine = self.position.sealed[-1]
-            own = self.site.outbox / mine["bundle"]
-            with shelf.opened(self.site, own, mine["digest"]) as (source, signed, manifest):
-                self.work.put("before", read.state(source, signed, manifest, 0))
+                    self.work.put(label, bundle.state(i))
+        if position.sealed and "peer" in wanted and not self.work.has("before"):
+            with shelf.opened(self.now, position.sealed[-1]) as bundle:
+                self.work.put("before", bundle.state(0))
 
     def _state(self, label: str) -> dict[str, Tensor]:
         return from_flat(self.work.get(label), self.layout)
 
     def sample(self) -> list[str]:
         """Train, keeping snapshots and checkpoints; return the snapshots' labels in order."""
-        run = trajectory.Run(
-            self.task, self._state("start"), turn_seed(self.site.plan.seed, self.position.round, self.site.role)
-        )
+        site, own, peer = self.now.site, self.now.own, self.now.peer
+        seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
+        run = trajectory.Run(self.task, self._state("start"), seed)
         checkpoints.sample(
-            run, self.work, self.layout, self.steps, self.site.plan.sampling_period,
+            run, self.work, self.layout, self.steps, site.plan.sampling_period,
             lambda step, loss: self.tell("training", step, self.steps, loss),
-            rounded=self.site.plan.rounds_weights,
+            rounded=site.plan.rounds_weights,
         )  # fmt: skip
-        own, peer = self.site.own_identity(), self.site.peer
-        return [f"t{s}" for s in self.site.plan.schedule(self.site.role, own.file.samples, peer.file.samples)]
+        return [f"t{s}" for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)]
 
     def blend(self, final: str) -> dict[str, blends.Recipe]:
         """Keep the blends; return their recipes by label."""
@@ -215,7 +198,7 @@ class _Turn:
         parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
         out = {}
         for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
-            made = as_sent(self.site.plan, blends.blend(start, own, peer, before, recipe, parameters))
+            made = as_sent(self.now.site.plan, blends.blend(start, own, peer, before, recipe, parameters))
             if state.finite(made) is None:
                 self.work.put(f"blend-{i}", to_flat(made, self.layout))
                 out[f"blend-{i}"] = recipe
@@ -223,7 +206,7 @@ class _Turn:
 
     def measure(self, labels: list[str]) -> dict[str, float]:
         """The own loss sum at every kept state; a blend at which it is not finite is left out."""
-        done, samples = self.work.losses(), self.site.own_identity().file.samples
+        done, samples = self.work.losses(), self.now.own.file.samples
         missing = [label for label in labels if label not in done]
         together = 1 if self.task.sample_losses is None else measure.together(self.layout.nbytes)
         models = [self.task.new_model() for _ in range(min(together, len(missing)))]
@@ -238,7 +221,7 @@ class _Turn:
         out: dict[str, float] = {}
         for label in labels:
             total, _ = done[label]
-            refuse_negative(self.site.plan, total)
+            refuse_negative(self.now.site.plan, total)
             if math.isfinite(total):
                 out[label] = total
             elif label.startswith("t"):
@@ -253,7 +236,7 @@ class _Turn:
         candidates = []
         blended = self._blend_entries(recipes)
         states = self.work.states(labels, self.layout.nbytes)
-        packed = write.candidates(self.work.bundle, states, self.layout, self.site.recipients)
+        packed = write.candidates(self.work.bundle, states, self.layout, self.now.recipients)
         # strict asks once more after the last: only when `packed` has ended, its files are durable
         for i, (label, made) in enumerate(zip(labels, packed, strict=True)):
             data += made.files
@@ -274,13 +257,13 @@ class _Turn:
         """How each blend was made, for the manifest."""
         if not recipes:
             return {}
-        folder, body = shelf.last_accepted(self.site)
-        with shelf.opened(self.site, folder, body["digest"]) as (_, signed, manifest):
-            peer_step = manifest.snapshots[-1].step or 0
+        answers = self.now.position.accepted[-1]
+        with shelf.opened(self.now, answers) as bundle:
+            peer_step = bundle.manifest.snapshots[-1].step or 0
         return {
             label: Blend(
                 own_step=self.steps,
-                peer_bundle=signed.digest,
+                peer_bundle=answers.digest,
                 peer_step=peer_step,
                 own=recipe.own,
                 peer=recipe.peer,
@@ -290,24 +273,23 @@ class _Turn:
         }
 
     def _manifest(self, candidates: list[Candidate]) -> Manifest:
-        site, position = self.site, self.position
-        own, peer = site.own_identity(), site.peer
+        now, site, position = self.now, self.now.site, self.now.position
         start = None
         if position.accepted:
             chosen = position.selected[-1]
-            start = Start(candidate=chosen["index"], global_loss=chosen["global_loss"], samples=chosen["samples"])
+            start = Start(candidate=chosen.index, global_loss=chosen.global_loss, samples=chosen.samples)
         return Manifest(
             format="alx-bundle",
             version=1,
-            sender=Party(role=site.role, key=site.public_key.fingerprint),
-            receiver=Party(role=peer.file.role, key=site.peer_key.fingerprint),
+            sender=Party(role=site.role, key=now.public_key.fingerprint),
+            receiver=Party(role=now.peer.file.role, key=now.peer_key.fingerprint),
             plan=site.plan_file.digest,
             round=position.round,
             sequence=order.sequence(site.role, position.round),
-            previous=position.sealed[-1]["digest"] if position.sealed else None,
-            answers=position.accepted[-1]["digest"] if position.accepted else None,
+            previous=position.sealed[-1].digest if position.sealed else None,
+            answers=position.accepted[-1].digest if position.accepted else None,
             start=start,
-            samples=own.file.samples,
+            samples=now.own.file.samples,
             tensors=list(self.layout.tensors),
             candidates=candidates,
         )

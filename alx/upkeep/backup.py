@@ -29,10 +29,13 @@ from alx.errors import (
     escape,
 )
 from alx.records import Role, Strict
-from alx.site import events, ledger
+from alx.site import events
 from alx.site import site as sites
+from alx.site.entries import Restored
 from alx.site.keyring import KEY_NAME
+from alx.site.ledger import LEDGER_NAME
 from alx.site.site import Site
+from alx.site.state import SiteState
 from alx.steps import new
 
 Tell = Callable[[str, int, int], None]
@@ -45,7 +48,7 @@ MAX_FILES = 60_000  # a site of 1,000 rounds has fewer: data of 10^6 files belon
 MAX_LIST_BYTES = 64 << 20  # MAX_FILES names of a few hundred characters
 MAX_TOLD = 20  # bad files that a message names
 _CHUNK = 1 << 20
-_NEEDED = (KEY_NAME, sites.SITE_NAME, sites.PLAN_NAME, "ledger.sqlite", events.EVENTS_NAME)
+_NEEDED = (KEY_NAME, sites.SITE_NAME, sites.PLAN_NAME, LEDGER_NAME, events.EVENTS_NAME)
 _SKIPPED = ("staging", "lock")  # of the site's folder: what a command fetches or makes again
 
 
@@ -93,12 +96,18 @@ class Backup:
         """Bytes of all files."""
         return sum(f.size for f in self.list.files)
 
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"backup": self.folder, "files": len(self.list.files), "bytes": self.size, "entries": self.list.entries,
+                "ledger": self.list.ledger, "left_out": self.left_out, "key_encrypted": self.encrypted,
+                "key_readable_by_others": self.readable}  # fmt: skip
 
-def back_up(site: Site, folder: Path, tell: Tell) -> Backup:
+
+def back_up(now: SiteState, folder: Path, tell: Tell) -> Backup:
     """Copy a site's folder, read the copy back, and only then give it its name.
 
     Args:
-        site: this site, locked by the caller.
+        now: this site, locked by the caller; reading its ledger rolled back what a killed command left in it.
         folder: the backup's own folder, which must not exist yet.
         tell: progress.
 
@@ -120,7 +129,7 @@ def back_up(site: Site, folder: Path, tell: Tell) -> Backup:
         there = partial.is_symlink() or partial.exists()
         if there and (not partial.is_dir() or {p.name for p in partial.iterdir()} - {FILES, LIST_NAME}):
             raise UsageError(f"'{where}{PARTIAL}' is in the way, and no backup that was stopped", "name another folder")
-    entries = site.entries()  # which also rolls back what a killed command left in the ledger
+    site = now.site
     found, left_out = _find(site.folder)
     sizes = [(site.folder / name).stat().st_size for name in found]
     files.require_space(folder.parent, sizes)
@@ -133,8 +142,8 @@ def back_up(site: Site, folder: Path, tell: Tell) -> Backup:
         tell("copying", i, len(found))
     _read_back(partial, listed, tell)
     made = BackupFile(
-        format="alx-backup", version=1, role=site.role, plan=site.plan_file.digest, entries=len(entries),
-        ledger=entries[-1].digest, files=listed,
+        format="alx-backup", version=1, role=site.role, plan=site.plan_file.digest, entries=len(now.entries),
+        ledger=now.entries[-1].line.digest, files=listed,
     )  # fmt: skip
     _sync(partial)
     files.write(partial / LIST_NAME, made.model_dump_json(indent=1).encode("utf-8"))
@@ -190,11 +199,15 @@ def _fill(staging: Path, folder: Path, listed: BackupFile, tell: Tell) -> None:
             raise CorruptError(f"'{escape(f.name)}' changed while it was restored", "is the disk failing?")
         tell("restoring", i, len(listed.files))
     site = sites.load(staging)
-    entries = site.entries()
-    if (len(entries), entries[-1].digest, site.plan_file.digest) != (listed.entries, listed.ledger, listed.plan):
+    now = site.look()
+    if (len(now.entries), now.entries[-1].line.digest, site.plan_file.digest) != (
+        listed.entries,
+        listed.ledger,
+        listed.plan,
+    ):
         raise LedgerError("the backup's ledger or plan is not the one that its list names", "take another backup")
-    ledger.append(site.ledger_path, ("restored", {"entries": listed.entries, "ledger": listed.ledger}))
-    events.catch_up(site.events_path, site.ledger_path)
+    now.append(Restored(entries=listed.entries, ledger=listed.ledger))
+    events.catch_up(site.events_path, now.entries)
     _sync(staging)
 
 

@@ -5,9 +5,11 @@ people compare again. What was never signed is not made up: one's own losses of 
 the bundle that was imported last, whose selection no bundle of this site tells, has to be imported again.
 """
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from alx import audit, files
 from alx.audit import BundleReport
@@ -18,11 +20,23 @@ from alx.bundle.layout import BUNDLE
 from alx.bundle.rotation import Rotation
 from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustError, TurnError, UsageError, escape
 from alx.site import events, keyring, ledger
-from alx.site.ledger import Kind
+from alx.site.entries import (
+    Accepted,
+    Created,
+    Exported,
+    Flags,
+    Paired,
+    PeerRotated,
+    Record,
+    Reset,
+    Rotated,
+    Sealed,
+    Selected,
+)
+from alx.site.ledger import Entry
 from alx.site.site import RETURNED, Site
+from alx.site.state import SiteState
 from alx.steps import pairing
-
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +85,23 @@ def fault(site: Site) -> tuple[Literal["ledger", "event log"], str] | None:
     return None
 
 
-def finish(site: Site) -> Body | None:
-    """The ledger's entry on a reset after which nothing else was done; None where there is none, or something is lost.
+def finish(site: Site) -> Reset | None:
+    """The reset after which nothing else was done; None where there is none, or something is lost.
 
     What the reset did not come to, the security log, is done.
     """
     if fault(site) is not None:
         return None
-    body = _last_reset(site)
-    if body is not None:
-        events.catch_up(site.events_path, site.ledger_path)
-    return body
+    entries = ledger.read(site.ledger_path)
+    made = _last_reset(entries)
+    if made is not None:
+        events.catch_up(site.events_path, entries)
+    return made
 
 
-def _last_reset(site: Site) -> Body | None:
-    entries = site.entries()
-    body = next((e.body for e in reversed(entries) if e.kind == "reset"), None)
-    return body if body is not None and body["rebuilt"] == len(entries) else None
+def _last_reset(entries: Sequence[Entry]) -> Reset | None:
+    made = next((e.record for e in reversed(entries) if isinstance(e.record, Reset)), None)
+    return made if made is not None and made.rebuilt == len(entries) else None
 
 
 def find(site: Site) -> Findings:
@@ -110,7 +124,7 @@ def find(site: Site) -> Findings:
     peer = None
     if path.is_file():
         introduced = identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES))
-        pairing.check_peer(site, introduced)
+        pairing.check_peer(SiteState(site, []), introduced)
         peer = introduced, _rotations(site.folder, introduced.key)
     reports = _bundles(site, own, peer)
     audit.check_chain(reports)
@@ -129,21 +143,23 @@ def _check_log(
     except LedgerError:
         return
     bundles = {r.digest for r in reports}
-    rotations = {"rotated": {r.digest for r in own}, "peer-rotated": {r.digest for r in peer[1]} if peer else set()}
+    rotations: dict[type, set[str]] = {
+        Rotated: {r.digest for r in own}, PeerRotated: {r.digest for r in peer[1]} if peer else set()
+    }  # fmt: skip
     hint = "put it back, from a backup or from a disk that carried it; without it make new sites on both sides"
     for e in log:
-        if e.kind in ("sealed", "accepted") and e.body["digest"] not in bundles:
-            raise LedgerError(
-                f"the event log says that '{escape(e.body['bundle'])}' was {e.kind}, digest {e.body['digest'][:16]}…; "
-                "it is not there",
-                hint,
-            )
-        if e.kind in rotations and e.body["file"] not in rotations[e.kind]:
-            whose = "this site's" if e.kind == "rotated" else "the peer's"
-            raise LedgerError(
-                f"the event log says that {whose} key was replaced by {e.body['new'][:16]}…; rotations/ does not", hint
-            )
-    paired = next((e.body["identity"] for e in reversed(log) if e.kind == "paired"), None)
+        match e.record:
+            case Sealed(bundle=bundle, digest=digest) | Accepted(bundle=bundle, digest=digest) if digest not in bundles:
+                raise LedgerError(
+                    f"the event log says that '{escape(bundle)}' was {e.line.kind}, digest {digest[:16]}…; it is not there",
+                    hint,
+                )
+            case Rotated(new=new, file=file) | PeerRotated(new=new, file=file) if file not in rotations[type(e.record)]:
+                whose = "this site's" if isinstance(e.record, Rotated) else "the peer's"
+                raise LedgerError(
+                    f"the event log says that {whose} key was replaced by {new[:16]}…; rotations/ does not", hint
+                )
+    paired = next((e.record.identity for e in reversed(log) if isinstance(e.record, Paired)), None)
     if paired is not None and (peer is None or peer[0].digest != paired):
         raise LedgerError(f"the event log names another peer than {keyring.PEER_NAME}", hint)
 
@@ -152,7 +168,7 @@ def _own_keys(site: Site) -> tuple[PublicKey, list[Rotation]]:
     current = keys.load_public(site.folder / keyring.PUBLIC_NAME)
     if not (site.folder / identity.IDENTITY_NAME).is_file():
         return current, []
-    own = site.own_identity()
+    own = SiteState(site, []).own
     if own.plan_file.digest != site.plan_file.digest:
         raise ConfigError("identity.json was made under another plan than plan.toml", "put the agreed files back")
     rotations = _rotations(site.folder, own.key)
@@ -202,8 +218,7 @@ def _bundle(site: Site, path: Path, senders: list[PublicKey], receivers: list[Pu
     try:
         report = audit.bundle(path, senders, site.secret)
     except AlxError as error:
-        error.message = f"'{path}': {error.message}"
-        error.hint = "put a good copy there, from a backup or from a disk that carried it"
+        error.within(f"'{path}'", "put a good copy there, from a backup or from a disk that carried it")
         raise
     m = report.manifest
     if (path.name, m.plan) != (m.name(), site.plan_file.digest) or m.receiver.key not in {k.fingerprint for k in receivers}:
@@ -211,7 +226,7 @@ def _bundle(site: Site, path: Path, senders: list[PublicKey], receivers: list[Pu
     return report
 
 
-def reset(site: Site, findings: Findings, reason: str) -> Body:
+def reset(site: Site, findings: Findings, reason: str) -> Reset:
     """Write the new ledger in the place of the lost one. Killed at any point, the same call goes on.
 
     Args:
@@ -220,7 +235,7 @@ def reset(site: Site, findings: Findings, reason: str) -> Body:
         reason: a person's own, for the ledger.
 
     Returns:
-        The body of the ledger's entry on the reset.
+        The ledger's record of it.
 
     Raises:
         UsageError: no reason.
@@ -229,26 +244,27 @@ def reset(site: Site, findings: Findings, reason: str) -> Body:
     if not reason.strip():
         raise UsageError("the reason is empty", "say what happened: it is recorded")
     again = findings.again
-    body = {
-        "reason": reason,
-        "why": findings.why,
-        "bundles": len(findings.bundles),
-        "import_again": None if again is None else again.path.name,
-    }
+    made = Reset(
+        reason=reason, why=findings.why, bundles=len(findings.bundles),
+        import_again=None if again is None else again.path.name, rebuilt=0,
+    )  # fmt: skip
     if findings.lost == "event log":
-        made = _last_reset(site)
-        if made is None:
-            made = body | {"bundles": None, "import_again": None, "rebuilt": len(site.entries()) + 1}
-            ledger.append(site.ledger_path, ("reset", made))
+        entries = ledger.read(site.ledger_path)
+        before = _last_reset(entries)
+        if before is None:
+            made = dataclasses.replace(made, bundles=None, import_again=None, rebuilt=len(entries) + 1)
+            ledger.append(site.ledger_path, made)
+        else:
+            made = before
     else:
-        entries = _entries(site, findings)
-        made = body | {"rebuilt": len(entries) + 2}
-        created = {"role": site.role, "key": findings.own[0].fingerprint, "plan": site.plan_file.digest}
+        records = _records(site, findings)
+        made = dataclasses.replace(made, rebuilt=len(records) + 2)
+        created = Created(role=site.role, key=findings.own[0].fingerprint, plan=site.plan_file.digest)
         fresh = site.ledger_path.with_name("ledger.new.sqlite")
         for stale in (fresh, fresh.with_name(f"{fresh.name}-journal")):
             files.remove_tree(stale)
         ledger.create(fresh, created)
-        ledger.append(fresh, ("reset", made), *entries)
+        ledger.append(fresh, made, *records)
         if again is not None and again.path.parent != site.folder / RETURNED:
             _give_back(site, again.path)
         _set_aside(site.ledger_path)
@@ -261,11 +277,12 @@ def reset(site: Site, findings: Findings, reason: str) -> Body:
 
 def _log(site: Site) -> None:
     """Carry the security log on, or begin a new one where it is lost too."""
+    entries = ledger.read(site.ledger_path)
     try:
-        events.catch_up(site.events_path, site.ledger_path)
+        events.catch_up(site.events_path, entries)
     except LedgerError:
         _set_aside(site.events_path)
-        events.create(site.events_path, site.entries())
+        events.create(site.events_path, entries)
 
 
 def _give_back(site: Site, path: Path) -> None:
@@ -288,96 +305,46 @@ def _set_aside(path: Path) -> None:
     files.sync_folder(path.parent)
 
 
-def _entries(site: Site, findings: Findings) -> list[tuple[Kind, Body]]:
-    """The entries after `created` and `reset`, in an order in which they can have come."""
+def _records(site: Site, findings: Findings) -> list[Record]:
+    """The records after `created` and `reset`, in an order in which they can have come."""
     if findings.peer is None:
         return []
     introduced, theirs = findings.peer
     ours = findings.own[1]
-    own = site.own_identity()
-    out: list[tuple[Kind, Body]] = [
-        ("paired", {"identity": introduced.digest, "own_identity": own.digest, "key": introduced.key.fingerprint,
-                    "samples": introduced.file.samples}),
-    ]  # fmt: skip
-    left: dict[str, list[Rotation]] = {"rotated": list(ours), "peer-rotated": list(theirs)}
-    current = {"rotated": findings.own[0], "peer-rotated": introduced.key}
+    out: list[Record] = [Paired.of(introduced, SiteState(site, []).own)]
+    left = {Rotated: list(ours), PeerRotated: list(theirs)}
+    current = {Rotated: findings.own[0], PeerRotated: introduced.key}
 
-    def rotate_to(kind: Literal["rotated", "peer-rotated"], report: BundleReport) -> None:
+    def rotate_to(kind: type[Rotated | PeerRotated], report: BundleReport) -> None:
         while current[kind] != report.signer:
             if not left[kind]:
                 raise LedgerError(f"'{report.path.name}' is signed with a key that was replaced before it")
-            out.append((kind, _rotation(rotation := left[kind].pop(0))))
+            out.append(kind.of(rotation := left[kind].pop(0)))
             current[kind] = rotation.new
 
     reports = findings.bundles
     answered = {r.manifest.answers for r in (*reports, *([findings.again] if findings.again else []))}
     for i, report in enumerate(reports):
-        if report.manifest.sender.role == site.role:
-            rotate_to("rotated", report)
-            out.append(("sealed", _turn(report)))
+        m = report.manifest
+        if m.sender.role == site.role:
+            rotate_to(Rotated, report)
+            out.append(Sealed.of(m, report.digest))
             if report.digest in answered:  # the peer had it, so it was handed over
-                body = {"round": report.manifest.round, "bundle": report.path.name, "digest": report.digest}
-                out.append(("exported", body))
+                out.append(Exported(round=m.round, bundle=report.path.name, digest=report.digest))
         else:
-            rotate_to("peer-rotated", report)
-            out += [
-                ("accepted", _turn(report)),
-                ("selected", _selection(report, reports[i + 1], reports[i - 1] if i else None)),
-            ]
-    out += [("rotated", _rotation(r)) for r in left["rotated"]]
-    out += [("peer-rotated", _rotation(r)) for r in left["peer-rotated"]]
-    return out
+            rotate_to(PeerRotated, report)
+            out += [Accepted.of(m, report.digest), _selection(report, reports[i + 1], reports[i - 1] if i else None)]
+    return [*out, *(kind.of(r) for kind, rotations in left.items() for r in rotations)]
 
 
-def _rotation(made: Rotation) -> Body:
-    return {"old": made.old.fingerprint, "new": made.new.fingerprint, "file": made.digest}
-
-
-def _turn(report: BundleReport) -> Body:
-    m = report.manifest
-    return {
-        "round": m.round, "sequence": m.sequence, "bundle": m.name(), "digest": report.digest, "previous": m.previous,
-        "answers": m.answers,
-    }  # fmt: skip
-
-
-def _selection(report: BundleReport, answer: BundleReport, before: BundleReport | None) -> Body:
+def _selection(report: BundleReport, answer: BundleReport, before: BundleReport | None) -> Selected:
     """What this site selected out of a bundle, as its own signed answer tells; what it does not tell is unknown: None."""
     m, start = report.manifest, answer.manifest.start
     if start is None or start.candidate >= len(m.candidates):
         raise LedgerError(f"'{answer.path.name}' does not begin at a candidate of '{report.path.name}'")
-    chosen = m.candidates[start.candidate]
     sent = None
     if m.start is not None and before is not None:
         offered = before.manifest.candidates
         sent = m.start.candidate < len(offered) and offered[m.start.candidate].state == m.candidates[0].state
-    return {
-        "round": m.round,
-        "digest": report.digest,
-        "index": start.candidate,
-        "label": chosen.label,
-        "labels": [c.label for c in m.candidates],
-        "signed": [c.loss for c in m.candidates],
-        "own": None,
-        "at_least": None,
-        "evaluations": None,
-        "scan": None,
-        "scored": False,
-        "held_out": None,
-        "samples": start.samples,
-        "global_loss": start.global_loss,
-        "claimed_start": m.start.global_loss if m.start is not None else None,
-        "blend": chosen.blend.model_dump() if chosen.blend is not None else None,
-        "blend_true": None,
-        "own_least": None,
-        "start_sent": sent,
-        "start_loss_true": None,
-        "loss_rose": None,
-        "stalled": None,
-        "claim_low": None,
-        "own_before": None,
-        "own_rose": None,
-        "held_out_before": None,
-        "score_fell": None,
-        "by_claim": None,
-    }
+    made = Selected.of(m, report.digest, start.candidate, samples=start.samples, global_loss=start.global_loss)
+    return dataclasses.replace(made, flags=Flags(start_sent=sent))

@@ -94,8 +94,8 @@ def play(text: str, seed: int) -> dict[str, dict]:
         both = exchange.begin(folder, text, configs, seed, lambda _line: None)
         for number in range(1, agreed.rounds + 1):
             there, back = both.play(number)
-            chosen = [there.chosen.body["label"], back.chosen.body["label"]]
-            found[f"round {number}"] = judged(load(turns.best_file(turns.latest(both.sites["learner"])))) | {
+            chosen = [there.chosen.selected.label, back.chosen.selected.label]
+            found[f"round {number}"] = judged(load(turns.best_file(turns.latest(both.sites["learner"].look())))) | {
                 "chosen": chosen
             }
         steps = agreed.rounds * sum(agreed.steps(role, EACH, EACH) for role in ("learner", "provider"))

@@ -46,15 +46,15 @@ def play() -> dict:
             there, back = both.play(number)
             rounds.append({
                 "round": number, "rate": agreed.optimiser.lr**number,
-                "start": selected(both.sites["provider"]), "start_chosen": there.chosen.body["label"],
-                "theta": selected(both.sites["learner"]), "theta_chosen": back.chosen.body["label"],
-                "loss": back.chosen.body["global_loss"],
+                "start": selected(both.sites["provider"]), "start_chosen": there.chosen.selected.label,
+                "theta": selected(both.sites["learner"]), "theta_chosen": back.chosen.selected.label,
+                "loss": back.chosen.selected.global_loss,
             })  # fmt: skip
     return {"a": A, "b": B, "oracle": np.mean([A, B], 0).tolist(), "rounds": rounds}
 
 
 def selected(site: Site) -> list[float]:
-    (theta,) = load(turns.best_file(turns.latest(site)))["weight"].tolist()
+    (theta,) = load(turns.best_file(turns.latest(site.look())))["weight"].tolist()
     return theta
 
 

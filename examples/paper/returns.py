@@ -81,8 +81,8 @@ def assisted(folder: Path, text: str, configs: dict[str, SiteFile], seed: int) -
     learner = both.sites["learner"]
     for number in range(1, learner.plan.rounds + 1):
         there, back = both.play(number)
-        chosen = f"{there.chosen.body['label']}, {back.chosen.body['label']}"
-        yield load(turns.best_file(turns.latest(learner))), chosen
+        chosen = f"{there.chosen.selected.label}, {back.chosen.selected.label}"
+        yield load(turns.best_file(turns.latest(learner.look()))), chosen
 
 
 def prepared(name: str, seed: int) -> tuple[str, dict[str, SiteFile], plan.Plan, dict[str, list[float]], dict[str, Task]]:

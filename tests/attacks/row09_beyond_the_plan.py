@@ -16,13 +16,13 @@ STAGE = ("finished", "learner", 2)
 
 
 def attack(forge: Forge) -> Path:
-    position = forge.world.site("provider").position()
+    position = forge.world.state("provider").position
     third = forge.bundle.with_name(forge.bundle.name.replace("r002", "r003"))
     shutil.copytree(forge.bundle, third)
 
     def say(manifest: dict[str, Any]) -> None:
-        answered = position.sealed[-1]["digest"]
-        manifest.update(round=3, sequence=5, previous=position.accepted[-1]["digest"], answers=answered)
+        answered = position.sealed[-1].digest
+        manifest.update(round=3, sequence=5, previous=position.accepted[-1].digest, answers=answered)
         for candidate in manifest["candidates"]:
             if candidate["blend"]:
                 candidate["blend"]["peer_bundle"] = answered

@@ -69,7 +69,7 @@ def train(root: Path) -> None:
         if what == "measuring" and done == total:
             os._exit(0)
 
-    turns.train(sites.load(root / "learner"), stop)
+    turns.train(sites.load(root / "learner").look(), stop)
 
 
 def seal(root: Path) -> Cost:
@@ -80,14 +80,14 @@ def seal(root: Path) -> Cost:
         if what == "measuring" and done == total:
             meter.begin()
 
-    turns.train(sites.load(root / "learner"), tell)
+    turns.train(sites.load(root / "learner").look(), tell)
     return meter.cost()
 
 
 def export(root: Path) -> Cost:
     """Copy the bundle to a folder, and read it back from there."""
     meter = Meter()
-    outgoing.export(sites.load(root / "learner"), root / "disk", lambda *_: None)
+    outgoing.export(sites.load(root / "learner").look(), root / "disk", lambda *_: None)
     return meter.cost()
 
 
@@ -101,7 +101,7 @@ def open_(root: Path) -> Cost:
 def import_(root: Path) -> Cost:
     """What `alx import-and-select` does: copy, verify, open, measure, choose, accept."""
     meter = Meter()
-    turns.import_and_select(sites.load(root / "provider"), world.bundle(root))
+    turns.import_and_select(sites.load(root / "provider").look(), world.bundle(root))
     return meter.cost()
 
 

@@ -92,7 +92,7 @@ def peaks(layers: int, snapshots: int, limit: int = 0) -> tuple[dict[str, int], 
         run("audit", bundle, "--key", world.folder("learner") / "public.pem")
         run("import-and-select", bundle, *provider)
         size = sum(p.stat().st_size for p in bundle.rglob("*") if p.is_file())
-        return out, world.site("learner").own_identity().layout.nbytes, size
+        return out, world.state("learner").own.layout.nbytes, size
 
 
 def rows(megabytes: float = 45, snapshots: int = 80) -> list[Row]:

@@ -15,11 +15,11 @@ SEEDS = range(5)
 
 
 def _numbers(turns: Turns) -> dict[str, float]:
-    last = turns[-1][1].chosen.body
+    last = turns[-1][1].chosen.selected
     return {
         "bytes carried": float(sum(turn.sealed.size for pair in turns for turn in pair)),
-        "training loss a sample": last["global_loss"] / last["samples"],
-        "share of the test missed": 1 - last["held_out"],
+        "training loss a sample": last.global_loss / last.samples,
+        "share of the test missed": 1 - last.held_out,
     }
 
 

@@ -69,7 +69,7 @@ def main(seeds: int) -> None:
         with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(None):
             done = demo.run(Path(place) / "demo", "digits", ROUNDS, seed, lambda _line: None)
             for role in ("learner", "provider"):
-                for sealed in sites.load(done.folder / role).position().sealed:
+                for sealed in sites.load(done.folder / role).look().position.sealed:
                     for what, figure, count in of_a_bundle(done.folder, role, done.folder / "disk" / sealed["bundle"]):
                         found.setdefault(f"{what}, the {role}", []).append((figure, count))
     for what, all_of in sorted(found.items()):

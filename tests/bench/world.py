@@ -77,8 +77,8 @@ def _alx(*words: str | Path) -> None:
 
 def send(root: Path) -> Path:
     """The learner trains, seals and exports; the bundle on the disk."""
-    turns.train(sites.load(root / "learner"))
-    return outgoing.export(sites.load(root / "learner"), root / "disk", lambda *_: None).path
+    turns.train(sites.load(root / "learner").look())
+    return outgoing.export(sites.load(root / "learner").look(), root / "disk", lambda *_: None).path
 
 
 def bundle(root: Path) -> Path:

@@ -50,8 +50,8 @@ def test_two_rounds_go_through_and_end_where_plain_bundles_end(round_, tmp_path,
         assert plain.take("provider", plain.turn("learner")) == 0
         assert plain.take("learner", plain.turn("provider")) == 0
     for role in ("learner", "provider"):
-        ours, theirs = (w.site(role).position().selected for w in (round_, plain))
-        assert [(b["label"], b["global_loss"]) for b in ours] == [(b["label"], b["global_loss"]) for b in theirs]
+        ours, theirs = (w.state(role).position.selected for w in (round_, plain))
+        assert [(b.label, b.global_loss) for b in ours] == [(b.label, b.global_loss) for b in theirs]
         assert alx("audit", round_.folder(role)).code == 0
 
 

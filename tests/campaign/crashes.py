@@ -86,7 +86,7 @@ def on_site(command: str, world: World, role: Role, *arguments: object) -> None:
 def hand_over(world: World, sender: Role) -> None:
     """Export the newest bundle, and the other side imports it."""
     on_site("export", world, sender, world.disk)
-    name = world.site(sender).position().sealed[-1]["bundle"]
+    name = world.state(sender).position.sealed[-1].bundle
     on_site("import-and-select", world, OTHER[sender], world.disk / name)
 
 
@@ -154,14 +154,14 @@ def twice(scenario: Scenario, root: Path) -> Scenario:
 
 def history(world: World, role: Role) -> list[Any]:
     """The ledger; an export that was recorded again, because the command did not see the record, counts once."""
-    told = [(e.kind, e.body) for e in ledger.read(world.folder(role) / "ledger.sqlite")]
+    told = [(e.line.kind, json.loads(e.line.body)) for e in ledger.read(world.folder(role) / "ledger.sqlite")]
     return [e for e, before in zip(told, [None, *told], strict=False) if e != before]
 
 
 def log(world: World, role: Role) -> list[Any]:
     """The security log but for refusals and times, which are not the same twice; exports as in `history`."""
     of = events.read(world.folder(role) / "events.sqlite")
-    told = [(e.kind, {k: v for k, v in e.body.items() if k not in {"at", "entry"}}) for e in of if e.kind != "refused"]
+    told = [(e.line.kind, e.record, e.by_reset) for e in of if e.line.kind != "refused"]
     return [e for e, before in zip(told, [None, *told], strict=False) if e != before]
 
 
@@ -223,8 +223,8 @@ class Reference:
 
 def whole(site: Site, world: World, undisturbed: Reference) -> None:
     """What has a bundle's name is the bundle, whole; all else is of a copy in progress."""
-    paired = any(e.kind == "paired" for e in site.entries())
-    keys = [site.public_key, site.peer.key] if paired else [site.public_key]
+    now = site.look()
+    keys = [now.public_key, now.peer.key] if now.pairing else [now.public_key]
     for place in (world.disk, site.outbox, site.inbox):
         for path in place.iterdir():
             name = str(path.relative_to(world.root))
@@ -402,10 +402,11 @@ def published_late() -> None:
     publish, append = files.publish, ledger.append
     files.publish = lambda *what: waiting.append(what)
 
-    def too_early(path: Path, *entries: Any) -> None:
-        append(path, *entries)
+    def too_early(path: Path, *records: Any) -> Any:
+        entries = append(path, *records)
         while waiting:
             publish(*waiting.pop())
+        return entries
 
     ledger.append = too_early
 

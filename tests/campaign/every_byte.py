@@ -86,7 +86,7 @@ class Harm:
             # what an earlier case left there, good, would be taken instead of the harmed file
             files.remove_tree(self._world.folder("provider") / "staging")
             try:
-                with incoming.verified(self._world.site("provider"), [self._bundle]):
+                with incoming.verified(self._world.state("provider"), [self._bundle]):
                     raise AssertionError(f"accepted: {what}")
             except AlxError as error:
                 refusal = error

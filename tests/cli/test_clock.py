@@ -24,6 +24,6 @@ def test_no_date_changes_anything(stage, seconds):
 def test_a_bundle_and_a_ledger_hold_no_date(stage):
     world = stage("finished")
     texts = [p.read_text() for p in world.disk.rglob("manifest.json")]
-    texts += [str(e) for role in ("learner", "provider") for e in world.site(role).entries()]
+    texts += [str(e) for role in ("learner", "provider") for e in world.state(role).entries]
     for text in texts:
         assert not re.search(r"(?<![0-9a-f.])(19|20)\d\d-\d\d|[\"'](time|date|created_at|when)[\"']", text)

@@ -127,6 +127,6 @@ def test_a_benchs_model_has_about_the_bytes_that_were_asked_for(tmp_path):
     world.make(tmp_path / "x", world.Size(snapshots=3, model=300_000, samples=32))
     bundle = world.send(tmp_path / "x")
     site = sites.load(tmp_path / "x" / "learner")
-    assert site.own_identity().layout.nbytes == pytest.approx(300_000, rel=0.05)
+    assert site.look().own.layout.nbytes == pytest.approx(300_000, rel=0.05)
     assert bundle == world.bundle(tmp_path / "x")
     assert len(list((bundle / "data").iterdir())) == 3

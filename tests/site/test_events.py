@@ -20,13 +20,13 @@ def test_a_whole_exchange_stands_in_the_log_as_it_stands_in_the_ledger(stage):
     world = stage("finished")
     for role in ("learner", "provider"):
         entries = ledger.read(world.folder(role) / "ledger.sqlite")
-        assert [(e.kind, e.body["entry"]) for e in log(world, role)] == [(e.kind, e.digest) for e in entries]
-        assert all(e.body["at"].endswith("+00:00") for e in log(world, role))
+        assert [(e.line.kind, e.entry) for e in log(world, role)] == [(e.line.kind, e.line.digest) for e in entries]
+        assert all(e.at.endswith("+00:00") for e in log(world, role))
 
 
 def test_no_loss_but_the_global_one_stands_in_the_log(stage):
-    selected = next(e for e in log(stage("finished"), "learner") if e.kind == "selected")
-    assert not [k for k, v in selected.body.items() if isinstance(v, list | dict)]
+    selected = next(e for e in log(stage("finished"), "learner") if e.line.kind == "selected")
+    assert not [k for k, v in json.loads(selected.line.body).items() if isinstance(v, list | dict)]
 
 
 def test_a_refused_bundle_is_recorded_with_its_reason_and_changes_nothing_else(stage, capsys):
@@ -38,10 +38,10 @@ def test_a_refused_bundle_is_recorded_with_its_reason_and_changes_nothing_else(s
     told = capsys.readouterr().err
     last = log(world, "provider")[-1]
     assert len(log(world, "provider")) == before + 1
-    assert (last.kind, last.body["command"], last.body["about"]) == ("refused", "import-and-select", bundle.name)
-    assert (last.body["error"], last.body["exit_code"]) == ("CorruptError", 12)
-    assert last.body["message"] in told
-    assert "c0000-p0000" in last.body["message"]
+    assert (last.line.kind, last.record.command, last.record.about) == ("refused", "import-and-select", bundle.name)
+    assert (last.record.error, last.record.exit_code) == ("CorruptError", 12)
+    assert last.record.message in told
+    assert "c0000-p0000" in last.record.message
 
 
 def test_words_that_were_not_the_same_are_recorded(stage, monkeypatch, capsys):
@@ -50,7 +50,7 @@ def test_words_that_were_not_the_same_are_recorded(stage, monkeypatch, capsys):
     forge.refused(
         capsys, ["pair", str(world.disk / "provider.json"), "--site", str(world.folder("learner"))], TrustError, "words"
     )
-    assert log(world, "learner")[-1].body["command"] == "pair"
+    assert log(world, "learner")[-1].record.command == "pair"
 
 
 def test_what_a_killed_command_did_not_log_is_logged_by_the_next(stage, alx):
@@ -62,7 +62,7 @@ def test_what_a_killed_command_did_not_log_is_logged_by_the_next(stage, alx):
     assert told.code == 0
     assert "not logged yet" in told.out
     assert alx("export", world.disk, "--site", world.folder("learner")).code == 0
-    assert [e.kind for e in log(world, "learner")] == ["created", "paired", "sealed", "exported", "exported"]
+    assert [e.line.kind for e in log(world, "learner")] == ["created", "paired", "sealed", "exported", "exported"]
     assert "not logged yet" not in alx("audit", world.folder("learner")).out
 
 
@@ -72,7 +72,7 @@ def test_a_ledger_older_than_the_log_is_refused_by_every_command(stage, capsys):
     for command in (["train-local"], ["export", str(world.disk)], ["audit"]):
         where = [str(world.folder("learner"))] if command == ["audit"] else ["--site", str(world.folder("learner"))]
         forge.refused(capsys, [*command, *where], LedgerError, "lacks 2 of the entries", hint="newest backup")
-    told = [e.body["error"] for e in log(world, "learner") if e.kind == "refused"]
+    told = [e.record.error for e in log(world, "learner") if e.line.kind == "refused"]
     assert told == ["LedgerError"] * 4  # each command twice; an audit writes nothing
 
 

@@ -75,7 +75,7 @@ def test_a_passphrase_is_changed_and_removed(locked_world, capsys):
     with descriptor("tr0ub4dor") as fd:
         assert run(["key", "passphrase", "--remove", "--passphrase-fd", fd, "--site", str(folder)]) == 0
     public = keys.PublicKey(keys.load_private(folder / "key.pem").public_key())
-    assert public == locked_world.site("learner").public_key
+    assert public == locked_world.state("learner").public_key
 
 
 def test_init_makes_an_encrypted_key_from_a_descriptor_and_leaves_nothing_without_one(stage, tmp_path, capsys):

@@ -179,7 +179,7 @@ def test_exporting_again_onto_a_second_disk_gives_the_same_bytes(stage, alx):
     assert first == {p.relative_to(copy): p.read_bytes() for p in copy.rglob("*") if p.is_file()}
     again = alx("export", second, "--site", world.folder("learner"), "--json")
     assert json.loads(again.out)["again"] is True
-    assert [e.kind for e in world.site("learner").entries()].count("exported") == 3
+    assert [e.line.kind for e in world.state("learner").entries].count("exported") == 3
 
 
 def test_a_task_of_ones_own_with_losses_of_any_sign_goes_through_a_round(tmp_path, alx):
@@ -295,8 +295,8 @@ def test_a_held_out_score_that_is_not_finite_is_told_and_recorded(stage, alx):
     told = alx("import-and-select", world.bundle("learner"), "--site", world.folder("provider"))
     assert told.code == 0, told.err
     assert "not finite" in told.out
-    body = world.site("provider").position().selected[-1]
-    assert (body["scored"], body["held_out"]) == (True, None)
+    body = world.state("provider").position.selected[-1]
+    assert (body.scored, body.held_out) == (True, None)
 
 
 def test_export_of_a_turn_that_was_answered_already_is_refused(stage, alx):
@@ -380,7 +380,7 @@ def test_changed_data_are_noticed_before_a_bundle_is_made_of_them(stage, alx):
     assert "40 samples then, 39 now" in told.err
     assert not list((world.folder("learner") / "outbox").iterdir())
     with pytest.raises(TurnError):
-        turns.introduce(world.site("learner"))
+        turns.introduce(world.state("learner"))
 
 
 def test_a_task_whose_model_changed_after_pairing_is_refused_with_its_tensors(stage, alx):

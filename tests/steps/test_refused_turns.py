@@ -82,8 +82,8 @@ def test_a_reply_that_did_not_start_where_it_says_is_flagged(stage, alx):
     done = alx(*command(world, "learner", forged.bundle))
     assert done.code == 0
     assert "LOOK: the sender's t=0 is not the snapshot" in done.out
-    body = world.site("learner").position().selected[-1]
-    assert (body["start_sent"], body["start_loss_true"]) == (False, True)  # the loss adds up, the model is another
+    body = world.state("learner").position.selected[-1]
+    assert (body.flags.start_sent, body.flags.start_loss_true) == (False, True)  # the loss adds up, the model is another
 
 
 def test_a_claimed_start_that_is_too_low_is_seen(stage, alx):
@@ -94,8 +94,8 @@ def test_a_claimed_start_that_is_too_low_is_seen(stage, alx):
     assert re.search(
         r"LOOK: the sender says it began at a global loss of 0.01 a sample, and its t=0 has [\d.]+ here", done.out
     )
-    body = world.site("learner").position().selected[-1]
-    assert (body["start_sent"], body["start_loss_true"]) == (False, False)
+    body = world.state("learner").position.selected[-1]
+    assert (body.flags.start_sent, body.flags.start_loss_true) == (False, False)
 
 
 def test_a_reply_that_started_beyond_what_was_sent_is_flagged(stage, alx):
@@ -111,7 +111,7 @@ def test_a_claimed_global_loss_that_rose_is_flagged(stage, alx):
     forged.edit(lambda m: m["start"].update(global_loss=1e6))
     done = alx(*command(world, "provider", forged.bundle))
     assert (done.code, "LOOK: the global loss rose" in done.out) == (0, True)
-    assert world.site("provider").position().selected[-1]["loss_rose"] is True
+    assert world.state("provider").position.selected[-1].flags.loss_rose is True
     assert "LOOK: the loss rose" in alx("audit", world.folder("provider")).out
 
 
@@ -121,19 +121,19 @@ def test_a_claim_too_good_to_be_true_is_chosen_and_shown(stage, alx):
     forged = Forge.of(world, "provider")
     honest = stage("answered")
     assert honest.take("learner", honest.bundle("provider")) == 0
-    good = honest.site("learner").position().selected[-1]
-    assert (good["claim_low"], good["label"], good["blend_true"]) == (False, "t=7", None)
+    good = honest.state("learner").position.selected[-1]
+    assert (good.flags.claim_low, good.label, good.blend_true) == (False, "t=7", None)
     forged.edit(lambda m: [c.update(loss=500.0) for c in m["candidates"]] and m["candidates"][-1].update(loss=0.0))
     done = alx(*command(world, "learner", forged.bundle))
     assert done.code == 0
-    body = world.site("learner").position().selected[-1]
-    last, least = body["label"], body["own_least"]
-    assert (body["claim_low"], body["by_claim"]) == (True, True)
-    assert least == int(np.argmin([x if x is not None else np.inf for x in body["own"]])) != body["index"]
-    own = body["own"]
+    body = world.state("learner").position.selected[-1]
+    last, least = body.label, body.own_least
+    assert (body.flags.claim_low, body.flags.by_claim) == (True, True)
+    assert least == int(np.argmin([x if x is not None else np.inf for x in body.own])) != body.index
+    own = body.own
     assert "LOOK: the sender says that its own loss is 0.000 there, far below" in done.out
-    more = own[body["index"]] - own[least]
-    assert f"LOOK: by our own loss alone {body['labels'][least]} would have been chosen: {own[least]:.3f} there" in done.out
+    more = own[body.index] - own[least]
+    assert f"LOOK: by our own loss alone {body.labels[least]} would have been chosen: {own[least]:.3f} there" in done.out
     assert f"at {last}, {more:.3f} more" in done.out
     told = alx("audit", world.folder("learner")).out
     assert "LOOK: the sender's claim is too good" in told
@@ -150,13 +150,13 @@ def test_an_own_loss_and_a_score_that_got_worse_since_the_last_selection_are_sho
     one_class[first // 4 + 2] = 9  # the rarest class, whatever it is shown
     forged.restate(lambda flats: flats.__setitem__(1, bytearray(one_class.tobytes())))
     forged.edit(lambda m: [c.update(loss=1e5 * (i != 1)) for i, c in enumerate(m["candidates"])])
-    before = world.site("learner").position().selected[-1]
+    before = world.state("learner").position.selected[-1]
     done = alx(*command(world, "learner", forged.bundle))
-    body = world.site("learner").position().selected[-1]
-    assert (body["index"], body["own_rose"], body["score_fell"]) == (1, True, True)
-    was = before["own"][before["index"]]
-    assert f"LOOK: our own loss got worse since the last selection, from {was:.3f} to {body['own'][1]:.3f}" in done.out
-    assert f"LOOK: the held-out score got worse since the last selection, from {before['held_out']:.4f} to " in done.out
+    body = world.state("learner").position.selected[-1]
+    assert (body.index, body.flags.own_rose, body.flags.score_fell) == (1, True, True)
+    was = before.own[before.index]
+    assert f"LOOK: our own loss got worse since the last selection, from {was:.3f} to {body.own[1]:.3f}" in done.out
+    assert f"LOOK: the held-out score got worse since the last selection, from {before.held_out:.4f} to " in done.out
 
 
 # --- the site's own memory
@@ -279,7 +279,7 @@ def test_training_that_diverges_is_a_refusal_and_seals_nothing(tmp_path, capsys)
     world = pair_world(make_world(tmp_path / "world", plan))
     refused(capsys, ["train-local", "--site", str(world.folder("learner"))], DivergedError, hint="learning rate")
     assert not list((world.folder("learner") / "outbox").iterdir())
-    assert world.site("learner").position().step == "train"
+    assert world.state("learner").position.step == "train"
 
 
 @pytest.mark.parametrize("name", ["plan.toml", "identity.json", "peer.json"])

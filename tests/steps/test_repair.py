@@ -252,7 +252,7 @@ def ask(sent) -> Path:
 
 
 def digest(world: World, role: str = "learner", at: int = -1) -> str:
-    return world.site(role).position().sealed[at]["digest"]
+    return world.state(role).position.sealed[at].digest
 
 
 def requested(world: World, bundle: Path, ask: Path) -> Path:
@@ -293,8 +293,8 @@ def test_a_request_is_told_of_in_the_error_the_ledger_and_the_audit(sent, bundle
         assert told.code == 0
     assert json.loads(told.out)["files"] == 2
     assert json.loads(told.out)["again"] is True
-    body = sent.site("learner").entries()[-1].body
-    said = request.verify(made, sent.site("learner").peer_key)
+    body = json.loads(sent.state("learner").entries[-1].line.body)
+    said = request.verify(made, sent.state("learner").peer_key)
     assert said.files == (C[1],)
     assert body == {
         "round": 1, "bundle": bundle.name, "digest": digest(sent), "request": said.digest, "files": 1, "names": [C[1]]
@@ -323,7 +323,7 @@ def test_only_bad_files_of_the_bundle_are_asked_for(sent, bundle, other, ask, ca
     shutil.rmtree(sent.folder("provider") / "staging")
     harm(bundle / C[0])
     forge.refused(capsys, arguments, CorruptError, "2 of the", hint="--only missing.json")
-    assert request.verify(ask.read_bytes(), sent.site("learner").peer_key).files == (C[0],)
+    assert request.verify(ask.read_bytes(), sent.state("learner").peer_key).files == (C[0],)
     ask.unlink()
     harm(other / "round.sig")
     arguments = [*command(sent, "provider", other), "--request", str(ask)]
@@ -435,7 +435,7 @@ def test_a_request_is_refused_that_is(sent, ask, capsys, name):
 def test_every_byte_of_a_request_counts(sent, bundle, ask):
     harm(bundle / C[0])
     forge.run([*command(sent, "provider", bundle), "--request", str(ask)])
-    data, peer = ask.read_bytes(), sent.site("learner").peer_key
+    data, peer = ask.read_bytes(), sent.state("learner").peer_key
     assert request.verify(data, peer).files == (C[0],)
     for at in range(len(data)):
         with pytest.raises((TrustError, MalformedError)):
@@ -490,9 +490,9 @@ def test_a_partial_export_does_not_count_as_the_bundle_handed_over(stage):
     ask = world.disk / "ask.json"
     ask.write_bytes(envelope(payload(world), key(world, "provider")))
     assert forge.run(export(world, "--only", ask)) == 0
-    assert world.site("learner").position().step == "export"
+    assert world.state("learner").position.step == "export"
     assert forge.run(export(world)) == 0
-    assert world.site("learner").position().step == "import"
+    assert world.state("learner").position.step == "import"
 
 
 def test_a_partial_copy_that_the_disk_does_not_give_back_is_not_recorded(sent, bundle, ask, capsys, monkeypatch):
@@ -533,7 +533,7 @@ def test_a_partial_export_killed_anywhere_leaves_nothing_that_looks_finished_and
         assert forge.run(export(world, "--only", world.disk / "missing.json")) == 0, what
         assert not leftovers(World(world.root / "learner")), what
         assert not list(world.disk.glob("*.partial")), what
-    audit.site(world.site("learner"))
+    audit.site(world.state("learner"))
     (part,) = world.disk.glob("*.repair-????????")
     imported(world, part)
 
@@ -800,7 +800,7 @@ def test_parity_is_told_of_and_recorded(sent, alx):
     site = ("--site", sent.folder("learner"))
     told = alx("export", sent.disk, "--parity", "30", *site)
     assert "any 2 of 4 files can be rebuilt if lost" in told.out
-    assert sent.site("learner").entries()[-1].body["parity"] == 30
+    assert sent.state("learner").entries[-1].record.parity == 30
     assert "round 1, with parity for 30 % of its files, read back" in alx("audit", sent.folder("learner")).out
     told = alx("export", sent.disk, "--parity", "1", "--json", *site)
     (spare,) = sent.disk.glob("*.parity")
@@ -855,7 +855,7 @@ def test_an_import_killed_while_it_rebuilds_goes_on(half, tmp_path):
     assert any("r001" in what for what, _ in worlds)
     for what, world in worlds:
         assert world.take("provider", world.bundle("learner")) == 0, what
-        audit.site(world.site("provider"))
+        audit.site(world.state("provider"))
         assert not leftovers(world), what
 
 

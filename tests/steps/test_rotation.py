@@ -43,21 +43,21 @@ def turn_two(stage):
 
 def test_both_rotate_in_the_middle_and_the_exchange_goes_on_to_its_end(turn_two):
     world = turn_two
-    before = {role: world.site(role).public_key for role in ("learner", "provider")}
+    before = {role: world.state(role).public_key for role in ("learner", "provider")}
     file = rotate(world, "learner")
     assert accept(world, "provider", file) == 0
     assert world.take("provider", world.turn("learner")) == 0
     assert accept(world, "learner", rotate(world, "provider")) == 0
     assert world.take("learner", world.turn("provider")) == 0
     for role, other in (("learner", "provider"), ("provider", "learner")):
-        site, peer = world.site(role), world.site(other)
+        site, peer = world.state(role), world.state(other)
         assert site.peer_key == peer.public_key != before[other]
-        assert site.public_key == keys.load_public(site.folder / "public.pem") == peer.peer_key
-        assert keys.load_public(site.folder / "peer.pem") == peer.public_key
+        assert site.public_key == keys.load_public(world.folder(role) / "public.pem") == peer.peer_key
+        assert keys.load_public(world.folder(role) / "peer.pem") == peer.public_key
         report = audit.site(site)
         signed = {b.manifest.round: b.signer for b in report.bundles if b.manifest.sender.role == role}
         assert signed == {1: before[role], 2: site.public_key}
-        told = [e.kind for e in site.entries()]
+        told = [e.line.kind for e in site.entries]
         assert told.count("rotated") == told.count("peer-rotated") == 1
     assert run(["best", str(world.root / "best.safetensors"), "--site", str(world.folder("learner"))]) == 0
 
@@ -66,7 +66,7 @@ def test_the_words_that_the_peer_compares_are_those_of_the_new_key(turn_two, alx
     learner, provider = turn_two.folder("learner"), turn_two.folder("provider")
     file = turn_two.disk / "r.json"
     told = alx("key", "rotate", file, "--site", learner).out
-    words = keys.words(turn_two.site("learner").public_key.fingerprint)
+    words = keys.words(turn_two.state("learner").public_key.fingerprint)
     assert words in told
     before = history(turn_two, "provider")
     no_answer = alx_process("key", "accept", file, "--site", provider)  # nobody at the prompt
@@ -83,7 +83,7 @@ def test_a_rotation_asked_for_again_is_the_same_one_and_keeps_the_passphrase(tur
         first = rotate(turn_two, "learner", "--passphrase-fd", fd).read_bytes()
     assert (
         keys.PublicKey(keys.load_private(folder / "key.pem", PASSPHRASE.encode).public_key())
-        == turn_two.site("learner").public_key
+        == turn_two.state("learner").public_key
     )
     told = history(turn_two, "learner")
     assert rotate(turn_two, "learner").read_bytes() == first  # needs no private key
@@ -102,13 +102,13 @@ def test_accepting_twice_changes_nothing(turn_two):
 
 def test_a_provider_rotates_before_round_one_while_the_first_bundle_comes(stage):
     world = stage("sent")
-    old = world.site("provider").public_key
+    old = world.state("provider").public_key
     file = rotate(world, "provider")
     assert world.take("provider", world.bundle("learner")) == 0  # it names the provider's old key
     reply = world.turn("provider")
     assert accept(world, "learner", file) == 0
     assert world.take("learner", reply) == 0
-    assert audit.site(world.site("provider")).bundles[0].manifest.receiver.key == old.fingerprint
+    assert audit.site(world.state("provider")).bundles[0].manifest.receiver.key == old.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_an_old_rotation_replayed_is_refused(turn_two, capsys):
     thief = rotation.make(plan, "learner", old, keys.generate())
     (world.disk / "thief.json").write_bytes(thief.data)
     refused(capsys, accepting(world, "provider", world.disk / "thief.json"), RollbackError, "was replaced before")
-    assert world.site("provider").peer_key == another.new
+    assert world.state("provider").peer_key == another.new
 
 
 def test_a_request_for_files_is_taken_from_the_peers_new_key(turn_two):
@@ -253,7 +253,7 @@ def test_a_private_key_that_is_not_the_ledgers_signs_nothing(turn_two, capsys):
 
 
 def test_a_rotation_killed_anywhere_leaves_the_old_key_or_the_new_one_and_goes_on(turn_two, tmp_path):
-    old = turn_two.site("learner").public_key
+    old = turn_two.state("learner").public_key
     told = history(turn_two, "learner")
     worlds = killed(turn_two, tmp_path / "killed", "key", "rotate", "{}/disk/r.json", "--site", "{}/learner", every=4)
     assert len(worlds) > 3
@@ -261,31 +261,33 @@ def test_a_rotation_killed_anywhere_leaves_the_old_key_or_the_new_one_and_goes_o
         site = world.site("learner")
         assert history(world, "learner")[: len(told)] == told, what
         rotated = len(history(world, "learner")) > len(told)
-        assert (site.public_key != old) == rotated, what
-        audit.site(site)
+        assert (site.look().public_key != old) == rotated, what
+        audit.site(site.look())
         if i % 2:  # whatever comes next finds the key that the ledger names
-            private = site.private_key()
-            assert keys.PublicKey(private.public_key()) == site.public_key, what
+            with site.locked("export") as now:
+                private = now.private_key()
+            assert keys.PublicKey(private.public_key()) == now.public_key, what
         command = ["key", "rotate", str(world.disk / "r.json"), "--site", str(site.folder)]
         assert run(command) == 0, what
-        new = site.public_key
+        now = site.look()
+        new = now.public_key
         assert [kind for kind, _ in history(world, "learner")[len(told) :]] == ["rotated"], what
-        assert keys.PublicKey(site.private_key().public_key()) == new == keys.load_public(site.folder / "public.pem"), what
+        assert keys.PublicKey(now.private_key().public_key()) == new == keys.load_public(site.folder / "public.pem"), what
         assert [p.name for p in site.folder.glob("key*.pem")] == ["key.pem"], what
         assert accept(world, "provider", world.disk / "r.json") == 0, what
-        assert world.site("provider").peer_key == new, what
+        assert world.state("provider").peer_key == new, what
 
 
 def test_an_acceptance_killed_anywhere_leaves_the_old_key_pinned_or_the_new_one_and_goes_on(turn_two, tmp_path):
     rotate(turn_two, "learner")
     told = history(turn_two, "provider")
-    pinned = turn_two.site("provider").peer_key
-    new = turn_two.site("learner").public_key
+    pinned = turn_two.state("provider").peer_key
+    new = turn_two.state("learner").public_key
     command = ("key", "accept", "{}/disk/learner-rotation.json", "--yes", "--site", "{}/provider")
     worlds = killed(turn_two, tmp_path / "killed", *command, every=4)
     assert len(worlds) > 3
     for what, world in worlds:
-        assert world.site("provider").peer_key == (pinned if history(world, "provider") == told else new), what
+        assert world.state("provider").peer_key == (pinned if history(world, "provider") == told else new), what
         assert accept(world, "provider", world.disk / "learner-rotation.json") == 0, what
         assert [kind for kind, _ in history(world, "provider")[len(told) :]] == ["peer-rotated"], what
         assert keys.load_public(world.folder("provider") / "peer.pem") == new, what

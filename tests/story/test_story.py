@@ -27,23 +27,23 @@ def test_two_sites_that_share_nothing_but_a_disk_finish_two_rounds(stage, alx):
 
 def test_the_global_loss_never_rises_and_every_start_was_sent(stage):
     world = stage("finished")
-    chosen = [*world.site("learner").position().selected, *world.site("provider").position().selected]
-    chosen.sort(key=lambda body: (body["round"], body["digest"] in _sent_by(world, "provider")))
-    losses = [body["global_loss"] for body in chosen]
+    chosen = [*world.state("learner").position.selected, *world.state("provider").position.selected]
+    chosen.sort(key=lambda body: (body.round, body.digest in _sent_by(world, "provider")))
+    losses = [body.global_loss for body in chosen]
     assert losses == sorted(losses, reverse=True)
-    assert [body["start_sent"] for body in chosen] == [None, True, True, True]
-    assert not any(body["loss_rose"] for body in chosen)
+    assert [body.flags.start_sent for body in chosen] == [None, True, True, True]
+    assert not any(body.flags.loss_rose for body in chosen)
 
 
 def _sent_by(world, role):
-    return {body["digest"] for body in world.site(role).position().sealed}
+    return {body.digest for body in world.state(role).position.sealed}
 
 
 def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage):
     """Against torch alone: every candidate decoded, both losses computed from the two data files."""
     world = stage("answered")
     assert world.take("learner", world.bundle("provider")) == 0
-    body = world.site("learner").position().selected[-1]
+    body = world.state("learner").position.selected[-1]
     totals = []
     data = [np.load(world.root / f"{role}.npz") for role in ("learner", "provider")]
     with carried.survey(world.bundle("provider")) as source:
@@ -67,18 +67,18 @@ def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage
             ]  # fmt: skip
             assert abs(sums[1] - candidate.loss) < 1e-3
             totals.append(sum(sums))
-    assert body["index"] == int(np.argmin(totals))
-    assert abs(body["global_loss"] - min(totals)) < 1e-3
-    assert body["samples"] == 100
+    assert body.index == int(np.argmin(totals))
+    assert abs(body.global_loss - min(totals)) < 1e-3
+    assert body.samples == 100
 
 
 @pytest.mark.parametrize("bytes_", [1, 3000], ids=["one at a time", "a few at a time"])
 def test_models_that_do_not_fit_together_are_decoded_again_and_change_nothing(stage, monkeypatch, bytes_):
-    expected = stage("finished").site("learner").position().selected
+    expected = stage("finished").state("learner").position.selected
     monkeypatch.setattr(measure, "TOGETHER_BYTES", bytes_)
     world = stage("answered")
     assert world.take("learner", world.bundle("provider")) == 0
-    assert world.site("learner").position().selected[0] == expected[0]
+    assert world.state("learner").position.selected[0] == expected[0]
 
 
 def test_the_scan_measures_everything_and_chooses_the_same(stage, alx):
@@ -92,16 +92,16 @@ def test_the_scan_measures_everything_and_chooses_the_same(stage, alx):
     assert full.code == 0
     assert "evaluations" not in full.out
     assert ">= " not in full.out
-    a, b = (world.site("learner").position().selected[-1] for world in (raced, scanned))
-    assert (a["index"], a["label"], a["global_loss"]) == (b["index"], b["label"], b["global_loss"])
-    samples = raced.site("learner").own_identity().file.samples  # t = 0 was measured before it was sent
-    assert a["evaluations"] < b["evaluations"] == b["scan"] - samples
-    assert a["scan"] == b["scan"] == samples * len(a["labels"])
-    assert None not in b["own"]
-    for i, own in enumerate(a["own"]):
-        assert own == pytest.approx(b["own"][i]) if own is not None else a["at_least"][i] <= b["own"][i]
-        assert own is not None or a["signed"][i] + a["at_least"][i] >= a["global_loss"]
-    assert a["start_loss_true"] is b["start_loss_true"] is True
+    a, b = (world.state("learner").position.selected[-1] for world in (raced, scanned))
+    assert (a.index, a.label, a.global_loss) == (b.index, b.label, b.global_loss)
+    samples = raced.state("learner").own.file.samples  # t = 0 was measured before it was sent
+    assert a.evaluations < b.evaluations == b.scan - samples
+    assert a.scan == b.scan == samples * len(a.labels)
+    assert None not in b.own
+    for i, own in enumerate(a.own):
+        assert own == pytest.approx(b.own[i]) if own is not None else a.at_least[i] <= b.own[i]
+        assert own is not None or a.signed[i] + a.at_least[i] >= a.global_loss
+    assert a.flags.start_loss_true is b.flags.start_loss_true is True
 
 
 @pytest.mark.parametrize("scanned", [False, True])
@@ -118,7 +118,7 @@ def test_however_few_models_fit_every_state_is_decoded_about_twice(tmp_path, mon
     decode, count = codec.decode, []
     monkeypatch.setattr(codec, "decode", lambda *given, **more: (count.append(1), decode(*given, **more)))
     assert world.take("provider", bundle) == 0
-    assert len(world.site("provider").position().selected[-1]["labels"]) == 80
+    assert len(world.state("provider").position.selected[-1].labels) == 80
     likely = 1 if scanned else 1 + select.CONTENDERS  # asked for out of order: the one that is chosen, for its score
     assert 80 <= len(count) <= (1 if scanned else 2) * 80 + (likely + 1) * KEYFRAME_EVERY
 
@@ -127,27 +127,27 @@ def test_best_is_a_plain_safetensors_file_of_the_least_global_loss(stage, alx, t
     world = stage("finished")
     out = tmp_path / "best.safetensors"
     told = json.loads(alx("best", out, "--site", world.folder("learner"), "--json").out)
-    least = min(world.site("learner").position().selected, key=lambda body: body["global_loss"])
-    assert (told["round"], told["global_loss"]) == (least["round"], least["global_loss"])
+    least = min(world.state("learner").position.selected, key=lambda body: body.global_loss)
+    assert (told["round"], told["global_loss"]) == (least.round, least.global_loss)
     tensors = safetensors.numpy.load_file(out)
     x, y = (np.load(world.root / "learner.npz")[f"train_{n}"] for n in ("images", "labels"))
     for i in (0, 2, 4):
         x = x @ tensors[f"{i}.weight"].T + tensors[f"{i}.bias"]
         x = np.maximum(x, 0) if i < 4 else x
     own = float(torch.nn.functional.cross_entropy(torch.from_numpy(x), torch.from_numpy(y), reduction="sum"))
-    assert abs(own - least["own"][least["index"]]) < 1e-3
+    assert abs(own - least.own[least.index]) < 1e-3
     with safetensors.safe_open(out, "numpy") as file:
-        assert json.loads(file.metadata()["alx"])["global_loss"] == least["global_loss"]
+        assert json.loads(file.metadata()["alx"])["global_loss"] == least.global_loss
 
 
 def test_both_chains_stand_in_the_ledgers_and_in_the_bundles(stage):
     world = stage("finished")
     learner, provider = (ledger.read(world.folder(r) / "ledger.sqlite") for r in ("learner", "provider"))
-    sealed = [e.body for e in learner if e.kind == "sealed"]
-    replies = [e.body for e in provider if e.kind == "sealed"]
-    assert [b["answers"] for b in replies] == [b["digest"] for b in sealed]
-    assert sealed[1]["answers"] == replies[0]["digest"]
-    assert sealed[1]["previous"] == sealed[0]["digest"]
+    sealed = [e.record for e in learner if e.line.kind == "sealed"]
+    replies = [e.record for e in provider if e.line.kind == "sealed"]
+    assert [turn.answers for turn in replies] == [turn.digest for turn in sealed]
+    assert sealed[1].answers == replies[0].digest
+    assert sealed[1].previous == sealed[0].digest
 
 
 def test_status_always_names_the_next_command(stage, alx):
@@ -184,4 +184,4 @@ def test_pairing_asks_whether_the_words_were_compared(stage, alx, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.StringIO(answer))
         told = alx(*asked)
         assert told.code == code, told.err
-        assert world.site("provider").own_identity().words in told.out
+        assert world.state("provider").own.words in told.out

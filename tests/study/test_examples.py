@@ -73,9 +73,9 @@ def bring_mnist(folder):
 
 def losses(folder):
     """The global loss at theta^0, and at each selection of the round in order."""
-    provider, learner = (sites.load(folder / role).position().selected[-1] for role in ("provider", "learner"))
-    own = provider["own"][0] or provider["at_least"][0]  # dropped early, it is larger still
-    return provider["signed"][0] + own, provider["global_loss"], learner["global_loss"], learner
+    provider, learner = (sites.load(folder / role).look().position.selected[-1] for role in ("provider", "learner"))
+    own = provider.own[0] or provider.at_least[0]  # dropped early, it is larger still
+    return provider.signed[0] + own, provider.global_loss, learner.global_loss, learner
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,8 +90,8 @@ def test_an_example_is_played_as_its_readme_says_and_its_global_loss_falls(name,
     start, there, back, body = losses(folder)
     assert back <= there <= start
     assert back < start
-    assert body["start_sent"] is True
-    assert not body["loss_rose"]
+    assert body.flags.start_sent is True
+    assert not body.flags.loss_rose
     assert (folder / "best.safetensors").is_file()
     assert run(["audit", "learner"]) == 0
 

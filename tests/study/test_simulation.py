@@ -359,7 +359,7 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
             assert run(["export", "disk", "--site", sender]) == 0
             (bundle,) = (place / "disk").glob(f"alx-*-r00{number}-{sender}")
             assert run(["import-and-select", str(bundle), "--site", receiver]) == 0
-            chosen.append(sites.load(place / receiver).position().selected[-1]["label"])
+            chosen.append(sites.load(place / receiver).look().position.selected[-1].label)
         by_hand.append(tuple(chosen))
     assert simulated == by_hand
 

@@ -38,11 +38,11 @@ def test_every_blend_of_an_exchange_is_what_its_recipe_says(tmp_path, rounding):
     world = pair_world(make_world(tmp_path / "w", plan))
     checked = set()
     for sender, receiver in [("learner", "provider"), ("provider", "learner")] * 3:
-        bundle, site = world.turn(sender), world.site(receiver)
-        with incoming.verified(site, [bundle]) as staged:
-            task = load.task(site.folder, site.config, site.plan)
+        bundle, now = world.turn(sender), world.state(receiver)
+        with incoming.verified(now, [bundle]) as staged:
+            task = load.task(now.site.folder, now.site.config, now.site.plan)
             for i, c in enumerate(staged.manifest.candidates):
-                recipes.check(site, staged, task, i)
+                recipes.check(now, staged, task, i)
                 checked |= set() if c.blend is None else {c.label}
         assert world.take(receiver, bundle) == 0
     assert any(" m" in label for label in checked)

@@ -180,9 +180,10 @@ def test_training_that_diverges_is_refused_with_its_step():
 def decoded(world, role, round_=1):
     """Every candidate of a bundle in the outbox: label -> (own loss, state)."""
     site = sites.load(world.folder(role))
-    body = next(b for b in site.position().sealed if b["round"] == round_)
-    with carried.survey(site.outbox / body["bundle"]) as source:
-        signed = read.verify(source, read.claimed_key(source)[0], site.public_key)
+    now = site.look()
+    turn = next(turn for turn in now.position.sealed if turn.round == round_)
+    with carried.survey(site.outbox / turn.bundle) as source:
+        signed = read.verify(source, read.claimed_key(source)[0], now.public_key)
         manifest = read.read_manifest(source, signed)
         return {c.label: (c.loss, bytes(flat)) for _, c, flat in read.states(source, signed, manifest)}
 
@@ -211,14 +212,14 @@ def test_rounded_snapshots_are_measured_as_they_are_sent(tmp_path, candidates):
             site = world.site(role)
             task = load.task(site.folder, site.config, site.plan)
             found = decoded(world, role, round_)
-            layout = site.own_identity().layout
+            layout = site.look().own.layout
             assert len(found) > (4 if candidates == "blended" and (role, round_) != ("learner", 1) else 3)
             for loss, flat in found.values():
                 assert not (np.frombuffer(flat, "<u4") & 0xFFFF).any()
                 assert measure.measure(task, task.new_model(), bridge.from_flat(flat, layout)).total == loss
     for role in ("learner", "provider"):
-        assert all(b["start_sent"] in (True, None) for b in world.site(role).position().selected)
-        assert all(b["start_loss_true"] is not False for b in world.site(role).position().selected)
+        assert all(b.flags.start_sent in (True, None) for b in world.state(role).position.selected)
+        assert all(b.flags.start_loss_true is not False for b in world.state(role).position.selected)
 
 
 @pytest.mark.parametrize("seed", [32, 35])  # with these, what was measured before and anew differed in the last digits
@@ -231,9 +232,9 @@ def test_equals_of_what_was_measured_before_tie_and_a_stall_is_seen(tmp_path, al
     other = shutil.copytree(world.root, tmp_path / "scanned")
     assert "STALL" in alx("import-and-select", bundle, "--site", world.folder("learner")).out
     assert alx("import-and-select", bundle, "--full", "--site", other / "learner").code == 0
-    raced, scanned = (sites.load(f).position().selected[-1] for f in (world.folder("learner"), other / "learner"))
-    assert (raced["label"], raced["stalled"]) == ("t=0", True)
-    assert (raced["index"], raced["global_loss"]) == (scanned["index"], scanned["global_loss"])
+    raced, scanned = (sites.load(f).look().position.selected[-1] for f in (world.folder("learner"), other / "learner"))
+    assert (raced.label, raced.flags.stalled) == ("t=0", True)
+    assert (raced.index, raced.global_loss) == (scanned.index, scanned.global_loss)
 
 
 def test_a_peer_that_does_not_round_is_refused(tmp_path, alx, monkeypatch):
@@ -287,7 +288,7 @@ def test_the_same_seed_gives_the_same_bundle_digest(stage):
     for _ in range(2):
         world = stage("paired")
         world.turn("learner")
-        digests.append(world.site("learner").position().sealed[-1]["digest"])
+        digests.append(world.state("learner").position.sealed[-1].digest)
     assert digests[0] == digests[1]
 
 
@@ -325,7 +326,7 @@ def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_it
     """SIGKILL after every n-th write of the turn, half of that write done; then the same command again."""
     whole = stage("paired")
     whole.turn("learner")
-    expected = whole.site("learner").position().sealed[-1]["digest"]
+    expected = whole.state("learner").position.sealed[-1].digest
     world = stage("paired")
     before = world.fingerprint("learner")
     kills = 0
@@ -341,7 +342,7 @@ def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_it
         kills += 1
     assert kills >= 5
     world.turn("learner")
-    assert world.site("learner").position().sealed[-1]["digest"] == expected
+    assert world.state("learner").position.sealed[-1].digest == expected
     assert not (world.folder("learner") / "work").exists()
 
 
@@ -375,7 +376,7 @@ def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
     left = len(list((folder / "work").glob("t*.state")))
     assert 3 <= left < 31
     killed.turn("learner")
-    digests = [w.site("learner").position().sealed[-1]["digest"] for w in worlds]
+    digests = [w.state("learner").position.sealed[-1].digest for w in worlds]
     assert digests[0] == digests[1]
 
 
@@ -477,7 +478,7 @@ def test_a_stall_is_reported_with_its_remedy(tmp_path, alx):
     assert told.code == 0
     assert "STALL" in told.out
     assert 'candidates = "blended"' in told.out
-    assert all(b["stalled"] for b in world.site("learner").position().selected)
+    assert all(b.flags.stalled for b in world.state("learner").position.selected)
 
 
 def test_keys_of_a_new_site_are_its_own(stage):

@@ -60,7 +60,7 @@ def finish(world, alx):
 @pytest.mark.parametrize("at", ["paired", "sent", "answered", "second", "finished"])
 def test_a_lost_ledger_is_refused_then_rebuilt_and_the_exchange_ends_as_it_would_have(stage, alx, capsys, at, role):
     world, whole = stage(at), stage("finished")
-    before, last = turns(world, role), world.site(role).position()
+    before, last = turns(world, role), world.state(role).position
     lose(world, role)
     refused(capsys, ["status", "--site", str(world.folder(role))], LedgerError, "is missing", hint="alx reset-ledger")
     told = alx(*resetting(world, role))
@@ -73,15 +73,15 @@ def test_a_lost_ledger_is_refused_then_rebuilt_and_the_exchange_ends_as_it_would
         "done" if role == "learner" and at == "finished" else "train"
     ):  # imported, and not answered yet
         assert after == before[:-2]
-        where = world.folder(role) / "returned" / last.accepted[-1]["bundle"]
+        where = world.folder(role) / "returned" / last.accepted[-1].bundle
         assert f"next: alx import-and-select {where}" in told.out
         assert alx("import-and-select", where, "--site", world.folder(role)).code == 0
         assert turns(world, role) == before
     else:
         assert after == before
         assert entries[1][1]["import_again"] is None
-    report = audit.site(world.site(role))
-    assert [e.kind for e in report.events].count("reset") == 1
+    report = audit.site(world.state(role))
+    assert [e.line.kind for e in report.events].count("reset") == 1
     assert finish(world, alx) == [b["global_loss"] for kind, b in turns(whole, "learner") if kind == "selected"]
 
 
@@ -90,9 +90,9 @@ def test_what_was_never_signed_is_unknown_and_every_command_bears_it(stage, alx)
     learner = world.folder("learner")
     lose(world, "learner")
     assert alx(*resetting(world, "learner")).code == 0
-    selected = world.site("learner").position().selected[-1]
-    assert selected["own"] is selected["held_out"] is selected["loss_rose"] is None
-    assert selected["start_sent"] is True
+    selected = world.state("learner").position.selected[-1]
+    assert selected.own is selected.held_out is selected.flags.loss_rose is None
+    assert selected.flags.start_sent is True
     again = alx("import-and-select", world.bundle("provider"), "--site", learner)
     assert "already imported" in again.out
     assert "unknown" in again.out
@@ -126,7 +126,7 @@ def test_a_broken_and_an_old_ledger_are_rebuilt_and_kept_aside(stage, alx):
         assert alx(*resetting(world, "learner")).code == 0
         assert turns(world, "learner") == told
         assert (world.folder("learner") / "ledger.lost.sqlite").read_bytes() == bad
-    audit.site(world.site("learner"))
+    audit.site(world.state("learner"))
 
 
 def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
@@ -138,11 +138,11 @@ def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
     assert history(world, "learner")[:-1] == before
     assert history(world, "learner")[-1][0] == "reset"
     assert alx(*resetting(world, "learner")).code == 0  # once is enough
-    assert len(audit.site(world.site("learner")).events) == len(before) + 1
+    assert len(audit.site(world.state("learner")).events) == len(before) + 1
     lose(world, "learner")
     (world.folder("learner") / "events.sqlite").unlink()
     assert alx(*resetting(world, "learner")).code == 0
-    audit.site(world.site("learner"))
+    audit.site(world.state("learner"))
 
 
 def test_bundles_that_do_not_prove_the_history_rebuild_nothing(stage, capsys):
@@ -181,7 +181,7 @@ def test_bundles_that_do_not_prove_the_history_rebuild_nothing(stage, capsys):
 def test_without_the_words_compared_nothing_is_reset(stage, alx_process):
     world = stage("sent")
     lose(world, "learner")
-    words = world.site("provider").own_identity().words
+    words = world.state("provider").own.words
     told = alx_process("reset-ledger", "--reason", REASON, "--site", world.folder("learner"))  # nobody at the prompt
     assert told.code == 2
     assert words in told.out
@@ -195,12 +195,12 @@ def test_rotations_are_rebuilt_with_the_rest(stage, alx):
     assert world.take("provider", world.turn("learner")) == 0
     assert accept(world, "learner", rotate(world, "provider")) == 0
     for role in ("learner", "provider"):
-        before = world.site(role).keyring
+        before = world.state(role).keyring
         lose(world, role)
         told = alx(*resetting(world, role))
         assert told.code == 0, told.err
         assert "of its present key" in told.out
-        after = world.site(role).keyring
+        after = world.state(role).keyring
         assert (after.own, after.peer) == (before.own, before.peer)
         assert after.signers.items() <= before.signers.items()
     learner = history(world, "learner")
@@ -244,7 +244,7 @@ def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
         assert not [p for p in folder.iterdir() if "new" in p.name or p.name.endswith("-journal")], what
         assert alx("import-and-select", where, "--site", folder).code == 0, what
         assert turns(world, "learner") == before, what
-        audit.site(world.site("learner"))
+        audit.site(world.state("learner"))
 
 
 def test_a_reset_forgets_nothing_that_the_event_log_knows(stage, capsys):
@@ -278,7 +278,7 @@ def test_a_reset_has_the_guards_of_every_command(stage, capsys, monkeypatch):
     command = [a for a in resetting(world, "learner") if a != "--yes"]
     refused(capsys, command, TrustError, "the words were not the same")
     log = events.read(folder / "events.sqlite")
-    assert [e.body["command"] for e in log if e.kind == "refused"] == ["reset-ledger"] * 4  # each is tried twice
+    assert [e.record.command for e in log if e.line.kind == "refused"] == ["reset-ledger"] * 4  # each is tried twice
 
 
 def test_what_a_reset_wrote_is_marked_as_rebuilt_and_status_names_the_bundle_to_import_again(stage, alx):

@@ -1,0 +1,166 @@
+"""The commands of an exchange that make or ask a model; torch is imported inside of them, where it is needed."""
+
+from pathlib import Path
+
+import click
+
+from alx import files
+from alx.bundle import carried, request
+from alx.bundle import identity as identities
+from alx.bundle.keys import Unlock
+from alx.cli import passphrase as passphrases
+from alx.cli import screen, selection
+from alx.cli.options import new_file, site_option
+from alx.cli.screen import json_option
+from alx.errors import ConfigError, PeerError, count
+from alx.site.site import Site
+from alx.site.state import SiteState
+
+
+@click.command(epilog="Example: alx identity /media/disk/clinic.json")
+@click.argument("out", type=click.Path(path_type=Path), required=False, metavar="[FILE]")
+@site_option
+@json_option
+def identity(out: Path | None, site: Site, as_json: bool) -> None:
+    """Write the small file that introduces this site to its peer, and show its words.
+
+    It holds the role, the public key, the plan's text, the model's tensor names and shapes, the digest of its source
+    file if it has one, and the number of samples.
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+
+    out = new_file(
+        site, out, f"{site.role}.json", "identity file of this site's", lambda path: _require_own_identity(site, path)
+    )
+    with site.locked("identity", out.name) as now:
+        made = turns.introduce(now)
+    files.replace(out, made.data, shared=True)
+    if as_json:
+        screen.machine({"file": out, "words": made.words, "digest": made.digest, "samples": made.file.samples})
+        return
+    screen.tell(f"wrote '{out}': {site.role}, {count(made.file.samples, 'sample')}, plan {site.plan_file.digest[:16]}…")
+    screen.tell(f"its words: {made.words}")
+    screen.tell("next: carry the file to the peer; compare the words with them by telephone; then alx pair PEER-FILE")
+
+
+def _require_own_identity(site: Site, path: Path) -> None:
+    found = identities.parse(carried.read_file(path, identities.MAX_IDENTITY_BYTES))
+    if found.key.fingerprint not in {key.fingerprint for key in site.look().keyring.own}:
+        raise PeerError("it is another site's")
+
+
+@click.command(epilog="Example: alx check")
+@site_option
+@json_option
+def check(site: Site, as_json: bool) -> None:
+    """Try the task of this site and say in words what is wrong with it."""
+    from alx.tasks import check as checks  # noqa: PLC0415 - torch
+    from alx.tasks import load  # noqa: PLC0415
+    from alx.turns import initial  # noqa: PLC0415
+
+    site.require_private()
+    task = load.task(site.folder, site.config, site.plan)
+    found = checks.check_task(task, site.plan.seed)
+    if not found:  # a model that is not fit has no weights that others could be compared with
+        initial(site, task)
+    if as_json:
+        screen.machine({"fit": not found, "found": found})
+    elif not found:
+        screen.tell("the task is fit for a first round")
+    if found:
+        raise ConfigError(
+            "the task is not fit for a first round: " + "; ".join(found), "docs/tasks.md says what a task promises"
+        )
+
+
+@click.command("train-local", epilog="Example: alx train-local")
+@passphrases.option
+@site_option
+@json_option
+def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
+    """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on."""
+    from alx import turns  # noqa: PLC0415 - torch
+
+    with site.unlocked_by(unlock).locked("train-local") as now, screen.progress() as tell:
+        sealed = turns.train(now, tell)
+    if as_json:
+        screen.machine(sealed.json())
+        return
+    screen.tell(
+        f"round {sealed.round}: {'was sealed already' if sealed.again else 'sealed'} '{sealed.path.name}', "
+        f"{sealed.contents} in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
+    )
+    screen.tell(f"digest {sealed.digest}")
+    screen.tell("next: alx export DISK")
+
+
+@click.command("import-and-select", epilog="Example: alx import-and-select /media/disk/alx-1f3a90c2-r001-learner")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--also",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="COPY",
+    help="Another copy of the bundle, for files that are bad in the first; may be given again.",
+)
+@click.option(
+    "--request",
+    "ask",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where files are bad, write here which ones the peer has to bring again.",
+)
+@click.option("--full", is_flag=True, help="Measure every snapshot to the end: slower, and chooses the same.")
+@passphrases.option
+@site_option
+@json_option
+def import_and_select(
+    bundle: Path, also: tuple[Path, ...], ask: Path | None, full: bool, unlock: Unlock, site: Site, as_json: bool
+) -> None:
+    """Verify the peer's bundle, add one's own loss to its snapshots', and choose where to go on.
+
+    A snapshot that cannot win any more is not measured at the other samples.
+
+    Only a request is signed, so only then a passphrase is asked for.
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+
+    with site.unlocked_by(unlock).locked("import-and-select", bundle.name) as now, screen.progress() as tell:
+        if ask is not None:
+            new_file(site, ask, "ask.json", "request of this site's", lambda path: _require_own_request(now, path))
+        chosen = turns.import_and_select(now, bundle, tell, also=also, ask=ask, full=full)
+    if as_json:
+        screen.machine(chosen.json())
+        return
+    screen.tell(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
+    if chosen.rebuilt:
+        screen.tell(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
+    if chosen.again:
+        screen.tell("already imported; nothing changed")
+    screen.tell(*selection.table(chosen.selected), *selection.words(chosen.selected, site.plan))
+    screen.tell(f"next: {now.position.next_command}")
+
+
+def _require_own_request(now: SiteState, path: Path) -> None:
+    request.verify(carried.read_file(path, request.MAX_REQUEST_BYTES), now.public_key)
+
+
+@click.command(epilog="Example: alx best ../model.safetensors")
+@click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
+@site_option
+@json_option
+def best(out: Path, site: Site, as_json: bool) -> None:
+    """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
+    from alx import turns  # noqa: PLC0415 - torch
+
+    site.require_private()
+    new_file(site, out, "best.safetensors", "model of alx best", turns.require_best_file)
+    found = turns.best(site.look())
+    chosen = found.selected
+    files.replace(out, turns.best_file(found), shared=True)
+    if as_json:
+        screen.machine({"file": out, "round": chosen.round, "snapshot": chosen.label, "global_loss": chosen.global_loss,
+                        "samples": chosen.samples, "held_out": chosen.held_out})  # fmt: skip
+        return
+    score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
+    screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, global loss {chosen.global_loss:.6g}{score}")

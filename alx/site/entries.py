@@ -1,0 +1,318 @@
+"""What the ledger records: one class for each kind of entry; and the same as events, beside what only the event log has.
+
+Knows values; knows no file. A record's body is one JSON object: its fields, in their order.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from alx.records import Role
+
+if TYPE_CHECKING:  # the ledger is read without it
+    from alx.bundle.identity import Identity
+    from alx.bundle.manifest import Manifest
+    from alx.bundle.rotation import Rotation
+
+_LEFT_OUT = {"left out": True}  # of a body, where it is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """The site was made: with which key and under which plan, by their digests."""
+
+    role: Role
+    key: str
+    plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """A peer was pinned: digests of both identity files, fingerprint of its key, its number of samples."""
+
+    identity: str
+    own_identity: str
+    key: str
+    samples: int
+
+    @classmethod
+    def of(cls, peer: "Identity", own: "Identity") -> Self:
+        """As both introduced themselves."""
+        return cls(
+            identity=peer.digest, own_identity=own.digest, key=peer.key.fingerprint, samples=peer.file.samples
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A key was replaced by another: both fingerprints, and the digest of the rotation file."""
+
+    old: str
+    new: str
+    file: str
+
+    @classmethod
+    def of(cls, rotation: "Rotation") -> Self:
+        """As the rotation says."""
+        return cls(old=rotation.old.fingerprint, new=rotation.new.fingerprint, file=rotation.digest)
+
+
+class Rotated(Renewal):
+    """This site's key was replaced."""
+
+    __slots__ = ()
+
+
+class PeerRotated(Renewal):
+    """The peer's new key was pinned."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A bundle of one turn: its folder's name, its digest, and those of its sender's last and of the one it answers."""
+
+    round: int
+    sequence: int
+    bundle: str
+    digest: str
+    previous: str | None
+    answers: str | None
+
+    @classmethod
+    def of(cls, manifest: "Manifest", digest: str) -> Self:
+        """As the bundle says itself."""
+        return cls(
+            round=manifest.round, sequence=manifest.sequence, bundle=manifest.name(), digest=digest,
+            previous=manifest.previous, answers=manifest.answers,
+        )  # fmt: skip
+
+
+class Sealed(Turn):
+    """A turn was trained and signed."""
+
+    __slots__ = ()
+
+
+class Accepted(Turn):
+    """A bundle of the peer's was verified whole and taken in."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A bundle was copied to a disk and read back from there; or some of its files, as the peer asked.
+
+    Attributes:
+        request: digest of what the peer asked for; None for the whole bundle.
+        files, names: of the files that were brought.
+        parity: share of the files, in percent, that can be rebuilt.
+    """
+
+    round: int
+    bundle: str
+    digest: str
+    request: str | None = field(default=None, metadata=_LEFT_OUT)
+    files: int | None = field(default=None, metadata=_LEFT_OUT)
+    names: tuple[str, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    parity: int | None = field(default=None, metadata=_LEFT_OUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blended:
+    """How the chosen blend was made; see `alx.bundle.manifest.Blend`."""
+
+    own_step: int
+    peer_bundle: str
+    peer_step: int
+    own: float
+    peer: float
+    momentum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What about a selection deserves a look; see `alx.turns.looks`. None: nothing to compare with, or unknown."""
+
+    start_sent: bool | None = None
+    start_loss_true: bool | None = None
+    loss_rose: bool | None = None
+    stalled: bool | None = None
+    claim_low: bool | None = None
+    own_before: float | None = None
+    own_rose: bool | None = None
+    held_out_before: float | None = None
+    score_fell: bool | None = None
+    by_claim: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """A candidate of an accepted bundle was chosen. What a reset of the ledger cannot know is None.
+
+    Attributes:
+        index, label: the chosen candidate.
+        labels, signed: all candidates, and the sender's loss sum at each; empty in the event log, which has no lists.
+        own: one's own loss sums; None at one where it was not measured whole.
+        at_least: what it is at least, there.
+        evaluations, scan: losses of one sample that were asked for, and that a full scan asks for.
+        scored: the task has a held-out score; `held_out` is it, None where it is not finite.
+        samples: on both sides.
+        claimed_start: the global loss that the sender says it began at.
+        blend: how the chosen one was made, where it is a blend; `blend_true`: it was made anew here, to the bit.
+        own_least: the candidate with the least own loss.
+    """
+
+    round: int
+    digest: str
+    index: int
+    label: str
+    labels: tuple[str, ...] = ()
+    signed: tuple[float, ...] = ()
+    own: tuple[float | None, ...] | None = None
+    at_least: tuple[float | None, ...] | None = None
+    evaluations: int | None = None
+    scan: int | None = None
+    scored: bool = False
+    held_out: float | None = None
+    samples: int
+    global_loss: float
+    claimed_start: float | None
+    blend: Blended | None = None
+    blend_true: bool | None = None
+    own_least: int | None = None
+    flags: Flags = Flags()
+
+    @classmethod
+    def of(cls, manifest: "Manifest", digest: str, index: int, *, samples: int, global_loss: float) -> Self:
+        """What the bundle itself says of the chosen candidate, and what its global loss is."""
+        chosen = manifest.candidates[index]
+        return cls(
+            round=manifest.round, digest=digest, index=index, label=chosen.label,
+            labels=tuple(c.label for c in manifest.candidates), signed=tuple(c.loss for c in manifest.candidates),
+            samples=samples, global_loss=global_loss,
+            claimed_start=None if manifest.start is None else manifest.start.global_loss,
+            blend=None if chosen.blend is None else Blended(**chosen.blend.model_dump()),
+        )  # fmt: skip
+
+    @property
+    def mean(self) -> float:
+        """The global loss a sample."""
+        return self.global_loss / self.samples
+
+    def known(self, index: int) -> tuple[float | None, bool]:
+        """One's own loss sum at a candidate, None where it is not finite or unknown; False where it is a lower bound."""
+        own, least = (None if losses is None else losses[index] for losses in (self.own, self.at_least))
+        return (own, True) if own is not None else (least, False)
+
+    @property
+    def own_loss(self) -> float | None:
+        """One's own loss sum at the chosen candidate."""
+        return None if self.own is None else self.own[self.index]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """The site was restored from a backup: number of entries that its ledger had, digest of the last."""
+
+    entries: int
+    ledger: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """A lost ledger was rebuilt, or a lost event log begun anew (`bundles` is None then).
+
+    Attributes:
+        reason: a person's own.
+        why: what was wrong.
+        bundles: how many were found.
+        import_again: the bundle whose selection was lost with the ledger.
+        rebuilt: number of entries with this one.
+    """
+
+    reason: str
+    why: str
+    bundles: int | None
+    import_again: str | None
+    rebuilt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passphrase:
+    """The private key's passphrase was `set` or `removed`."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackedUp:
+    """The whole site, private key included, was copied into a folder."""
+
+    folder: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A command ended with a refusal and changed nothing."""
+
+    command: str
+    about: str
+    error: str
+    exit_code: int
+    message: str
+
+
+Record = Created | Paired | Renewal | Turn | Exported | Selected | Restored | Reset
+Event = Record | Passphrase | BackedUp | Refused
+LEDGER: Mapping[str, Callable[..., Record]] = {
+    "created": Created, "paired": Paired, "rotated": Rotated, "peer-rotated": PeerRotated, "sealed": Sealed,
+    "exported": Exported, "accepted": Accepted, "selected": Selected, "restored": Restored, "reset": Reset,
+}  # fmt: skip
+"""The kinds of entries of the ledger."""
+EVENTS: Mapping[str, Callable[..., Event]] = {
+    **LEDGER, "passphrase": Passphrase, "backed-up": BackedUp, "refused": Refused,
+}  # fmt: skip
+"""The kinds of events of the event log."""
+_KINDS = {made: kind for kind, made in EVENTS.items()}
+
+
+def kind(record: Event) -> str:
+    """The word that a record's kind has in its chain."""
+    return _KINDS[type(record)]
+
+
+def plain(record: Event) -> dict[str, object]:
+    """A record's fields as JSON has them."""
+    out: dict[str, object] = {}
+    for f in dataclasses.fields(record):
+        value = getattr(record, f.name)
+        if isinstance(value, Flags):
+            out |= dataclasses.asdict(value)
+        elif value is not None or not f.metadata:
+            out[f.name] = dataclasses.asdict(value) if isinstance(value, Blended) else value
+    return out
+
+
+def text(record: Event) -> str:
+    """A record's body."""
+    return json.dumps(plain(record), allow_nan=False)
+
+
+def of(kind: str, values: Mapping[str, Any]) -> Event:
+    """A record out of its body's values.
+
+    Raises:
+        TypeError: a value is missing, or is none of that kind's.
+    """
+    given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    if kind == "selected":
+        flags = {f.name: given.pop(f.name) for f in dataclasses.fields(Flags) if f.name in given}
+        blend = given.get("blend")
+        given |= {"flags": Flags(**flags), "blend": None if blend is None else Blended(**blend)}
+    return EVENTS[kind](**given)
