@@ -1,0 +1,72 @@
+"""What a site remembers is read once for each command, and handed on."""
+
+from collections import Counter
+
+import pytest
+
+from alx.bundle import identity
+from alx.cli.main import run
+from alx.errors import LedgerError
+from alx.site import entries, keyring, ledger
+from alx.site.chain import Chain
+from alx.site.entries import Exported, Flags, Restored, Selected
+
+
+@pytest.mark.parametrize(
+    ("stage_name", "command", "keyrings"),
+    [("paired", "train-local", 2), ("sent", "import-and-select", 1), ("answered", "import-and-select", 1)],
+)
+def test_a_command_reads_the_ledger_each_identity_and_the_keys_once(stage, monkeypatch, stage_name, command, keyrings):
+    """After what it appended, a turn is verified with the keys as they are then: once more."""
+    world = stage(stage_name)
+    sender, receiver = ("provider", "learner") if stage_name == "answered" else ("learner", "provider")
+    counted = Counter()
+
+    def count(place, name, what):
+        made = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *given: (counted.update([what(*given)]), made(*given))[1])
+
+    count(Chain, "read", lambda chain, _path: chain.name)
+    count(Chain, "append", lambda chain, _path, *_: f"{chain.name} appended to")
+    count(identity, "parse", lambda _data: "identity")
+    count(keyring, "of", lambda *_: "keyring")
+    on = [str(world.bundle(sender))] if command == "import-and-select" else []
+    site = world.folder(sender if command == "train-local" else receiver)
+    assert run([command, *on, "--site", str(site)]) == 0
+    assert counted["ledger"] == counted["ledger appended to"] == counted["event log appended to"] == 1
+    assert counted["identity"] == 2  # this site's and its peer's
+    assert counted["keyring"] == keyrings
+
+
+def test_every_entry_of_an_exchange_comes_back_as_the_very_text_that_is_chained(stage):
+    for role in ("learner", "provider"):
+        for entry in stage("finished").state(role).entries:
+            assert entries.text(entry.record) == entry.line.body
+            assert entries.kind(entry.record) == entry.line.kind
+
+
+def test_a_field_that_only_some_exports_have_is_left_out_where_it_is_none():
+    made = Exported(round=1, bundle="b", digest="d")
+    assert entries.plain(made) == {"round": 1, "bundle": "b", "digest": "d"}
+    assert entries.of("exported", entries.plain(made)) == made
+
+
+def test_the_flags_of_a_selection_stand_beside_its_other_fields():
+    made = Selected(
+        round=1, digest="d", index=0, label="t=0", labels=("t=0",), signed=(1.0,), samples=2, global_loss=3.0,
+        claimed_start=None, flags=Flags(stalled=True),
+    )  # fmt: skip
+    told = entries.plain(made)
+    assert told["stalled"] is True
+    assert "flags" not in told
+    assert entries.of("selected", told) == made
+
+
+@pytest.mark.parametrize("body", ['{"entries": 1}', '{"entries": 1, "ledger": "d", "more": 1}', "[]", "1", "{", '"x"'])
+def test_a_well_chained_entry_that_holds_something_else_is_refused(stage, body):
+    path = stage("paired").folder("learner") / "ledger.sqlite"
+    good = ledger.append(path, Restored(entries=1, ledger="d"))
+    assert isinstance(good[-1].record, Restored)
+    ledger._CHAIN.append(path, ("restored", body))
+    with pytest.raises(LedgerError, match=f"entry {len(good) + 1} of .* is no 'restored' of this version"):
+        ledger.read(path)
