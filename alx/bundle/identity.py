@@ -16,8 +16,7 @@ from pydantic import Field
 from alx import plan
 from alx.bundle import age, keys, strict_json
 from alx.bundle.keys import PublicKey
-from alx.bundle.layout import MAX_TENSORS, Layout, Tensor, layout_order
-from alx.bundle.manifest import MAX_SAMPLES
+from alx.bundle.layout import MAX_SAMPLES, MAX_TENSORS, Layout, Tensor, layout_order
 from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, MalformedError
 from alx.plan import PlanFile

@@ -21,6 +21,7 @@ DATA_FOLDER = "data"
 MAX_FILES = 50_000  # their digests fit in MAX_SIGNATURE_BYTES
 MAX_TENSORS = 20_000  # a large language model has some thousand
 MAX_STATE_BYTES = 1 << 40  # a terabyte a snapshot: far above what a disk is carried for
+MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a few at once fit in any memory
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

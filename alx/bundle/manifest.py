@@ -14,6 +14,7 @@ from alx.bundle import strict_json
 from alx.bundle.layout import (
     MANIFEST_NAME,
     MAX_FILES,
+    MAX_SAMPLES,
     MAX_STATE_BYTES,
     MAX_TENSORS,
     Layout,
@@ -31,7 +32,6 @@ FORMAT = "alx-bundle"
 VERSION = 1
 MAX_MANIFEST_BYTES = 16 << 20  # MAX_CANDIDATES candidates and MAX_TENSORS tensors fit in less
 MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
-MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 MAX_BLENDS = 64  # of a turn; alx offers 8
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 

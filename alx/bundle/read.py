@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alx import files
-from alx.bundle import age, carried, codec, cores, signature
+from alx.bundle import age, carried, cores, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, NAME
@@ -245,6 +245,8 @@ def states(
         CorruptError, LimitError, MalformedError, NotFiniteError: names the file or the tensor.
         LimitError: a state does not fit into this machine's memory.
     """
+    from alx.bundle import codec  # noqa: PLC0415 - numpy, for what is decoded alone
+
     layout = manifest.layout
     _refuse_more_than_memory(layout.nbytes)
     stop = len(manifest.candidates) if last is None else last + 1

@@ -19,7 +19,6 @@ from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
 from alx.site.site_file import Data, SiteFile
-from alx.steps import new, pairing
 
 
 def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
@@ -54,6 +53,8 @@ def init(
     init_path: Path | None, ask: bool, descriptor: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a site's folder: key, plan, ledger."""
+    from alx.steps import new  # noqa: PLC0415 - this and its like: `alx status` does without
+
     config = SiteFile(role=role, task=task, data=_data(data, held_out, task))
     passphrase = passphrases.choose(descriptor) if ask or descriptor is not None else None
     site = new.create(folder, config, plan_path, init=init_path, passphrase=passphrase)
@@ -73,6 +74,8 @@ def init(
 @json_option
 def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     """Check that the peer has the same plan and model, show its words, and pin its key."""
+    from alx.steps import pairing  # noqa: PLC0415
+
     data = carried.read_file(file, identities.MAX_IDENTITY_BYTES)
     with site.locked("pair", file.name) as now:
         peer = identities.parse(data)
@@ -113,7 +116,7 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
 @json_option
 def export(target: Path, only: Path | None, percent: int | None, site: Site, as_json: bool) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
-    from alx.steps import outgoing  # noqa: PLC0415 - numpy
+    from alx.steps import outgoing  # noqa: PLC0415
 
     if only is not None and percent is not None:
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave one of them away")

@@ -3,11 +3,9 @@
 Knows values; knows no file. A record's body is one JSON object: its fields, in their order.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from alx.records import Role
 
@@ -16,11 +14,10 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
 
-_LEFT_OUT = {"left out": True}  # of a body, where it is None
+_LEFT_OUT = ("request", "files", "names", "parity")  # of a body, where they are None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Created:
+class Created(NamedTuple):
     """The site was made: with which key and under which plan, by their digests."""
 
     role: Role
@@ -28,8 +25,7 @@ class Created:
     plan: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paired:
+class Paired(NamedTuple):
     """A peer was pinned: digests of both identity files, fingerprint of its key, its number of samples."""
 
     identity: str
@@ -45,8 +41,7 @@ class Paired:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewal:
+class Renewal(NamedTuple):
     """A key was replaced by another: both fingerprints, and the digest of the rotation file."""
 
     old: str
@@ -71,8 +66,7 @@ class PeerRotated(Renewal):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(NamedTuple):
     """A bundle of one turn: its folder's name, its digest, and those of its sender's last and of the one it answers."""
 
     round: int
@@ -103,8 +97,7 @@ class Accepted(Turn):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(NamedTuple):
     """A bundle was copied to a disk and read back from there; or some of its files, as the peer asked.
 
     Attributes:
@@ -116,14 +109,13 @@ class Exported:
     round: int
     bundle: str
     digest: str
-    request: str | None = field(default=None, metadata=_LEFT_OUT)
-    files: int | None = field(default=None, metadata=_LEFT_OUT)
-    names: tuple[str, ...] | None = field(default=None, metadata=_LEFT_OUT)
-    parity: int | None = field(default=None, metadata=_LEFT_OUT)
+    request: str | None = None
+    files: int | None = None
+    names: tuple[str, ...] | None = None
+    parity: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blended:
+class Blended(NamedTuple):
     """How the chosen blend was made; see `alx.bundle.manifest.Blend`."""
 
     own_step: int
@@ -134,8 +126,7 @@ class Blended:
     momentum: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
+class Flags(NamedTuple):
     """What about a selection deserves a look; see `alx.turns.looks`. None: nothing to compare with, or unknown."""
 
     start_sent: bool | None = None
@@ -150,8 +141,7 @@ class Flags:
     by_claim: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
+class Selected(NamedTuple):
     """A candidate of an accepted bundle was chosen. What a reset of the ledger cannot know is None.
 
     Attributes:
@@ -169,34 +159,36 @@ class Selected:
 
     round: int
     digest: str
-    index: int
+    index: int  # type: ignore[assignment] # a tuple has a method of that name
     label: str
-    labels: tuple[str, ...] = ()
-    signed: tuple[float, ...] = ()
-    own: tuple[float | None, ...] | None = None
-    at_least: tuple[float | None, ...] | None = None
-    evaluations: int | None = None
-    scan: int | None = None
-    scored: bool = False
-    held_out: float | None = None
+    labels: tuple[str, ...]
+    signed: tuple[float, ...]
+    own: tuple[float | None, ...] | None
+    at_least: tuple[float | None, ...] | None
+    evaluations: int | None
+    scan: int | None
+    scored: bool
+    held_out: float | None
     samples: int
     global_loss: float
     claimed_start: float | None
-    blend: Blended | None = None
-    blend_true: bool | None = None
-    own_least: int | None = None
-    flags: Flags = Flags()
+    blend: Blended | None
+    blend_true: bool | None
+    own_least: int | None
+    flags: Flags
 
     @classmethod
     def of(cls, manifest: "Manifest", digest: str, index: int, *, samples: int, global_loss: float) -> Self:
-        """What the bundle itself says of the chosen candidate, and what its global loss is."""
+        """What the bundle itself says of the chosen candidate, and what its global loss is; the rest unknown."""
         chosen = manifest.candidates[index]
         return cls(
             round=manifest.round, digest=digest, index=index, label=chosen.label,
             labels=tuple(c.label for c in manifest.candidates), signed=tuple(c.loss for c in manifest.candidates),
+            own=None, at_least=None, evaluations=None, scan=None, scored=False, held_out=None,
             samples=samples, global_loss=global_loss,
             claimed_start=None if manifest.start is None else manifest.start.global_loss,
-            blend=None if chosen.blend is None else Blended(**chosen.blend.model_dump()),
+            blend=None if chosen.blend is None else Blended(**chosen.blend.model_dump()), blend_true=None, own_least=None,
+            flags=Flags(),
         )  # fmt: skip
 
     @property
@@ -215,16 +207,14 @@ class Selected:
         return None if self.own is None else self.own[self.index]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
+class Restored(NamedTuple):
     """The site was restored from a backup: number of entries that its ledger had, digest of the last."""
 
     entries: int
     ledger: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reset:
+class Reset(NamedTuple):
     """A lost ledger was rebuilt, or a lost event log begun anew (`bundles` is None then).
 
     Attributes:
@@ -242,23 +232,20 @@ class Reset:
     rebuilt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passphrase:
+class Passphrase(NamedTuple):
     """The private key's passphrase was `set` or `removed`."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackedUp:
+class BackedUp(NamedTuple):
     """The whole site, private key included, was copied into a folder."""
 
     folder: str
     files: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(NamedTuple):
     """A command ended with a refusal and changed nothing."""
 
     command: str
@@ -290,12 +277,11 @@ def kind(record: Event) -> str:
 def plain(record: Event) -> dict[str, object]:
     """A record's fields as JSON has them."""
     out: dict[str, object] = {}
-    for f in dataclasses.fields(record):
-        value = getattr(record, f.name)
+    for name, value in record._asdict().items():
         if isinstance(value, Flags):
-            out |= dataclasses.asdict(value)
-        elif value is not None or not f.metadata:
-            out[f.name] = dataclasses.asdict(value) if isinstance(value, Blended) else value
+            out |= value._asdict()
+        elif value is not None or name not in _LEFT_OUT:
+            out[name] = value._asdict() if isinstance(value, Blended) else value
     return out
 
 
@@ -312,7 +298,8 @@ def of(kind: str, values: Mapping[str, Any]) -> Event:
     """
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     if kind == "selected":
-        flags = {f.name: given.pop(f.name) for f in dataclasses.fields(Flags) if f.name in given}
+        given = dict.fromkeys(("own", "at_least"), None) | {"labels": (), "signed": ()} | given  # of an event
+        flags = {name: given.pop(name) for name in Flags._fields if name in given}
         blend = given.get("blend")
         given |= {"flags": Flags(**flags), "blend": None if blend is None else Blended(**blend)}
     return EVENTS[kind](**given)

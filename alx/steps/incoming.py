@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alx import files, order
-from alx.bundle import carried, codec, copies, read, request
+from alx.bundle import carried, copies, read, request
 from alx.bundle.carried import Source
 from alx.bundle.copies import Copies
 from alx.bundle.layout import check_model
@@ -71,6 +71,8 @@ class Staged:
             PeerError: a weight is not rounded, where the plan has that.
             AlxError: see `read.states`.
         """
+        from alx.bundle import codec  # noqa: PLC0415 - numpy, for what is decoded alone
+
         for i, c, flat in read.states(self.source, self.signed, self.manifest, first=self.manifest.keyframe(first)):
             if self.rounded and not codec.is_rounded(flat, self.manifest.layout):
                 raise PeerError(f"{c.label} is not rounded as the plan says", "does the peer keep to the plan?")

@@ -4,7 +4,6 @@ Knows bundles and the ledger; knows no model's meaning.
 """
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ def export(
     spare = None if parity_percent is None else _put_parity(source, signed, data, parity_percent, final, tell)
     made = entries.Exported(round=last.round, bundle=last.bundle, digest=signed.digest, parity=parity_percent)
     if asked is not None:
-        made = dataclasses.replace(made, request=asked.digest, files=len(wanted), names=tuple(wanted))
+        made = made._replace(request=asked.digest, files=len(wanted), names=tuple(wanted))
     now.append(made)
     return Exported(final, signed.digest, total, last.round, len(wanted) + 1, again, spare)
 

@@ -7,7 +7,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx.bundle import age, codec, manifest, signature, strict_json
-from alx.bundle.layout import MANIFEST_NAME, Layout, part_name
+from alx.bundle.layout import MANIFEST_NAME, MAX_SAMPLES, Layout, part_name
 from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start
 from alx.bundle.signature import SignedFile
 from alx.learning.task import State
@@ -61,8 +61,8 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         format="alx-bundle", version=1, sender=Party(role="provider", key=DIGEST),
         receiver=Party(role="learner", key=DIGEST), plan=DIGEST,
         round=MAX_ROUNDS, sequence=2 * MAX_ROUNDS, previous=DIGEST, answers=DIGEST,
-        start=Start(candidate=manifest.MAX_CANDIDATES - 1, global_loss=LONGEST, samples=manifest.MAX_SAMPLES),
-        samples=manifest.MAX_SAMPLES, tensors=list(layout.tensors), candidates=candidates,
+        start=Start(candidate=manifest.MAX_CANDIDATES - 1, global_loss=LONGEST, samples=MAX_SAMPLES),
+        samples=MAX_SAMPLES, tensors=list(layout.tensors), candidates=candidates,
     )  # fmt: skip
     said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""

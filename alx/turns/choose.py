@@ -1,6 +1,5 @@
 """Import and select: take a verified bundle in, add one's own loss to its candidates', choose."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -143,8 +142,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     score = measure.held_out(task, candidates.models([chosen.index])[0])
     recipes.check(now, staged, task, chosen.index)
     made = Selected.of(manifest, staged.signed.digest, chosen.index, samples=chosen.samples, global_loss=chosen.global_loss)
-    return dataclasses.replace(
-        made,
+    return made._replace(
         own=tuple(_finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)),
         at_least=tuple(None if whole else _finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)),
         evaluations=chosen.evaluations,

@@ -5,7 +5,6 @@ people compare again. What was never signed is not made up: one's own losses of 
 the bundle that was imported last, whose selection no bundle of this site tells, has to be imported again.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,13 +251,13 @@ def reset(site: Site, findings: Findings, reason: str) -> Reset:
         entries = ledger.read(site.ledger_path)
         before = _last_reset(entries)
         if before is None:
-            made = dataclasses.replace(made, bundles=None, import_again=None, rebuilt=len(entries) + 1)
+            made = made._replace(bundles=None, import_again=None, rebuilt=len(entries) + 1)
             ledger.append(site.ledger_path, made)
         else:
             made = before
     else:
         records = _records(site, findings)
-        made = dataclasses.replace(made, rebuilt=len(records) + 2)
+        made = made._replace(rebuilt=len(records) + 2)
         created = Created(role=site.role, key=findings.own[0].fingerprint, plan=site.plan_file.digest)
         fresh = site.ledger_path.with_name("ledger.new.sqlite")
         for stale in (fresh, fresh.with_name(f"{fresh.name}-journal")):
@@ -347,4 +346,4 @@ def _selection(report: BundleReport, answer: BundleReport, before: BundleReport 
         offered = before.manifest.candidates
         sent = m.start.candidate < len(offered) and offered[m.start.candidate].state == m.candidates[0].state
     made = Selected.of(m, report.digest, start.candidate, samples=start.samples, global_loss=start.global_loss)
-    return dataclasses.replace(made, flags=Flags(start_sent=sent))
+    return made._replace(flags=Flags(start_sent=sent))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alx.bundle import dsse, identity, keys, manifest, request, rotation, signature, strict_json
+from alx.bundle import dsse, identity, keys, layout, manifest, request, rotation, signature, strict_json
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
 from alx.bundle.keys import PublicKey
@@ -97,7 +97,7 @@ def test_what_is_signed_is_what_is_verified(listed, name):
 
 @examples
 @given(
-    st.integers(1, manifest.MAX_SAMPLES), st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4)
+    st.integers(1, layout.MAX_SAMPLES), st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4)
 )
 def test_a_manifest_is_read_as_it_was_written(samples, losses):
     said = json.loads(targets.seeds("manifest")[0])
