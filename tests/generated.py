@@ -152,7 +152,7 @@ How data become the model's input ([images], [columns]) belongs here, because a 
 the input is the same; where the data lie belongs in each side's own site.toml. Where data are not of the kind that
 [images] or [columns] is for, they are refused: [site.md](site.md#what-images-and-columns-are-for) has the rule.
 
-A model of one's own is code that runs on both machines: read the file that a plan names before you make a site from it.
+A model of your own is code that runs on both machines: read the file that a plan names before you make a site from it.
 A plan may be edited until the sites are made; after that, another plan needs new sites on both sides.
 
 Two small models come with alx (`alx/tasks/models.py`): `alx.tasks.models:small_cnn` (`channels`, `size`, `classes`) for
@@ -190,13 +190,13 @@ The plan alone says how a sample becomes an input, so that it is the same on bot
 | neither | pixels, as in the first row | float32 [n, channels, h, w]: / 255 |
 
 Anything else is refused: pixels in another type than uint8 where the plan has `[images]`, an `npz` where it has
-`[columns]`; and pairing refuses a peer whose inputs are pixels where one's own are numbers. Where `[images]` names
+`[columns]`; and pairing refuses a peer whose inputs are pixels where your own are numbers. Where `[images]` names
 `classes`, a label is a place in that list, in every kind of data.
 
 ## What becomes of an image file
 
 In a folder of images a file is read by what is in it: PNG, JPEG, BMP, WebP, TIFF, PGM or PPM, and nothing else,
-whatever its ending. A file that a model would see differently from people is refused by its name:
+whatever its name ends with. A file that a model would see differently from people is refused by its name:
 
 | what | rule |
 |---|---|
@@ -215,7 +215,7 @@ whatever its ending. A file that a model would see differently from people is re
 SIMULATE_HEAD = """# alx simulate
 
 What would a plan bring, and what else could be had for the same trips? Before anybody carries a disk: with all samples
-in one place (a public set that is like one's own, say), `alx simulate` deals them out to two sites and plays the whole
+in one place (a public set that is like your own, say), `alx simulate` deals them out to two sites and plays the whole
 exchange between them with real bundles. Beside it, from the same first model and for as many steps, it trains what
 `--baselines` asks for: each party alone, both pooled, two rivals:
 
@@ -224,7 +224,7 @@ alx simulate examples/paper/stall/digits.toml --split complementary:0,1,2,3,4:0.
 ```
 
 plays a plan of this repository with the digits that come with alx, in a minute on one core of a shared x86-64 machine.
-With one's own data, a plan and five seeds:
+With your own data, a plan and five seeds:
 
 ```sh
 alx simulate plan.toml --data npz:all.npz --split complementary:0,1,2,3,4:0.05 --seeds 0-4 --out sim
@@ -234,7 +234,7 @@ It says at the start what it will cost: the time is estimated from a few steps; 
 bounds (how well models compress is not known before they are trained). If it is stopped, the same command goes on with
 the round that was being played; asked for more seeds or baselines, it plays only those, and the results cover all runs
 in the folder. Another plan, split, data or `--samples` needs another folder. `sim/results.json` is described below
-(JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg` draw it. A task of one's own has no
+(JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg` draw it. A task of your own has no
 samples to deal out.
 
 | baseline | what it does |
