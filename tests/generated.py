@@ -148,11 +148,11 @@ What both sites agree on before round 1: one file, byte for byte the same on bot
 (`sha256sum plan.toml`). `alx pair` refuses a peer with another plan and shows the fields that differ. Unknown fields are
 refused; so is a plan of more than {plan.MAX_PLAN_BYTES} bytes. JSON Schema: `schemas/plan.schema.json`.
 
-How data become the model's input ([images], [columns]) belongs here, as a loss is the same number on both sides only
-if the input is; where the data lie belongs to each side's own site.toml. What they promise
-is applied to what it is for, or refused: [site.md](site.md#what-images-and-columns-are-for) has the rule.
+How data become the model's input ([images], [columns]) belongs here, because a loss is the same number on both sides only if
+the input is the same; where the data lie belongs in each side's own site.toml. Where data are not of the kind that
+[images] or [columns] is for, they are refused: [site.md](site.md#what-images-and-columns-are-for) has the rule.
 
-A model of one's own is code that runs on both machines: read the file that a plan names before you make a site of it.
+A model of your own is code that runs on both machines: read the file that a plan names before you make a site from it.
 A plan may be edited until the sites are made; after that, another plan needs new sites on both sides.
 
 Two small models come with alx (`alx/tasks/models.py`): `alx.tasks.models:small_cnn` (`channels`, `size`, `classes`) for
@@ -169,7 +169,7 @@ A whole plan, from `examples/csv`:
 SITE_HEAD = """# site.toml
 
 One site's own settings, made by `alx init`, edited by hand. Nothing in it ever travels. JSON Schema:
-`schemas/site.schema.json`. Of the rest of a site's folder, its key, backups and ledger, [keys.md](keys.md) tells.
+`schemas/site.schema.json`. [keys.md](keys.md) is about the rest of a site's folder: its key, backups and ledger.
 
 | kind of data | path | held out |
 |---|---|---|
@@ -180,7 +180,7 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 
 ## What [images] and [columns] are for
 
-The plan alone says what becomes of an input, so that it is the same on both sides:
+The plan alone says how a sample becomes an input, so that it is the same on both sides:
 
 | the plan has | data that are taken | what the model gets |
 |---|---|---|
@@ -190,50 +190,52 @@ The plan alone says what becomes of an input, so that it is the same on both sid
 | neither | pixels, as in the first row | float32 [n, channels, h, w]: / 255 |
 
 Anything else is refused: pixels in another type than uint8 where the plan has `[images]`, an `npz` where it has
-`[columns]`; and pairing refuses a peer whose inputs are pixels where one's own are numbers. Where `[images]` names
+`[columns]`; and pairing refuses a peer whose inputs are pixels where your own are numbers. Where `[images]` names
 `classes`, a label is a place in that list, in every kind of data.
 
 ## What becomes of an image file
 
 In a folder of images a file is read by what is in it: PNG, JPEG, BMP, WebP, TIFF, PGM or PPM, and nothing else,
-whatever its ending. What a model would get otherwise than people see it is refused by the file's name:
+whatever its name ends with. A file that a model would see differently from people is refused by its name:
 
 | what | rule |
 |---|---|
 | depth | at most 8 bits a channel, by the file's own header; fewer are widened to 0 to 255 |
-| deeper, signed or floating pixels | refused: scale them on purpose |
-| orientation | applied: a telephone's picture is upright, as viewers show it |
+| deeper, signed or floating-point pixels | refused: scale them on purpose |
+| orientation | applied: a picture from a telephone is upright, as viewers show it |
 | transparency | refused, unless every pixel is opaque: then the alpha channel is dropped |
 | colours | grey, black and white, palette, RGB and YCbCr are read; CMYK, LAB and others are refused |
 | colour profile, gamma | not applied |
 | channels | `channels = 3` repeats grey; `channels = 1` takes 0.299 R + 0.587 G + 0.114 B |
 | several images in a file | refused; of a telephone's JPEG with a preview behind it (MPO), the first is read |
 | size | resized to the plan's `size` (bilinear, antialiased), whatever the shape was |
-| damage | refused, a tag that cannot be read included: the orientation may have stood there |
+| damage | refused, even if only a tag cannot be read: it may have held the orientation |
 """
 
 SIMULATE_HEAD = """# alx simulate
 
-What would a plan bring, and what else could be had for the same trips? With all samples in one place (a public set that
-is like one's own, say), `alx simulate` deals them out to two sites, plays the whole exchange between them with real
-bundles, and trains without it from the same first model for as many steps:
+What would a plan bring, and what else could be had for the same trips? Before anybody carries a disk: with all samples
+in one place (a public set that is like your own, say), `alx simulate` deals them out to two sites and plays the whole
+exchange between them with real bundles. Beside it, from the same first model and for as many steps, it trains what
+`--baselines` asks for: each party alone, both pooled, two rivals:
 
 ```sh
 alx simulate examples/paper/stall/digits.toml --split complementary:0,1,2,3,4:0.05 --baselines cyclic,fedavg --seeds 1
 ```
 
 plays a plan of this repository with the digits that come with alx, in a minute on one core of a shared x86-64 machine.
-With one's own data, a plan and five seeds:
+With your own data, a plan and five seeds:
 
 ```sh
 alx simulate plan.toml --data npz:all.npz --split complementary:0,1,2,3,4:0.05 --seeds 0-4 --out sim
 ```
 
-It says at the start what it will cost: the time is a guess by a few steps tried, bytes carried and disk are upper bounds
-(what models pack to is not known before they are trained). Stopped, the same command goes on with the round that was being
-played; asked for more seeds or baselines, it plays only those, and the results have all runs that lie in the folder.
-Another plan, split, data or `--samples` needs another folder. `sim/results.json` is described below (JSON Schema:
-`schemas/results.schema.json`); `sim/simulation.png` and `.svg` draw it. A task of one's own has no samples to deal out.
+It says at the start what it will cost: the time is estimated from a few steps; bytes carried and disk space are upper
+bounds (how well models compress is not known before they are trained). If it is stopped, the same command goes on with
+the round that was being played; asked for more seeds or baselines, it plays only those, and the results cover all runs
+in the folder. Another plan, split, data or `--samples` needs another folder. `sim/results.json` is described below
+(JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg` draw it. A task of your own has no
+samples to deal out.
 
 | baseline | what it does |
 |---|---|
@@ -243,11 +245,11 @@ Another plan, split, data or `--samples` needs another folder. `sim/results.json
 | `fedavg` | federated averaging: both train from one model and send it; both take the mean, weighted by samples |
 | `trajectory`, `blended` | assistance by the other rule for candidates than the plan's |
 
-All start at the same model. The first two lines train on without a break; the others start the optimiser afresh each
-turn, as assistance does. `cyclic` and `fedavg` carry two models a round, one each way; no check of theirs keeps a round
+All start at the same model. The first two rows train on without a break; the others start the optimiser afresh each
+turn, as assistance does. `cyclic` and `fedavg` carry two models a round, one each way; nothing in them keeps a round
 from making things worse. Their bytes are those of the bare models, packed as a bundle packs one: no manifest and no
-signature, which assistance's bytes include. The plan's own rule for candidates, asked for by its name, is played once, as
-`assisted`.
+signature, which the bytes of assistance include. The plan's own rule for candidates, asked for by its name, is played
+once, as `assisted`.
 
 | split | who holds what |
 |---|---|
@@ -258,9 +260,9 @@ signature, which assistance's bytes include. The plan's own rule for candidates,
 
 Where the plan names classes, `complementary` takes the names as well as the numbers.
 
-A seed decides the split, the first model and every batch, and, of the packaged `digits`, which are kept apart; `--seeds`
-takes the place of the plan's `seed`. `--samples N` takes only so many samples, and at most so many of those kept apart,
-drawn anew for each seed.
+A seed decides the split, the first model and every batch, and which of the packaged `digits` are kept apart; `--seeds` takes
+the place of the plan's `seed`. `--samples N` takes only N samples, and at most N of those kept apart, drawn anew for each
+seed.
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Plays the README's commands as they stand there; `python -m tests.readme` writes what they print into it."""
+"""Plays the commands of two pages as they stand there: the README's, then, in the same folder, those of docs/exchange.md.
+
+`python -m tests.readme` writes what they print into both. A page may cut a screen: a line `…` stands for those left out.
+"""
 
 import os
 import re
@@ -9,17 +12,21 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "exchange.md")  # in this order: the second begins with what the demo left
 BLOCK = re.compile(r"(?<=```console\n).*?(?=```)", re.DOTALL)
+SCREEN = re.compile(r"^(?=\$ )", re.MULTILINE)
+CUT = "…"
 
 
 def play(text: str, folder: Path) -> str:
-    """Run every `$ command` of every console block in `folder`, in order; put what it prints under it."""
+    """Run every `$ command` of every console block in `folder`, in order; put what it prints under it, cut as it was."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {k: v for k, v in os.environ.items() if k != "ALX_SITE"} | {"PATH": path, "COLUMNS": "100"}
 
     def block(match: re.Match[str]) -> str:
         out = []
-        for line in match.group().splitlines():
+        for screen in SCREEN.split(match.group()):
+            line, *shown = screen.splitlines() or [""]
             if not line.startswith("$ "):
                 continue
             done = subprocess.run(
@@ -28,10 +35,18 @@ def play(text: str, folder: Path) -> str:
             )  # fmt: skip
             if done.returncode:
                 raise AssertionError(f"{line}\n{done.stdout}")
-            out.append(f"{line}\n{done.stdout}")
-        return "".join(out)
+            out += [line, *cut(done.stdout.splitlines(), shown)]
+        return "".join(f"{line}\n" for line in out)
 
     return BLOCK.sub(block, text)
+
+
+def cut(printed: list[str], shown: list[str]) -> list[str]:
+    """What was printed, without what the page leaves out: as many lines stay before the mark, and after it, as are there."""
+    if CUT not in shown:
+        return printed
+    before = shown.index(CUT)
+    return [*printed[:before], CUT, *printed[len(printed) - (len(shown) - before - 1) :]]
 
 
 def masked(text: str) -> list[str]:
@@ -51,7 +66,7 @@ def masked(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    page = ROOT / "README.md"
     with tempfile.TemporaryDirectory() as place:
-        page.write_text(play(page.read_text(encoding="utf-8"), Path(place)), encoding="utf-8")
+        for page in PAGES:
+            page.write_text(play(page.read_text(encoding="utf-8"), Path(place)), encoding="utf-8")
         shutil.copy(Path(place) / "alx-demo" / "demo.png", ROOT / "docs" / "demo.png")

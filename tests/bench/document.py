@@ -6,6 +6,7 @@ into which the file's sections are taken first. `tests/project/test_bench.py` ho
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,18 @@ from tests.bench.series import AXES, LINEAR, STEPS, Series, memory_exponent, tim
 PAGE = results.ROOT / "docs" / "performance.md"
 KEPT = PAGE.parent / "performance" / "bench.json"
 PICTURE = KEPT.with_name("growth.png")
+# What the page begins with: a question, and the row that answers it: its section, and how its name, unit and rival begin.
+SHORT = [
+    ("choosing among a bundle's models", "selection", "all of these", "share of evaluations", "full scan"),
+    ("a bundle of ResNet-18", "codec", "ResNet-18", "share of raw", "tar | zstd -3, openssl dgst"),
+    ("sealing it", "codec", "seal: ResNet-18", "raw MB/s", "tar | zstd -3, openssl dgst"),
+    ("verifying and opening it", "codec", "verify and open: ResNet-18", "raw MB/s", "tar | zstd -3, openssl dgst"),
+    ("rounded snapshots in the demo", "rounding", "digits demo", "bytes carried", "float32"),
+    ("an import's peak memory, snapshots of 46 MB", "memory", "peak memory, 80 snapshots of 46 MB: import", "MB", "3"),
+    ("alx status", "start-up", "alx status", "ms", "python"),
+    ("training with a snapshot every 10 steps", "training", "small_cnn, 8 x 8, batch 64, a snapshot every 10", "", "plain"),
+    ("playing CartPole", "episodes", "CartPole", "environment steps/s", "plain loop"),
+]
 _BLOCK = re.compile(r"(<!-- bench: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,6 +46,17 @@ def _summary(found: dict[str, Any]) -> str:
     lines = [f"{len(bound) - len(missed)} of {len(bound)} limits are met." + (" Missed:" if missed else "")]
     lines += [f"- {row.what}, beside {row.rival}: {row.ratio:.2f}, limit {row.limit:g}" for row in missed]
     return "\n".join([lines[0], "", *lines[1:]]).rstrip() + "\n"
+
+
+def _short(found: dict[str, Any]) -> str:
+    """The rows of `SHORT` that were measured."""
+    rows = [
+        replace(row, what=words)
+        for words, name, what, unit, rival in SHORT
+        for row in results.rows(found.get(name, {"rows": []}))
+        if row.what.startswith(what) and row.unit.startswith(unit) and row.rival.startswith(rival)
+    ]
+    return _rows(rows) if rows else "Not measured yet.\n"
 
 
 def _provenance(section: dict[str, Any]) -> str:
@@ -65,11 +89,11 @@ def block(name: str, found: dict[str, Any]) -> str:
     """What stands between the markers of that name.
 
     Args:
-        name: of a section, or `summary`.
+        name: of a section, or `short` or `summary`.
         found: all sections.
     """
-    if name == "summary":
-        return _summary(found)
+    if name in ("short", "summary"):
+        return _short(found) if name == "short" else _summary(found)
     if name not in found:
         return "Not measured yet.\n"
     section = found[name]

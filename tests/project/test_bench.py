@@ -100,7 +100,8 @@ def test_the_pages_tables_are_those_of_the_results_beside_it():
     found = results.read(document.KEPT)
     text = document.PAGE.read_text(encoding="utf-8")
     assert document.page(text, found) == text
-    assert all(f"<!-- bench: {name} -->" in text for name in ("summary", *bench.SECTIONS))
+    assert all(f"<!-- bench: {name} -->" in text for name in ("short", "summary", *bench.SECTIONS))
+    assert document.block("short", found).count("\n") == 2 + len(document.SHORT)  # each names one row, and it is there
     assert json.loads(document.KEPT.read_text())  # and not an empty one
 
 

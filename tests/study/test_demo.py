@@ -1,4 +1,4 @@
-"""The demo and the README: the story a newcomer sees, played whole, once."""
+"""The demo, and the exchange by hand: the story a newcomer reads in README.md and docs/exchange.md, played whole, once."""
 
 import json
 
@@ -11,14 +11,23 @@ from tests import readme
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    """The README's commands in an empty folder: the demo first, then the exchange by hand."""
+    """The pages' commands in an empty folder: the demo first, then the exchange by hand."""
     folder = tmp_path_factory.mktemp("readme")
-    return folder, readme.play((readme.ROOT / "README.md").read_text(encoding="utf-8"), folder)
+    return folder, {page: readme.play(page.read_text(encoding="utf-8"), folder) for page in readme.PAGES}
 
 
-def test_the_readmes_commands_print_what_the_readme_says(played):
-    _, text = played
-    assert readme.masked(text) == readme.masked((readme.ROOT / "README.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", readme.PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_print_what_the_page_says(played, page):
+    _, texts = played
+    assert "$ alx" in texts[page]
+    assert readme.masked(texts[page]) == readme.masked(page.read_text(encoding="utf-8"))
+
+
+def test_a_screen_is_cut_where_the_page_cuts_it():
+    printed = ["one", "two", "three", "four", "five"]
+    assert readme.cut(printed, ["1", readme.CUT, "4", "5"]) == ["one", readme.CUT, "four", "five"]
+    assert readme.cut(printed, ["1", readme.CUT]) == ["one", readme.CUT]
+    assert readme.cut(printed, ["1", "2"]) == printed
 
 
 def test_the_demo_tells_a_true_story(played):
