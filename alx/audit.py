@@ -3,6 +3,7 @@
 Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written anywhere.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,12 @@ class BundleReport:
         """Bytes of all its states, raw."""
         return self.manifest.layout.nbytes * len(self.manifest.candidates)
 
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"path": self.path, "valid": True, "digest": self.digest, "signer": self.signer.fingerprint,
+                "files": self.files, "bytes": self.size, "raw_bytes": self.raw_size, "encrypted": self.encrypted,
+                "manifest": self.manifest.model_dump()}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Ciphertext:
@@ -63,6 +70,12 @@ class Ciphertext:
     signer: PublicKey
     files: dict[str, int]
 
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"path": self.path, "valid": True, "encrypted": True, "recipients": age.RECIPIENTS, "digest": self.digest,
+                "signer": self.signer.fingerprint, "files": len(self.files),
+                "bytes": sum(self.files.values())}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class SiteReport:
@@ -79,6 +92,20 @@ class SiteReport:
     events: list["Event"]
     not_logged: list["Entry"]
     bundles: list[BundleReport]
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        chain = [entry.line for entry in self.entries]
+        log = [event.line for event in self.events]
+        return {
+            "valid": True,
+            "entries": [
+                {"number": e.number, "kind": e.kind, "body": json.loads(e.body), "previous": e.previous, "digest": e.digest}
+                for e in chain
+            ],
+            "events": [{"number": e.number, "kind": e.kind, "body": json.loads(e.body), "digest": e.digest} for e in log],
+            "bundles": [bundle.json() for bundle in self.bundles],
+        }
 
 
 def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport:

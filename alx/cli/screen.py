@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -143,22 +143,6 @@ def status() -> Iterator[Callable[[str], None]]:
 
 def _watched() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Columns lined up, numbers to the right; the lines.
-
-    Args:
-        header: a word a column.
-        rows: texts, as many as the header has.
-        left: how many columns, from the first, are lined up on the left.
-    """
-    cells = [list(header), *(list(r) for r in rows)]
-    widths = [max(len(r[i]) for r in cells) for i in range(len(header))]
-    return [
-        "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip()
-        for r in cells
-    ]
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from alx import plan as plans
 from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import escape
+from alx.report.columns import table
 
 if TYPE_CHECKING:
     from alx.study.case import Case
@@ -66,7 +67,7 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
     return [
         "",
         f"{case.scored}, each after as many steps; the {objective} is that of assisted",
-        *screen.table(["", "learner alone", "provider alone", "assisted", "pooled data", objective], rows),
+        *table(["", "learner alone", "provider alone", "assisted", "pooled data", objective], rows),
         "",
         f"{result['seconds']:.1f} s in all",
         f"sites    {folder / 'learner'}, {folder / 'provider'}",
@@ -162,7 +163,7 @@ def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> list[str]:
     }
     rows = list(zip(*told.values(), strict=True))
     header = list(told)
-    return ["", *screen.table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
+    return ["", *table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
 
 
 def _spreads(values: Sequence["Spread | None"], missing: str) -> list[str]:

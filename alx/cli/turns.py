@@ -9,10 +9,11 @@ from alx.bundle import carried, request
 from alx.bundle import identity as identities
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
-from alx.cli import screen, selection
+from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
+from alx.report import selection
 from alx.site.site import Site
 from alx.site.state import SiteState
 

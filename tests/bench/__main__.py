@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from alx.cli import screen
+from alx.report.columns import table
 from tests.bench import results
 from tests.bench.row import Missing, Row
 
@@ -75,7 +75,7 @@ def _apart(names: list[str], path: Path) -> int:
         print(f"[{i}/{len(names)}] {name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     print()
     found = results.read(path)
-    print("\n".join(screen.table(HEADER, [cells(row) for name in found for row in results.rows(found[name])], left=2)))
+    print("\n".join(table(HEADER, [cells(row) for name in found for row in results.rows(found[name])], left=2)))
     for missing in (m for section in found.values() for m in section["missing"]):
         print(f"not measured: {missing['what']}: {missing['why']}")
     for name in failed:

@@ -26,7 +26,7 @@ from alx.bundle import carried, codec, cores, keys, read, write
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import Layout, part_name
 from alx.bundle.manifest import KEYFRAME_EVERY, Candidate, Manifest, Party
-from alx.cli import screen
+from alx.report.columns import table
 from alx.site.work import Work
 from alx.turns.bridge import from_flat
 from tests.bench import resnet
@@ -360,4 +360,4 @@ def _words(packed: object, before: bytes | None, part: int, layout: Layout) -> n
 if __name__ == "__main__":
     for row in rows():
         print(f"{row.what}, {row.unit}: {row.ours:.4g}; {row.rival}: {row.theirs:.4g}; ratio {row.ratio:.3f}")
-    print("\n".join(screen.table(["one thread", "share of raw", "there, MB/s", "back, MB/s"], candidates(), left=1)))
+    print("\n".join(table(["one thread", "share of raw", "there, MB/s", "back, MB/s"], candidates(), left=1)))

@@ -9,7 +9,7 @@ from alx.cli.main import run
 from alx.errors import LedgerError
 from alx.site import entries, keyring, ledger
 from alx.site.chain import Chain
-from alx.site.entries import Exported, Flags, Restored, Selected
+from alx.site.entries import Exported, Flags, Restored
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,9 @@ def test_a_field_that_only_some_exports_have_is_left_out_where_it_is_none():
     assert entries.of("exported", entries.plain(made)) == made
 
 
-def test_the_flags_of_a_selection_stand_beside_its_other_fields():
-    made = Selected(
-        round=1, digest="d", index=0, label="t=0", labels=("t=0",), signed=(1.0,), samples=2, global_loss=3.0,
-        claimed_start=None, flags=Flags(stalled=True),
-    )  # fmt: skip
+def test_the_flags_of_a_selection_stand_beside_its_other_fields(stage):
+    made = stage("finished").state("learner").position.selected[-1]
+    made = made._replace(flags=Flags(stalled=True))
     told = entries.plain(made)
     assert told["stalled"] is True
     assert "flags" not in told

@@ -3,8 +3,8 @@
 Knows the ledger's entry on a selection; knows no bundle.
 """
 
-from alx.cli import screen
 from alx.plan import Plan
+from alx.report import columns
 from alx.site.entries import Selected
 
 
@@ -24,7 +24,7 @@ def table(chosen: Selected) -> list[str]:
         else:
             told = [f"{sign}{known:.3f}", sign + _mean((chosen.signed[i] + known) / n)]
         rows.append([label, f"{chosen.signed[i]:.3f}", *told, "<- chosen" if i == chosen.index else ""])
-    return screen.table(["snapshot", "their loss sum", "own loss sum", "global mean", ""], rows)
+    return columns.table(["snapshot", "their loss sum", "own loss sum", "global mean", ""], rows)
 
 
 def words(chosen: Selected, plan: Plan) -> list[str]:

@@ -1,0 +1,163 @@
+"""How what `alx.audit` verified is told to people.
+
+Knows reports and the ledger's records; verifies nothing.
+"""
+
+from pathlib import Path
+
+from alx import files
+from alx.audit import BundleReport, Ciphertext, SiteReport
+from alx.errors import count, escape
+from alx.site import entries
+
+
+def bundle(report: BundleReport | Ciphertext) -> list[str]:
+    """What is in a bundle, line by line; of one that is encrypted, what can be seen from outside."""
+    return _ciphertext(report) if isinstance(report, Ciphertext) else _bundle(report)
+
+
+def _ciphertext(report: Ciphertext) -> list[str]:
+    size = files.size(sum(report.files.values()))
+    return [
+        f"bundle '{escape(report.path.name)}': good, as far as it can be seen from outside",
+        f"  digest       {report.digest}",
+        f"  signature    valid, by the key {report.signer.fingerprint}",
+        f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
+        "what it holds: encrypted to two recipients, by the header of each file; whose the keys are cannot be seen",
+        "run alx audit inside one of the two sites to see more",
+    ]
+
+
+def _bundle(report: BundleReport) -> list[str]:
+    m = report.manifest
+    numbers = sum(t.nbytes for t in m.tensors)
+    blends = len(m.candidates) - len(m.snapshots)
+    steps = ", ".join(str(c.step) for c in m.snapshots)
+    losses = [c.loss for c in m.candidates]
+    lines = [
+        f"bundle '{escape(report.path.name)}': good",
+        f"  digest       {report.digest}",
+        f"  signature    valid, by the key {report.signer.fingerprint}",
+        f"  files        {report.files}, {files.size(report.size)}; each is signed, and each is as it was signed",
+        *(
+            ["  encrypted    to two recipients: the key of this site opens every file; whose the other is cannot be seen"]
+            if report.encrypted
+            else []
+        ),
+        f"  from         the {m.sender.role}",
+        f"  to           the {m.receiver.role}, key {m.receiver.key}",
+        f"  plan         {m.plan}",
+        f"  round        {m.round} (bundle {m.sequence} of the exchange)",
+        f"  answers      {m.answers or 'nothing: it is the first'}",
+        f"  follows      {m.previous or 'nothing: it is the first of its sender'}",
+        "what it holds:",
+        f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
+        *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
+        f"  snapshots    {len(m.snapshots)}, at the steps {steps}",
+        *([f"  blends       {blends}, mixes of the last snapshot with states that the receiver has"] if blends else []),
+        "numbers about the sender's data:",
+        f"  samples      {m.samples}",
+        f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
+    ]
+    if m.start is not None:
+        lines.append(
+            f"  global loss  {m.start.global_loss:.6g} over {m.start.samples} samples on both sides, where it started"
+        )
+    lines += [
+        "no other file, tensor or field: each file is signed, and signature, manifest and headers have their one form",
+        "the numbers themselves, and how they are compressed, can tell more: docs/threat-model.md",
+    ]
+    return lines
+
+
+def site(target: Path, report: SiteReport) -> list[str]:
+    """A site's history, line by line.
+
+    Args:
+        target: as a person named it.
+        report: what was verified.
+    """
+    sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
+    refused, resets = (sum(e.line.kind == kind for e in report.events) for kind in ("refused", "reset"))
+    rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
+    return [
+        f"site '{escape(str(target))}': good{rebuilt}",
+        f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
+        f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
+        f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
+        "history, with the time in UTC by the machine's clock:",
+        *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
+        *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),
+        _left(report, sent),
+    ]
+
+
+def _event(event: entries.Event, *, by_reset: bool = False) -> str:
+    """What an event says, for people."""
+    told = _told(event, by_reset=by_reset)
+    return f"rebuilt, the time is the reset's: {told}" if by_reset else told
+
+
+def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR0911 - one case for each kind
+    match event:
+        case entries.Created():
+            return f"as the {event.role}, key {event.key[:16]}…"
+        case entries.Paired():
+            return f"with the key {event.key[:16]}…, {count(event.samples, 'sample')}"
+        case entries.Renewal():
+            return f"from the key {event.old[:16]}… to {event.new[:16]}…"
+        case entries.Turn():
+            return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…"
+        case entries.Exported():
+            return f"round {event.round}{_part(event)}" + ("" if by_reset else ", read back from the disk")
+        case entries.Selected():
+            return f"round {event.round}, {event.label}, global loss {event.global_loss:.6g}{_flags(event.flags)}"
+        case entries.Restored():
+            return f"from a backup with {count(event.entries, 'entry', 'entries')} in its ledger"
+        case entries.Reset():
+            return f"because '{event.reason}': {event.why}"
+        case entries.Passphrase():
+            return f"of the private key {event.what}"
+        case entries.BackedUp():
+            return f"to '{event.folder}', {count(event.files, 'file')}"
+        case entries.Refused():
+            about = f" '{event.about}'" if event.about else ""
+            return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
+
+
+def _part(event: entries.Exported) -> str:
+    """What was put on the disk, where it is not just the bundle."""
+    if event.request is not None:
+        return f", {event.files} of its files, as the peer asked (request {event.request[:16]}…)"
+    return "" if event.parity is None else f", with parity for {event.parity} % of its files"
+
+
+def _left(report: SiteReport, sent: list[BundleReport]) -> str:
+    """What left the site in all: every bundle that was handed over."""
+    handed = {e.record.digest for e in report.entries if isinstance(e.record, entries.Exported)}
+    gone = [b for b in sent if b.digest in handed]
+    if not gone:
+        return "what left this site: no bundle yet"
+    models, size = sum(len(b.manifest.candidates) for b in gone), files.size(sum(b.size for b in gone))
+    return (
+        f"what left this site: {count(len(gone), 'bundle')} ({size}) with {models} snapshots and blends, as many loss "
+        f"sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
+    )
+
+
+def _flags(flags: entries.Flags) -> str:
+    told = [
+        word
+        for name, bad, word in (
+            ("start_sent", False, "LOOK: t=0 was not sent"),
+            ("start_loss_true", False, "LOOK: the claimed start's loss is not the one found"),
+            ("loss_rose", True, "LOOK: the loss rose"),
+            ("stalled", True, "STALL"),
+            ("claim_low", True, "LOOK: the sender's claim is too good"),
+            ("by_claim", True, "LOOK: by own loss alone another was chosen"),
+            ("own_rose", True, "LOOK: the own loss got worse"),
+            ("score_fell", True, "LOOK: the held-out score got worse"),
+        )
+        if getattr(flags, name) is bad
+    ]
+    return f" ({'; '.join(told)})" if told else ""
