@@ -43,7 +43,7 @@ def alone(task: Task, seed: int, round_steps: int) -> Play:
 
     def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
         trajectory.seed_all(seed)
-        run = trajectory.Run(task, state.of(task.new_model()), seed)
+        run = trajectory.Run(task, state.fresh(task), seed)
         if saved is not None:
             run.load_state_dict(saved)
         *_, (_, last) = trajectory.sample(run, round_ * round_steps, round_ * round_steps, _quiet)
@@ -60,7 +60,7 @@ def _turn(task: Task, plan: Plan, start: State, round_: int, role: Role, steps: 
 
 
 def _start(task: Task, saved: Saved | None) -> State:
-    return state.of(task.new_model()) if saved is None else saved["model"]
+    return state.fresh(task) if saved is None else saved["model"]
 
 
 def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) -> Play:

@@ -40,7 +40,7 @@ class Cost:
         everybody = sum(samples.values())
         step, sample = self._try(parties)
         began = time.perf_counter()
-        model = state.of(parties.tasks[POOLED].new_model())
+        model = state.fresh(parties.tasks[POOLED])
         sizes.packed(model)
         handling = HANDLING * (time.perf_counter() - began)
         peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
@@ -88,7 +88,7 @@ class Cost:
     def _try(parties: Parties) -> tuple[float, float]:
         """Seconds of an optimiser step, and of measuring one sample."""
         task, seed = parties.tasks["learner"], parties.plan.plan.seed
-        run = trajectory.Run(task, state.of(task.new_model()), seed)
+        run = trajectory.Run(task, state.fresh(task), seed)
         for _ in range(WARM):
             run.trainer.step()
         began = time.perf_counter()
@@ -96,7 +96,7 @@ class Cost:
             run.trainer.step()
         step = (time.perf_counter() - began) / TRIED
         began = time.perf_counter()
-        measure.measure(task, run.model, state.of(run.model))
+        measure.measure(task, run.model, run.snapshot())
         return step, (time.perf_counter() - began) / parties.samples["learner"]
 
     def words(self) -> list[str]:

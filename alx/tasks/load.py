@@ -4,7 +4,7 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
-from alx.learning.task import LossSum, SampleLosses, Task, Trainer
+from alx.learning.task import Averager, LossSum, SampleLosses, State, Task, Trainer, load_whole, whole_state
 from alx.learning.trajectory import seed_all
 from alx.plan import Plan
 from alx.records import Scalar
@@ -177,7 +177,7 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
 def _tried(task: Task) -> nn.Module:
     """See `fresh.tried`; a model's own state_dict, or load_state_dict, may raise anything."""
     with torch.random.fork_rng(devices=[]):
-        model: nn.Module = code.call("the model's state", tried, task.new_model)
+        model: nn.Module = code.call("the model's state", tried, task)
     return model
 
 
@@ -202,9 +202,30 @@ class _Guarded:
         code.call("the trainer's load_state_dict", self._call, "load_state_dict", state)
 
 
+class _GuardedAverager(_Guarded):
+    """The same where there is a `snapshot`."""
+
+    def snapshot(self) -> State:
+        return _mapping("the trainer's snapshot", code.call("the trainer's snapshot", self._call, "snapshot"))
+
+
+def _mapping(what: str, found: object) -> State:
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{what} returned a {type(found).__name__}, expected a dict of tensors by name")
+    return found
+
+
 def _guarded(task: Task, seed: int) -> Task:
     """The same task: every model made after the plan's seed, and what a user's code raises told in words."""
-    fresh = Fresh(task.new_model)
+
+    def state(model: nn.Module) -> State:
+        return _mapping("state", code.call("state", task.state, model))
+
+    def load(model: nn.Module, held: State) -> None:
+        code.call("load", task.load, model, held)
+
+    own_state = task.state if task.state is whole_state else state
+    fresh = Fresh(task.new_model, own_state)
 
     def new_model() -> nn.Module:
         seed_all(seed)
@@ -222,15 +243,22 @@ def _guarded(task: Task, seed: int) -> Task:
 
     if not isinstance(task.sample_losses, SampleLosses | None):
         raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
+
+    def trainer(model: nn.Module, turn_seed: int) -> Trainer:
+        made = code.call("trainer", task.trainer, model, turn_seed)
+        return _GuardedAverager(made) if isinstance(made, Averager) else _Guarded(made)
+
     held_out, made_up = task.held_out, task.objective
     return Task(
         new_model=new_model,
-        trainer=lambda model, turn_seed: _Guarded(code.call("trainer", task.trainer, model, turn_seed)),
+        trainer=trainer,
         measure=measure,
         held_out=None if held_out is None else lambda model: code.number("held_out", held_out, model),
         signed=task.signed,
         sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
+        state=own_state,
+        load=task.load if task.load is load_whole else load,
     )
 
 

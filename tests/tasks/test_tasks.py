@@ -51,7 +51,7 @@ def task(data=None, model=Restless, loss="cross_entropy", optimiser=adam, **more
 
 def first(made, seed=0):
     trajectory.seed_all(seed)
-    return state.of(made.new_model())
+    return state.fresh(made)
 
 
 def play(made, steps=10, period=1, seed=5):
@@ -221,7 +221,7 @@ def test_what_a_model_or_a_loss_writes_into_its_batch_reaches_no_other_model_and
         losses_found = measure.measure_all(made, [made.new_model() for _ in snapshots], snapshots)
         alone = [measure.measure(made, made.new_model(), s) for s in snapshots]
         assert losses_found == alone
-        judge = measure.loaded(made.new_model(), snapshots[-1])
+        judge = measure.loaded(made, made.new_model(), snapshots[-1])
         found.append((losses_found, measure.held_out(made, judge), measure.held_out(made, judge)))
         assert check_task(made) == []
         kept = data.dataset if isinstance(data, Subset) else data
@@ -256,7 +256,7 @@ def test_models_with_dropout_and_batch_norm_are_measured_in_evaluation_mode_and_
     model = made.new_model()
     one = measure.measure(made, model, start)
     assert measure.measure(made, model, start) == one
-    assert same(state.of(model), start)
+    assert same(state.copied(model.state_dict()), start)
 
 
 def test_buffers_travel_with_the_weights():
@@ -423,7 +423,7 @@ def test_the_order_of_samples_does_not_hang_on_what_else_draws_random_numbers():
         for _ in range(6):
             disturb()
             run.trainer.step()
-        runs.append(state.of(run.model))
+        runs.append(state.copied(run.model.state_dict()))
     assert same(*runs)
 
 

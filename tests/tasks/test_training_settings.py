@@ -38,7 +38,7 @@ def task(training, data=None, model=lambda: small_cnn(1, 8, 3), **more):
 
 def begun(made, seed=5):
     trajectory.seed_all(0)
-    return trajectory.Run(made, state.of(made.new_model()), seed)
+    return trajectory.Run(made, state.fresh(made), seed)
 
 
 def play(made, steps=10):
@@ -268,7 +268,7 @@ def test_losses_are_measured_alike_whatever_training_says(training):
         made = task(each, held_out=images(12))
         trajectory.seed_all(0)
         model = made.new_model()
-        told.append((measure.measure(made, model, state.of(model)), measure.held_out(made, model)))
+        told.append((measure.measure(made, model, state.copied(model.state_dict())), measure.held_out(made, model)))
     assert told[0] == told[1]
 
 
