@@ -36,15 +36,15 @@ def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
         ConfigError: as `read`; or an array is not there, or the plan has [columns] that the numbers are not made by.
     """
     name = escape(path.name)
-    if plan.columns is not None and rows_made_by(place.file(path)) != plan.columns.model_dump_json():
+    if plan.columns is not None and rows_made_by(place.checked(path, "file")) != plan.columns.model_dump_json():
         raise ConfigError(
             f"the plan has [columns], and the numbers of '{name}' are not made by them",
             "give the CSV itself, --data csv:FILE; or leave [columns] out of the plan, on both sides",
         )
-    own = read(place.file(path), "train", plan.images)
+    own = read(place.checked(path, "file"), "train", plan.images)
     if own is None:
         raise ConfigError(f"'{name}' has no array train_images", NAMES)
-    held_out = read(path if kept is None else place.file(kept), "test", plan.images)
+    held_out = read(path if kept is None else place.checked(kept, "file"), "test", plan.images)
     if held_out is None and kept is not None:
         raise ConfigError(f"'{escape(kept.name)}', named by held_out, has no array test_images", NAMES)
     return own, held_out

@@ -5,7 +5,7 @@ Knows pixels and the plan's [images]; knows no model.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
 from alx.tasks.data import alike, picture, place
-from alx.tasks.data.samples import Held
+from alx.tasks.data.samples import Held, Inputs
 from alx.tasks.torchvision_cpu import torchvision
 
 DROPPINGS = ("thumbs.db", "desktop.ini", "__macosx")  # what file browsers and archivers leave; and all that begins with .
@@ -32,26 +32,16 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
         mean, std: one a channel, for values between 0 and 1; empty for 0 and 1.
     """
 
-    inputs: Literal["pixels"] = "pixels"
+    inputs: Inputs = "pixels"
 
     def __init__(self, images: Tensor, targets: Tensor, mean: list[float], std: list[float]) -> None:
         channels = images.shape[1]
-        self.images, self.targets = images, targets
+        self.images, self.targets, self.home, self.nbytes = images, targets, images.device, images.nbytes + targets.nbytes
         self.mean, self.std = mean, std
         self._mean, self._std = (
             torch.tensor(numbers or [default] * channels, device=images.device).reshape(1, channels, 1, 1)
             for numbers, default in ((mean, 0.0), (std, 1.0))
         )
-
-    @property
-    def home(self) -> torch.device:
-        """See `Samples`."""
-        return self.images.device
-
-    @property
-    def nbytes(self) -> int:
-        """See `Samples`."""
-        return self.images.nbytes + self.targets.nbytes
 
     def __len__(self) -> int:
         return len(self.images)
@@ -105,8 +95,8 @@ def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> Nor
 def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
     """The images of a folder, and those of the folder `kept`; see `folder`."""
     wanted = plan.images or Images()
-    own = folder(place.folder(path), wanted)
-    return own, None if kept is None else folder(place.folder(kept), wanted)
+    own = folder(place.checked(path, "folder"), wanted)
+    return own, None if kept is None else folder(place.checked(kept, "folder"), wanted)
 
 
 def folder(path: Path, images: Images) -> NormalisedImages:

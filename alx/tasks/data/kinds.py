@@ -31,21 +31,19 @@ _OF_COLUMNS = ("csv", "npz")  # what [columns] may speak of
 
 
 class Source(Protocol):
-    """The [data] of site.toml; `alx.site.site_file.Data` is one."""
+    """The [data] of site.toml; `alx.site.site_file.Data` is one.
+
+    Attributes:
+        path: file or folder, relative to the site's folder.
+        held_out: what is kept apart.
+    """
+
+    path: str
+    held_out: str | None
 
     @property
     def kind(self) -> str:
         """How it is stored."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """File or folder, relative to the site's folder."""
-        ...
-
-    @property
-    def held_out(self) -> str | None:
-        """What is kept apart."""
         ...
 
 

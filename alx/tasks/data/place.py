@@ -1,35 +1,20 @@
 """Where a site's data lie: that there is a file, or a folder, where one is named. Knows paths; knows no format."""
 
 from pathlib import Path
+from typing import Literal
 
 from alx.errors import ConfigError, escape
 
-_HINT = "look at [data] in site.toml"
 
-
-def file(path: Path) -> Path:
-    """The path of a file.
+def checked(path: Path, wanted: Literal["file", "folder"]) -> Path:
+    """The path.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: something else is there, or nothing.
     """
-    if path.is_dir():
-        raise ConfigError(f"'{escape(str(path), 200)}' is a folder, expected a file", _HINT)
-    return _there(path, there=path.is_file())
-
-
-def folder(path: Path) -> Path:
-    """The path of a folder.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if path.is_file():
-        raise ConfigError(f"'{escape(str(path), 200)}' is a file, expected a folder", _HINT)
-    return _there(path, there=path.is_dir())
-
-
-def _there(path: Path, *, there: bool) -> Path:
-    if not there:
-        raise ConfigError(f"there is no data at '{escape(str(path), 200)}'", _HINT)
+    got = "folder" if path.is_dir() else "file" if path.is_file() else None
+    if got != wanted:
+        name = f"'{escape(str(path), 200)}'"
+        told = f"there is no data at {name}" if got is None else f"{name} is a {got}, expected a {wanted}"
+        raise ConfigError(told, "look at [data] in site.toml")
     return path

@@ -18,19 +18,20 @@ SHARE = 0.5  # of what is free on a GPU that a data set may take: the rest is fo
 CPU = torch.device("cpu")
 
 
+Inputs = Literal["pixels", "numbers"]
+
+
 @runtime_checkable
 class Samples(Protocol):
-    """As training and measuring ask for them."""
+    """As training and measuring ask for them.
 
-    @property
-    def home(self) -> torch.device:
-        """Where indices belong."""
-        ...
+    Attributes:
+        home: where indices belong.
+        nbytes: what `to` takes of a device's memory.
+    """
 
-    @property
-    def nbytes(self) -> int:
-        """What `to` would take of a device's memory."""
-        ...
+    home: torch.device
+    nbytes: int
 
     def __len__(self) -> int:
         """How many."""
@@ -46,17 +47,15 @@ class Samples(Protocol):
 
 
 class Held(Samples, Protocol):
-    """What a reader of a site's data returns: indexed without a loop, all of it at hand."""
+    """What a reader of a site's data returns: indexed without a loop, all of it at hand.
 
-    @property
-    def targets(self) -> Tensor:
-        """Of all samples: [n], or [n, …]."""
-        ...
+    Attributes:
+        targets: of all samples, [n] or [n, …].
+        inputs: what an input is made of.
+    """
 
-    @property
-    def inputs(self) -> Literal["pixels", "numbers"]:
-        """What an input is made of."""
-        ...
+    targets: Tensor
+    inputs: Inputs
 
     def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Inputs and targets as an .npz has them: pixels [n, height, width, channels], or numbers [n, …]."""
@@ -64,23 +63,13 @@ class Held(Samples, Protocol):
 
 
 class Tensors(TensorDataset):
-    """Numbers: two tensors, inputs float32 [n, …] and targets [n] or [n, …]."""
+    """Numbers: two tensors, inputs float32 [n, …] and targets [n] or [n, …]; `Held`."""
 
-    inputs: Literal["numbers"] = "numbers"
+    inputs: Inputs = "numbers"
 
     def __init__(self, inputs: Tensor, targets: Tensor) -> None:
         super().__init__(inputs, targets)
-        self.targets = targets
-
-    @property
-    def home(self) -> torch.device:
-        """See `Samples`."""
-        return self.tensors[0].device
-
-    @property
-    def nbytes(self) -> int:
-        """See `Samples`."""
-        return sum(t.nbytes for t in self.tensors)
+        self.targets, self.home, self.nbytes = targets, inputs.device, inputs.nbytes + targets.nbytes
 
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """See `Samples`."""

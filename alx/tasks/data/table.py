@@ -31,8 +31,8 @@ def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
         raise ConfigError("a CSV needs [columns] in the plan, the same on both sides", "docs/plan.md describes it")
     if plan.images is not None:
         raise ConfigError("the plan has [images], and a CSV has none", "leave [images] out of the plan, on both sides")
-    own = read(place.file(path), plan.columns)
-    return own, None if kept is None else read(place.file(kept), plan.columns)
+    own = read(place.checked(path, "file"), plan.columns)
+    return own, None if kept is None else read(place.checked(kept, "file"), plan.columns)
 
 
 def read(path: Path, columns: Columns) -> Tensors:
