@@ -6,17 +6,17 @@ Knows the seam's promises and tries each on the task itself.
 import dataclasses
 import io
 import math
-from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import nn
 
-from alx.errors import AlxError, ConfigError, escape
+from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Averager, LossSum, State, Task, load_whole, whole_state
 from alx.tasks import code
 from alx.tasks.fresh import Fresh, tried
+from alx.tasks.guard import refuse_unsafe
 
 STEPS = 2  # enough to see the weights move, and to save in between
 SLACK = 1e-5  # relative: what a loss may differ by where the same weights are laid out otherwise
@@ -253,31 +253,3 @@ def _train(task: Task, start: State, seed: int) -> list[str]:
     if not _same(_go_on(rest, 2 * STEPS)[0], end):
         return ["a run that was saved and loaded goes on otherwise: state_dict() of the trainer leaves something out"]
     return []
-
-
-def refuse_unsafe(state: Any) -> None:
-    """What a trainer saves is written without pickling, so that it can be read again.
-
-    Raises:
-        ConfigError: says where it holds something else than tensors, numbers, strings, lists and dicts.
-    """
-    if not isinstance(state, dict):
-        raise ConfigError(f"the trainer's state_dict() returned a {type(state).__name__}, expected a dict")
-    fault = _unsafe(state, "state_dict()")
-    if fault is not None:
-        raise ConfigError(fault)
-
-
-def _unsafe(value: Any, where: str) -> str | None:
-    """Where a trainer's state holds something that is not written without pickling."""
-    # exact types: np.float64 is a float, and is written as an object
-    kind = type(value)
-    if isinstance(value, torch.Tensor) or kind in (type(None), bool, int, float, str):
-        return None
-    if kind in (dict, OrderedDict):
-        pairs = [pair for k, v in value.items() for pair in ((f"{where}: the key {k!r}", k), (f"{where}[{k!r}]", v))]
-    elif kind in (list, tuple):
-        pairs = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
-    else:
-        return f"the trainer's {where} is a {kind.__name__}: keep tensors, numbers, strings, lists and dicts only"
-    return next((told for w, v in pairs if (told := _unsafe(v, w))), None)

@@ -17,7 +17,7 @@ from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
 from alx.tasks import check_task, evaluation, load, supervised
-from alx.tasks.objective import accuracy, labels_found, losses, optimisers, scores
+from alx.tasks.objective import NAMED, accuracy, labels_found, losses, optimisers
 from tests.conftest import PLAN as PLAN_FILE
 from tests.conftest import Plain, make_world, pair_world
 
@@ -519,8 +519,8 @@ def test_scores_are_shares_that_were_found_or_minus_the_squared_error():
     assert accuracy(torch.tensor([0.5, -1.0]), torch.tensor([[1.0], [0.0]])).tolist() == [1.0, 1.0]
     assert accuracy(out.reshape(1, 2, 2), torch.tensor([[0, 0]])).tolist() == [0.5]  # a class at each place
     assert labels_found(out, torch.tensor([[1, 0], [1, 0]])).tolist() == [1.0, 0.5]
-    assert scores("mse")(torch.tensor([1.0]), torch.tensor([3.0])).tolist() == [-4.0]
-    assert scores("cross_entropy") is accuracy
+    assert NAMED["mse"].score(torch.tensor([1.0]), torch.tensor([3.0])).tolist() == [-4.0]
+    assert NAMED["cross_entropy"].score is accuracy
 
 
 @pytest.mark.parametrize(
