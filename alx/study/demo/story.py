@@ -10,8 +10,9 @@ from alx import files, turns
 from alx.errors import UsageError
 from alx.learning import measure
 from alx.site import site as sites
-from alx.study import baselines, cartpole, digits, exchange, figures
-from alx.study.case import Case
+from alx.study import baselines, exchange, figures
+from alx.study.demo import cartpole, digits
+from alx.study.demo.case import Case
 from alx.study.exchange import Exchange, Say, Turn
 from alx.tasks import load
 
