@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -510,6 +511,13 @@ def test_the_plans_losses_are_one_number_a_sample():
     assert several[0] == pytest.approx(float(-torch.log(torch.sigmoid(torch.tensor([2.0, 1.0]))).mean()))
     assert losses("mse")(torch.tensor([[1.0], [4.0]]), torch.tensor([3.0, 4.0])).tolist() == [4.0, 0.0]
     assert losses("mse")(out, torch.zeros(2, 2)).tolist() == [2.5, 4.625]
+
+
+@pytest.mark.parametrize("name", get_args(plan.OptimiserName))
+def test_an_optimiser_of_the_plan_is_torchs_and_takes_the_options_that_the_plan_has_for_it(name):
+    made = optimisers(name, {})([nn.Parameter(torch.zeros(1))])
+    assert type(made).__name__.lower() == name
+    assert {"lr", "weight_decay", *plan.OPTIONS[name]} <= made.defaults.keys()
 
 
 def test_scores_are_shares_that_were_found_or_minus_the_squared_error():
