@@ -116,21 +116,21 @@ def _play_all(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> Non
         tell(Progress(line=f"going on: {asked - left} of {asked} runs are there"))
     if study.as_planned:
         tell(Progress(line=f"{study.plan.plan.candidates} is what the plan says: it is played once, as assisted"))
-    spent: Cost | None = None
+    estimate: Cost | None = None
     for seed in study.seeds:
         place = folder / f"seed-{seed}"
         missing = [a for a in study.algorithms if not _path(folder, seed, a).is_file()]
         if missing or not (place / DEALT).is_file():
             both = _deal(study, whole, place, seed)
-            if spent is None:
-                spent = cost.measured(both, todo)
-                for line in spent.words():
-                    tell(_progress(spent, line))
+            if estimate is None:
+                estimate = cost.measured(both, todo)
+                for line in estimate.words():
+                    tell(_progress(estimate, line))
             for algorithm in missing:
-                done = _play(both, algorithm, seed, spent, tell)
+                done = _play(both, algorithm, seed, estimate, tell)
                 files.replace(_path(folder, seed, algorithm), done.model_dump_json(indent=1).encode("utf-8"))
                 algorithms.clear(place)
-                tell(_progress(spent, f"{_line(done)}  about {minutes(spent.left)} left"))
+                tell(_progress(estimate, f"{_line(done)}  about {minutes(estimate.left)} left"))
         algorithms.clear(place)
         parties.sweep(place)
         for algorithm in study.algorithms:
@@ -142,8 +142,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def _progress(spent: Cost, line: str | None = None) -> Progress:
-    return Progress(min(1.0, spent.done / spent.total), minutes(spent.left), line)
+def _progress(estimate: Cost, line: str | None = None) -> Progress:
+    return Progress(min(1.0, estimate.done / estimate.total), minutes(estimate.left), line)
 
 
 def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
@@ -177,7 +177,7 @@ def _line(done: Run) -> str:
     return f"seed {done.seed}  {done.algorithm:<13}  {score}{loss}"
 
 
-def _play(both: Parties, algorithm: Algorithm, seed: int, spent: Cost, tell: Tell) -> Run:
+def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: Tell) -> Run:
     """One algorithm with one seed, round by round; what is needed to go on is kept after each."""
     kept, count = both.folder / f"{algorithm}.part", both.plan.plan.rounds
     part: dict[str, Any] = {"rounds": [], "seconds": 0.0, "saved": None}
@@ -186,7 +186,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, spent: Cost, tell: Tel
         # on the CPU, so that what was begun on a GPU can go on without one
         part = torch.load(io.BytesIO(_read(kept)), weights_only=True, map_location="cpu")
     rounds = [Round.model_validate(r) for r in part["rounds"]]
-    spent.skip(len(rounds) * spent.round(algorithm))
+    estimate.skip(len(rounds) * estimate.round(algorithm))
     task = both.tasks[POOLED]
     judge = task.new_model()
     while len(rounds) < count:
@@ -196,7 +196,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, spent: Cost, tell: Tel
         except DivergedError:
             nothing = Round(round=number, loss=None, score=None, carried=0, raw=0, selected=None)
             rounds += [nothing.model_copy(update={"round": n}) for n in range(number, count + 1)]
-            spent.done += (count - number + 1) * spent.round(algorithm)
+            estimate.done += (count - number + 1) * estimate.round(algorithm)
             break
         loss = measure.measure(task, judge, played.state)
         carried, raw = played.carried
@@ -214,8 +214,8 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, spent: Cost, tell: Tel
         buffer = io.BytesIO()
         torch.save(part, buffer)
         files.replace(kept, buffer.getbuffer())
-        spent.done += spent.round(algorithm)
-        tell(_progress(spent))
+        estimate.done += estimate.round(algorithm)
+        tell(_progress(estimate))
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
 
 
