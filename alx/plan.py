@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from alx.errors import ConfigError, UsageError, escape
 from alx.records import Finite, Role, Scalar, Strict, explain
@@ -38,6 +38,9 @@ def _distinct(names: list[str]) -> list[str]:
 Names = Annotated[list[str], Field(max_length=MAX_NAMES), AfterValidator(_distinct)]
 
 
+_FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # TOML has no tuples
+
+
 class StepsBySide(Strict):
     """Fixed steps a side."""
 
@@ -45,29 +48,33 @@ class StepsBySide(Strict):
     provider: Count = Field(description="optimiser steps of each of the provider's turns")
 
 
+OptimiserName = Literal["adam", "adamw", "sgd"]
+OPTIONS: dict[OptimiserName, tuple[str, ...]] = {
+    "adam": ("betas", "eps", "amsgrad"),
+    "adamw": ("betas", "eps", "amsgrad"),
+    "sgd": ("momentum", "nesterov"),
+}
+"""What each takes besides `lr` and `weight_decay`; it is the class of torch.optim that is so called, but for capitals."""
+
+
 class Optimiser(Strict):
     """The optimiser of every turn; it starts afresh each turn. Options are torch.optim's."""
 
-    name: Literal["adam", "adamw", "sgd"] = Field(description="the torch.optim class")
+    name: OptimiserName = Field(description="the torch.optim class")
     lr: Annotated[float, Field(gt=0, le=1e30)] = Field(default=1e-3, description="learning rate")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="weight decay")
-    betas: tuple[float, float] | None = Field(default=None, description="adam, adamw: running-average coefficients")
+    betas: Annotated[tuple[float, float] | None, _FROM_LIST] = Field(
+        default=None, description="adam, adamw: running-average coefficients"
+    )
     eps: float | None = Field(default=None, description="adam, adamw: added to the denominator")
     amsgrad: bool | None = Field(default=None, description="adam, adamw: the AMSGrad variant")
     momentum: float | None = Field(default=None, description="sgd: momentum factor")
     nesterov: bool | None = Field(default=None, description="sgd: Nesterov momentum")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(value.get("betas"), list):
-            return value | {"betas": tuple(value["betas"])}
-        return value
-
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
-        foreign = ("momentum", "nesterov") if self.name != "sgd" else ("betas", "eps", "amsgrad")
-        given = [name for name in foreign if getattr(self, name) is not None]
+        common, own = ("name", "lr", "weight_decay"), OPTIONS[self.name]
+        given = [name for name, value in self if value is not None and name not in (*common, *own)]
         if given:
             raise ValueError(f"{self.name} has no option {', '.join(given)}")
         return self
@@ -117,18 +124,13 @@ class ModelSource(Strict):
 class Images(Strict):
     """How an image becomes the model's input: resized, divided by 255, normalised. The same on both sides."""
 
-    size: tuple[Count, Count] | None = Field(default=None, description="[height, width]; others are resized to it")
+    size: Annotated[tuple[Count, Count] | None, _FROM_LIST] = Field(
+        default=None, description="[height, width]; others are resized to it"
+    )
     channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour")
     mean: list[Finite] = Field(default_factory=list, description="subtracted, one number a channel; default 0")
     std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, description="divides, one a channel")
     classes: Names = Field(default_factory=list, description="class names in label order; image folders need it")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists_are_tuples(cls, value: object) -> object:
-        if isinstance(value, dict) and isinstance(value.get("size"), list):
-            return value | {"size": tuple(value["size"])}
-        return value
 
     @model_validator(mode="after")
     def _one_number_a_channel(self) -> Self:

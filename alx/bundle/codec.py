@@ -7,11 +7,14 @@ so LZ matching alone finds nothing; the highest plane of the difference is nearl
 `docs/format.md` has the whole of it, with a decoder of 30 lines.
 """
 
+import contextlib
 import itertools
 import json
+import os
 import struct
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,12 +34,29 @@ BLOCK = 1 << 16  # words at a time: all that is made of them on the way fits int
 # What a frame may have above its content, and blocks for it. At level 1 zstd cuts 128 kB; at its highest levels it was seen
 # to cut 2 kB where the content changes often.
 LEAST_BLOCK, BLOCKS_TO_SPARE, FRAME_TO_SPARE = 1024, 2, 256
+# Parts worked on at once: beyond it, the SHA-256 of a state, which is one run, takes longer than the work on all its parts;
+# and each holds about three parts in memory.
+MAX_THREADS = 4
 _RAW, _RUN, _COMPRESSED = 0, 1, 2  # kinds of blocks
 CHUNK = 1 << 16  # bytes of zstd's output at a time: for all at once it would take new pages each time
 WORDS: dict[int, np.dtype[Any]] = {8: np.dtype("<u8"), 4: np.dtype("<u4"), 2: np.dtype("<u2"), 1: np.dtype("u1")}
 
 Bytes = bytes | bytearray | memoryview
 _Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@contextlib.contextmanager
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads for numpy, zstd and SHA-256, which all let go of the interpreter; what has not begun on leaving never does.
+
+    It lives within one call: a process that forks has no thread left over.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = ThreadPoolExecutor(min(MAX_THREADS, cores))
+    try:
+        yield threads
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)

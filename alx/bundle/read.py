@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alx import files
-from alx.bundle import age, carried, cores, signature
+from alx.bundle import age, carried, signature
 from alx.bundle.carried import Source
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, NAME
@@ -259,7 +259,7 @@ def states(
         name = candidate.files[part]
         codec.decode(_plain(source, signed.files[name + suffix]), flat, layout, part, name, keyframe=candidate.keyframe)
 
-    with cores.pool() as pool, memoryview(flat) as whole:
+    with codec.pool() as pool, memoryview(flat) as whole:
         for i, c in enumerate(manifest.candidates[begin:stop], begin):
             digest = hashlib.sha256()
             parts = [pool.submit(decode, c, part) for part in range(layout.parts)]

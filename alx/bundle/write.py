@@ -14,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files
-from alx.bundle import age, codec, cores, signature, strict_json
+from alx.bundle import age, codec, signature, strict_json
 from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, Layout, part_name
 from alx.bundle.manifest import KEYFRAME_EVERY, Manifest
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
@@ -58,7 +58,7 @@ def candidates(
         SpaceError, StorageError: see `files.storage`.
     """
     files.make_folder(folder / DATA_FOLDER)
-    with cores.pool() as pool, ThreadPoolExecutor(SYNCS) as disk:
+    with codec.pool() as pool, ThreadPoolExecutor(SYNCS) as disk:
         syncs: list[Future[None]] = []
 
         def one(index: int, part: int, state: codec.Bytes, before: codec.Bytes | None) -> SignedFile:

@@ -16,7 +16,7 @@ from alx.errors import escape
 from alx.report.columns import table
 
 if TYPE_CHECKING:
-    from alx.study.case import Case
+    from alx.study.demo.case import Case
     from alx.study.results import Results, Spread
 
 MAX_SEEDS = 1000  # more is a slip of the pen
@@ -39,9 +39,9 @@ DIGITS, MAX_DECIMALS = 3, 6  # of a number in the table
 @json_option
 def demo(task: str, rounds: int, seed: int, folder: Path, as_json: bool) -> None:
     """Play a whole exchange between two sites on this machine: real bundles, under a minute on two idle cores."""
-    from alx.study import demo as demos  # noqa: PLC0415 - torch and matplotlib
+    from alx.study.demo import story  # noqa: PLC0415 - torch and matplotlib
 
-    done = demos.run(folder, task, rounds, seed, lambda line: None if as_json else screen.tell(line))
+    done = story.run(folder, task, rounds, seed, lambda line: None if as_json else screen.tell(line))
     if as_json:
         screen.machine(done.result)
         return

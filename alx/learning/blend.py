@@ -1,7 +1,7 @@
 """What is offered beside the trajectory: mixes of the sender's final state and the peer's of the turn before.
 
 Where what each site holds is complementary, every step on one's own data raises the global loss, so the paper's argmin
-stays at t = 0 on both sides for ever (PAPER.md). A blend is one more candidate, measured like any other: it costs no
+stays at t = 0 on both sides for ever. A blend is one more candidate, measured like any other: it costs no
 trip, and as t = 0 stays among the candidates, the global loss still never rises. Our addition; the paper has none.
 """
 

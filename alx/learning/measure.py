@@ -9,25 +9,29 @@ import torch
 from torch import Tensor, nn
 
 from alx.learning import state as states
-from alx.learning.task import LossSum, State, Task, exact_sum
+from alx.learning.task import LossSum, State, Task, exact_sum, whole_state
 
 # Of weights, and of models, that are held at once, so that samples are read once for several small models.
 TOGETHER_BYTES, TOGETHER = 64 << 20, 32
 SLICE = 1 << 14  # samples whose losses are held at once
 
 
-def together(state_bytes: int) -> int:
+def together(task: Task, state_bytes: int) -> int:
     """How many models to hold at once.
 
     Args:
+        task: what the user brought.
         state_bytes: size of one's state.
     """
+    if task.state is not whole_state:  # the weights that stay behind take memory too
+        model = task.new_model()
+        state_bytes = max(state_bytes, sum(t.nbytes for t in (*model.parameters(), *model.buffers())))
     return min(TOGETHER, max(1, TOGETHER_BYTES // max(1, state_bytes)))
 
 
-def loaded(model: nn.Module, state: State) -> nn.Module:
+def loaded(task: Task, model: nn.Module, state: State) -> nn.Module:
     """The model in that state, in evaluation mode."""
-    states.put(model, state)
+    states.put(task, model, state)
     return model.eval()
 
 
@@ -39,7 +43,7 @@ def measure(task: Task, model: nn.Module, state: State) -> LossSum:
         model: a model of the task to load the state into; reused from candidate to candidate.
         state: the candidate.
     """
-    loaded(model, state)
+    loaded(task, model, state)
     with torch.no_grad():
         return task.measure(model)
 
@@ -55,7 +59,7 @@ def measure_all(task: Task, models: Sequence[nn.Module], states: Iterable[State]
     each = task.sample_losses
     if each is None:
         return [measure(task, models[0], state) for state in states]
-    nets = [loaded(model, state) for model, state in zip(models, states, strict=False)]
+    nets = [loaded(task, model, state) for model, state in zip(models, states, strict=False)]
     with torch.no_grad():
         return [LossSum(total, each.count) for total in sums(lambda part: each.of(nets, part), each.count)]
 

@@ -1,6 +1,7 @@
-"""A model's state as one flat run of bytes, and back.
+"""A model's state: taken of it, put into it, and as one flat run of bytes.
 
-Knows tensors; knows no file. The order of the tensors is the caller's (the bundle's layout).
+Knows a task's pair of `state` and `load`, and tensors; knows no file. The order of the tensors is the caller's (the
+bundle's layout).
 """
 
 import unicodedata
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from alx.errors import ConfigError, escape
-from alx.learning.task import State
+from alx.learning.task import State, Task
 
 DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.complex64: "C64",
@@ -23,29 +24,49 @@ DTYPES = {
 # as in the manifest
 MAX_NAME, MAX_DIMENSIONS, MAX_TENSORS = 256, 16, 20_000
 RESERVED = "__metadata__"  # safetensors keeps something else under this name
+WRAPPERS = ("module", "_orig_mod")  # what DistributedDataParallel and AveragedModel, and torch.compile, put into names
 _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 
 
-def of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the model's state on the CPU, contiguous: what the model does later does not change it.
+def of(task: Task, model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the state of a task's model; see `copied`."""
+    return copied(task.state(model))
+
+
+def fresh(task: Task) -> dict[str, Tensor]:
+    """The state of a model made anew."""
+    return of(task, task.new_model())
+
+
+def copied(held: State) -> dict[str, Tensor]:
+    """A copy on the CPU, contiguous: what the model does later does not change it.
 
     Raises:
-        ConfigError: something in the model's state_dict is no tensor, or cannot travel.
+        ConfigError: something in it is no tensor, or cannot travel.
     """
-    held = model.state_dict()
     for name, value in held.items():
         _refuse_unfit(name, value)
     return {n: v.detach().to("cpu", copy=True, memory_format=torch.contiguous_format) for n, v in held.items()}
 
 
-def put(model: nn.Module, state: State) -> None:
-    """Load a state into a model.
+def parameters(model: nn.Module) -> set[str]:
+    """The names that a state may have for the model's parameters: the model's own, and the same without `WRAPPERS`.
+
+    By names alone, so that both sides of an exchange find the same, whatever they wrap their models in.
+    """
+    own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    bare = {".".join(part for part in name.split(".") if part not in WRAPPERS) for name in own}
+    return own | (bare - {name for name, _ in model.named_buffers(remove_duplicate=False)})
+
+
+def put(task: Task, model: nn.Module, state: State) -> None:
+    """Load a state into a task's model.
 
     Raises:
         ConfigError: the model does not take it, as its tensors have other shapes by now, say.
     """
     try:
-        model.load_state_dict(dict(state))
+        task.load(model, state)
     except RuntimeError as error:
         raise ConfigError(
             f"the model does not take a state of its own: {escape(' '.join(str(error).split()).rstrip('.'), 300)}",

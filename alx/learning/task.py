@@ -1,18 +1,32 @@
 """The one seam: what a user brings. Read this and `alx/bundle/manifest.py` to see all that can leave a site.
 
 Knows torch's types; knows nothing of files, keys and peers. Private data reach the core as loss sums, a sample count
-and a state_dict, through no other door.
+and a model's state, through no other door.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 State = Mapping[str, Tensor]
-"""A model's `state_dict()`: parameters and buffers by name."""
+"""What travels of a model, by name: its `state_dict()`, unless the task says otherwise (`Task.state`)."""
+
+
+def whole_state(model: nn.Module) -> State:
+    """All parameters and buffers: `Task.state` where a task has none of its own."""
+    return model.state_dict()
+
+
+def load_whole(model: nn.Module, state: State) -> None:
+    """The inverse of `whole_state`.
+
+    Raises:
+        RuntimeError: the names or shapes are others.
+    """
+    model.load_state_dict(dict(state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,7 @@ def exact_sum(losses: Iterable[float]) -> float:
 
 
 class Trainer(Protocol):
-    """torch's Stateful, plus one step. Made anew for each turn."""
+    """torch's Stateful, plus one step. Made anew for each turn. One that averages is an `Averager` too."""
 
     def step(self) -> float:
         """Take one optimiser step on the model it was made for.
@@ -50,7 +64,7 @@ class Trainer(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything needed to go on after a crash, the model itself and torch's global random state excepted.
+        """Everything needed to go on after a crash, but for the model's `Task.state` and torch's global random state.
 
         Tensors, numbers, strings, lists and dicts only: it is written without pickled objects.
         """
@@ -58,6 +72,15 @@ class Trainer(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
+        ...
+
+
+@runtime_checkable
+class Averager(Trainer, Protocol):
+    """A trainer that offers other weights than those it trains: a running mean of them, say."""
+
+    def snapshot(self) -> State:
+        """The weights to sample now, in the form of `Task.state`; those being trained, and the run, are left alone."""
         ...
 
 
@@ -96,6 +119,10 @@ class Task:
         objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
             compares it with the peer's, as sums of different losses mean nothing.
         inputs: optional: what a sample is made of, `pixels`, `table` or `numbers`; pairing compares it too.
+        state: (model) -> the tensors that travel, the model's own or copies, by the names that the model has for them; what
+            wraps it (`module.`) may be left out of a name. A tensor of another name is no parameter to a blend. All that
+            training changes and that a loss depends on is there: the rest is the same in every new model, on both sides.
+        load: (model, state) -> None, the inverse: makes a new model the one that `state` was taken of, bit for bit.
     """
 
     new_model: Callable[[], nn.Module]
@@ -106,3 +133,5 @@ class Task:
     sample_losses: SampleLosses | None = None
     objective: Callable[[int], Objective] | None = None
     inputs: Literal["pixels", "table", "numbers"] | None = None
+    state: Callable[[nn.Module], State] = whole_state
+    load: Callable[[nn.Module, State], None] = load_whole

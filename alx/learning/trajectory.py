@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alx.errors import DivergedError
 from alx.learning import state
-from alx.learning.task import State, Task
+from alx.learning.task import Averager, State, Task
 
 
 def seed_all(seed: int) -> None:
@@ -57,13 +57,24 @@ class Run:
     """
 
     def __init__(self, task: Task, start: State, seed: int) -> None:
-        self.model: nn.Module = task.new_model()
+        self.task, self.model = task, task.new_model()
         self.tensors = state.describe(start)
-        state.put(self.model, start)
+        state.put(task, self.model, start)
         self.model.train()
         seed_all(seed)
         self.trainer = task.trainer(self.model, seed)
         self.at = 0
+
+    def snapshot(self, *, rounded: bool = False) -> dict[str, Tensor]:
+        """A copy of what is sampled now: the model's state, or what its trainer offers in its place.
+
+        Raises:
+            ConfigError: training changed its tensors in name, dtype or shape.
+        """
+        trainer = self.trainer
+        copy = state.copied(trainer.snapshot() if isinstance(trainer, Averager) else self.task.state(self.model))
+        state.refuse_changed(self.tensors, copy, f"at step {self.at}")
+        return state.rounded(copy) if rounded else copy
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit-identically in a new process; not a copy, so write it before the next step.
@@ -71,11 +82,11 @@ class Run:
         Raises:
             ConfigError: training changed the model's tensors, and a new model would not take them.
         """
-        model = self.model.state_dict()
+        model = self.task.state(self.model)
         state.refuse_changed(self.tensors, model, f"at step {self.at}")
         return {
             "at": self.at,
-            "model": model,
+            "model": {name: value.detach() for name, value in model.items()},
             "trainer": self.trainer.state_dict(),
             "random": _random_state(),
         }
@@ -83,7 +94,7 @@ class Run:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self.at = saved["at"]
-        state.put(self.model, saved["model"])
+        state.put(self.task, self.model, saved["model"])
         self.trainer.load_state_dict(saved["trainer"])
         _set_random_state(saved["random"])
 
@@ -107,21 +118,15 @@ def sample(
         DivergedError: a snapshot holds NaN or infinity, or the training loss is not finite.
         ConfigError: training changed the model's tensors in name, dtype or shape.
     """
-
-    def taken() -> dict[str, Tensor]:
-        copy = state.of(run.model)
-        state.refuse_changed(run.tensors, copy, f"at step {run.at}")
-        return state.rounded(copy) if rounded else copy
-
     if run.at == 0:
-        yield 0, taken()
+        yield 0, run.snapshot(rounded=rounded)
     while run.at < steps:
         loss = run.trainer.step()
         run.at += 1
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} at step {run.at}", "lower the learning rate in the plan")
         if run.at % period == 0 or run.at == steps:
-            copy = taken()
+            copy = run.snapshot(rounded=rounded)
             bad = state.finite(copy)
             if bad is not None:
                 raise DivergedError(f"'{bad}' is not finite at step {run.at}", "lower the learning rate in the plan")

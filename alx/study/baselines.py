@@ -3,10 +3,11 @@
 One party alone (or both pooled), and two rivals that could be had for the same trips: cyclical weight transfer (Chang et
 al., 2018: send only the last model) and federated averaging (McMahan et al., 2017). Knows tasks; knows no bundle.
 
-Each is a function that plays one round: (round, what it saved after the round before) -> (the model's state, what to save).
+Each is a function that plays one round.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from alx.learning import blend, state, trajectory
@@ -17,7 +18,27 @@ from alx.records import Role
 from alx.turns import turn_seed
 
 Saved = dict[str, Any]
-Play = Callable[[int, Saved | None], tuple[State, Saved]]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One round of an algorithm.
+
+    Attributes:
+        state: the model after it.
+        saved: what the next round needs.
+        carried: bytes carried both ways, and the same before compression.
+        selected: what provider and learner chose, where they choose.
+    """
+
+    state: State
+    saved: Saved | None
+    carried: tuple[int, int] = (0, 0)
+    selected: tuple[str, str] | None = None
+
+
+Play = Callable[[int, Saved | None], Played]
+"""(round from 1, what the round before saved) -> the round."""
 
 
 def _quiet(_step: int, _loss: float) -> None:
@@ -28,8 +49,9 @@ def states(play: Play, rounds: int) -> Iterator[State]:
     """The model's state after each round of a baseline, from the first."""
     saved = None
     for number in range(1, rounds + 1):
-        model, saved = play(number, saved)
-        yield model
+        played = play(number, saved)
+        saved = played.saved
+        yield played.state
 
 
 def alone(task: Task, seed: int, round_steps: int) -> Play:
@@ -41,13 +63,13 @@ def alone(task: Task, seed: int, round_steps: int) -> Play:
         round_steps: optimiser steps of a round; one round on the x axis, as in the paper.
     """
 
-    def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
+    def play(round_: int, saved: Saved | None) -> Played:
         trajectory.seed_all(seed)
-        run = trajectory.Run(task, state.of(task.new_model()), seed)
+        run = trajectory.Run(task, state.fresh(task), seed)
         if saved is not None:
             run.load_state_dict(saved)
         *_, (_, last) = trajectory.sample(run, round_ * round_steps, round_ * round_steps, _quiet)
-        return last, run.state_dict()
+        return Played(last, run.state_dict())
 
     return play
 
@@ -60,7 +82,7 @@ def _turn(task: Task, plan: Plan, start: State, round_: int, role: Role, steps: 
 
 
 def _start(task: Task, saved: Saved | None) -> State:
-    return state.of(task.new_model()) if saved is None else saved["model"]
+    return state.fresh(task) if saved is None else saved["model"]
 
 
 def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) -> Play:
@@ -72,11 +94,11 @@ def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) ->
         steps: of each turn.
     """
 
-    def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
+    def play(round_: int, saved: Saved | None) -> Played:
         model = _start(tasks["learner"], saved)
         for role in get_args(Role):
             model = _turn(tasks[role], plan, model, round_, role, steps[role])
-        return model, {"model": dict(model)}
+        return Played(model, {"model": dict(model)})
 
     return play
 
@@ -95,10 +117,10 @@ def fedavg(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], sa
     everybody = samples[larger] + samples[smaller]
     mean = Recipe(samples[larger] / everybody, samples[smaller] / everybody)
 
-    def play(round_: int, saved: Saved | None) -> tuple[State, Saved]:
+    def play(round_: int, saved: Saved | None) -> Played:
         start = _start(tasks["learner"], saved)
         ends = {role: _turn(tasks[role], plan, start, round_, role, steps[role]) for role in get_args(Role)}
         model = blend.blend(start, ends[larger], ends[smaller], start, mean, ())
-        return model, {"model": model}
+        return Played(model, {"model": model})
 
     return play

@@ -5,6 +5,7 @@ Knows a task's speed; knows no result.
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import get_args
 
 from alx import files
@@ -25,106 +26,124 @@ SITES = 512 << 10  # ledgers, logs, keys and plans of two sites
 LOGGED = 16 << 10  # what a round adds to ledgers and logs, and to the results
 
 
+@dataclass(slots=True)
 class Cost:
-    """Estimated seconds of each algorithm, and how far off the estimate is, from what was done so far.
+    """What everything costs, as estimated, and how far off that is by what was done so far.
 
-    Args:
-        parties: of one seed; their tasks are tried.
+    Attributes:
+        parties: of one seed.
         todo: what will be played, and how often.
+        seconds: of each algorithm with one seed.
+        carried: bytes, of each algorithm with one seed, at most.
+        disk: bytes while it runs, at most.
+        done: seconds of what is done, as they were estimated; what an earlier call did included.
+        before: those of an earlier call.
+        began: when this call began, by `time.monotonic`.
     """
 
-    def __init__(self, parties: Parties, todo: Mapping[Algorithm, int]) -> None:
-        plan, samples = parties.plan.plan, parties.samples
-        self._todo, self._rounds = todo, plan.rounds
-        self._steps, self._samples = parties.steps, samples
-        everybody = sum(samples.values())
-        step, sample = self._try(parties)
-        began = time.perf_counter()
-        model = state.of(parties.tasks[POOLED].new_model())
-        sizes.packed(model)
-        handling = HANDLING * (time.perf_counter() - began)
-        peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
-        kept = [len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role)]
-        blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
-        blends = {a: len(blend.RECIPES) * blended[a] for a in todo if a in blended}
-        self._candidates = {a: sum(kept) + len(kept) * each for a, each in blends.items()}
-        layout = layout_of(model)
-        bare = sizes.most(layout)
-        one = sizes.most(layout, encrypted=True) if plan.encrypt else bare
-        self._carried = {
-            a: plan.rounds
-            * (
-                self._candidates[a] * one
-                + sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
-            )
-            for a, each in blends.items()
-        }
-        rivals = (a for a in todo if a in ("cyclic", "fedavg"))
-        self._carried |= dict.fromkeys(rivals, plan.rounds * len(get_args(Role)) * bare)
-        self._disk = (
-            KEPT * max(self._carried.values(), default=0) // plan.rounds
-            + MODELS * layout.nbytes
-            + dealt.written(parties.folder)
-            + SITES
-            + sum(todo.values()) * plan.rounds * LOGGED
-        )
-        self._seconds = {
-            a: plan.rounds
-            * (
-                sum(self._steps.values()) * step
-                + HELD_OUT * everybody * sample
-                + self._candidates.get(a, 0) * (everybody * sample + handling)
-            )
-            for a in todo
-        }
-        self.total = sum(count * self._seconds[a] for a, count in todo.items())
-        """Seconds of everything."""
-        self.done = 0.0
-        """Seconds of what is done, as they were estimated; what an earlier call did included."""
-        self._before = 0.0
-        self._began = time.monotonic()
+    parties: Parties
+    todo: Mapping[Algorithm, int]
+    seconds: Mapping[Algorithm, float]
+    carried: Mapping[Algorithm, int]
+    disk: int
+    done: float = 0.0
+    before: float = 0.0
+    began: float = field(default_factory=time.monotonic)
 
-    @staticmethod
-    def _try(parties: Parties) -> tuple[float, float]:
-        """Seconds of an optimiser step, and of measuring one sample."""
-        task, seed = parties.tasks["learner"], parties.plan.plan.seed
-        run = trajectory.Run(task, state.of(task.new_model()), seed)
-        for _ in range(WARM):
-            run.trainer.step()
-        began = time.perf_counter()
-        for _ in range(TRIED):
-            run.trainer.step()
-        step = (time.perf_counter() - began) / TRIED
-        began = time.perf_counter()
-        measure.measure(task, run.model, state.of(run.model))
-        return step, (time.perf_counter() - began) / parties.samples["learner"]
+    @property
+    def total(self) -> float:
+        """Seconds of everything."""
+        return sum(count * self.seconds[a] for a, count in self.todo.items())
 
     def words(self) -> list[str]:
         """What it will cost, for people."""
-        carried = ", ".join(f"{files.size(size)} by {name}" for name, size in self._carried.items())
-        n, steps = self._samples, self._steps
+        carried = ", ".join(f"{files.size(size)} by {name}" for name, size in self.carried.items())
+        n, steps = self.parties.samples, self.parties.steps
+        played = ", ".join(f"{a} x {n}" if n > 1 else a for a, n in self.todo.items())
         return [
             *(f"{role}: {n[role]:,} samples, {steps[role]:,} steps a turn" for role in get_args(Role)),
-            f"{self._rounds} rounds of {', '.join(f'{a} x {n}' if n > 1 else a for a, n in self._todo.items())}",
-            f"about {minutes(self.total)} on this machine, at most {files.size(self._disk)} of disk while it runs",
+            f"{self.parties.plan.plan.rounds} rounds of {played}",
+            f"about {minutes(self.total)} on this machine, at most {files.size(self.disk)} of disk while it runs",
             f"carried for each seed: {f'at most {carried}' if carried else 'nothing'}",
         ]
 
     def round(self, algorithm: Algorithm) -> float:
         """Seconds of one round, as estimated."""
-        return self._seconds[algorithm] / self._rounds
+        return self.seconds[algorithm] / self.parties.plan.plan.rounds
 
     def skip(self, seconds: float) -> None:
         """An earlier call did so much of it."""
         self.done += seconds
-        self._before += seconds
+        self.before += seconds
 
     @property
     def left(self) -> float:
         """Seconds to go, by how long the rest took."""
-        estimated = self.done - self._before
-        factor = (time.monotonic() - self._began) / estimated if estimated > 0 else 1.0
+        estimated = self.done - self.before
+        factor = (time.monotonic() - self.began) / estimated if estimated > 0 else 1.0
         return max(0.0, (self.total - self.done) * factor)
+
+
+def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
+    """Try a few steps, and reckon.
+
+    Args:
+        parties: of one seed; their tasks are tried.
+        todo: what will be played, and how often.
+    """
+    plan, samples = parties.plan.plan, parties.samples
+    everybody = sum(samples.values())
+    step, sample = _speed(parties)
+    began = time.perf_counter()
+    model = state.fresh(parties.tasks[POOLED])
+    sizes.packed(model)
+    handling = HANDLING * (time.perf_counter() - began)
+    peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
+    kept = [len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role)]
+    blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
+    blends = {a: len(blend.RECIPES) * blended[a] for a in todo if a in blended}
+    candidates = {a: sum(kept) + len(kept) * each for a, each in blends.items()}
+    layout = layout_of(model)
+    bare = sizes.most(layout)
+    one = sizes.most(layout, encrypted=True) if plan.encrypt else bare
+    wrapped = {
+        a: sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
+        for a, each in blends.items()
+    }
+    carried = {a: plan.rounds * (candidates[a] * one + wrapped[a]) for a in blends}
+    carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a in ("cyclic", "fedavg")}
+    seconds = {
+        a: plan.rounds
+        * (
+            sum(parties.steps.values()) * step
+            + HELD_OUT * everybody * sample
+            + candidates.get(a, 0) * (everybody * sample + handling)
+        )
+        for a in todo
+    }
+    disk = (
+        KEPT * max(carried.values(), default=0) // plan.rounds
+        + MODELS * layout.nbytes
+        + dealt.written(parties.folder)
+        + SITES
+        + sum(todo.values()) * plan.rounds * LOGGED
+    )
+    return Cost(parties, todo, seconds, carried, disk)
+
+
+def _speed(parties: Parties) -> tuple[float, float]:
+    """Seconds of an optimiser step, and of measuring one sample."""
+    task, seed = parties.tasks["learner"], parties.plan.plan.seed
+    run = trajectory.Run(task, state.fresh(task), seed)
+    for _ in range(WARM):
+        run.trainer.step()
+    began = time.perf_counter()
+    for _ in range(TRIED):
+        run.trainer.step()
+    step = (time.perf_counter() - began) / TRIED
+    began = time.perf_counter()
+    measure.measure(task, run.model, run.snapshot())
+    return step, (time.perf_counter() - began) / parties.samples["learner"]
 
 
 def minutes(seconds: float) -> str:

@@ -40,14 +40,12 @@ class Exchange:
         folder: holds all three.
         sites: by role.
         say: told the story, line by line.
-        tell: progress of training.
         returns: a loss is minus a return, and is told as one.
     """
 
     folder: Path
     sites: Mapping[Role, Site]
     say: Say
-    tell: turns.Tell
     returns: bool = False
 
     def play(self, round_: int) -> tuple[Turn, Turn]:
@@ -62,7 +60,7 @@ class Exchange:
     def _turn(self, sender: Site, receiver: Site, round_: int) -> Turn:
         with sender.locked("train-local") as now:
             done = len(now.position.sealed) >= round_
-            sealed = turns.sealed(now) if done else turns.train(now, self.tell)
+            sealed = turns.sealed(now) if done else turns.train(now)
             packed = sealed.size / sealed.raw_size
             of_raw = f", {packed:.0%} of raw" if packed < 1 else ""  # the manifest alone outweighs a tiny model
             self.say(f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}{of_raw}")
@@ -75,7 +73,7 @@ class Exchange:
             with sender.locked("export") as now:
                 copied = outgoing.export(now, self.folder / "disk", lambda _what, _done, _total: None)
             with receiver.locked("import-and-select", copied.path.name) as now:
-                chosen = turns.import_and_select(now, copied.path, self.tell)
+                chosen = turns.import_and_select(now, copied.path)
         mean = chosen.selected.mean
         least, greatest = f"the least global loss, {mean:.3f} a sample", f"the greatest return, {-mean:.3f} an environment"
         self.say(
@@ -95,14 +93,7 @@ class Exchange:
 
 
 def begin(
-    folder: Path,
-    plan: str,
-    configs: Mapping[str, SiteFile],
-    seed: int,
-    say: Say,
-    *,
-    returns: bool = False,
-    tell: turns.Tell = turns.silent,
+    folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, say: Say, *, returns: bool = False
 ) -> Exchange:
     """Make both sites from one plan, and pair them.
 
@@ -113,7 +104,6 @@ def begin(
         seed: of the two keys. Never do this with keys that matter.
         say: told the story, line by line.
         returns: a loss is minus a return, and is told as one.
-        tell: progress of training.
     """
     with files.storage(folder):
         (folder / "disk").mkdir()
@@ -124,10 +114,10 @@ def begin(
     for role, other in directions:
         pairing.pair(both[role].look(), introduced[other])
         say(f"{role} pinned the {other}'s key; its words: {' '.join(introduced[other].words.split()[:4])} …")
-    return Exchange(folder, both, say, tell, returns)
+    return Exchange(folder, both, say, returns)
 
 
-def resume(folder: Path, say: Say, *, returns: bool = False, tell: turns.Tell = turns.silent) -> Exchange | None:
+def resume(folder: Path, say: Say) -> Exchange | None:
     """The exchange that was begun there, or None if it was not, or not wholly (see `begin` for the arguments)."""
     found: dict[Role, Site] = {}
     for role in get_args(Role):
@@ -136,7 +126,7 @@ def resume(folder: Path, say: Say, *, returns: bool = False, tell: turns.Tell = 
         found[role] = sites.load(folder / role)
         if found[role].look().position.step == "pair":
             return None
-    return Exchange(folder, found, say, tell, returns)
+    return Exchange(folder, found, say)
 
 
 def _site(folder: Path, role: Role, config: SiteFile, seed: int) -> Site:

@@ -116,19 +116,10 @@ def read(source: Data, plan: Plan) -> Pool:
     from alx.tasks.data import kinds  # noqa: PLC0415 - torch
 
     own, kept = kinds.load(source, Path(), plan)
-    held_out = None if kept is None else _arrays(kept)
-    images, labels = _arrays(own)
+    held_out = None if kept is None else kept.arrays()
+    images, labels = own.arrays()
     made_by = None if plan.columns is None else plan.columns.model_dump_json()
     return Pool(images, labels, held_out, _columns(source, len(labels)), made_by)
-
-
-def _arrays(samples: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    from alx.tasks.data.images import NormalisedImages  # noqa: PLC0415 - torch
-
-    if isinstance(samples, NormalisedImages):
-        return samples.images.permute(0, 2, 3, 1).numpy(), samples.targets.numpy()
-    inputs, targets = samples.tensors
-    return inputs.numpy(), targets.numpy()
 
 
 def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:

@@ -22,7 +22,7 @@ import torch
 from alx import __version__, files
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning import measure
-from alx.study import parties, players, results
+from alx.study import algorithms, cost, parties, results
 from alx.study import study as studies
 from alx.study.cost import Cost, minutes
 from alx.study.parties import POOLED, Parties
@@ -30,9 +30,9 @@ from alx.study.pool import Pool
 from alx.study.results import Algorithm, Dealt, Results, Round, Run
 from alx.study.study import Study
 from alx.tasks import load
+from alx.tasks.objective import NAMED
 
 DEALT, RESULTS = "dealt.json", "results.json"
-SCORES = {"cross_entropy": "accuracy", "binary_cross_entropy": "share of labels found", "mse": "minus the squared error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
         runs = _runs(folder)
         seeds = sorted({run.seed for run in runs})
         dealt = [Dealt.model_validate_json(_read(folder / f"seed-{seed}" / DEALT)) for seed in seeds]
-        loss = study.plan.plan.loss
+        named = NAMED[study.plan.plan.loss]
         found = Results(
             alx=__version__, plan=study.plan.plan.name, plan_sha256=study.plan.digest, data=study.data_name,
-            split=study.split.text, samples=study.samples, rounds=study.plan.plan.rounds, score=SCORES[loss],
+            split=study.split.text, samples=study.samples, rounds=study.plan.plan.rounds, score=named.scored,
             machine=machine(), finished=finished(), dealt=dealt, runs=runs,
-            summary=results.summarise(runs, shares=loss != "mse"),
+            summary=results.summarise(runs, shares=named.share),
         )  # fmt: skip
         files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"), shared=True)
     return found
@@ -116,22 +116,22 @@ def _play_all(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> Non
         tell(Progress(line=f"going on: {asked - left} of {asked} runs are there"))
     if study.as_planned:
         tell(Progress(line=f"{study.plan.plan.candidates} is what the plan says: it is played once, as assisted"))
-    cost: Cost | None = None
+    estimate: Cost | None = None
     for seed in study.seeds:
         place = folder / f"seed-{seed}"
         missing = [a for a in study.algorithms if not _path(folder, seed, a).is_file()]
         if missing or not (place / DEALT).is_file():
             both = _deal(study, whole, place, seed)
-            if cost is None:
-                cost = Cost(both, todo)
-                for line in cost.words():
-                    tell(_progress(cost, line))
+            if estimate is None:
+                estimate = cost.measured(both, todo)
+                for line in estimate.words():
+                    tell(_progress(estimate, line))
             for algorithm in missing:
-                done = _play(both, algorithm, seed, cost, tell)
+                done = _play(both, algorithm, seed, estimate, tell)
                 files.replace(_path(folder, seed, algorithm), done.model_dump_json(indent=1).encode("utf-8"))
-                players.clear(place)
-                tell(_progress(cost, f"{_line(done)}  about {minutes(cost.left)} left"))
-        players.clear(place)
+                algorithms.clear(place)
+                tell(_progress(estimate, f"{_line(done)}  about {minutes(estimate.left)} left"))
+        algorithms.clear(place)
         parties.sweep(place)
         for algorithm in study.algorithms:
             _path(folder, seed, algorithm).with_suffix(".part").unlink(missing_ok=True)
@@ -142,8 +142,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def _progress(cost: Cost, line: str | None = None) -> Progress:
-    return Progress(min(1.0, cost.done / cost.total), minutes(cost.left), line)
+def _progress(estimate: Cost, line: str | None = None) -> Progress:
+    return Progress(min(1.0, estimate.done / estimate.total), minutes(estimate.left), line)
 
 
 def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
@@ -177,16 +177,16 @@ def _line(done: Run) -> str:
     return f"seed {done.seed}  {done.algorithm:<13}  {score}{loss}"
 
 
-def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell) -> Run:
+def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: Tell) -> Run:
     """One algorithm with one seed, round by round; what is needed to go on is kept after each."""
     kept, count = both.folder / f"{algorithm}.part", both.plan.plan.rounds
     part: dict[str, Any] = {"rounds": [], "seconds": 0.0, "saved": None}
-    play, goes_on = players.player(both, algorithm)
+    play, goes_on = algorithms.player(both, algorithm)
     if kept.is_file() and goes_on:
         # on the CPU, so that what was begun on a GPU can go on without one
         part = torch.load(io.BytesIO(_read(kept)), weights_only=True, map_location="cpu")
     rounds = [Round.model_validate(r) for r in part["rounds"]]
-    cost.skip(len(rounds) * cost.round(algorithm))
+    estimate.skip(len(rounds) * estimate.round(algorithm))
     task = both.tasks[POOLED]
     judge = task.new_model()
     while len(rounds) < count:
@@ -196,7 +196,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
         except DivergedError:
             nothing = Round(round=number, loss=None, score=None, carried=0, raw=0, selected=None)
             rounds += [nothing.model_copy(update={"round": n}) for n in range(number, count + 1)]
-            cost.done += (count - number + 1) * cost.round(algorithm)
+            estimate.done += (count - number + 1) * estimate.round(algorithm)
             break
         loss = measure.measure(task, judge, played.state)
         carried, raw = played.carried
@@ -214,8 +214,8 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, cost: Cost, tell: Tell
         buffer = io.BytesIO()
         torch.save(part, buffer)
         files.replace(kept, buffer.getbuffer())
-        cost.done += cost.round(algorithm)
-        tell(_progress(cost))
+        estimate.done += estimate.round(algorithm)
+        tell(_progress(estimate))
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
 
 

@@ -6,19 +6,20 @@ Knows the seam's promises and tries each on the task itself.
 import dataclasses
 import io
 import math
-from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import nn
 
-from alx.errors import AlxError, ConfigError, escape
+from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
-from alx.learning.task import LossSum, State, Task
+from alx.learning.task import Averager, LossSum, State, Task, load_whole, whole_state
 from alx.tasks import code
 from alx.tasks.fresh import Fresh, tried
+from alx.tasks.guard import refuse_unsafe
 
 STEPS = 2  # enough to see the weights move, and to save in between
+SLACK = 1e-5  # relative: what a loss may differ by where the same weights are laid out otherwise
 LIKENESS = 1e-3  # relative: what a sample's loss may differ by from one batch to another
 
 
@@ -35,7 +36,13 @@ def check_task(task: Task, seed: int = 0) -> list[str]:
     Returns:
         What is wrong, one sentence each; empty if the task is fit.
     """
-    task = dataclasses.replace(task, new_model=Fresh(task.new_model))
+    make = Fresh(task.new_model, task.state)
+
+    def new_model() -> nn.Module:  # as in an exchange: what a state leaves out is the same in each
+        trajectory.seed_all(seed)
+        return make()
+
+    task = dataclasses.replace(task, new_model=new_model)
     try:
         found, start = _new_model(task, seed)
     except AlxError as error:
@@ -64,9 +71,9 @@ def _same(a: State, b: State) -> bool:
 
 def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
     """What is wrong with the model, and its first weights, or None where nothing else can be tried."""
-    model = tried(task.new_model)
+    model = tried(task)
     trajectory.seed_all(seed)
-    start = state.of(task.new_model())
+    start = state.fresh(task)
     if not any(p.requires_grad for p in model.parameters()):
         return ["new_model returned a model without weights to train"], None
     found = []
@@ -74,9 +81,26 @@ def _new_model(task: Task, seed: int) -> tuple[list[str], State | None]:
     if bad is not None:
         found.append(f"new_model gives weights that are not finite in '{escape(bad)}'")
     trajectory.seed_all(seed)
-    if not _same(start, state.of(task.new_model())):
+    if not _same(start, state.fresh(task)):
         found.append("new_model gives other weights after the same seed: draw them from torch's global random state")
     return found, start
+
+
+def _is_whole(task: Task) -> bool:
+    return (task.state, task.load) == (whole_state, load_whole)
+
+
+def _pair(task: Task, first: LossSum, others: State) -> list[str]:
+    """A task's own account of what a model's state is: `first` is the loss at other weights than `others`."""
+    if _is_whole(task):
+        return []
+    model = task.new_model()
+    moved = measure.measure(task, model, others)
+    if not _same(state.of(task, model), others):
+        return ["state() gives other tensors than load() was given: each has to be the inverse of the other, bit for bit"]
+    if moved == first and not task.signed:  # a return may be the same for all weights
+        return ["load() of other weights changes no loss: does measure() use the tensors that state() gives?"]
+    return []
 
 
 def _measure(task: Task, start: State, seed: int) -> list[str]:
@@ -98,12 +122,12 @@ def _measure(task: Task, start: State, seed: int) -> list[str]:
         found.append(f"measure() counts {first.count} samples, expected at least 1")
     if measure.measure(task, model, start) != first and math.isfinite(first.total):
         found.append("measure() gives another number for the same weights: no random augmentation or dropout there")
-    if not _same(state.of(model), start):
+    if not _same(state.of(task, model), start):
         found.append("measure() changes the model: it has to leave weights and buffers alone")
     # Two signs together, as a model may be used by another way than a call, and a return may be the same for all weights.
     if not asked.once and measure.measure(task, model, _others(start, seed)) == first:
         found.append("measure() never asks the model it is given: does it measure another one, from outside?")
-    return found or _sample_losses(task, start, seed)
+    return found or _pair(task, first, _others(start, seed)) or _sample_losses(task, start, seed)
 
 
 def _others(start: State, seed: int) -> State:
@@ -136,7 +160,7 @@ def _sample_losses(task: Task, start: State, seed: int) -> list[str]:
         return []
     if task.signed:
         return ["sample_losses is given, and losses may be below 0 (signed): leave one of the two out"]
-    models = [measure.loaded(task.new_model(), s) for s in (start, _others(start, seed))]
+    models = [measure.loaded(task, task.new_model(), s) for s in (start, _others(start, seed))]
     count = each.count
     if count != measure.measure(task, models[0], start).count:
         return [f"sample_losses counts {count} samples, and measure() another number"]
@@ -161,12 +185,12 @@ def _sample_losses(task: Task, start: State, seed: int) -> list[str]:
 def _held_out(task: Task, start: State, _seed: int) -> list[str]:
     if task.held_out is None:
         return []
-    model = measure.loaded(task.new_model(), start)
+    model = measure.loaded(task, task.new_model(), start)
     with torch.no_grad():
         score = task.held_out(model)
     if not isinstance(score, (int, float)):
         return [f"held_out() returned a {type(score).__name__}, expected float: float(…) makes one"]
-    if not _same(state.of(model), start):
+    if not _same(state.of(task, model), start):
         return ["held_out() changes the model: it has to leave weights and buffers alone"]
     return []
 
@@ -178,16 +202,32 @@ def _go_on(run: trajectory.Run, steps: int) -> list[State]:
 
 def _step(task: Task, start: State, seed: int) -> list[str]:
     run = trajectory.Run(task, start, seed)
+    averages = isinstance(run.trainer, Averager)
+    if averages and not _same(run.snapshot(), start):
+        return ["trainer.snapshot() gives other weights before the first step than those that the turn starts from"]
     losses = [run.trainer.step() for _ in range(STEPS)]
     if not isinstance(losses[0], (int, float)):
         kind = type(losses[0]).__name__
         return [f"trainer.step() returned a {kind}, expected the training loss as float: float(…) makes one"]
-    moved = state.of(run.model)
+    moved = state.of(task, run.model)
     state.refuse_changed(run.tensors, moved, f"at step {STEPS}")
     if _same(moved, start):
         told = "trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters, "
         return [told + "and was there something to learn from (an episode that paid more than another, say)?"]
-    return []
+    if averages and _same(run.snapshot(), start):
+        return [f"trainer.snapshot() gives the same weights after {STEPS} steps as before: does it follow the model's?"]
+    return [] if _is_whole(task) else _left_out(task, run.model, moved)
+
+
+def _left_out(task: Task, model: nn.Module, moved: State) -> list[str]:
+    """Whether training changed something that the state does not have."""
+    with torch.no_grad():
+        trained = task.measure(model.eval()).total
+    loaded = measure.measure(task, task.new_model(), moved).total
+    if math.isclose(trained, loaded, rel_tol=SLACK, abs_tol=SLACK) or not math.isfinite(trained):
+        return []
+    told = f"the trained model's loss is {trained:g}, and that of a new model with its state {loaded:g}"
+    return [f"state() leaves out what training changes: {told}"]
 
 
 def _train(task: Task, start: State, seed: int) -> list[str]:
@@ -213,31 +253,3 @@ def _train(task: Task, start: State, seed: int) -> list[str]:
     if not _same(_go_on(rest, 2 * STEPS)[0], end):
         return ["a run that was saved and loaded goes on otherwise: state_dict() of the trainer leaves something out"]
     return []
-
-
-def refuse_unsafe(state: Any) -> None:
-    """What a trainer saves is written without pickling, so that it can be read again.
-
-    Raises:
-        ConfigError: says where it holds something else than tensors, numbers, strings, lists and dicts.
-    """
-    if not isinstance(state, dict):
-        raise ConfigError(f"the trainer's state_dict() returned a {type(state).__name__}, expected a dict")
-    fault = _unsafe(state, "state_dict()")
-    if fault is not None:
-        raise ConfigError(fault)
-
-
-def _unsafe(value: Any, where: str) -> str | None:
-    """Where a trainer's state holds something that is not written without pickling."""
-    # exact types: np.float64 is a float, and is written as an object
-    kind = type(value)
-    if isinstance(value, torch.Tensor) or kind in (type(None), bool, int, float, str):
-        return None
-    if kind in (dict, OrderedDict):
-        pairs = [pair for k, v in value.items() for pair in ((f"{where}: the key {k!r}", k), (f"{where}[{k!r}]", v))]
-    elif kind in (list, tuple):
-        pairs = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
-    else:
-        return f"the trainer's {where} is a {kind.__name__}: keep tensors, numbers, strings, lists and dicts only"
-    return next((told for w, v in pairs if (told := _unsafe(v, w))), None)

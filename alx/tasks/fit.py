@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
 from alx.tasks import code
-from alx.tasks.data.kinds import Samples, targets
-from alx.tasks.data.samples import batch
+from alx.tasks.data.samples import Held, first
 from alx.tasks.objective import losses
 
 TRIED = 2  # samples in training mode: batch norm cannot train on one
@@ -28,7 +27,7 @@ _HINT = "look at loss and [model] in the plan, and at the labels"
 
 
 def refuse_misfit(
-    model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device, batch_size: int | None = None
+    model: nn.Module, samples: Held, loss: str, where: str, device: torch.device, batch_size: int | None = None
 ) -> None:
     """Compare labels, loss and model: a forward pass over one sample in evaluation mode, and over two in training mode.
 
@@ -45,11 +44,11 @@ def refuse_misfit(
     Raises:
         ConfigError: says which sample's label cannot be, or why the model cannot take the data.
     """
-    labels = targets(samples)
+    labels = samples.targets
     _labels(labels, loss, where)
     with _apart(device):
         model.eval()
-        inputs, _ = batch(samples, torch.zeros(1, dtype=torch.int64))
+        inputs, _ = first(samples)
         taken = f"the model cannot take {where}, inputs of shape {list(inputs.shape)}: it"
         try:
             outputs = code.call(taken, model, inputs.to(device))
@@ -74,9 +73,9 @@ def _apart(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _training(model: nn.Module, samples: Samples, loss: str, where: str, device: torch.device, count: int) -> None:
+def _training(model: nn.Module, samples: Held, loss: str, where: str, device: torch.device, count: int) -> None:
     """Training asks the model in another mode, in which some give more than one output."""
-    inputs, labels = (t.to(device) for t in batch(samples, torch.arange(count)))
+    inputs, labels = (t.to(device) for t in samples.samples_at(torch.arange(count)))
     try:
         outputs = code.call(f"in training the model cannot take {count} samples of {where}: it", model.train(), inputs)
     except ConfigError as error:  # a second output may need larger images than the first

@@ -4,9 +4,10 @@ Knows models; knows no data, loss or plan.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from operator import itemgetter
+from typing import Any
 
 from torch import Tensor, nn, strided
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -14,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from alx.errors import ConfigError, escape
 from alx.learning import state
+from alx.learning.task import State, Task, whole_state
 
 
 class Fresh:
@@ -24,10 +26,11 @@ class Fresh:
 
     Args:
         make: the user's function.
+        held: `Task.state`. Frozen weights that are not in a model's state may be shared: nothing is loaded into them.
     """
 
-    def __init__(self, make: Callable[[], nn.Module]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], nn.Module], held: Callable[[nn.Module], State] = whole_state) -> None:
+        self._make, self._held = make, held
         # by device: where each storage lies; looked at only while alive, as what comes after it may get the same address
         self._made: dict[str, list[tuple[int, int, StorageWeakRef]]] = {}
 
@@ -45,7 +48,7 @@ class Fresh:
         for device, made in self._made.items():
             self._made[device] = sorted((m for m in made if not m[2].expired()), key=itemgetter(0))  # type: ignore[no-untyped-call]
         reached = {device: list(accumulate((end for _, end, _ in made), max)) for device, made in self._made.items()}
-        for name, tensor in _tensors(model):
+        for name, tensor in _tensors(model, self._held(model)):
             storage, device = tensor.untyped_storage(), str(tensor.device)
             begin, end = storage.data_ptr(), storage.data_ptr() + storage.nbytes()
             before = bisect_left(self._made.get(device, []), end, key=itemgetter(0))  # how many begin before this one ends
@@ -71,18 +74,19 @@ def refuse_model(make: object, name: str) -> None:
         raise ConfigError(f"{name} is a {got}, expected a function that makes a model", "its class is one, or lambda: …")
 
 
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters, buffers and whatever else is in the state, by name, as far as they lie in memory."""
-    for name, value in (*model.named_parameters(), *model.named_buffers(), *model.state_dict().items()):
+def _tensors(model: nn.Module, held: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
+    """Parameters that are trained, buffers and whatever else is in the state, by name, as far as they lie in memory."""
+    trained = ((name, value) for name, value in model.named_parameters() if value.requires_grad)
+    for name, value in (*trained, *model.named_buffers(), *held.items()):
         if isinstance(value, Tensor) and not (is_lazy(value) or value.is_meta) and value.layout is strided:
             yield name, value
 
 
-def tried(make: Callable[[], nn.Module]) -> nn.Module:
+def tried(task: Task) -> nn.Module:
     """Make two models, both there at once, and load the state of one into the other.
 
     Args:
-        make: a `Fresh` one.
+        task: its `new_model` is a `Fresh` one.
 
     Returns:
         One of them, to try more on.
@@ -90,8 +94,8 @@ def tried(make: Callable[[], nn.Module]) -> nn.Module:
     Raises:
         ConfigError: they share memory, or their state cannot be taken, described or put back.
     """
-    first, second = make(), make()
-    start = state.of(first)
+    first, second = task.new_model(), task.new_model()
+    start = state.of(task, first)
     state.describe(start)
-    state.put(second, start)
+    state.put(task, second, start)
     return second

@@ -4,50 +4,42 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from alx.errors import ConfigError, escape
-from alx.learning.task import LossSum, SampleLosses, Task, Trainer
-from alx.learning.trajectory import seed_all
+from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Scalar
 from alx.tasks import code, fit, models
-from alx.tasks.check import refuse_unsafe
 from alx.tasks.data import kinds
-from alx.tasks.fresh import Fresh, tried
-from alx.tasks.objective import losses, optimisers, scores
+from alx.tasks.fresh import tried
+from alx.tasks.guard import guarded
+from alx.tasks.objective import NAMED, optimisers
 from alx.tasks.supervised import supervised
-
-NOISE = 1e-6  # what float32 may leave below 0 of a loss that is 0
 
 
 class SiteConfig(Protocol):
-    """What is needed of site.toml; `alx.site.site_file.SiteFile` is one."""
+    """What is needed of site.toml; `alx.site.site_file.SiteFile` is one.
 
-    @property
-    def task(self) -> str:
-        """`built-in`, or a file with `make_task`."""
-        ...
+    Attributes:
+        task: `built-in`, or a file with `make_task`.
+        device: see `device` below.
+        settings: for a task of one's own.
+    """
 
-    @property
-    def device(self) -> str:
-        """See `device` below."""
-        ...
+    task: str
+    device: str
+    settings: dict[str, Scalar | list[Scalar]]
 
     @property
     def data(self) -> kinds.Source | None:
         """The site's own data."""
-        ...
-
-    @property
-    def settings(self) -> dict[str, Scalar | list[Scalar]]:
-        """For a task of one's own."""
         ...
 
 
@@ -137,20 +129,20 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     made = supervised(
         models.find(plan.model, folder),
         own,
-        losses(plan.loss),
+        NAMED[plan.loss].loss,
         optimisers(plan.optimiser.name, plan.optimiser.options()),
         batch_size=plan.batch_size,
         held_out=held_out,
-        score=scores(plan.loss),
+        score=NAMED[plan.loss].score,
         device=place,
         training=plan.training,
     )
-    guarded = _guarded(made, plan.seed)
-    model, name = _tried(guarded), escape(Path(config.data.path).name)
+    safe = guarded(made, plan.seed)
+    model, name = _tried(safe), escape(Path(config.data.path).name)
     fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place, plan.batch_size)
     if held_out is not None:
         fit.refuse_misfit(model, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
-    return dataclasses.replace(guarded, inputs=kinds.made_of(own, plan))
+    return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
@@ -169,85 +161,13 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             f"the losses of '{name}' may be below 0, and the plan says loss = \"{plan.loss}\"",
             'set loss = "own" in the plan, on both sides',
         )
-    guarded = _guarded(made, plan.seed)
-    _tried(guarded)
-    return guarded
+    safe = guarded(made, plan.seed)
+    _tried(safe)
+    return safe
 
 
 def _tried(task: Task) -> nn.Module:
     """See `fresh.tried`; a model's own state_dict, or load_state_dict, may raise anything."""
     with torch.random.fork_rng(devices=[]):
-        model: nn.Module = code.call("the model's state", tried, task.new_model)
+        model: nn.Module = code.call("the model's state", tried, task)
     return model
-
-
-class _Guarded:
-    """A trainer whose every exception is told in words, that it has no such method too."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
-
-    def _call(self, name: str, *arguments: Any) -> Any:
-        return getattr(self._trainer, name)(*arguments)
-
-    def step(self) -> float:
-        return code.number("a training step", self._call, "step")
-
-    def state_dict(self) -> dict[str, Any]:
-        saved = code.call("the trainer's state_dict", self._call, "state_dict")
-        refuse_unsafe(saved)
-        return dict(saved)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        code.call("the trainer's load_state_dict", self._call, "load_state_dict", state)
-
-
-def _guarded(task: Task, seed: int) -> Task:
-    """The same task: every model made after the plan's seed, and what a user's code raises told in words."""
-    fresh = Fresh(task.new_model)
-
-    def new_model() -> nn.Module:
-        seed_all(seed)
-        model: nn.Module = code.call("new_model", fresh)
-        return model
-
-    def measure(model: nn.Module) -> LossSum:
-        found = code.call("measure", task.measure, model)
-        if not isinstance(found, LossSum):
-            raise ConfigError(f"measure returned a {type(found).__name__}, expected LossSum(total, count)")
-        count = code.call("the count of measure", int, found.count)
-        if count < 1:
-            raise ConfigError(f"measure counts {count} samples, expected at least 1")
-        return LossSum(code.number("the total of measure", getattr, found, "total"), count)
-
-    if not isinstance(task.sample_losses, SampleLosses | None):
-        raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
-    held_out, made_up = task.held_out, task.objective
-    return Task(
-        new_model=new_model,
-        trainer=lambda model, turn_seed: _Guarded(code.call("trainer", task.trainer, model, turn_seed)),
-        measure=measure,
-        held_out=None if held_out is None else lambda model: code.number("held_out", held_out, model),
-        signed=task.signed,
-        sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
-        objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
-    )
-
-
-def _guarded_samples(each: SampleLosses) -> SampleLosses:
-    def of(models: Sequence[nn.Module], indices: Tensor) -> Tensor:
-        found: object = code.call("sample_losses", each.of, models, indices)
-        expected = (len(models), len(indices))
-        if not isinstance(found, Tensor):
-            raise ConfigError(f"sample_losses returned a {type(found).__name__}, expected a tensor")
-        if (found.dtype, found.shape, found.device.type) != (torch.float64, expected, "cpu"):
-            got = f"{found.dtype} {list(found.shape)} on {found.device}"
-            raise ConfigError(f"sample_losses returned {got}, expected torch.float64 {list(expected)} on cpu")
-        if bool((found < -NOISE).any()):
-            raise ConfigError(
-                f"a sample's loss is {float(found.nan_to_num(0).min()):g}, and the task says that none is below 0",
-                'make the task with signed=True, and set loss = "own" in the plan, on both sides',
-            )
-        return found.clamp(min=0)
-
-    return SampleLosses(code.call("the count of sample_losses", int, each.count), of)

@@ -4,6 +4,7 @@ Knows outputs and targets; knows no data set and no model.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -39,46 +40,63 @@ def labels_found(outputs: Tensor, targets: Tensor) -> Tensor:
     return ((outputs > 0).reshape(n, -1) == (targets > 0).reshape(n, -1)).cpu().to(torch.float64).mean(1)
 
 
-def losses(name: str) -> Loss:
-    """The plan's `loss` by its name, one value a sample.
+def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Class numbers against a logit a class."""
+    return nn.functional.cross_entropy(outputs, targets, reduction="none")
 
-    Args:
-        name: cross_entropy (class numbers against a logit a class), binary_cross_entropy (0 or 1 against a logit, one or
-            several a sample, their mean), or mse (numbers against numbers, their mean).
+
+def _binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """0 or 1 against a logit, one or several a sample: their mean."""
+    n, y = len(targets), targets.to(outputs.dtype)
+    return nn.functional.binary_cross_entropy_with_logits(outputs.reshape(n, -1), y.reshape(n, -1), reduction="none").mean(1)
+
+
+def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Numbers against numbers: the mean of their squared differences."""
+    n, y = len(targets), targets.to(outputs.dtype)
+    return nn.functional.mse_loss(outputs.reshape(n, -1), y.reshape(n, -1), reduction="none").mean(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the plan's `loss` stands for.
+
+    Attributes:
+        loss: one value a sample.
+        score: the held-out score that goes with it.
+        scored: that score, in words.
+        share: it is a share, of which a hundredth is a point.
     """
-    table: Mapping[str, Loss] = {
-        "cross_entropy": lambda out, y: nn.functional.cross_entropy(out, y, reduction="none"),
-        "binary_cross_entropy": lambda out, y: nn.functional.binary_cross_entropy_with_logits(
-            out.reshape(len(y), -1), y.to(out.dtype).reshape(len(y), -1), reduction="none"
-        ).mean(1),
-        "mse": lambda out, y: nn.functional.mse_loss(
-            out.reshape(len(y), -1), y.to(out.dtype).reshape(len(y), -1), reduction="none"
-        ).mean(1),
-    }
-    return table[name]
+
+    loss: Loss
+    score: Score
+    scored: str
+    share: bool
 
 
-def scores(name: str) -> Score:
-    """The held-out score that goes with the plan's `loss`, higher is better: shares found, or minus the squared error."""
-    table: Mapping[str, Score] = {
-        "cross_entropy": accuracy,
-        "binary_cross_entropy": labels_found,
-        "mse": lambda out, y: -losses("mse")(out, y),
-    }
-    return table[name]
+NAMED: Mapping[str, Named] = {
+    "cross_entropy": Named(_cross_entropy, accuracy, "accuracy", share=True),
+    "binary_cross_entropy": Named(_binary_cross_entropy, labels_found, "share of labels found", share=True),
+    "mse": Named(_mse, lambda outputs, targets: -_mse(outputs, targets), "minus the squared error", share=False),
+}
+
+
+def losses(name: str) -> Loss:
+    """The plan's `loss` by its name; see `NAMED`."""
+    return NAMED[name].loss
 
 
 def optimisers(name: str, options: Mapping[str, Any]) -> Callable[[Any], torch.optim.Optimizer]:
     """The plan's optimiser by its name.
 
     Args:
-        name: adam, adamw or sgd.
+        name: `plan.OptimiserName`.
         options: torch.optim's.
 
     Raises:
         ConfigError: torch refuses the options; when called, the model has nothing to train.
     """
-    kind: Any = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[name]
+    kind: Any = next(made for called, made in vars(torch.optim).items() if called.lower() == name and isinstance(made, type))
 
     def make(parameters: Any) -> torch.optim.Optimizer:
         try:

@@ -6,7 +6,7 @@ edits: the loss with `reduction="none"`, the model behind a function, and the lo
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
 from alx.plan import Training
 from alx.tasks import augmentation, probe
-from alx.tasks.data.samples import batch, copies, home, placed, size
+from alx.tasks.data import samples
+from alx.tasks.data.samples import Samples
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
@@ -33,7 +34,7 @@ class MiniBatches:
     Args:
         model: trained in place.
         seed: of the order, and of the augmentation.
-        data: the site's own.
+        data: the site's own, in any form that `samples.of` takes.
         loss: one loss a sample.
         optimiser: makes an optimiser of the parameters.
         batch_size: samples a step; the last batch of an epoch may be smaller. A single sample left over joins the batch
@@ -46,7 +47,7 @@ class MiniBatches:
         self,
         model: nn.Module,
         seed: int,
-        data: Dataset[Any],
+        data: Samples | Dataset[Any],
         loss: Loss,
         optimiser: Callable[[Any], torch.optim.Optimizer],
         batch_size: int,
@@ -55,7 +56,7 @@ class MiniBatches:
     ) -> None:
         if training.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._forward, self._data, self._loss = _forward(model, training, device), data, loss
+        self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
         self._optimiser = optimiser(model.parameters())
         self._generator = torch.Generator().manual_seed(seed)
@@ -67,7 +68,7 @@ class MiniBatches:
     def _go_to(self, order: Tensor, moves: Tensor, at: int) -> None:
         """Place an epoch's order and what becomes of its samples where they are used."""
         self._order, self._moves, self._at = order, moves, at
-        self._indices, self._moves_there = order.to(home(self._data)), moves.to(self._device)
+        self._indices, self._moves_there = order.to(self._data.home), moves.to(self._device)
 
     def _inputs(self, inputs: Tensor, moves: Tensor) -> Tensor:
         """A batch as the model is trained on it."""
@@ -84,7 +85,7 @@ class MiniBatches:
             Its mean loss; on a CUDA device that of the step before, as the device is still at work on this one.
         """
         if self._at >= len(self._order):
-            order = torch.randperm(size(self._data), generator=self._generator)
+            order = torch.randperm(len(self._data), generator=self._generator)
             moves = self._moves
             if self._training.augments:
                 moves = augmentation.draw(len(order), self._training, self._augmentation)
@@ -94,7 +95,7 @@ class MiniBatches:
             end += 1
         here = slice(self._at, end)
         self._at = end
-        inputs, targets = (t.to(self._device) for t in batch(self._data, self._indices[here]))
+        inputs, targets = (t.to(self._device) for t in self._data.samples_at(self._indices[here]))
         inputs = self._inputs(inputs, self._moves_there[here])
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(self._forward(inputs), targets).mean()
@@ -158,12 +159,12 @@ def _float32(outputs: Any) -> Any:
 
 def supervised(
     model: Callable[[], nn.Module],
-    data: Dataset[Any],
+    data: Samples | Dataset[Any],
     loss: Loss,
     optimiser: Callable[[Any], torch.optim.Optimizer],
     *,
     batch_size: int = 64,
-    held_out: Dataset[Any] | None = None,
+    held_out: Samples | Dataset[Any] | None = None,
     score: Score = accuracy,
     device: str | torch.device = "cpu",
     training: Training = PLAIN,
@@ -193,21 +194,19 @@ def supervised(
     refuse_optimiser(optimiser)
     _refuse_other_kinds(data, held_out, loss, score, batch_size)
     place = torch.device(device)
-    count = size(data)
-    kept = 0 if held_out is None else size(held_out)
+    own, kept = samples.of(data), None if held_out is None else samples.of(held_out)
     if training.augments or training.channels_last:
-        augmentation.refuse_misfit(training, *batch(data, torch.zeros(1, dtype=torch.int64, device=home(data))))
-    data = placed(data, place)
-    held_out = None if held_out is None else placed(held_out, place)
+        augmentation.refuse_misfit(training, *samples.first(own))
+    own, kept = samples.placed(own, place), None if kept is None else samples.placed(kept, place)
     batches = EvaluationBatch()
 
-    def values(nets: Sequence[nn.Module], where: Dataset[Any], indices: Tensor, what: Loss) -> Tensor:
+    def values(nets: Sequence[nn.Module], where: Samples, indices: Tensor, what: Loss) -> Tensor:
         """One value a sample at each model, float64 [models, samples]."""
         out = torch.empty(len(nets), len(indices), dtype=torch.float64)
-        at_once = batches.of(nets[0], lambda: batch(where, indices[:1].to(home(where)))[0].to(place))
+        at_once = batches.of(nets[0], lambda: where.samples_at(indices[:1].to(where.home))[0].to(place))
         for at in range(0, len(indices), at_once):
             wanted = indices[at : at + at_once]
-            read = copies(len(nets), *(t.to(place) for t in batch(where, wanted.to(home(where)))))
+            read = samples.copies(len(nets), *(t.to(place) for t in where.samples_at(wanted.to(where.home))))
             with torch.no_grad():  # not inference mode: what a model keeps of it for all models could not be trained with
                 found = torch.stack(
                     [_one_each(what(net(x), y), len(wanted)) for net, (x, y) in zip(nets, read, strict=True)]
@@ -216,28 +215,25 @@ def supervised(
             out[:, at : at + at_once] = found.cpu().to(torch.float64).mean(2)
         return out
 
-    def total(net: nn.Module, where: Dataset[Any], samples: int, what: Loss) -> float:
-        return sums(lambda part: values([net], where, part, what), samples)[0]
+    def total(net: nn.Module, where: Samples, what: Loss) -> float:
+        return sums(lambda part: values([net], where, part, what), len(where))[0]
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
-        return MiniBatches(net, seed, data, loss, optimiser, batch_size, place, training)
-
-    def held_out_score(net: nn.Module) -> float:
-        return total(net, cast("Dataset[Any]", held_out), kept, score) / kept
+        return MiniBatches(net, seed, own, loss, optimiser, batch_size, place, training)
 
     def objective(seed: int) -> Objective:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            inputs, targets = (t.to(place) for t in batch(data, torch.zeros(1, dtype=torch.int64, device=home(data))))
+            inputs, targets = (t.to(place) for t in samples.first(own))
             outputs = model().to(place).eval()(inputs)
         return probe.values(loss, outputs, targets, seed) if isinstance(outputs, Tensor) and outputs.ndim else {}
 
     return Task(
         new_model=lambda: model().to(place),
         trainer=trainer,
-        measure=lambda net: LossSum(total(net, data, count, loss), count),
-        held_out=None if held_out is None else held_out_score,
+        measure=lambda net: LossSum(total(net, own, loss), len(own)),
+        held_out=None if kept is None else lambda net: total(net, kept, score) / len(kept),
         signed=signed,
-        sample_losses=None if signed else SampleLosses(count, lambda nets, indices: values(nets, data, indices, loss)),
+        sample_losses=None if signed else SampleLosses(len(own), lambda nets, indices: values(nets, own, indices, loss)),
         objective=objective,
     )
 

@@ -84,7 +84,7 @@ class _Candidates:
     def __init__(self, task: Task, staged: Staged) -> None:
         self._task, self._staged = task, staged
         self._held: dict[int, nn.Module] = {}
-        self.together = measure.together(staged.manifest.layout.nbytes)
+        self.together = measure.together(task, staged.manifest.layout.nbytes)
         self._states, self._next = staged.states(), 0
 
     def models(self, wanted: Sequence[int]) -> list[nn.Module]:
@@ -94,7 +94,7 @@ class _Candidates:
         free = [self._held.pop(i) for i in [i for i in self._held if i not in wanted][:over]]
         for i in missing:
             model = free.pop() if free else self._task.new_model()
-            self._held[i] = measure.loaded(model, from_flat(self._flat(i), self._staged.manifest.layout))
+            self._held[i] = measure.loaded(self._task, model, from_flat(self._flat(i), self._staged.manifest.layout))
         return [self._held[i] for i in wanted]
 
     def _flat(self, index: int) -> memoryview:

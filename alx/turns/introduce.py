@@ -81,7 +81,7 @@ def initial(site: Site, task: Task) -> State:
         StorageError: see `files.storage`.
     """
     trajectory.seed_all(site.plan.seed)
-    fresh = state.of(task.new_model())
+    fresh = state.fresh(task)
     layout, path = layout_of(fresh), site.folder / INIT_NAME
     tensors = as_sent(site.plan, _given(path, layout) if path.is_file() else fresh)
     bad = state.finite(tensors)

@@ -13,6 +13,7 @@ from alx.bundle.layout import Layout
 from alx.bundle.manifest import Blend
 from alx.errors import MalformedError
 from alx.learning import blend as blends
+from alx.learning import state as states
 from alx.learning.task import Task
 from alx.site import shelf
 from alx.site.state import SiteState
@@ -40,7 +41,7 @@ def check(now: SiteState, staged: Staged, task: Task, index: int) -> None:
         return
     layout = staged.manifest.layout
     start, own, peer, before = _parts(now, staged, recipe)
-    parameters = {name for name, _ in task.new_model().named_parameters(remove_duplicate=False)}
+    parameters = states.parameters(task.new_model())
     digest = hashlib.sha256()
     for tensor, a, b in layout.spans():
         alone = Layout((tensor,))

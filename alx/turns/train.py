@@ -195,7 +195,7 @@ class _Turn:
             return {}
         moved = self.work.has("before") and self.work.get("before") != self.work.get(FIRST)
         start, own, peer, before = (self._state(x) for x in (FIRST, final, "peer", "before" if moved else FIRST))
-        parameters = {name for name, _ in self.task.new_model().named_parameters(remove_duplicate=False)}
+        parameters = state.parameters(self.task.new_model())
         out = {}
         for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
             made = as_sent(self.now.site.plan, blends.blend(start, own, peer, before, recipe, parameters))
@@ -208,7 +208,7 @@ class _Turn:
         """The own loss sum at every kept state; a blend at which it is not finite is left out."""
         done, samples = self.work.losses(), self.now.own.file.samples
         missing = [label for label in labels if label not in done]
-        together = 1 if self.task.sample_losses is None else measure.together(self.layout.nbytes)
+        together = 1 if self.task.sample_losses is None else measure.together(self.task, self.layout.nbytes)
         models = [self.task.new_model() for _ in range(min(together, len(missing)))]
         self.tell("measuring", len(done), len(labels), None)
         for at in range(0, len(missing), together):

@@ -26,7 +26,7 @@ SHOWN = ("AssistPG", "Learner-PG", *TURNS)
 def rounds(of: dict[str, Task], order: tuple[str, str], seed: int, count: int, turn: int) -> Iterator[dict[str, Tensor]]:
     """The weights after each round of two turns, each turn a run of its own."""
     trajectory.seed_all(seed)
-    weights = state.of(of["learner"].new_model())
+    weights = state.fresh(of["learner"])
     for number in range(count):
         for i, who in enumerate(order):
             run = trajectory.Run(of[who], weights, 1000 * seed + 2 * number + i)

@@ -108,7 +108,7 @@ def play(name: str, seed: int, out: Path) -> dict:
     turn = agreed.steps("learner", 1, 1)
     judge = Judge(GAMES[name], agreed, values, of["learner"].new_model)
     trajectory.seed_all(seed)
-    rows: dict[str, list[dict]] = {"start": [{"steps": 0} | judge(state.of(of["learner"].new_model()))]}
+    rows: dict[str, list[dict]] = {"start": [{"steps": 0} | judge(state.fresh(of["learner"]))]}
     (out / f"seed-{seed}").mkdir(parents=True, exist_ok=True)
 
     def keep(algorithm: str, steps: int, weights: dict[str, Tensor], chosen: str) -> None:

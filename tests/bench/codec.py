@@ -22,7 +22,7 @@ import zipnn
 from safetensors.torch import save_file
 
 from alx import files
-from alx.bundle import carried, codec, cores, keys, read, write
+from alx.bundle import carried, codec, keys, read, write
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import Layout, part_name
 from alx.bundle.manifest import KEYFRAME_EVERY, Candidate, Manifest, Party
@@ -128,7 +128,7 @@ class Files:
             data = (self.folder / "packed" / part_name(index, part)).read_bytes()
             codec.decode(data, flat, self.layout, part, "", keyframe=not index % KEYFRAME_EVERY)
 
-        with cores.pool() as pool:
+        with codec.pool() as pool:
             for i in range(self.count):
                 list(pool.map(partial(one, i), range(self.layout.parts)))
 

@@ -50,7 +50,7 @@ def _states(model, count):
     out = []
     for seed in range(count):
         torch.manual_seed(seed)
-        out.append(state.of(model()))
+        out.append(state.copied(model().state_dict()))
     return out
 
 

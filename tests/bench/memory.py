@@ -13,14 +13,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from alx.bundle import cores
+from alx.bundle import codec
 from alx.bundle.layout import PART_BYTES
 from tests.bench import resnet
 from tests.bench.row import Row
 from tests.conftest import make_world, pair_world
 from tests.sealing import sealing
 
-PARTS = 5 * PART_BYTES * cores.MAX_THREADS  # a thread has a part raw, in planes, packed; the allocator keeps some
+PARTS = 5 * PART_BYTES * codec.MAX_THREADS  # a thread has a part raw, in planes, packed; the allocator keeps some
 WIDTH = 1280  # of a layer, which has 6.6 MB
 MODEL = f"""\
 from torch import nn

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from alx.site.site_file import Data, SiteFile
-from alx.study import digits, exchange, splits
+from alx.study import exchange, splits
+from alx.study.demo import digits
 from alx.study.exchange import Exchange, Turn
 from alx.study.pool import Pool
 from tests.bench import results

@@ -47,14 +47,14 @@ def trajectory(snapshots: int) -> tuple[list[bytes], Layout, str]:
         snapshots: how many, the start counted.
     """
     net = model()
-    layout = layout_of(state.of(net))
+    layout = layout_of(state.copied(net.state_dict()))
     images, labels, what = _images()
     folder = CACHE / hashlib.sha256(f"{what} {PERIOD} {BATCH} {LR} {SIDE} {layout.fingerprint}".encode()).hexdigest()[:16]
     files = [folder / f"{i}.state" for i in range(snapshots)]
     if not all(f.is_file() for f in files):
         folder.mkdir(parents=True, exist_ok=True)
         optimiser = torch.optim.Adam(net.parameters(), lr=LR)
-        files[0].write_bytes(to_flat(state.of(net), layout))
+        files[0].write_bytes(to_flat(state.copied(net.state_dict()), layout))
         for step in range(1, (snapshots - 1) * PERIOD + 1):
             chosen = torch.randint(len(images), (BATCH,))
             optimiser.zero_grad()
@@ -62,5 +62,5 @@ def trajectory(snapshots: int) -> tuple[list[bytes], Layout, str]:
             nn.functional.cross_entropy(net(shown), labels[chosen]).backward()
             optimiser.step()
             if step % PERIOD == 0:
-                files[step // PERIOD].write_bytes(to_flat(state.of(net), layout))
+                files[step // PERIOD].write_bytes(to_flat(state.copied(net.state_dict()), layout))
     return [f.read_bytes() for f in files], layout, what

@@ -22,7 +22,7 @@ from torch import nn
 
 from alx.bundle import carried, keys, read
 from alx.site import site as sites
-from alx.study import demo
+from alx.study.demo import story
 from alx.tasks import models
 from alx.turns.bridge import from_flat
 
@@ -67,7 +67,7 @@ def main(seeds: int) -> None:
     found: dict[str, list[tuple[float, int]]] = {}
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(None):
-            done = demo.run(Path(place) / "demo", "digits", ROUNDS, seed, lambda _line: None)
+            done = story.run(Path(place) / "demo", "digits", ROUNDS, seed, lambda _line: None)
             for role in ("learner", "provider"):
                 for sealed in sites.load(done.folder / role).look().position.sealed:
                     for what, figure, count in of_a_bundle(done.folder, role, done.folder / "disk" / sealed["bundle"]):

@@ -34,7 +34,7 @@ def _ours(model, data, batch_size, steps, period):
     task = supervised(
         model, data, losses("cross_entropy"), optimisers("adam", {"lr": LR}), batch_size=batch_size, device=DEVICE
     )
-    start = state.of(task.new_model())
+    start = state.fresh(task)
     layout = layout_of(start)
 
     def measure():

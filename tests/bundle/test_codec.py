@@ -187,14 +187,14 @@ def resnet_trajectory(snapshots: int, period: int) -> list[dict[str, torch.Tenso
     images = nn.functional.interpolate(images, 64)  # at 32 the last stage is 1 x 1, and most weights stand still
     targets = torch.from_numpy(digits.target)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    out = [state.of(model)]
+    out = [state.copied(model.state_dict())]
     for step in range(1, (snapshots - 1) * period + 1):
         indices = torch.randint(len(images), (16,))
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(images[indices]), targets[indices]).backward()
         optimiser.step()
         if step % period == 0:
-            out.append(state.of(model))
+            out.append(state.copied(model.state_dict()))
     return out
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from alx.bundle import codec, cores
+from alx.bundle import codec
 from alx.bundle.layout import PART_BYTES, Layout, Tensor, part_name
 from alx.cli.main import run
 from alx.errors import LimitError, ModelError
@@ -55,7 +55,7 @@ def test_an_audit_has_no_model_to_refuse_a_huge_one_by_and_refuses_what_does_not
     assert run(command(world, "provider", forge.bundle)) == ModelError.exit_code
 
 
-PARTS = 5 * PART_BYTES * cores.MAX_THREADS  # a thread has a part raw, in planes, packed; the allocator keeps some
+PARTS = 5 * PART_BYTES * codec.MAX_THREADS  # a thread has a part raw, in planes, packed; the allocator keeps some
 OTHER = 64 << 20  # the manifest, threads, what the allocator keeps
 
 

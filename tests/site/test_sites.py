@@ -58,7 +58,7 @@ def decoded(bundle, key):
 def weights(path, hidden=8):
     torch.manual_seed(99)
     model = models.mlp(4, 3, hidden)
-    save_file(state.of(model), path)
+    save_file(state.copied(model.state_dict()), path)
     return model
 
 
@@ -70,7 +70,7 @@ def test_the_learner_starts_from_given_weights(tmp_path):
     new.create(world.folder("learner"), config, world.root / "plan.toml", init=tmp_path / "w.safetensors")
     pair_world(world)
     manifest, states = decoded(world.turn("learner"), world.folder("learner") / "public.pem")
-    expected = state.to_bytes(state.of(model), [t.name for t in manifest.tensors])
+    expected = state.to_bytes(state.copied(model.state_dict()), [t.name for t in manifest.tensors])
     assert states[0] == expected
 
 

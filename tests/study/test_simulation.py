@@ -26,7 +26,7 @@ from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
 from alx.site import site_file
-from alx.study import baselines, figures, parties, players, pool, sizes, splits
+from alx.study import algorithms, baselines, figures, parties, pool, sizes, splits
 from alx.study.results import Results, Round, Run, summarise
 from tests import generated
 
@@ -342,7 +342,7 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
         whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), MODEL.encode(), place / "dealt", 3,
         np.random.default_rng(5),
     )  # fmt: skip
-    play, _ = players.player(both, "assisted")
+    play, _ = algorithms.player(both, "assisted")
     simulated = [play(number, None).selected for number in (1, 2)]
     (place / "disk").mkdir()
     for role in ("learner", "provider"):

@@ -6,6 +6,7 @@ import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 
 from alx import plan
 from alx.errors import ConfigError
-from alx.site.site_file import Data
+from alx.site.site_file import Data, DataKind
 from alx.study import pool
 from alx.tasks import load
 from alx.tasks.data import kinds
@@ -56,6 +57,10 @@ class Config:
 
 def read(folder, source, more=""):
     return kinds.load(source, folder, plan.parse((PLAN + more).encode()).plan)
+
+
+def test_every_kind_of_data_that_a_site_can_name_has_a_reader():
+    assert set(kinds.READERS) == set(get_args(DataKind))
 
 
 def refusal(folder, source, more=""):
@@ -111,7 +116,7 @@ def test_numbers_in_an_npz_are_taken_as_they_are(tmp_path):
     own, _ = read(tmp_path, npz(tmp_path, train_images=x, train_labels=np.array([0.25, 1.5])))
     assert own.tensors[0].tolist() == x.tolist()
     assert own.tensors[1].dtype == torch.float32
-    assert kinds.targets(own).tolist() == [0.25, 1.5]
+    assert own.targets.tolist() == [0.25, 1.5]
 
 
 def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
@@ -263,7 +268,7 @@ def test_an_image_folder_may_lack_classes_and_its_order_is_that_of_the_plan(tmp_
     assert targets.tolist() == [1, 1]
     assert inputs.shape == (2, 3, 4, 4)
     assert inputs[1, :, 0, 0].tolist() == pytest.approx([10 / 255, 20 / 255, 30 / 255])
-    assert kinds.targets(kept).tolist() == [0]
+    assert kept.targets.tolist() == [0]
     assert read(tmp_path, Source("images", "own"), FOLDERS.format(1))[0].images.shape == (2, 1, 4, 4)
 
 
@@ -438,7 +443,7 @@ def test_the_real_mnist_is_read(tmp_path):
         (raw / file.stem).write_bytes(gzip.decompress(file.read_bytes()))
     own, kept = read(tmp_path, Source("mnist", str(tmp_path)), GREY)
     assert (len(own), len(kept)) == (60_000, 10_000)
-    assert kinds.targets(own)[:5].tolist() == [5, 0, 4, 1, 9]
+    assert own.targets[:5].tolist() == [5, 0, 4, 1, 9]
     assert own.images.shape == (60_000, 1, 28, 28)
 
 
@@ -493,7 +498,7 @@ def test_cifar10_and_svhn_in_their_own_formats(tmp_path, monkeypatch):
     monkeypatch.setattr(sets.CIFAR10, "meta", meta)
     own, kept = read(tmp_path, Source("cifar10", "."), COLOUR)
     assert torch.equal(own.images, torch.from_numpy(pixels.reshape(2, 3, 32, 32)))
-    assert (kinds.targets(own).tolist(), kinds.targets(kept).tolist()) == ([3, 9], [7])
+    assert (own.targets.tolist(), kept.targets.tolist()) == ([3, 9], [7])
 
     images = np.moveaxis(pixels.reshape(2, 3, 32, 32), (0, 1, 2, 3), (3, 2, 0, 1))
     parts = {}
@@ -504,7 +509,7 @@ def test_cifar10_and_svhn_in_their_own_formats(tmp_path, monkeypatch):
     monkeypatch.setattr(sets.SVHN, "split_list", parts)
     own, _ = read(tmp_path, Source("svhn", "."), COLOUR)
     assert torch.equal(own.images, torch.from_numpy(pixels.reshape(2, 3, 32, 32)))
-    assert kinds.targets(own).tolist() == [0, 4]  # the files say 10 for the digit 0
+    assert own.targets.tolist() == [0, 4]  # the files say 10 for the digit 0
 
 
 # --- do the data fit the plan's loss and model?

@@ -213,7 +213,7 @@ def test_a_state_that_cannot_be_taken_or_put_back_is_told_wherever_a_task_is_loa
 
 def test_a_model_without_values_has_no_state():
     with pytest.raises(ConfigError, match="'weight' has no values: it lies on the meta device"):
-        state.of(nn.Linear(4, 2, device="meta"))
+        state.copied(nn.Linear(4, 2, device="meta").state_dict())
 
 
 @pytest.mark.parametrize("dtype", list(state.DTYPES))

@@ -208,11 +208,11 @@ def test_the_estimators_weigh_steps_as_they_say():
 
 def test_the_whole_episodes_step_is_the_papers_formula():
     policy = mlp(4, 2, 4)
-    before = state.of(policy)
+    before = state.copied(policy.state_dict())
     torch.manual_seed(5)
     Reinforce(policy, cartpole([LENGTHS[i % 3] for i in range(7)]), 3, "whole_episode", 0.9,
               lambda p: torch.optim.SGD(p, lr=0.1), 30, CPU).step()  # fmt: skip
-    after = state.of(policy)
+    after = state.copied(policy.state_dict())
     policy.load_state_dict(before)
     policy.zero_grad()
     torch.manual_seed(5)
@@ -238,11 +238,11 @@ def test_a_policy_learns(estimator):
                            estimator=estimator, batch_size=16)  # fmt: skip
     trajectory.seed_all(0)
     model = task.new_model()
-    assert measure.measure(task, model, state.of(model)).total > -0.6
-    run = trajectory.Run(task, state.of(model), 1)
+    assert measure.measure(task, model, state.copied(model.state_dict())).total > -0.6
+    run = trajectory.Run(task, state.copied(model.state_dict()), 1)
     for _ in range(60):
         run.trainer.step()
-    assert measure.measure(task, model, state.of(run.model)).total < -0.9
+    assert measure.measure(task, model, state.copied(run.model.state_dict())).total < -0.9
 
 
 def test_a_policy_of_continuous_actions_learns():
@@ -258,17 +258,17 @@ def test_a_policy_of_continuous_actions_learns():
     assert check_task(task) == []
     trajectory.seed_all(0)
     model = task.new_model()
-    first = measure.measure(task, model, state.of(model)).total
-    run = trajectory.Run(task, state.of(model), 1)
+    first = measure.measure(task, model, state.copied(model.state_dict())).total
+    run = trajectory.Run(task, state.copied(model.state_dict()), 1)
     for _ in range(80):
         run.trainer.step()
-    assert measure.measure(task, model, state.of(run.model)).total < min(0.35, first)
+    assert measure.measure(task, model, state.copied(run.model.state_dict())).total < min(0.35, first)
 
 
 def test_the_same_snapshot_gives_the_same_number_bit_for_bit():
     a, b = poles(held_out=[1.0, 3.0]), poles(held_out=[1.0, 3.0])
     trajectory.seed_all(1)
-    snapshot = state.of(a.new_model())
+    snapshot = state.fresh(a)
     first = measure.measure(a, a.new_model(), snapshot)
     before = torch.get_rng_state()
     trajectory.Run(b, snapshot, 9).trainer.step()  # environments that were used in between
@@ -300,9 +300,9 @@ def test_what_a_policy_writes_into_its_observations_is_played_and_learnt_once():
     for kind in (Halves, Writes):
         task = policy_gradient(lambda kind=kind: kind(nn.Linear(4, 2)), cartpole, LENGTHS, adam, batch_size=7)
         trajectory.seed_all(1)
-        run = trajectory.Run(task, state.of(task.new_model()), 5)
+        run = trajectory.Run(task, state.fresh(task), 5)
         losses = [run.trainer.step() for _ in range(3)]
-        ends.append((losses, measure.measure(task, task.new_model(), state.of(run.model))))
+        ends.append((losses, measure.measure(task, task.new_model(), state.copied(run.model.state_dict()))))
     assert ends[0] == ends[1]
 
 
@@ -311,13 +311,13 @@ def test_another_process_measures_the_same_number():
         "import torch; from alx.learning import measure, state, trajectory\n"
         "from tests.tasks.test_policy_gradient import poles\n"
         "task = poles(); trajectory.seed_all(1); model = task.new_model()\n"
-        "print(measure.measure(task, model, state.of(model)).total.hex())"
+        "print(measure.measure(task, model, state.copied(model.state_dict())).total.hex())"
     )
     told = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in "ab"]
     task = poles()
     trajectory.seed_all(1)
     model = task.new_model()
-    assert {*told} == {measure.measure(task, model, state.of(model)).total.hex() + "\n"}
+    assert {*told} == {measure.measure(task, model, state.copied(model.state_dict())).total.hex() + "\n"}
 
 
 def test_the_mean_return_is_that_of_a_plain_loop():
@@ -325,7 +325,7 @@ def test_the_mean_return_is_that_of_a_plain_loop():
                            batch_size=2, seed=11)  # fmt: skip
     trajectory.seed_all(0)
     model = task.new_model()
-    total = measure.measure(task, model, state.of(model)).total
+    total = measure.measure(task, model, state.copied(model.state_dict())).total
     torch.manual_seed(11)
     played = rollout.play(lunar_landers([12.0] * 3 + [30.0] * 3), model, 150, 11, CPU)
     expected = []
@@ -460,7 +460,7 @@ def test_actions_of_another_kind_or_shape_are_told(env, make, told):
 def test_a_spread_that_underflows_is_no_distribution_and_stops_no_selection():
     task = policy_gradient(lambda: Fixed(lambda x: Normal(x, 0 * x)), sync_vector(Slider), [0.5], adam, held_out=[0.1])
     model = task.new_model()
-    assert measure.measure(task, model, state.of(model)).total == np.inf
+    assert measure.measure(task, model, state.copied(model.state_dict())).total == np.inf
     assert measure.held_out(task, model) == -np.inf  # a receiver scores every candidate
 
 
@@ -573,9 +573,9 @@ def test_a_batch_of_32_and_reward_to_go_are_the_default():
     for settings in ({}, {"estimator": "reward_to_go", "batch_size": 32}):
         task = policy_gradient(lambda: mlp(4, 2, 4), environments, LENGTHS, adam, **settings)
         trajectory.seed_all(0)
-        run = trajectory.Run(task, state.of(task.new_model()), 1)
+        run = trajectory.Run(task, state.fresh(task), 1)
         run.trainer.step()
-        runs.append(state.of(run.model))
+        runs.append(state.copied(run.model.state_dict()))
     assert made == [32, 32]
     assert all(torch.equal(runs[0][n], runs[1][n]) for n in runs[0])
 

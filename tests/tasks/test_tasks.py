@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
 from alx.tasks import check_task, evaluation, load, supervised
-from alx.tasks.objective import accuracy, labels_found, losses, optimisers, scores
+from alx.tasks.objective import NAMED, accuracy, labels_found, losses, optimisers
 from tests.conftest import PLAN as PLAN_FILE
 from tests.conftest import Plain, make_world, pair_world
 
@@ -51,7 +52,7 @@ def task(data=None, model=Restless, loss="cross_entropy", optimiser=adam, **more
 
 def first(made, seed=0):
     trajectory.seed_all(seed)
-    return state.of(made.new_model())
+    return state.fresh(made)
 
 
 def play(made, steps=10, period=1, seed=5):
@@ -221,7 +222,7 @@ def test_what_a_model_or_a_loss_writes_into_its_batch_reaches_no_other_model_and
         losses_found = measure.measure_all(made, [made.new_model() for _ in snapshots], snapshots)
         alone = [measure.measure(made, made.new_model(), s) for s in snapshots]
         assert losses_found == alone
-        judge = measure.loaded(made.new_model(), snapshots[-1])
+        judge = measure.loaded(made, made.new_model(), snapshots[-1])
         found.append((losses_found, measure.held_out(made, judge), measure.held_out(made, judge)))
         assert check_task(made) == []
         kept = data.dataset if isinstance(data, Subset) else data
@@ -256,7 +257,7 @@ def test_models_with_dropout_and_batch_norm_are_measured_in_evaluation_mode_and_
     model = made.new_model()
     one = measure.measure(made, model, start)
     assert measure.measure(made, model, start) == one
-    assert same(state.of(model), start)
+    assert same(state.copied(model.state_dict()), start)
 
 
 def test_buffers_travel_with_the_weights():
@@ -423,7 +424,7 @@ def test_the_order_of_samples_does_not_hang_on_what_else_draws_random_numbers():
         for _ in range(6):
             disturb()
             run.trainer.step()
-        runs.append(state.of(run.model))
+        runs.append(state.copied(run.model.state_dict()))
     assert same(*runs)
 
 
@@ -512,6 +513,13 @@ def test_the_plans_losses_are_one_number_a_sample():
     assert losses("mse")(out, torch.zeros(2, 2)).tolist() == [2.5, 4.625]
 
 
+@pytest.mark.parametrize("name", get_args(plan.OptimiserName))
+def test_an_optimiser_of_the_plan_is_torchs_and_takes_the_options_that_the_plan_has_for_it(name):
+    made = optimisers(name, {})([nn.Parameter(torch.zeros(1))])
+    assert type(made).__name__.lower() == name
+    assert {"lr", "weight_decay", *plan.OPTIONS[name]} <= made.defaults.keys()
+
+
 def test_scores_are_shares_that_were_found_or_minus_the_squared_error():
     out = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
     assert accuracy(out, torch.tensor([0, 0])).tolist() == [1.0, 0.0]
@@ -519,8 +527,8 @@ def test_scores_are_shares_that_were_found_or_minus_the_squared_error():
     assert accuracy(torch.tensor([0.5, -1.0]), torch.tensor([[1.0], [0.0]])).tolist() == [1.0, 1.0]
     assert accuracy(out.reshape(1, 2, 2), torch.tensor([[0, 0]])).tolist() == [0.5]  # a class at each place
     assert labels_found(out, torch.tensor([[1, 0], [1, 0]])).tolist() == [1.0, 0.5]
-    assert scores("mse")(torch.tensor([1.0]), torch.tensor([3.0])).tolist() == [-4.0]
-    assert scores("cross_entropy") is accuracy
+    assert NAMED["mse"].score(torch.tensor([1.0]), torch.tensor([3.0])).tolist() == [-4.0]
+    assert NAMED["cross_entropy"].score is accuracy
 
 
 @pytest.mark.parametrize(

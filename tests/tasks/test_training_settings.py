@@ -14,7 +14,7 @@ from alx.learning import measure, state, trajectory
 from alx.plan import Training
 from alx.tasks import augmentation, check_task, load, supervised
 from alx.tasks.data.images import NormalisedImages
-from alx.tasks.data.samples import batch, home, placed
+from alx.tasks.data.samples import of, placed
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
 from tests.conftest import Plain, make_world
@@ -38,7 +38,7 @@ def task(training, data=None, model=lambda: small_cnn(1, 8, 3), **more):
 
 def begun(made, seed=5):
     trajectory.seed_all(0)
-    return trajectory.Run(made, state.of(made.new_model()), seed)
+    return trajectory.Run(made, state.fresh(made), seed)
 
 
 def play(made, steps=10):
@@ -268,7 +268,7 @@ def test_losses_are_measured_alike_whatever_training_says(training):
         made = task(each, held_out=images(12))
         trajectory.seed_all(0)
         model = made.new_model()
-        told.append((measure.measure(made, model, state.of(model)), measure.held_out(made, model)))
+        told.append((measure.measure(made, model, state.copied(model.state_dict())), measure.held_out(made, model)))
     assert told[0] == told[1]
 
 
@@ -301,8 +301,8 @@ def test_a_loss_meets_float32_outputs_in_bfloat16_training_also_several():
 def test_on_a_cpu_data_are_not_copied():
     data, tensors = images(), rows()
     assert placed(data, torch.device("cpu")).images.data_ptr() == data.images.data_ptr()
-    assert placed(tensors, torch.device("cpu")).tensors[0].data_ptr() == tensors.tensors[0].data_ptr()
-    own = Plain(data)
+    assert placed(of(tensors), torch.device("cpu")).tensors[0].data_ptr() == tensors.tensors[0].data_ptr()
+    own = of(Plain(data))
     assert placed(own, torch.device("cpu")) is own
 
 
@@ -310,16 +310,16 @@ def test_data_indexed_without_a_loop_live_on_the_device_and_others_stay():
     """The meta device stands for any that is no CPU: it has shapes and places, and no numbers."""
     meta = torch.device("meta")
     for data in (images(), TensorDataset(*images().samples_at(torch.arange(COUNT)))):
-        there = placed(data, meta)
-        assert home(there) == meta
-        inputs, targets = batch(there, torch.zeros(6, dtype=torch.int64, device=meta))
+        there = placed(of(data), meta)
+        assert there.home == meta
+        inputs, targets = there.samples_at(torch.zeros(6, dtype=torch.int64, device=meta))
         assert (inputs.device, targets.device) == (meta, meta)
         assert (inputs.dtype, inputs.shape) == (torch.float32, (6, 1, 8, 8))
         moves = augmentation.draw(6, MOVING, torch.Generator()).to(meta)
         assert augmentation.apply(inputs, moves, MOVING.shift).device == meta
-    own = Plain(images())
+    own = of(Plain(images()))
     assert placed(own, meta) is own
-    assert home(own) == torch.device("cpu")
+    assert own.home == torch.device("cpu")
 
 
 def test_images_become_the_numbers_they_became_out_of_place():

@@ -41,7 +41,7 @@ def normed_task(seed=0):
 
 def sampled(task, steps, period, seed=1):
     trajectory.seed_all(0)
-    run = trajectory.Run(task, state.of(task.new_model()), seed)
+    run = trajectory.Run(task, state.fresh(task), seed)
     return dict(trajectory.sample(run, steps, period, lambda _step, _loss: None))
 
 
@@ -76,7 +76,7 @@ def test_losses_are_measured_in_evaluation_mode_and_leave_the_model_alone():
     first, second = (measure.measure(task, model, snapshot) for _ in range(2))
     assert first == second
     assert first.count == 40
-    assert same(state.of(model), snapshot)
+    assert same(state.copied(model.state_dict()), snapshot)
 
 
 def test_a_blend_averages_batch_norm_statistics_and_never_steps_past_them():
@@ -117,7 +117,7 @@ class _Tied(nn.Module):
 
 
 def test_weights_that_are_shared_stay_shared_in_a_blend():
-    start, own, peer, before = (state.of(_Tied()) for _ in range(4))
+    start, own, peer, before = (state.copied(_Tied().state_dict()) for _ in range(4))
     names = {n for n, _ in _Tied().named_parameters(remove_duplicate=False)}
     made = blend.blend(start, own, peer, before, blend.Recipe(0.5, 1.6, 0.5), names)
     assert torch.equal(made["encode.weight"], made["decode.weight"])
@@ -153,7 +153,7 @@ def test_a_model_is_made_after_the_plans_seed_wherever_it_is_made(stage):
     site = world.site("learner")
     task = load.task(site.folder, site.config, site.plan)
     torch.manual_seed(12345)
-    assert same(state.of(task.new_model()), state.of(task.new_model()))
+    assert same(state.fresh(task), state.fresh(task))
 
 
 class _Diverging:
@@ -388,7 +388,7 @@ def kept(folder, monkeypatch, checkpoint=None, dies=None):
     """Keep a run of 12 steps, with a checkpoint after step `checkpoint` only; the steps taken, and the files by name."""
     task = normed_task()
     trajectory.seed_all(0)
-    start = state.of(task.new_model())
+    start = state.fresh(task)
     taken = []
 
     def tell(step, _loss):

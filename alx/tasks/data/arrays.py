@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError, escape
-from alx.plan import Images
-from alx.tasks.data import decoder
-from alx.tasks.data.images import NormalisedImages, of_pixels
+from alx.plan import Images, Plan
+from alx.tasks.data import decoder, place
+from alx.tasks.data.images import of_pixels
+from alx.tasks.data.samples import Held, Tensors
 
 NAMES = "arrays are named as in MedMNIST: train_images, train_labels, and test_images, test_labels where there are any"
 MADE_BY = "columns"  # the array that says so; NAMES has no such one
@@ -29,7 +29,28 @@ _GREY, _COLOUR = 3, 4  # dimensions of [n, h, w] and of [n, h, w, channels]
 Array = np.ndarray[Any, Any]
 
 
-def read(path: Path, part: str, images: Images | None) -> TensorDataset | NormalisedImages | None:
+def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
+    """The samples of a file, and those kept apart: its test arrays, or those of the file `kept`.
+
+    Raises:
+        ConfigError: as `read`; or an array is not there, or the plan has [columns] that the numbers are not made by.
+    """
+    name = escape(path.name)
+    if plan.columns is not None and rows_made_by(place.checked(path, "file")) != plan.columns.model_dump_json():
+        raise ConfigError(
+            f"the plan has [columns], and the numbers of '{name}' are not made by them",
+            "give the CSV itself, --data csv:FILE; or leave [columns] out of the plan, on both sides",
+        )
+    own = read(place.checked(path, "file"), "train", plan.images)
+    if own is None:
+        raise ConfigError(f"'{name}' has no array train_images", NAMES)
+    held_out = read(path if kept is None else place.checked(kept, "file"), "test", plan.images)
+    if held_out is None and kept is not None:
+        raise ConfigError(f"'{escape(kept.name)}', named by held_out, has no array test_images", NAMES)
+    return own, held_out
+
+
+def read(path: Path, part: str, images: Images | None) -> Held | None:
     """One part of the file.
 
     Args:
@@ -59,7 +80,7 @@ def read(path: Path, part: str, images: Images | None) -> TensorDataset | Normal
         )
     targets = _targets(y, name, f"{part}_labels")
     if images is None and x.dtype != np.uint8:  # pairing compares that both sides have numbers, or both pixels
-        return TensorDataset(_float32(x, name, what), targets)
+        return Tensors(_float32(x, name, what), targets)
     if x.dtype != np.uint8:
         raise ConfigError(
             f"'{name}' has {what} of {x.dtype}, and the plan has [images], which are made of uint8, 0 to 255",

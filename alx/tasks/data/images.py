@@ -5,15 +5,18 @@ Knows pixels and the plan's [images]; knows no model.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from alx.errors import ConfigError, escape
-from alx.plan import Images
-from alx.tasks.data import alike, picture
+from alx.plan import Images, Plan
+from alx.tasks.data import alike, picture, place
+from alx.tasks.data.samples import Held, Inputs
 from alx.tasks.torchvision_cpu import torchvision
 
 DROPPINGS = ("thumbs.db", "desktop.ini", "__macosx")  # what file browsers and archivers leave; and all that begins with .
@@ -29,9 +32,11 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
         mean, std: one a channel, for values between 0 and 1; empty for 0 and 1.
     """
 
+    inputs: Inputs = "pixels"
+
     def __init__(self, images: Tensor, targets: Tensor, mean: list[float], std: list[float]) -> None:
         channels = images.shape[1]
-        self.images, self.targets = images, targets
+        self.images, self.targets, self.home, self.nbytes = images, targets, images.device, images.nbytes + targets.nbytes
         self.mean, self.std = mean, std
         self._mean, self._std = (
             torch.tensor(numbers or [default] * channels, device=images.device).reshape(1, channels, 1, 1)
@@ -46,7 +51,7 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
         return inputs[0], targets[0]
 
     def to(self, device: torch.device) -> "NormalisedImages":
-        """The same images on a device, where batches are then made; nothing is copied where they are there already."""
+        """See `Samples`."""
         return NormalisedImages(self.images.to(device), self.targets.to(device), self.mean, self.std)
 
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,6 +63,10 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
         if self.std:
             inputs.div_(self._std)
         return inputs, self.targets.index_select(0, indices)
+
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """See `Held`."""
+        return self.images.permute(0, 2, 3, 1).numpy(), self.targets.numpy()
 
 
 def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> NormalisedImages:
@@ -81,6 +90,13 @@ def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> Nor
         resize = torchvision().transforms.v2.functional.resize
         pixels = torch.cat([resize(chunk, list(images.size), antialias=True) for chunk in torch.split(pixels, CHUNK)])
     return NormalisedImages(pixels, targets, images.mean, images.std)
+
+
+def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
+    """The images of a folder, and those of the folder `kept`; see `folder`."""
+    wanted = plan.images or Images()
+    own = folder(place.checked(path, "folder"), wanted)
+    return own, None if kept is None else folder(place.checked(kept, "folder"), wanted)
 
 
 def folder(path: Path, images: Images) -> NormalisedImages:

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from alx.errors import ConfigError, escape
-from alx.plan import Images
+from alx.plan import Images, Plan
 from alx.tasks.data import decoder
 from alx.tasks.data.images import NormalisedImages, of_pixels
+from alx.tasks.data.samples import Held
 from alx.tasks.torchvision_cpu import torchvision
 
 _NAMES = {"cifar10": "CIFAR10", "svhn": "SVHN", "mnist": "MNIST"}
@@ -21,6 +22,18 @@ _LIES_AT = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte and the others, unpacked",
 }
 _GREY = 3  # dimensions of [n, h, w]
+
+
+def load(kind: str, path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
+    """One of torchvision's sets, and its own test set.
+
+    Raises:
+        ConfigError: as `read`; or others are named as kept apart.
+    """
+    if kept is not None:
+        raise ConfigError(f"{kind} has a test set of its own, and site.toml names held_out", "remove held_out")
+    wanted = plan.images or Images(channels=1 if kind == "mnist" else 3)
+    return read(kind, path, wanted, train=True), read(kind, path, wanted, train=False)
 
 
 def read(kind: str, path: Path, images: Images, *, train: bool) -> NormalisedImages:

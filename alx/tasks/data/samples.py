@@ -1,27 +1,126 @@
-"""The samples of a data set: how many, a batch of them by their indices, and where they lie.
+"""The samples of a data set: how many, some of them by their indices, and where they lie.
 
-Knows data sets and devices; knows no model.
+Knows data sets and devices; knows no model, and no kind of data by its name. What a reader returns is `Held`; whatever a
+user has is wrapped once, by `of`.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset, default_collate
 
 from alx.errors import ConfigError
-from alx.tasks.data.images import NormalisedImages
 
 SHARE = 0.5  # of what is free on a GPU that a data set may take: the rest is for the model and its activations
 CPU = torch.device("cpu")
 
 
-def size(data: Dataset[Any]) -> int:
-    """Number of samples.
+Inputs = Literal["pixels", "numbers"]
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """As training and measuring ask for them.
+
+    Attributes:
+        home: where indices belong.
+        nbytes: what `to` takes of a device's memory.
+    """
+
+    home: torch.device
+    nbytes: int
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """(inputs [n, …], targets [n, …]) at `indices`, int64 [n] at `home`; of memory of their own."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """The same on a device, where batches are then made; nothing is copied where they are there already."""
+        ...
+
+
+class Held(Samples, Protocol):
+    """What a reader of a site's data returns: indexed without a loop, all of it at hand.
+
+    Attributes:
+        targets: of all samples, [n] or [n, …].
+        inputs: what an input is made of.
+    """
+
+    targets: Tensor
+    inputs: Inputs
+
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Inputs and targets as an .npz has them: pixels [n, height, width, channels], or numbers [n, …]."""
+        ...
+
+
+class Tensors(TensorDataset):
+    """Numbers: two tensors, inputs float32 [n, …] and targets [n] or [n, …]; `Held`."""
+
+    inputs: Inputs = "numbers"
+
+    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
+        super().__init__(inputs, targets)
+        self.targets, self.home, self.nbytes = targets, inputs.device, inputs.nbytes + targets.nbytes
+
+    def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Samples`."""
+        # several times as fast as tensors[0][indices] on a CPU
+        return self.tensors[0].index_select(0, indices), self.targets.index_select(0, indices)
+
+    def to(self, device: torch.device) -> Self:
+        """See `Samples`."""
+        return type(self)(*(t.to(device) for t in self.tensors))
+
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """See `Held`."""
+        return self.tensors[0].numpy(), self.targets.numpy()
+
+
+class _Own:
+    """A user's data set: asked for one sample after the other, or for a block where it has a `samples_at` itself."""
+
+    home, nbytes = CPU, 0  # it stays where it is: its batches are moved one by one
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def to(self, _device: torch.device) -> Self:
+        return self
+
+    def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        block = hasattr(self._data, "samples_at")
+        found = self._data.samples_at(indices) if block else default_collate([self._data[i] for i in indices.tolist()])
+        if not isinstance(found, (list, tuple)) or len(found) != 2 or not all(isinstance(t, Tensor) for t in found):  # noqa: PLR2004
+            got = f"{len(found)} parts" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
+            raise ConfigError(
+                f"a sample of the data set has {got}, expected (input, target), each a tensor or a number",
+                "wrap the data set in one whose __getitem__ returns such a pair",
+            )
+        inputs, targets = found
+        # it may give what it keeps, and a model may write into it
+        return (inputs.clone(), targets.clone()) if block else (inputs, targets)
+
+
+def of(data: Samples | Dataset[Any]) -> Samples:
+    """The samples of any data set.
+
+    Args:
+        data: `Samples`; a TensorDataset; one with `samples_at(indices)`; or any other that has a length.
 
     Raises:
-        ConfigError: there are none, or they cannot be counted.
+        ConfigError: there are none, or they cannot be counted. When used: a sample is no pair of (input, target).
     """
     try:
         count = len(data)  # type: ignore[arg-type] # that is the question
@@ -31,65 +130,21 @@ def size(data: Dataset[Any]) -> int:
         ) from error
     if count < 1:
         raise ConfigError("the data set holds no samples", "look at the data's path in site.toml")
-    return count
+    if isinstance(data, TensorDataset) and len(data.tensors) == 2:  # noqa: PLR2004 - (input, target)
+        return Tensors(*data.tensors)
+    return data if isinstance(data, Samples) else _Own(data)
 
 
-def placed(data: Dataset[Any], device: torch.device) -> Dataset[Any]:
-    """The data set on the device, so that a batch is made there; nothing is copied where it is there already.
-
-    A data set that takes more than `SHARE` of a GPU's free memory stays where it is, and so does one of the user's own:
-    their batches are moved one by one.
-    """
-    if isinstance(data, TensorDataset):
-        tensors = data.tensors
-    elif isinstance(data, NormalisedImages):
-        tensors = (data.images, data.targets)
-    else:
+def placed(data: Samples, device: torch.device) -> Samples:
+    """The samples on the device, unless they would take more than `SHARE` of a GPU's free memory."""
+    if device.type == "cuda" and data.nbytes > SHARE * torch.cuda.mem_get_info(device)[0]:
         return data
-    if device.type == "cuda" and sum(t.nbytes for t in tensors) > SHARE * torch.cuda.mem_get_info(device)[0]:
-        return data
-    if isinstance(data, NormalisedImages):
-        return data.to(device)
-    return TensorDataset(*(t.to(device) for t in tensors))
+    return data.to(device)
 
 
-def home(data: Dataset[Any]) -> torch.device:
-    """Where the indices of `batch` belong."""
-    if isinstance(data, TensorDataset):
-        return data.tensors[0].device
-    return data.images.device if isinstance(data, NormalisedImages) else CPU
-
-
-def batch(data: Dataset[Any], indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Some samples.
-
-    Args:
-        data: a TensorDataset, one with `samples_at(indices)`, or any other, asked for one sample after the other.
-        indices: int64 [n], where `home` says.
-
-    Returns:
-        (inputs [n, …], targets [n, …]), of memory of their own.
-
-    Raises:
-        ConfigError: a sample is no pair of (input, target).
-    """
-    if isinstance(data, TensorDataset):
-        # several times as fast as data.tensors[0][indices] on a CPU
-        found: Any = [t.index_select(0, indices) for t in data.tensors]
-    elif hasattr(data, "samples_at"):
-        found = data.samples_at(indices)
-    else:
-        found = default_collate([data[i] for i in indices.tolist()])
-    if not isinstance(found, (list, tuple)) or len(found) != 2 or not all(isinstance(t, Tensor) for t in found):  # noqa: PLR2004
-        got = f"{len(found)} parts" if isinstance(found, (list, tuple)) else f"a {type(found).__name__}"
-        raise ConfigError(
-            f"a sample of the data set has {got}, expected (input, target), each a tensor or a number",
-            "wrap the data set in one whose __getitem__ returns such a pair",
-        )
-    inputs, targets = found
-    if hasattr(data, "samples_at") and not isinstance(data, NormalisedImages):
-        return inputs.clone(), targets.clone()  # a user's may give what it keeps, and a model may write into it
-    return inputs, targets
+def first(data: Samples) -> tuple[Tensor, Tensor]:
+    """One sample, as a batch."""
+    return data.samples_at(torch.zeros(1, dtype=torch.int64, device=data.home))
 
 
 def copies(count: int, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

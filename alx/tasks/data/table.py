@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError, escape
-from alx.plan import Categorical, Columns, Numeric
-from alx.tasks.data import alike, decoder
+from alx.plan import Categorical, Columns, Numeric, Plan
+from alx.tasks.data import alike, decoder, place
+from alx.tasks.data.samples import Held, Tensors
 
 MISSING = ("", "na", "n/a", "nan", "null")  # in lower case; in a column of categories a declared value goes first
 _MARKS = ",' \u2019\u00a0\u202f"  # what people put into numbers
@@ -21,7 +21,21 @@ LARGEST = torch.finfo(torch.float32).max
 _FORMAT = "a CSV in UTF-8, with commas and a header"
 
 
-def read(path: Path, columns: Columns) -> TensorDataset:
+def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
+    """The rows of a table, and those of the table `kept`.
+
+    Raises:
+        ConfigError: as `read`; or the plan has no [columns], or has [images].
+    """
+    if plan.columns is None:
+        raise ConfigError("a CSV needs [columns] in the plan, the same on both sides", "docs/plan.md describes it")
+    if plan.images is not None:
+        raise ConfigError("the plan has [images], and a CSV has none", "leave [images] out of the plan, on both sides")
+    own = read(place.checked(path, "file"), plan.columns)
+    return own, None if kept is None else read(place.checked(kept, "file"), plan.columns)
+
+
+def read(path: Path, columns: Columns) -> Tensors:
     """Read a table.
 
     Args:
@@ -47,7 +61,7 @@ def read(path: Path, columns: Columns) -> TensorDataset:
     if not rows:
         raise ConfigError(f"'{name}' has a header and no rows", f"expected {_FORMAT}")
     kind = torch.int64 if columns.classes else torch.float32
-    return TensorDataset(torch.tensor(rows, dtype=torch.float32), torch.tensor(labels, dtype=kind))
+    return Tensors(torch.tensor(rows, dtype=torch.float32), torch.tensor(labels, dtype=kind))
 
 
 def texts(path: Path) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from alx import files
 from alx.site.site_file import SiteFile
-from alx.study.case import Case
+from alx.study.demo.case import Case
 from alx.study.games import CARTPOLE
 
 TURN_STEPS = 20

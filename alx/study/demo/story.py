@@ -10,8 +10,9 @@ from alx import files, turns
 from alx.errors import UsageError
 from alx.learning import measure
 from alx.site import site as sites
-from alx.study import baselines, cartpole, digits, exchange, figures
-from alx.study.case import Case
+from alx.study import baselines, exchange, figures
+from alx.study.demo import cartpole, digits
+from alx.study.demo.case import Case
 from alx.study.exchange import Exchange, Say, Turn
 from alx.tasks import load
 
@@ -125,8 +126,5 @@ def _alone(both: Exchange, case: Case, name: str, rounds: int) -> list[float]:
     config = case.configs[name]
     task = load.task(site.folder, config.model_copy(update={"task": site.config.task}), site.plan)
     play = baselines.alone(task, site.plan.seed, case.steps)
-    judge, scores = task.new_model(), []
-    for snapshot in baselines.states(play, rounds):
-        judge.load_state_dict(dict(snapshot))
-        scores.append(measure.held_out(task, judge) or 0.0)
-    return scores
+    judge = task.new_model()
+    return [measure.held_out(task, measure.loaded(task, judge, s)) or 0.0 for s in baselines.states(play, rounds)]

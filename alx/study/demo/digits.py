@@ -7,7 +7,7 @@ import numpy as np
 from alx.records import Role
 from alx.site.site_file import Data, SiteFile
 from alx.study import pool, splits
-from alx.study.case import Case
+from alx.study.demo.case import Case
 
 ROUND_STEPS = 200
 MINOR = 0.02

@@ -1,0 +1,75 @@
+"""How one round of each algorithm is played with both parties.
+
+Knows parties, exchanges and baselines; knows no score.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import get_args
+
+from alx import files, turns
+from alx.records import Role
+from alx.site.site_file import Data
+from alx.study import baselines, exchange, parties
+from alx.study.baselines import Play, Played, Saved
+from alx.study.exchange import Exchange
+from alx.study.parties import POOLED, Parties
+from alx.study.results import ASSISTED, Algorithm
+from alx.study.sizes import packed
+from alx.turns.bridge import from_flat
+
+EXCHANGE = "exchange"
+ALONE: dict[Algorithm, str] = {"centralised": POOLED, "learner-only": "learner", "provider-only": "provider"}
+
+
+def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
+    """How a round of `algorithm` is played, and whether a part that was played before can be gone on with."""
+    if algorithm in ASSISTED:
+        return _assisted(both, algorithm)
+    agreed, tasks, steps = both.plan.plan, both.tasks, both.steps
+    if algorithm in ALONE:
+        return baselines.alone(tasks[ALONE[algorithm]], agreed.seed, sum(steps.values())), True
+    of = {role: tasks[role] for role in get_args(Role)}
+    cyclic = algorithm == "cyclic"
+    play = baselines.cyclic(of, agreed, steps) if cyclic else baselines.fedavg(of, agreed, steps, both.samples)
+
+    def carried(number: int, saved: Saved | None) -> Played:
+        played = play(number, saved)
+        size, raw = packed(played.state)
+        return dataclasses.replace(played, carried=(2 * size, 2 * raw))  # one model each way
+
+    return carried, True
+
+
+def clear(folder: Path) -> None:
+    """Delete the exchange's sites from a party's folder."""
+    files.remove_tree(folder / EXCHANGE)
+
+
+def _assisted(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
+    """How a round is played, and whether an exchange was found that can be gone on with."""
+    folder = both.folder / EXCHANGE / algorithm
+    found = exchange.resume(folder, lambda _line: None)
+    sites = found if found is not None else _begin(both, algorithm, folder)
+
+    def one(number: int, _saved: Saved | None) -> Played:
+        there, back = sites.play(number)
+        model = turns.latest(sites.sites["learner"].look())
+        sites.forget()
+        sealed = there.sealed, back.sealed
+        carried = sum(s.size for s in sealed), sum(s.raw_size for s in sealed)
+        selected = there.chosen.selected.label, back.chosen.selected.label
+        return Played(from_flat(model.state, model.layout), None, carried, selected)
+
+    return one, found is not None
+
+
+def _begin(both: Parties, algorithm: Algorithm, folder: Path) -> Exchange:
+    files.remove_tree(folder)
+    with files.storage(folder):
+        folder.mkdir(parents=True)
+    plan = both.plan if algorithm == "assisted" else parties.changed(both.plan, candidates=algorithm)
+    parties.put_code(folder, plan, both.code)
+    data = {role: Data(kind="npz", path=f"../../../{role}.npz") for role in get_args(Role)}  # from a site's folder
+    configs = {role: both.configs[role].model_copy(update={"data": data[role]}) for role in data}
+    return exchange.begin(folder, plan.data.decode("utf-8"), configs, plan.plan.seed, lambda _line: None)

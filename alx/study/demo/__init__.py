@@ -1,0 +1,1 @@
+"""`alx demo`: two cases, and the story that is told of one."""

@@ -1,0 +1,147 @@
+"""A task whose user's code is called from here alone: whatever it raises, or gives that cannot be used, is told in words.
+
+Knows the seam; knows no plan and no data.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alx.errors import ConfigError
+from alx.learning.task import Averager, LossSum, SampleLosses, State, Task, Trainer, load_whole, whole_state
+from alx.learning.trajectory import seed_all
+from alx.tasks import code
+from alx.tasks.fresh import Fresh
+
+NOISE = 1e-6  # what float32 may leave below 0 of a loss that is 0
+
+
+class _Guarded:
+    """A trainer whose every exception is told in words, that it has no such method too."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        return getattr(self._trainer, name)(*arguments)
+
+    def step(self) -> float:
+        return code.number("a training step", self._call, "step")
+
+    def state_dict(self) -> dict[str, Any]:
+        saved = code.call("the trainer's state_dict", self._call, "state_dict")
+        refuse_unsafe(saved)
+        return dict(saved)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        code.call("the trainer's load_state_dict", self._call, "load_state_dict", state)
+
+
+class _GuardedAverager(_Guarded):
+    """The same where there is a `snapshot`."""
+
+    def snapshot(self) -> State:
+        return _mapping("the trainer's snapshot", code.call("the trainer's snapshot", self._call, "snapshot"))
+
+
+def _mapping(what: str, found: object) -> State:
+    if not isinstance(found, Mapping):
+        raise ConfigError(f"{what} returned a {type(found).__name__}, expected a dict of tensors by name")
+    return found
+
+
+def guarded(task: Task, seed: int) -> Task:
+    """The same task: every model made after the plan's seed, and what a user's code raises told in words."""
+
+    def state(model: nn.Module) -> State:
+        return _mapping("state", code.call("state", task.state, model))
+
+    def load(model: nn.Module, held: State) -> None:
+        code.call("load", task.load, model, held)
+
+    own_state = task.state if task.state is whole_state else state
+    fresh = Fresh(task.new_model, own_state)
+
+    def new_model() -> nn.Module:
+        seed_all(seed)
+        model: nn.Module = code.call("new_model", fresh)
+        return model
+
+    def measure(model: nn.Module) -> LossSum:
+        found = code.call("measure", task.measure, model)
+        if not isinstance(found, LossSum):
+            raise ConfigError(f"measure returned a {type(found).__name__}, expected LossSum(total, count)")
+        count = code.call("the count of measure", int, found.count)
+        if count < 1:
+            raise ConfigError(f"measure counts {count} samples, expected at least 1")
+        return LossSum(code.number("the total of measure", getattr, found, "total"), count)
+
+    if not isinstance(task.sample_losses, SampleLosses | None):
+        raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
+
+    def trainer(model: nn.Module, turn_seed: int) -> Trainer:
+        made = code.call("trainer", task.trainer, model, turn_seed)
+        return _GuardedAverager(made) if isinstance(made, Averager) else _Guarded(made)
+
+    held_out, made_up = task.held_out, task.objective
+    return Task(
+        new_model=new_model,
+        trainer=trainer,
+        measure=measure,
+        held_out=None if held_out is None else lambda model: code.number("held_out", held_out, model),
+        signed=task.signed,
+        sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
+        objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
+        state=own_state,
+        load=task.load if task.load is load_whole else load,
+    )
+
+
+def _guarded_samples(each: SampleLosses) -> SampleLosses:
+    def of(models: Sequence[nn.Module], indices: Tensor) -> Tensor:
+        found: object = code.call("sample_losses", each.of, models, indices)
+        expected = (len(models), len(indices))
+        if not isinstance(found, Tensor):
+            raise ConfigError(f"sample_losses returned a {type(found).__name__}, expected a tensor")
+        if (found.dtype, found.shape, found.device.type) != (torch.float64, expected, "cpu"):
+            got = f"{found.dtype} {list(found.shape)} on {found.device}"
+            raise ConfigError(f"sample_losses returned {got}, expected torch.float64 {list(expected)} on cpu")
+        if bool((found < -NOISE).any()):
+            raise ConfigError(
+                f"a sample's loss is {float(found.nan_to_num(0).min()):g}, and the task says that none is below 0",
+                'make the task with signed=True, and set loss = "own" in the plan, on both sides',
+            )
+        return found.clamp(min=0)
+
+    return SampleLosses(code.call("the count of sample_losses", int, each.count), of)
+
+
+def refuse_unsafe(state: Any) -> None:
+    """What a trainer saves is written without pickling, so that it can be read again.
+
+    Raises:
+        ConfigError: says where it holds something else than tensors, numbers, strings, lists and dicts.
+    """
+    if not isinstance(state, dict):
+        raise ConfigError(f"the trainer's state_dict() returned a {type(state).__name__}, expected a dict")
+    fault = _unsafe(state, "state_dict()")
+    if fault is not None:
+        raise ConfigError(fault)
+
+
+def _unsafe(value: Any, where: str) -> str | None:
+    """Where a trainer's state holds something that is not written without pickling."""
+    # exact types: np.float64 is a float, and is written as an object
+    kind = type(value)
+    if isinstance(value, torch.Tensor) or kind in (type(None), bool, int, float, str):
+        return None
+    if kind in (dict, OrderedDict):
+        pairs = [pair for k, v in value.items() for pair in ((f"{where}: the key {k!r}", k), (f"{where}[{k!r}]", v))]
+    elif kind in (list, tuple):
+        pairs = [(f"{where}[{i}]", v) for i, v in enumerate(value)]
+    else:
+        return f"the trainer's {where} is a {kind.__name__}: keep tensors, numbers, strings, lists and dicts only"
+    return next((told for w, v in pairs if (told := _unsafe(v, w))), None)
