@@ -300,45 +300,61 @@ def test_train_local_again_after_sealing_changes_nothing(stage, alx):
 
 KILLER = """
 import os, signal, sys
+import alx.cli.exchange, alx.tasks.load, alx.turns
 from alx import files
 from alx.cli.main import run
 from alx.turns import checkpoints
 
-left, write = int(sys.argv[1]), files.write
+folder, write = sys.argv[1], files.write
 
-def write_until_killed(path, data, *rest, **named):
-    global left
-    left -= 1
-    if left < 0:
-        write(path, bytes(data)[: len(data) // 2], *rest, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(path, data, *rest, **named)
+def killed(left):
+    def write_until_killed(path, data, *rest, **named):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            write(path, bytes(data)[: len(data) // 2], *rest, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, data, *rest, **named)
 
-files.write = write_until_killed
-checkpoints.TIMES_ITS_COST = int(sys.argv[3])
-sys.exit(run(["train-local", "--site", sys.argv[2]]))
+    files.write = write_until_killed
+    checkpoints.TIMES_ITS_COST = int(sys.argv[2])
+    os.dup2(2, 1)
+    os._exit(run(["train-local", "--site", folder]))
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        killed(int(line))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 @pytest.mark.parametrize("times_its_cost", [0, checkpoints.TIMES_ITS_COST])  # a checkpoint at each step; none so early
-def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_its_cost):
-    """SIGKILL after every n-th write of the turn, half of that write done; then the same command again."""
+def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, tmp_path, times_its_cost):
+    """SIGKILL after every n-th write of the turn, half of that write done; then the same command again.
+
+    Each in a fork of one process, which has loaded what the command needs.
+    """
     whole = stage("paired")
     whole.turn("learner")
     expected = whole.site("learner").position().sealed[-1]["digest"]
     world = stage("paired")
     before = world.fingerprint("learner")
     kills = 0
-    for survive in (0, 1, 2, 4, 6, 9, 14, 20, 28):
-        done = subprocess.run(
-            [sys.executable, "-c", KILLER, str(survive), world.folder("learner"), str(times_its_cost)],
-            capture_output=True, check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        assert world.fingerprint("learner") == before
-        kills += 1
+    words = [sys.executable, "-c", KILLER, world.folder("learner"), str(times_its_cost)]
+    with (
+        (tmp_path / "told").open("w+") as told,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True, bufsize=1) as killer,
+    ):
+        for survive in (0, 1, 2, 4, 6, 9, 14, 20, 28):
+            killer.stdin.write(f"{survive}\n")
+            code = int(killer.stdout.readline())
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL, (tmp_path / "told").read_text()
+            assert world.fingerprint("learner") == before
+            kills += 1
+        killer.stdin.close()
     assert kills >= 5
     world.turn("learner")
     assert world.site("learner").position().sealed[-1]["digest"] == expected
