@@ -199,7 +199,7 @@ def stage(_stages: dict[str, Path], tmp_path: Path) -> Callable[[str], World]:
 def on_disk() -> Iterator[Path]:
     """A folder on the ordinary disk, wherever the other folders are."""
     with tempfile.TemporaryDirectory(dir=places.DISK, prefix="alx-test-") as folder:
-        yield Path(folder)
+        yield Path(folder).resolve()
 
 
 @pytest.fixture

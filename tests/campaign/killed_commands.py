@@ -7,7 +7,10 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parents[2]
-FILES = ("steps/test_rotation.py", "upkeep/test_recovery.py", "upkeep/test_backup.py", "steps/test_repair.py")
+FILES = (
+    "steps/test_rotation.py", "upkeep/test_recovery.py", "upkeep/test_backup.py", "steps/test_repair.py",
+    "steps/test_parity.py",
+)  # fmt: skip
 
 
 def campaign() -> dict[str, object]:
