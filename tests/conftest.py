@@ -5,7 +5,8 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
 from alx.site.state import SiteState
 from alx.steps import new
+from tests import places
 
 # After set-up nothing needs a network: neither here nor in any Python process that a test starts.
 OFFLINE = Path(__file__).parent / "offline"
@@ -30,6 +32,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, [os.envi
 # The models are tiny: a second thread costs more than it does, far more beside other work. Processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary folders are in memory, unless the user says where; and one folder is the whole run's, all workers'."""
+    if places.MEMORY and not config.option.basetemp:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(places.MEMORY))
+    if not hasattr(config, "workerinput"):
+        shared = tempfile.TemporaryDirectory(dir=places.DISK, prefix="alx-tests-")
+        os.environ["ALX_TESTS_SHARE"] = shared.name
+        config.add_cleanup(shared.cleanup)
+
 
 PLAN = """\
 name = "tiny"
@@ -185,6 +198,13 @@ def stage(_stages: dict[str, Path], tmp_path: Path) -> Callable[[str], World]:
         return World(target)
 
     return copy
+
+
+@pytest.fixture
+def on_disk() -> Iterator[Path]:
+    """A folder on the ordinary disk, wherever the other folders are."""
+    with tempfile.TemporaryDirectory(dir=places.DISK, prefix="alx-test-") as folder:
+        yield Path(folder).resolve()
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ which has imported everything already, for each point: a point costs what the co
 Uses no second thread: a forked thread pool would hang.
 """
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -15,12 +17,13 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alx.cli.main import run
+from tests import places
 
 HERE = Path(__file__).parents[1]
 SOURCE = Path(__file__).with_suffix(".c")
@@ -55,6 +58,23 @@ def compiler() -> str | None:
     return next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
 
 
+@contextlib.contextmanager
+def shim() -> Iterator[Path]:
+    """The compiled shim: made once where a run of tests shares a folder, else for this once."""
+    share = os.environ.get("ALX_TESTS_SHARE")
+    with contextlib.ExitStack() as stack:
+        folder = Path(share or stack.enter_context(tempfile.TemporaryDirectory(dir=places.DISK)))
+        library = folder / "interrupt.so"
+        with (folder / "interrupt.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not library.exists():
+                made = folder / "made.so"
+                compile_it = [compiler() or "cc", "-shared", "-fPIC", "-O1", "-U_FORTIFY_SOURCE", "-o", made, SOURCE, "-ldl"]
+                subprocess.run(compile_it, check=True)
+                made.rename(library)
+        yield library
+
+
 def together(module: str, *arguments: str, seconds: float = 3600) -> str:
     """Run a module's command line with the shim loaded.
 
@@ -64,14 +84,11 @@ def together(module: str, *arguments: str, seconds: float = 3600) -> str:
     Raises:
         AssertionError: it failed; with what it said.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        shim = Path(folder) / "interrupt.so"
-        compile_it = [compiler() or "cc", "-shared", "-fPIC", "-O1", "-U_FORTIFY_SOURCE", "-o", shim, SOURCE, "-ldl"]
-        subprocess.run(compile_it, check=True)
+    with shim() as library:
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE, text=True, check=False, cwd=HERE, timeout=seconds,
-            env=os.environ | {"LD_PRELOAD": str(shim), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+            env=os.environ | {"LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
         )  # fmt: skip
     if done.returncode != 0:
         raise AssertionError(f"{module} failed with {done.returncode}")

@@ -17,6 +17,7 @@ import re
 import shutil
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from alx.site import events, ledger
 from alx.site.site import Site
 from alx.steps import outgoing
 from alx.turns import checkpoints
-from tests import interrupt
+from tests import interrupt, places
 from tests.conftest import PLAN, World, make_world, pair_world
 
 BLENDED = PLAN.replace("sampling_period", 'candidates = "blended"\nsampling_period')
@@ -41,8 +42,6 @@ OTHER: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
 # What a command may end with when a disk fails it: a full one is not always told from a failing one by SQLite.
 CODES = {SpaceError.exit_code, StorageError.exit_code}
 FIXED = ("site.toml", "plan.toml", "key.pem", "public.pem")
-# Nothing is ever really synced (interrupt.c), so a disk in memory is as good as any, and faster.
-MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - its own folder in it
 ODD = re.compile(r"Errno|Error\(|Exception|object at|<[a-z]")
 State = dict[str, object]
 
@@ -429,23 +428,41 @@ def untranslated() -> None:
 SABOTAGE = {f.__name__: f for f in (published_late, never_synced, named_first, untranslated)}
 
 
-def inside(arguments: argparse.Namespace) -> Tried:
-    """The matrix itself, in a process with the shim loaded."""
+def inside(asked: list[argparse.Namespace]) -> list[dict[str, Any]]:
+    """The matrix itself, in a process with the shim loaded: what each asked for, in a fork of its own."""
     gc.freeze()  # a fork shares what the collector does not touch
     checkpoints.MAX_SECONDS = -1  # a checkpoint after each step, however fast the machine is
-    with tempfile.TemporaryDirectory(prefix="crashes-", dir=MEMORY) as folder:
+    # nothing is ever really synced (interrupt.c), so a disk in memory is as good as any, and faster
+    with tempfile.TemporaryDirectory(prefix="crashes-", dir=places.MEMORY) as folder:
         root = Path(folder)
         every = list(scenarios(root))
         killed = [twice(s, root) for s in every if s.name in ("train-local", "export", "import-and-select")]
-        if arguments.sabotage:
-            SABOTAGE[arguments.sabotage]()
-        wanted = [s for s in (*every, *killed) if not arguments.only or s.name in arguments.only]
-        return matrix(wanted, root, arguments.modes, arguments.every)
+        return [alone(one, [*every, *killed], root / f"asked-{i}") for i, one in enumerate(asked)]
 
 
-def tried(*options: str) -> dict[str, Any]:
-    """The matrix, or what the options choose of it, in a process of its own; its answer as a record."""
-    return dict(json.loads(interrupt.together("tests.campaign.crashes", "--inside", *options)))
+def alone(one: argparse.Namespace, every: list[Scenario], work: Path) -> dict[str, Any]:
+    """What one of them asked for, and its sabotage, do not reach the next."""
+    work.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            if one.sabotage:
+                SABOTAGE[one.sabotage]()
+            wanted = [s for s in every if not one.only or s.name in one.only]
+            (work / "found.json").write_text(json.dumps(vars(matrix(wanted, work, one.modes, one.every))))
+            code = 0
+        except BaseException:  # noqa: BLE001 - told, and the parent sees that there is no answer
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.waitpid(pid, 0)
+    return dict(json.loads((work / "found.json").read_text()))
+
+
+def tried(*asked: list[str]) -> list[dict[str, Any]]:
+    """The matrix, or what each list of options chooses of it, in a process for all; the answers as records."""
+    return list(json.loads(interrupt.together("tests.campaign.crashes", "--inside", json.dumps(asked))))
 
 
 def campaign() -> dict[str, object]:
@@ -460,7 +477,7 @@ def campaign() -> dict[str, object]:
     reason = interrupt.missing()
     if reason:
         return {"skipped": reason}
-    found = tried()
+    (found,) = tried([])
     assert not found["broken"], "\n".join(found["broken"])
     by_mode: Counter[str] = Counter()
     for row in found["points"].values():
@@ -478,7 +495,7 @@ def campaign() -> dict[str, object]:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--inside", action="store_true", help="the shim is loaded: answer as JSON")
+    parser.add_argument("--inside", metavar="JSON", help="the shim is loaded: lists of options, answered as JSON")
     parser.add_argument("--only", nargs="+", metavar="SCENARIO")
     parser.add_argument("--modes", nargs="+", choices=interrupt.MODES, metavar="MODE")
     parser.add_argument("--every", type=int, default=1)
@@ -487,8 +504,8 @@ def main() -> int:
     if arguments.inside:
         answer = os.dup(1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what the commands say on the way
-        found = inside(arguments)
-        os.write(answer, json.dumps(vars(found)).encode())
+        found = inside([parser.parse_args(options) for options in json.loads(arguments.inside)])
+        os.write(answer, json.dumps(found).encode())
         return 0
     for what, figure in campaign().items():
         print(f"{what}: {figure}")  # noqa: T201 - the answer

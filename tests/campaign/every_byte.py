@@ -7,7 +7,6 @@ Bytes changed, files cut, removed, swapped. Most cases run the import's own veri
 import contextlib
 import io
 import itertools
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from alx import files
 from alx.cli.main import run
 from alx.errors import AlxError
 from alx.steps import incoming
+from tests import places
 from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import command, well_told
 
@@ -122,8 +122,7 @@ def campaign(every: int = 1) -> dict[str, object]:
         The figures.
     """
     refusals: Counter[str] = Counter()
-    memory = Path("/dev/shm")  # noqa: S108 - nothing here is about disks
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as root:
+    with tempfile.TemporaryDirectory(dir=places.MEMORY) as root:  # nothing here is about disks
         world = smallest(Path(root) / "world")
         good = content(world.bundle("learner"))
         harm = Harm(world)

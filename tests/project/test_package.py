@@ -1,9 +1,11 @@
-"""The built wheel, installed without what development needs, does a whole exchange in separate processes."""
+"""The built wheel, installed without what development needs, does a whole exchange."""
 
-import json
+import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import tomllib
 import venv
 import zipfile
@@ -12,31 +14,49 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.conftest import PLAN, make_data
+from tests import places
+from tests.conftest import OFFLINE, PLAN, make_data
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Modules of the development requirements, by the names they are imported with: not lent to the installed wheel.
 DEVELOPMENT = {
     "alx", "build", "hypothesis", "_hypothesis_pytestplugin", "importlinter", "jsonschema", "model_signing", "mypy",
-    "mypyc", "OpenSSL", "pytest", "_pytest", "pytest_timeout", "ruff", "setuptools", "sigstore", "tests",
+    "mypyc", "OpenSSL", "pytest", "_pytest", "pytest_timeout", "ruff", "setuptools", "sigstore", "tests", "xdist",
 }  # fmt: skip
+MADE = ("build", "dist", "runs", "wheelhouse", "alx-demo", "data", "shared")  # what else may lie in a checkout
+# What a checkout beside it may add to the path of every Python is not lent either.
+ALONE = os.environ | {"PYTHONPATH": str(OFFLINE)}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    out = tmp_path_factory.mktemp("dist")
+    """Built in a folder that has what a clean checkout has: nothing is written into this one, whoever reads it meanwhile."""
+    place = tmp_path_factory.mktemp("dist")
+    source = place / "source"
+    source.mkdir()
+    for found in ROOT.iterdir():
+        if found.name.startswith(".") or found.name in MADE or found.suffix == ".egg-info":
+            continue
+        copy = shutil.copytree if found.is_dir() else shutil.copy
+        copy(found, source / found.name)
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT], check=True, capture_output=True
-    )
-    (built,) = out.glob("*.whl")
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place, source],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (built,) = place.glob("*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
+def installed(wheel):
     """A virtual environment of its own with the wheel in it; the libraries it needs are lent by this one."""
-    place = tmp_path_factory.mktemp("venv")
+    with tempfile.TemporaryDirectory(dir=places.DISK, prefix="alx-test-") as folder:
+        yield install(wheel, Path(folder))
+
+
+def install(wheel, place):
+    """The environment's programs."""
     venv.create(place, with_pip=False)
     python = place / "bin" / "python"
     subprocess.run(
@@ -50,10 +70,10 @@ def installed(wheel, tmp_path_factory):
             (lent / found.name).symlink_to(found)
     (packages / "lent.pth").write_text(f"{lent}\n")
     where = subprocess.run(
-        [python, "-c", "import alx; print(alx.__file__)"], cwd=place, capture_output=True, text=True, check=True
+        [python, "-c", "import alx; print(alx.__file__)"], cwd=place, capture_output=True, text=True, check=True, env=ALONE
     )
     assert Path(where.stdout.strip()).is_relative_to(packages)
-    return place / "bin" / "alx"
+    return place / "bin"
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
@@ -71,25 +91,44 @@ def test_the_constraints_pin_every_requirement():
     assert {Requirement(w).name.lower().replace("_", "-") for w in wanted} <= pinned
 
 
+# A whole exchange, each command as its line is: what needs torch loads it once.
+EXCHANGE = """
+import contextlib, io, json, sys
+from alx.cli.main import run
+
+def alx(line):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        code = run(line.split())
+    assert code == 0, (line, code)
+    return told.getvalue()
+
+for role in ("learner", "provider"):
+    alx(f"init {role} --role {role} --plan plan.toml --data npz:{role}.npz")
+    alx(f"identity disk/{role}.json --site {role}")
+for role, other in (("learner", "provider"), ("provider", "learner")):
+    alx(f"pair disk/{other}.json --yes --site {role}")
+for sender, receiver in (("learner", "provider"), ("provider", "learner")):
+    alx(f"train-local --site {sender}")
+    told = json.loads(alx(f"export disk --site {sender} --json"))
+    alx(f"import-and-select {told['bundle']} --site {receiver}")
+alx("best best.safetensors --site learner")
+assert "pytest" not in sys.modules
+"""
+
+
 def test_the_installed_wheel_plays_a_whole_exchange(installed, tmp_path):
-    def alx(*words):
-        done = subprocess.run([installed, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    def started(*words):
+        done = subprocess.run([*words], cwd=tmp_path, capture_output=True, text=True, check=False, env=ALONE)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "import-and-select" in alx("--help")
+    alx = installed / "alx"
+    assert "import-and-select" in started(alx, "--help")
     make_data(tmp_path)
     (tmp_path / "plan.toml").write_text(PLAN)
     (tmp_path / "disk").mkdir()
-    for role in ("learner", "provider"):
-        alx("init", role, "--role", role, "--plan", "plan.toml", "--data", f"npz:{role}.npz")
-        alx("identity", f"disk/{role}.json", "--site", role)
-    for role, other in (("learner", "provider"), ("provider", "learner")):
-        alx("pair", f"disk/{other}.json", "--yes", "--site", role)
-    for sender, receiver in (("learner", "provider"), ("provider", "learner")):
-        alx("train-local", "--site", sender)
-        told = json.loads(alx("export", "disk", "--site", sender, "--json"))
-        alx("import-and-select", told["bundle"], "--site", receiver)
-    assert "round 2 of 2" in alx("status", "--site", "learner")
-    alx("audit", "learner")
-    alx("best", "best.safetensors", "--site", "learner")
+    started(installed / "python", "-c", EXCHANGE)
+    assert (tmp_path / "best.safetensors").is_file()
+    assert "round 2 of 2" in started(alx, "status", "--site", "learner")
+    started(alx, "audit", "learner")

@@ -1,20 +1,26 @@
 """The paper's experiments, made tiny: every script of examples/paper runs, and says what it did."""
 
+import contextlib
 import gzip
+import io
 import itertools
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from alx import plan
+from alx.cli.main import run
 from alx.study.games import CARTPOLE, LUNAR_LANDER
 from alx.tasks import models, supervised
 from alx.tasks.data import images
@@ -29,20 +35,64 @@ def tiny(text):
     return text.replace("{ learner = 20, provider = 20 }", "{ learner = 2, provider = 2 }")
 
 
+def fewer(path, most, few):
+    """Smaller numbers in a copy of a script."""
+    text = path.read_text()
+    assert text.count(most) == 1
+    path.write_text(text.replace(most, few))
+
+
 @pytest.fixture(scope="module", params=["cartpole", "lunarlander"])
 def played(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
     shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
     agreed = folder / "paper" / request.param / "plan.toml"
     agreed.write_text(tiny(agreed.read_text()))
+    fewer(folder / "paper" / "returns.py", "tested=1000, judged=100", "tested=5, judged=2")
+    fewer(folder / "paper" / "returns.py", "tested=100, judged=4", "tested=3, judged=1")
+    fewer(folder / "paper" / "animations.py", '"cartpole": 500, "lunarlander": 1000', '"cartpole": 40, "lunarlander": 60')
+    fewer(folder / "paper" / "landings.py", "CAP = 1000", "CAP = 60")
     script(folder, "returns.py", request.param, "--seeds", "3", "--out", "runs")
     return folder, request.param
 
 
 def attempt(folder, name, *arguments):
-    return subprocess.run(
-        [sys.executable, f"paper/{name}", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    """A script, as a command line of its own would run it, in this process."""
+    paper, before = folder / "paper", list(sys.path)
+    told, wrong, code = io.StringIO(), io.StringIO(), 0
+    siblings = {p.stem for p in paper.glob("*.py")}
+    with (
+        pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder), torch.random.fork_rng(devices=[]),
+        mpl.rc_context(), warnings.catch_warnings(), contextlib.redirect_stdout(told), contextlib.redirect_stderr(wrong),
+    ):  # fmt: skip
+        warnings.simplefilter("default")  # as in a process: numbers so small draw a flat line
+        patch.setattr(sys, "argv", [f"paper/{name}", *arguments])
+        patch.setattr(sys, "path", [str(paper), *before])
+        try:
+            runpy.run_path(str(paper / name), run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+            wrong.write(f"{stop.code}\n")
+        finally:
+            for module in siblings & sys.modules.keys():  # another test has another copy of them
+                del sys.modules[module]
+    return subprocess.CompletedProcess([name, *arguments], code, told.getvalue(), wrong.getvalue())
+
+
+class Here:
+    """Stands for a process that would run a command line of alx's: does it here, at once."""
+
+    def __init__(self, command, **_):
+        told = io.StringIO()
+        with contextlib.redirect_stdout(told):
+            self.returncode = run(command[command.index("alx") + 1 :])
+        self.stdout = io.StringIO(told.getvalue())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 def script(folder, name, *arguments):
@@ -53,9 +103,9 @@ def script(folder, name, *arguments):
 
 def test_every_algorithm_starts_alike_and_gets_as_many_steps(played):
     folder, game = played
-    run = json.loads((folder / "runs" / "seed-3.json").read_text())
-    assert (run["game"], run["seed"], run["turn"], run["rounds"]) == (game, 3, 2, 5)
-    returns = run["returns"]
+    played_ = json.loads((folder / "runs" / "seed-3.json").read_text())
+    assert (played_["game"], played_["seed"], played_["turn"], played_["rounds"]) == (game, 3, 2, 5)
+    returns = played_["returns"]
     assert set(returns) == {"start", "AssistPG", "PG", "Learner-PG", "Provider-PG"}
     assert [r["steps"] for r in returns["AssistPG"]] == [4, 8, 12, 16, 20]
     for algorithm in ("PG", "Learner-PG", "Provider-PG"):
@@ -78,13 +128,13 @@ def test_the_figure_shows_the_numbers_of_the_run(played):
     folder, game = played
     told = script(folder, "figures.py", "runs", "--out", "pictures")
     assert told.count("| 5 | AssistPG |") == 2
-    run = json.loads((folder / "runs" / "seed-3.json").read_text())["returns"]
+    returns = json.loads((folder / "runs" / "seed-3.json").read_text())["returns"]
     drawn = json.loads((folder / "pictures" / f"{game}.json").read_text())["by_seed_and_round"]
     same, papers = drawn.values()
     for rows in (same, papers):
-        assert rows["AssistPG"]["Test I"][0][1:] == pytest.approx([r["Test I"] for r in run["AssistPG"]], abs=1e-3)
-    assert same["PG"]["learner"][0][5] == pytest.approx(run["PG"][-1]["learner"], abs=1e-3)
-    assert papers["PG"]["learner"][0][5] == pytest.approx(run["PG"][4]["learner"], abs=1e-3)
+        assert rows["AssistPG"]["Test I"][0][1:] == pytest.approx([r["Test I"] for r in returns["AssistPG"]], abs=1e-3)
+    assert same["PG"]["learner"][0][5] == pytest.approx(returns["PG"][-1]["learner"], abs=1e-3)
+    assert papers["PG"]["learner"][0][5] == pytest.approx(returns["PG"][4]["learner"], abs=1e-3)
     with Image.open(folder / "pictures" / f"{game}.png") as picture:
         assert picture.size[0] > 1000
 
@@ -246,13 +296,16 @@ def shelf(tmp_path_factory):
     return folder
 
 
-def test_the_small_edition_is_played_drawn_and_tabled(shelf):
+def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
+    """Each simulation in this process; the stall, below, has one of its own."""
     told = script(shelf, "parts.py", "data", "--out", "parts")
     assert "cifar10-small.npz: 60 training images, 20 for the test" in told
     assert "mnist-small.npz: 60 training images, 20 for the test" in told
+    monkeypatch.setattr(subprocess, "Popen", Here)
     told = script(
-        shelf, "deep.py", "small", "--data", "parts", "--figures", "3", "7", "--seeds", "0-1", "--out", "runs/small"
-    )
+        shelf, "deep.py", "small", "--data", "parts", "--figures", "3", "7", "--seeds", "0-1", "--jobs", "1",
+        "--out", "runs/small",
+    )  # fmt: skip
     assert "Fig. 7: small AlexNet on CIFAR-10, sampling periods" in told
     made = json.loads((shelf / "runs" / "small" / "results.json").read_text())
     assert sorted(made) == sorted([*(f"fig3-gamma{g}" for g in ("0", "0.3", "0.7", "1")), "fig7-gamma0", "fig7-gamma1"])

@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -175,17 +175,67 @@ def test_a_model_that_does_not_fit_does_not_spoil_the_folder(place, capsys):
     assert not (place / "sim" / "trial").exists()
 
 
-def test_what_is_promised_is_kept(place):
+PLAYS = """
+import json, os, sys
+from alx.cli.main import run
+
+answer, _ = os.dup(1), os.dup2(2, 1)
+
+def play(folder, words):
+    os.chdir(folder)
+    return run(["simulate", "plan.toml", "--samples", "120", "--split", "gamma:0.5", *words])
+
+assert play(sys.argv[1], ["--baselines", "", "--out", "spare"]) == 0  # what it loads, no fork has to load again
+for line in sys.stdin:
+    folder, words = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(f"{folder}/told", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+        code = play(folder, words)
+        sys.stdout.flush()
+        os._exit(code)
+    os.write(answer, b"%d\\n" % child)
+    os.write(answer, b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def plays(tmp_path_factory):
+    """Simulates in forks of one process, which has loaded what that needs."""
+    spare = tmp_path_factory.mktemp("spare")
+    (spare / "plan.toml").write_text(PLAN)
+    (spare / "model.py").write_text(MODEL)
+    with (
+        (spare / "wrong").open("w") as wrong,
+        subprocess.Popen(
+            [sys.executable, "-c", PLAYS, spare],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=wrong, bufsize=0,  # else select would not see the rest
+        ) as process,
+    ):  # fmt: skip
+
+        def play(folder, words, meanwhile=lambda _pid: False):
+            """The exit code; `meanwhile` is asked over and over until it says true, or the simulation has ended."""
+            process.stdin.write(json.dumps([str(folder), words]).encode() + b"\n")
+            pid = int(process.stdout.readline())
+            while not select.select([process.stdout], [], [], 0.01)[0]:
+                if meanwhile(pid):
+                    break
+            return int(process.stdout.readline())
+
+        yield play
+        process.stdin.close()
+
+
+def test_what_is_promised_is_kept(place, plays):
     """Carried and on disk: at most what was said at the start, for a model that its own manifest outweighs."""
-    command = [sys.executable, "-m", "alx", "simulate", "plan.toml", "--samples", "120", "--split", "gamma:0.5",
-               "--baselines", "cyclic,fedavg,trajectory", "--out", "sim"]  # fmt: skip
     peak = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            peak = max(peak, on_disk(place / "sim"))
-            time.sleep(0.01)
-        told = process.stdout.read()
-    assert process.returncode == 0
+
+    def look(_pid):
+        nonlocal peak
+        peak = max(peak, on_disk(place / "sim"))
+
+    assert plays(place, ["--baselines", "cyclic,fedavg,trajectory", "--out", "sim"], look) == 0
+    told = (place / "told").read_text()
     assert 100_000 < peak <= amount(re.search(r"at most (\S+ \S+) of disk", told)[1])
     promised = {name: amount(size) for size, name in re.findall(r"([\d.]+ \w+) by (\w+)", told)}
     assert set(promised) == {"assisted", "trajectory", "cyclic", "fedavg"}
@@ -256,18 +306,20 @@ def test_losses_within_a_decade_are_drawn_on_a_plain_axis():
     figures.plt.close(figure)
 
 
-def test_killed_it_goes_on_and_ends_at_the_same_numbers(place):
-    command = [sys.executable, "-m", "alx", "simulate", "plan.toml", "--samples", "120", "--split", "gamma:0.5",
-               "--baselines", "fedavg", "--out"]  # fmt: skip
-    subprocess.run([*command, "whole"], check=True, capture_output=True)
+def test_killed_it_goes_on_and_ends_at_the_same_numbers(place, plays):
+    words = ["--baselines", "fedavg", "--out"]
+    assert plays(place, [*words, "whole"]) == 0
     for _ in range(3):
-        with subprocess.Popen([*command, "killed"], stdout=subprocess.DEVNULL) as process:
-            before = progress(place / "killed")
-            while process.poll() is None and progress(place / "killed") == before:
-                time.sleep(0.01)
-            assert process.poll() is None
-            process.send_signal(signal.SIGKILL)
-    subprocess.run([*command, "killed"], check=True, capture_output=True)
+        before = progress(place / "killed")
+
+        def kill(pid, before=before):
+            went_on = progress(place / "killed") != before
+            if went_on:
+                os.kill(pid, signal.SIGKILL)
+            return went_on
+
+        assert plays(place, [*words, "killed"], kill) == -signal.SIGKILL
+    assert plays(place, [*words, "killed"]) == 0
     numbers = [
         [(r.algorithm, [q.model_dump() for q in r.rounds]) for r in results(place / name).runs]
         for name in ("whole", "killed")

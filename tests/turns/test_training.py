@@ -305,24 +305,55 @@ from alx import files
 from alx.cli.main import run
 from alx.turns import checkpoints
 
-left, write = int(sys.argv[1]), files.write
+answer, _ = os.dup(1), os.dup2(2, 1)
+assert run(["train-local", "--site", sys.argv[1]]) == 0  # what it loads, no fork has to load again
+write = files.write
 
-def write_until_killed(path, data, *rest, **named):
-    global left
-    left -= 1
-    if left < 0:
-        write(path, bytes(data)[: len(data) // 2], *rest, **named)
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(path, data, *rest, **named)
+def killed(left, times_its_cost, folder):
+    def write_until_killed(path, data, *rest, **named):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            write(path, bytes(data)[: len(data) // 2], *rest, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, data, *rest, **named)
 
-files.write = write_until_killed
-checkpoints.TIMES_ITS_COST = int(sys.argv[3])
-sys.exit(run(["train-local", "--site", sys.argv[2]]))
+    files.write = write_until_killed
+    checkpoints.TIMES_ITS_COST = times_its_cost
+    os._exit(run(["train-local", "--site", folder]))
+
+for line in sys.stdin:
+    left, times_its_cost, folder = line.rstrip("\\n").split(" ", 2)
+    child = os.fork()
+    if child == 0:
+        killed(int(left), int(times_its_cost), folder)
+    os.write(answer, b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.fixture(scope="module")
+def killer(_stages, tmp_path_factory):
+    """Trains in forks of one process, which has loaded what that needs; kills each at a write; tells how it ended."""
+    folder = tmp_path_factory.mktemp("killer")
+    shutil.copytree(_stages["paired"], folder / "spare")
+    words = [sys.executable, "-c", KILLER, folder / "spare" / "learner"]
+    with (
+        (folder / "told").open("w") as told,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=told, text=True, bufsize=1) as process,
+    ):
+
+        def ended(site, survive, times_its_cost):
+            process.stdin.write(f"{survive} {times_its_cost} {site}\n")
+            code = int(process.stdout.readline())
+            assert code in (0, -signal.SIGKILL), (folder / "told").read_text()
+            return code
+
+        yield ended
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("times_its_cost", [0, checkpoints.TIMES_ITS_COST])  # a checkpoint at each step; none so early
-def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_its_cost):
+def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, killer, times_its_cost):
     """SIGKILL after every n-th write of the turn, half of that write done; then the same command again."""
     whole = stage("paired")
     whole.turn("learner")
@@ -331,13 +362,8 @@ def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_it
     before = world.fingerprint("learner")
     kills = 0
     for survive in (0, 1, 2, 4, 6, 9, 14, 20, 28):
-        done = subprocess.run(
-            [sys.executable, "-c", KILLER, str(survive), world.folder("learner"), str(times_its_cost)],
-            capture_output=True, check=False,
-        )  # fmt: skip
-        if done.returncode == 0:
+        if killer(world.folder("learner"), survive, times_its_cost) == 0:
             break
-        assert done.returncode == -signal.SIGKILL, done.stderr
         assert world.fingerprint("learner") == before
         kills += 1
     assert kills >= 5
@@ -347,7 +373,7 @@ def test_killed_at_any_write_the_same_command_ends_bit_identical(stage, times_it
 
 
 def test_killed_from_outside_in_the_middle_of_training_it_goes_on(tmp_path):
-    plan = PLAN.replace("round_steps = 12", "round_steps = 15000").replace("sampling_period = 2", "sampling_period = 200")
+    plan = PLAN.replace("round_steps = 12", "round_steps = 6000").replace("sampling_period = 2", "sampling_period = 80")
     worlds = [pair_world(make_world(tmp_path / name, plan)) for name in ("whole", "killed")]
     for world in worlds:  # the same keys, so that digests can be compared
         for role in ("learner", "provider"):
@@ -440,19 +466,31 @@ def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monk
     assert [what for name, what in done if name == "sync"] == [["t0.state", "t2.state"], []]
 
 
+PEAKS = """
+import os, resource, sys
+import alx.cli.exchange, alx.tasks.load, alx.turns
+from alx.cli.main import run
+
+for folder in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        code = run(["train-local", "--site", folder])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
+        os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
 def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):
     """Peak resident memory of a turn with 31 snapshots of 8 MB is less than ten of them above that with 3."""
-    peaks = []
+    folders = []
     for period in (15, 1):
         plan = re.sub("hidden = 8", "hidden = 1400", PLAN).replace("sampling_period = 2", f"sampling_period = {period}")
         world = pair_world(make_world(tmp_path / str(period), plan.replace("round_steps = 12", "round_steps = 75")))
-        code = (
-            "import resource, sys; from alx.cli.main import run;"
-            f"assert run(['train-local', '--site', {str(world.folder('learner'))!r}]) == 0;"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout.split()[-1]))
+        folders.append(world.folder("learner"))
+    done = subprocess.run([sys.executable, "-c", PEAKS, *folders], capture_output=True, text=True, check=True)
+    peaks = [int(line) for line in done.stdout.splitlines() if line.isdecimal()]
+    assert len(peaks) == 2
     flat = 4 * (4 * 1400 + 1400 + 1400 * 1400 + 1400 + 1400 * 3 + 3)
     assert peaks[1] - peaks[0] < 10 * flat, (peaks, flat)
 
