@@ -51,7 +51,7 @@ def export(world: World, *arguments: Path | str, role: str = "learner") -> list[
 
 
 def digest(world: World, role: str = "learner", at: int = -1) -> str:
-    return world.site(role).position().sealed[at]["digest"]
+    return world.state(role).position.sealed[at].digest
 
 
 def with_parity(world: World, percent: int) -> Path:

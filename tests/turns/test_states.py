@@ -110,23 +110,23 @@ def test_a_state_of_a_tasks_own_goes_through_two_rounds_as_any_other(name, tmp_p
     blends = set()
     for sender, receiver in [("learner", "provider"), ("provider", "learner")] * 2:
         assert alx("check", "--site", world.folder(sender)).code == 0
-        bundle, site = world.turn(sender), world.site(receiver)
-        own, task = task_of(world.site(sender)), task_of(site)
-        with incoming.verified(site, [bundle]) as staged:
+        bundle, now = world.turn(sender), world.state(receiver)
+        own, task = task_of(world.site(sender)), task_of(now.site)
+        with incoming.verified(now, [bundle]) as staged:
             layout = staged.manifest.layout
             assert {t.name for t in layout.tensors} == NAMES[name]
             for i, candidate in enumerate(staged.manifest.candidates):
                 found = bridge.from_flat(bytes(staged.state(i)), layout)
                 assert measure.measure(own, own.new_model(), found).total == candidate.loss
-                recipes.check(site, staged, task, i)
+                recipes.check(now, staged, task, i)
                 blends |= set() if candidate.blend is None else {candidate.label}
         assert world.take(receiver, bundle) == 0
     assert len(blends) >= 4
     for role in ("learner", "provider"):
-        chosen = world.site(role).position().selected
-        assert all(b["start_sent"] in (True, None) and not b["loss_rose"] for b in chosen)
-    learner = world.site("learner").position().selected
-    assert learner[-1]["global_loss"] < learner[0]["signed"][0] + (learner[0]["own"][0] or learner[0]["at_least"][0])
+        flags = [chosen.flags for chosen in world.state(role).position.selected]
+        assert all(f.start_sent in (True, None) and not f.loss_rose for f in flags)
+    learner = world.state("learner").position.selected
+    assert learner[-1].global_loss < learner[0].signed[0] + learner[0].known(0)[0]
     assert alx("best", tmp_path / "best.safetensors", "--site", world.folder("learner")).code == 0
 
 
