@@ -122,7 +122,7 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave one of them away")
     sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
     with site.locked("export", str(target)) as now, screen.progress() as tell:
-        done = outgoing.export(now, target, lambda what, i, n: tell(what, i, n, None), only=only, parity_percent=percent)
+        done = outgoing.export(now, target, tell, only=only, parity_percent=percent)
     if as_json:
         screen.machine(done.json())
         return

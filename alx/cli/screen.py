@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from alx.errors import AlxError, UsageError, escape
+from alx.progress import Tell, silent
 
-Tell = Callable[[str, int, int, float | None], None]
 MAX_LINE = 6000  # characters: MAX_BAD names of files fit in; a peer could bring a megabyte
 MAX_STATUS = 79  # of a line that is written over again: a terminal does not go back over a line end
 
@@ -96,10 +96,6 @@ def compared() -> bool:
 def progress() -> Iterator[Tell]:
     """A bar on stderr with the loss and the time left; silent where stderr is no terminal."""
     if not _watched():
-
-        def silent(_what: str, _done: int, _total: int, _loss: float | None = None) -> None:
-            pass
-
         yield silent
         return
     from rich.console import Console  # noqa: PLC0415 - only where somebody looks
@@ -113,7 +109,7 @@ def progress() -> Iterator[Tell]:
         bars = Progress(*columns, console=Console(stderr=True), transient=True)
         shown: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int, loss: float | None = None) -> None:
+        def tell(what: str, done: int, total: int, loss: float | None = None, /) -> None:
             if not shown:  # not before: it would wipe a prompt off the screen
                 stack.enter_context(bars)
             if what not in shown:

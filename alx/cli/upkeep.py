@@ -29,7 +29,7 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
     from alx.upkeep import backup as backups  # noqa: PLC0415 - only this command
 
     with site.locked("backup", str(folder)) as now, screen.progress() as tell:
-        made = backups.back_up(now, folder, lambda what, i, n: tell(what, i, n, None))
+        made = backups.back_up(now, folder, tell)
         events.record(site.events_path, BackedUp(folder=escape(str(folder), 200), files=len(made.list.files)))
     if as_json:
         screen.machine(made.json())
@@ -57,7 +57,7 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
     from alx.upkeep import backup as backups  # noqa: PLC0415 - only this command
 
     with screen.progress() as tell:
-        site = backups.restore(folder, target, lambda what, i, n: tell(what, i, n, None))
+        site = backups.restore(folder, target, tell)
     now = site.look()
     position = now.position
     if as_json:

@@ -5,7 +5,7 @@ Knows bundles and the ledger; knows no model's meaning.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +29,11 @@ from alx.errors import (
     UsageError,
     escape,
 )
+from alx.progress import Tell, silent
 from alx.site import entries, shelf
 from alx.site.entries import Sealed
 from alx.site.position import Position
 from alx.site.state import SiteState
-
-Tell = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and how much in all."""
 
 PARTIAL = ".partial"  # a copy in progress has this suffix, so nothing half-done ever looks finished
 REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of the request's digest
@@ -72,7 +70,7 @@ class Exported:
 
 
 def export(
-    now: SiteState, disk: Path, tell: Tell, *, only: Path | None = None, parity_percent: int | None = None
+    now: SiteState, disk: Path, tell: Tell = silent, *, only: Path | None = None, parity_percent: int | None = None
 ) -> Exported:
     """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
 

@@ -71,7 +71,7 @@ class Exchange:
             chosen = Chosen(receiver.inbox / sealed.path.name, signer, again=True, selected=last)
         else:
             with sender.locked("export") as now:
-                copied = outgoing.export(now, self.folder / "disk", lambda _what, _done, _total: None)
+                copied = outgoing.export(now, self.folder / "disk")
             with receiver.locked("import-and-select", copied.path.name) as now:
                 chosen = turns.import_and_select(now, copied.path)
         mean = chosen.selected.mean

@@ -1,7 +1,6 @@
 """The verbs of a turn. The only room that knows both worlds: here snapshots become flat states, losses become entries."""
 
 from alx.turns.best import Best, best, best_file, latest, require_best_file
-from alx.turns.bridge import Tell, silent
 from alx.turns.choose import Chosen, import_and_select
 from alx.turns.introduce import initial, introduce
 from alx.turns.train import Sealed, sealed, train, turn_seed
@@ -10,7 +9,6 @@ __all__ = [
     "Best",
     "Chosen",
     "Sealed",
-    "Tell",
     "best",
     "best_file",
     "import_and_select",
@@ -19,7 +17,6 @@ __all__ = [
     "latest",
     "require_best_file",
     "sealed",
-    "silent",
     "train",
     "turn_seed",
 ]

@@ -1,7 +1,5 @@
 """Between the two worlds: a model's tensors and the flat state that travels."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from alx.bundle import identity
@@ -12,13 +10,6 @@ from alx.errors import ConfigError
 from alx.learning import state
 from alx.learning.task import Objective, State, Task
 from alx.plan import Plan
-
-Tell = Callable[[str, int, int, float | None], None]
-"""Called with what is done, how much of it, how much in all, and a loss where there is one."""
-
-
-def silent(_what: str, _done: int, _total: int, _loss: float | None = None) -> None:
-    """Progress for those who do not look."""
 
 
 def layout_of(tensors: State) -> Layout:

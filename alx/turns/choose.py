@@ -13,6 +13,7 @@ from torch import nn
 
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Task
+from alx.progress import Tell, silent
 from alx.site import entries
 from alx.site.entries import Selected
 from alx.site.state import SiteState
@@ -20,7 +21,7 @@ from alx.steps import incoming
 from alx.steps.incoming import Staged
 from alx.tasks import load
 from alx.turns import looks, recipes
-from alx.turns.bridge import Tell, from_flat, same_count, same_model, same_objective, silent
+from alx.turns.bridge import from_flat, same_count, same_model, same_objective
 from alx.turns.looks import Start
 
 
@@ -128,7 +129,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
         known = dict.fromkeys(same, start.own) if start.own is not None else {}
         chosen = select.race(
             signed, own_samples, candidates.losses, samples, together=candidates.together, known=known, full=full,
-            tell=lambda settled: tell("measuring", settled, len(signed), None),
+            tell=lambda settled: tell("measuring", settled, len(signed)),
         )  # fmt: skip
     else:
         own = []
@@ -137,7 +138,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
                 measured = task.measure(candidates.models([i])[0])
             same_count(measured.count, own_samples)
             own.append(measured.total)
-            tell("measuring", i + 1, len(signed), None)
+            tell("measuring", i + 1, len(signed))
         chosen = select.select(signed, own, samples, own_samples)
     score = measure.held_out(task, candidates.models([chosen.index])[0])
     recipes.check(now, staged, task, chosen.index)

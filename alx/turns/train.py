@@ -20,20 +20,19 @@ from alx.errors import DivergedError, TurnError, count
 from alx.learning import blend as blends
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
+from alx.progress import Tell, silent
 from alx.site import entries, shelf
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
 from alx.turns.bridge import (
-    Tell,
     as_sent,
     from_flat,
     refuse_negative,
     same_count,
     same_model,
     same_objective,
-    silent,
     to_flat,
 )
 from alx.turns.introduce import initial
@@ -210,14 +209,14 @@ class _Turn:
         missing = [label for label in labels if label not in done]
         together = 1 if self.task.sample_losses is None else measure.together(self.task, self.layout.nbytes)
         models = [self.task.new_model() for _ in range(min(together, len(missing)))]
-        self.tell("measuring", len(done), len(labels), None)
+        self.tell("measuring", len(done), len(labels))
         for at in range(0, len(missing), together):
             part = missing[at : at + together]
             for label, found in zip(part, measure.measure_all(self.task, models, map(self._state, part)), strict=True):
                 same_count(found.count, samples)
                 done[label] = [found.total, found.count]
             self.work.put_losses(done)
-            self.tell("measuring", len(done), len(labels), None)
+            self.tell("measuring", len(done), len(labels))
         out: dict[str, float] = {}
         for label in labels:
             total, _ = done[label]
@@ -250,7 +249,7 @@ class _Turn:
                     files=[part_name(i, part) for part in range(self.layout.parts)],
                 )
             )
-            self.tell("sealing", i + 1, len(labels), None)
+            self.tell("sealing", i + 1, len(labels))
         return self._manifest(candidates), data
 
     def _blend_entries(self, recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -28,6 +28,7 @@ from alx.errors import (
     UsageError,
     escape,
 )
+from alx.progress import Tell
 from alx.records import Role, Strict
 from alx.site import events
 from alx.site import site as sites
@@ -37,9 +38,6 @@ from alx.site.ledger import LEDGER_NAME
 from alx.site.site import Site
 from alx.site.state import SiteState
 from alx.steps import new
-
-Tell = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and how much in all."""
 
 LIST_NAME = "backup.json"
 FILES = "site"  # the folder of the copies, beside the list
