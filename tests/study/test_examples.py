@@ -163,7 +163,7 @@ def test_the_page_on_tasks_shows_the_script_and_the_task_of_the_example():
 
 def test_the_page_on_tasks_shows_the_environment_of_the_example():
     page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    shown, *_states = re.findall(r"^```py\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert shown == (EXAMPLES / "own_environment" / "task.py").read_text(encoding="utf-8")
 
 
