@@ -1,5 +1,6 @@
 """Two small sites and a disk, in the states of an exchange that tests begin from. Own code is never mocked."""
 
+import gc
 import os
 import runpy
 import shutil
@@ -31,6 +32,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, [os.envi
 # The models are tiny: a second thread costs more than it does, far more beside other work. Processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+gc.freeze()  # as the first command of a process does; tests/__init__.py
 
 
 def pytest_configure(config: pytest.Config) -> None:

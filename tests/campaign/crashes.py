@@ -429,13 +429,16 @@ SABOTAGE = {f.__name__: f for f in (published_late, never_synced, named_first, u
 
 def inside(asked: list[argparse.Namespace]) -> list[dict[str, Any]]:
     """The matrix itself, in a process with the shim loaded: what each asked for, in a fork of its own."""
-    gc.freeze()  # a fork shares what the collector does not touch
     checkpoints.MAX_SECONDS = -1  # a checkpoint after each step, however fast the machine is
     # nothing is ever really synced (interrupt.c), so a disk in memory is as good as any, and faster
     with tempfile.TemporaryDirectory(prefix="crashes-", dir=places.MEMORY) as folder:
         root = Path(folder)
         every = list(scenarios(root))
         killed = [twice(s, root) for s in every if s.name in ("train-local", "export", "import-and-select")]
+        on_site("status", World(root / "now"), "learner")  # what it loads, and the next, no fork has to load again
+        must("audit", root / "now" / "learner")
+        gc.collect()
+        gc.freeze()  # a fork shares what the collector does not touch
         return [alone(one, [*every, *killed], root / f"asked-{i}") for i, one in enumerate(asked)]
 
 
