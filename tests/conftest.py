@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import runpy
 import shutil
 import subprocess
@@ -156,6 +157,14 @@ def pair_world(world: World) -> World:
     for role, other in (("learner", "provider"), ("provider", "learner")):
         assert run(["pair", str(world.disk / f"{other}.json"), "--yes", "--site", str(world.folder(role))]) == 0
     return world
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """What is drawn without a seed of its own is the same in whatever order tests run, and in whichever process."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - what users' code may draw from
+    torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
