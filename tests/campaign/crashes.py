@@ -242,20 +242,21 @@ def intact(scenario: Scenario, world: World, undisturbed: Reference, *, ended: b
     assert told in ((undisturbed.after,) if ended else (undisturbed.before, undisturbed.after)), "the ledger is in between"
     if kept and told == undisturbed.before:
         assert (site.folder / "work" / "checkpoint").is_file(), "the checkpoint was lost"
+    found = tree(world.root)
     for name in FIXED:
         path = f"{scenario.actor}/{name}"
-        assert tree(world.root)[path] == undisturbed.old[path], f"{path} changed"
+        assert found[path] == undisturbed.old[path], f"{path} changed"
     whole(site, world, undisturbed)
     if ended:
         for path, what in undisturbed.new.items():
             if "box/" in path or path.startswith("disk/"):
-                assert tree(world.root).get(path) == what, f"{path} was lost though the command had ended"
+                assert found.get(path) == what, f"{path} was lost though the command had ended"
     on_site("status", world, scenario.actor)
     must("audit", site.folder)
-    peer = OTHER[scenario.actor]
+    peer, found = OTHER[scenario.actor], tree(world.root)
     for path, what in undisturbed.old.items():
         if path.split("/")[0] == peer and path != peer:
-            assert tree(world.root).get(path) == what, f"{path} changed"
+            assert found.get(path) == what, f"{path} changed"
 
 
 def good(world: World, role: Role) -> set[int]:
