@@ -1,6 +1,8 @@
 """Two small sites and a disk, in the states of an exchange that tests begin from. Own code is never mocked."""
 
+import gc
 import os
+import random
 import runpy
 import shutil
 import subprocess
@@ -32,6 +34,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, [os.envi
 # The models are tiny: a second thread costs more than it does, far more beside other work. Processes inherit it.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+gc.freeze()  # as the first command of a process does; tests/__init__.py
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -158,6 +162,14 @@ def pair_world(world: World) -> World:
     for role, other in (("learner", "provider"), ("provider", "learner")):
         assert run(["pair", str(world.disk / f"{other}.json"), "--yes", "--site", str(world.folder(role))]) == 0
     return world
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """What is drawn without a seed of its own is the same in whatever order tests run, and in whichever process."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - what users' code may draw from
+    torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

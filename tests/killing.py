@@ -3,6 +3,7 @@
 python -m tests.killing TEMPLATE WORK EVERY COMMAND…      {} stands for the copy of the template
 """
 
+import gc
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ def main(template: Path, work: Path, every: int, arguments: list[str]) -> None:
     root = shutil.copytree(template, work / "loaded")
     assert run([a.format(root) for a in arguments]) == 0  # what it loads, no fork has to load again
     shutil.rmtree(root)
+    gc.collect()
+    gc.freeze()  # a fork shares what the collector does not touch
     root = shutil.copytree(template, work / "count")
     ended = interrupt.counted([root], [a.format(root) for a in arguments], "kill")
     shutil.rmtree(root)

@@ -242,20 +242,21 @@ def intact(scenario: Scenario, world: World, undisturbed: Reference, *, ended: b
     assert told in ((undisturbed.after,) if ended else (undisturbed.before, undisturbed.after)), "the ledger is in between"
     if kept and told == undisturbed.before:
         assert (site.folder / "work" / "checkpoint").is_file(), "the checkpoint was lost"
+    found = tree(world.root)
     for name in FIXED:
         path = f"{scenario.actor}/{name}"
-        assert tree(world.root)[path] == undisturbed.old[path], f"{path} changed"
+        assert found[path] == undisturbed.old[path], f"{path} changed"
     whole(site, world, undisturbed)
     if ended:
         for path, what in undisturbed.new.items():
             if "box/" in path or path.startswith("disk/"):
-                assert tree(world.root).get(path) == what, f"{path} was lost though the command had ended"
+                assert found.get(path) == what, f"{path} was lost though the command had ended"
     on_site("status", world, scenario.actor)
     must("audit", site.folder)
-    peer = OTHER[scenario.actor]
+    peer, found = OTHER[scenario.actor], tree(world.root)
     for path, what in undisturbed.old.items():
         if path.split("/")[0] == peer and path != peer:
-            assert tree(world.root).get(path) == what, f"{path} changed"
+            assert found.get(path) == what, f"{path} changed"
 
 
 def good(world: World, role: Role) -> set[int]:
@@ -430,13 +431,16 @@ SABOTAGE = {f.__name__: f for f in (published_late, never_synced, named_first, u
 
 def inside(asked: list[argparse.Namespace]) -> list[dict[str, Any]]:
     """The matrix itself, in a process with the shim loaded: what each asked for, in a fork of its own."""
-    gc.freeze()  # a fork shares what the collector does not touch
     checkpoints.MAX_SECONDS = -1  # a checkpoint after each step, however fast the machine is
     # nothing is ever really synced (interrupt.c), so a disk in memory is as good as any, and faster
     with tempfile.TemporaryDirectory(prefix="crashes-", dir=places.MEMORY) as folder:
         root = Path(folder)
         every = list(scenarios(root))
         killed = [twice(s, root) for s in every if s.name in ("train-local", "export", "import-and-select")]
+        on_site("status", World(root / "now"), "learner")  # what it loads, and the next, no fork has to load again
+        must("audit", root / "now" / "learner")
+        gc.collect()
+        gc.freeze()  # a fork shares what the collector does not touch
         return [alone(one, [*every, *killed], root / f"asked-{i}") for i, one in enumerate(asked)]
 
 

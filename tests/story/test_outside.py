@@ -5,7 +5,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from tests import attacks
 from tests.conftest import World
 from tests.forge import Forge, well_told
 
-SECONDS = 30  # a process starts in one; nothing here may wait for anything
+SECONDS = 240  # nothing here may wait for anything: what waits, waits for ever, and what does not may start slowly
 ROOT = os.geteuid() == 0
 
 
@@ -32,12 +31,10 @@ def bundle(sent) -> Path:
 
 def refused(error: type[AlxError], *arguments: str | Path) -> str:
     """Run `alx` as a process; what it told."""
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "alx", *map(str, arguments)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS,
     )  # fmt: skip
-    assert time.monotonic() - began < SECONDS
     assert (done.returncode, done.stdout) == (error.exit_code, ""), done.stderr
     well_told(done.stderr)
     return done.stderr

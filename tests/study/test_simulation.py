@@ -1,6 +1,7 @@
 """Both sites and their rivals on one machine: same start, data and steps; goes on after a kill; says what it costs."""
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -58,12 +59,51 @@ def net():
 """
 
 
+def fill(folder):
+    (folder / "plan.toml").write_text(PLAN)
+    (folder / "model.py").write_text(MODEL)
+    return folder
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    (tmp_path / "plan.toml").write_text(PLAN)
-    (tmp_path / "model.py").write_text(MODEL)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return fill(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def _played(tmp_path_factory):
+    """Assistance alone."""
+    folder = fill(tmp_path_factory.mktemp("played"))
+    with contextlib.chdir(folder):
+        assert simulate("--baselines", "", "--out", "sim") == 0
+    return folder
+
+
+@pytest.fixture
+def played(_played, tmp_path, monkeypatch):
+    """A private copy of it."""
+    folder = shutil.copytree(_played, tmp_path / "played")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def _grown(tmp_path_factory):
+    folder = fill(tmp_path_factory.mktemp("grown"))
+    with contextlib.chdir(folder):
+        assert simulate("--baselines", "cyclic", "--out", "sim") == 0
+        shutil.copytree("sim", "first")
+        assert simulate("--baselines", "cyclic, fedavg,cyclic", "--seeds", "0-1", "--out", "sim", "--json") == 0
+    return folder
+
+
+@pytest.fixture
+def grown(_grown, tmp_path, monkeypatch):
+    """Cyclic transfer was asked for, and is in `first`; then, in `sim`, federated averaging and a second seed too."""
+    folder = shutil.copytree(_grown, tmp_path / "grown")
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def simulate(*arguments):
@@ -108,11 +148,8 @@ def test_everything_is_played_measured_and_drawn(place, capsys):
     assert left == {"model.py", "dealt.json", *(f"{s.algorithm}.json" for s in found.summary)}  # no samples, no bundles
 
 
-def test_asked_again_it_plays_only_what_is_new_and_the_numbers_stay(place, capsys):
-    assert simulate("--baselines", "cyclic", "--out", "sim") == 0
-    first = results(place / "sim")
-    assert simulate("--baselines", "cyclic,fedavg", "--seeds", "0-1", "--out", "sim", "--json") == 0
-    second = results(place / "sim")
+def test_asked_again_it_plays_only_what_is_new_and_the_numbers_stay(grown, capsys):
+    first, second = results(grown / "first"), results(grown / "sim")
     assert [r for r in second.runs if r.seed == 0 and r.algorithm != "fedavg"] == first.runs
     assert len(second.runs) == 6
     capsys.readouterr()
@@ -123,9 +160,8 @@ def test_asked_again_it_plays_only_what_is_new_and_the_numbers_stay(place, capsy
     assert "holds a study with another split and number of samples\n" in told
 
 
-def test_what_earlier_calls_asked_for_stays_in_the_results(place, capsys):
-    assert simulate("--baselines", "cyclic, fedavg,cyclic", "--seeds", "0-1", "--out", "sim") == 0
-    first = results(place / "sim")
+def test_what_earlier_calls_asked_for_stays_in_the_results(grown, capsys):
+    first = results(grown / "sim")
     assert [(r.algorithm, r.seed) for r in first.runs] == [
         ("assisted", 0), ("assisted", 1), ("cyclic", 0), ("cyclic", 1), ("fedavg", 0), ("fedavg", 1)
     ]  # fmt: skip
@@ -134,7 +170,7 @@ def test_what_earlier_calls_asked_for_stays_in_the_results(place, capsys):
     told = capsys.readouterr().out
     assert "going on: 2 of 4 runs are there" in told
     assert "blended is what the plan says: it is played once, as assisted" in told
-    second = results(place / "sim")
+    second = results(grown / "sim")
     assert [d.seed for d in second.dealt] == [0, 1, 2]
     assert [r for r in second.runs if r.seed < 2] == first.runs
     assert {s.algorithm: s.seeds for s in second.summary} == {"assisted": 3, "cyclic": 3, "fedavg": 2}
@@ -145,21 +181,35 @@ def test_what_earlier_calls_asked_for_stays_in_the_results(place, capsys):
     assert fedavg.split()[1] == "2"
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (["--split", "complementary:3,77"], "no sample has the class 77"),
-        (["--split", "column:hospital:north"], "the data have no column 'hospital'"),
-        (["--samples", "5000"], "--samples asks for 5,000, and the data have 1,438"),
-        (["--samples", "2", "--split", "complementary:0,1,2,3,4,5,6,7,8,9"], "of 2 samples drawn with seed 0: "),
-        (["--seeds", "0-9", "--samples", "2", "--split", "gamma:1"], "leaves the provider without samples with seed"),
-    ],
-)
-def test_a_slip_of_the_pen_does_not_spoil_the_folder(place, capsys, wrong, told):
-    assert run(["simulate", "plan.toml", "--out", "sim", *wrong]) == 2
-    assert told in capsys.readouterr().err
-    assert not (place / "sim" / "study.json").exists()
-    assert simulate("--baselines", "", "--out", "sim") == 0
+SLIPS = [
+    (["--split", "complementary:3,77"], "no sample has the class 77"),
+    (["--split", "column:hospital:north"], "the data have no column 'hospital'"),
+    (["--samples", "5000"], "--samples asks for 5,000, and the data have 1,438"),
+    (["--samples", "2", "--split", "complementary:0,1,2,3,4,5,6,7,8,9"], "of 2 samples drawn with seed 0: "),
+    (["--seeds", "0-9", "--samples", "2", "--split", "gamma:1"], "leaves the provider without samples with seed"),
+]
+
+
+@pytest.fixture(scope="module")
+def slips(tmp_path_factory):
+    """All of them in one folder, each with its exit code, what it told and whether a study was begun; then none."""
+    done = []
+    with contextlib.chdir(fill(tmp_path_factory.mktemp("slips"))):
+        for wrong, _ in SLIPS:
+            with contextlib.redirect_stderr(io.StringIO()) as told:
+                code = run(["simulate", "plan.toml", "--out", "sim", *wrong])
+            done.append((code, told.getvalue(), Path("sim", "study.json").exists()))
+        return done, simulate("--baselines", "", "--out", "sim")
+
+
+@pytest.mark.parametrize("number", range(len(SLIPS)), ids=[told for _, told in SLIPS])
+def test_a_slip_of_the_pen_does_not_spoil_the_folder(slips, number):
+    done, afterwards = slips
+    code, told, begun = done[number]
+    assert code == 2
+    assert SLIPS[number][1] in told
+    assert not begun
+    assert afterwards == 0
 
 
 def test_a_model_that_does_not_fit_does_not_spoil_the_folder(place, capsys):
@@ -439,15 +489,14 @@ def test_what_cannot_be_played_is_refused_in_words(place, capsys, arguments, tol
     assert not (place / "alx-simulation" / "results.json").exists()
 
 
-def test_a_model_that_is_not_there_or_was_edited_is_refused(place, capsys):
-    assert simulate("--baselines", "", "--out", "sim") == 0
-    (place / "model.py").write_text(MODEL.replace("16", "8"))
+def test_a_model_that_is_not_there_or_was_edited_is_refused(played, capsys):
+    (played / "model.py").write_text(MODEL.replace("16", "8"))
     assert simulate("--baselines", "cyclic", "--out", "sim") == 2
     assert "another model's file" in capsys.readouterr().err
-    (place / "model.py").unlink()
+    (played / "model.py").unlink()
     assert simulate("--out", "new") == 2
     assert "there is no file 'model.py', which the plan names" in capsys.readouterr().err
-    assert not (place / "new").exists()
+    assert not (played / "new").exists()
 
 
 def test_a_seed_that_cannot_be_set_is_told(place, capsys):
@@ -463,9 +512,8 @@ def test_a_folder_that_a_first_write_was_killed_in_is_taken(place):
     assert simulate("--baselines", "", "--out", "sim") == 0
 
 
-def test_two_in_one_folder_do_not_meet(place, capsys):
-    assert simulate("--baselines", "", "--out", "sim") == 0
-    with files.lock(place / "sim" / "lock"):
+def test_two_in_one_folder_do_not_meet(played, capsys):
+    with files.lock(played / "sim" / "lock"):
         assert simulate("--baselines", "", "--out", "sim") == 19
     assert "another alx command works" in capsys.readouterr().err
 
