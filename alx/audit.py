@@ -49,9 +49,17 @@ class BundleReport:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"path": self.path, "valid": True, "digest": self.digest, "signer": self.signer.fingerprint,
-                "files": self.files, "bytes": self.size, "raw_bytes": self.raw_size, "encrypted": self.encrypted,
-                "manifest": self.manifest.model_dump()}  # fmt: skip
+        return {
+            "path": self.path,
+            "valid": True,
+            "digest": self.digest,
+            "signer": self.signer.fingerprint,
+            "files": self.files,
+            "bytes": self.size,
+            "raw_bytes": self.raw_size,
+            "encrypted": self.encrypted,
+            "manifest": self.manifest.model_dump(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +80,16 @@ class Ciphertext:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"path": self.path, "valid": True, "encrypted": True, "recipients": age.RECIPIENTS, "digest": self.digest,
-                "signer": self.signer.fingerprint, "files": len(self.files),
-                "bytes": sum(self.files.values())}  # fmt: skip
+        return {
+            "path": self.path,
+            "valid": True,
+            "encrypted": True,
+            "recipients": age.RECIPIENTS,
+            "digest": self.digest,
+            "signer": self.signer.fingerprint,
+            "files": len(self.files),
+            "bytes": sum(self.files.values()),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,8 +188,7 @@ class Plan(Strict):
         default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's state too"
     )
     rounding: Literal["none", "bfloat16"] = Field(
-        default="none",
-        description="bfloat16: round float32 tensors before they are measured and sent; a third of the size",
+        default="none", description="bfloat16: round float32 tensors before they are measured and sent; a third of the size"
     )
     encrypt: bool = Field(default=False, description="encrypt bundles to the peer with age; both sides need `pyrage`")
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = Field(default=0, description="of theta^0 and of every turn")

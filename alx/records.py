@@ -47,9 +47,13 @@ def explain(error: ValidationError) -> str:
 
 # How people call what a value may be; pydantic tells one fault for each.
 _KINDS = {
-    "bool": "true or false", "int": "a number", "float": "a number", "constrained-int": "a number", "str": "text",
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "constrained-int": "a number",
+    "str": "text",
     "StepsBySide": "a table",
-}  # fmt: skip
+}
 
 
 def _choices(faults: Sequence[ErrorDetails]) -> dict[tuple[int | str, ...], tuple[object, list[str]]]:

@@ -1,5 +1,6 @@
 """What is generated from the code: `make docs` writes it, `tests/project/test_generated.py` holds the files against it."""
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
-from alx.site import events
+from alx.site.entries import EVENTS
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
 from alx.upkeep.backup import BackupFile
@@ -64,7 +65,8 @@ def cli_page() -> str:
 
 
 def events_page() -> str:
-    rows = "".join(f"| `{kind}` | {meaning} |\n" for kind, meaning in events.KINDS.items())
+    said = {kind: inspect.getdoc(made).partition("\n\nAttributes")[0].split() for kind, made in EVENTS.items()}
+    rows = "".join(f"| `{kind}` | {words[0].lower()} {' '.join(words[1:]).rstrip('.')} |\n" for kind, words in said.items())
     return (
         f"{WRITTEN}# Events\n\n"
         "A site's security log, `events.sqlite`: what its commands did, and what they refused and why. It is\n"

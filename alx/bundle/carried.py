@@ -18,15 +18,7 @@ from alx import files
 from alx.bundle import age
 from alx.bundle.layout import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
 from alx.bundle.signature import MAX_FILE_BYTES, SIGNATURE_NAME, SignedFile
-from alx.errors import (
-    CorruptError,
-    ForbiddenFileError,
-    IncompleteError,
-    LimitError,
-    StorageError,
-    UsageError,
-    escape,
-)
+from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LimitError, StorageError, UsageError, escape
 
 # What operating systems leave on disks without being asked.
 JUNK = (
@@ -170,12 +162,20 @@ def read_file(path: Path, limit: int) -> bytes:
 def _regular(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = next(
-            (word for test, word in (
-                (stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"),
-                (stat.S_ISSOCK, "a socket"), (stat.S_ISBLK, "a device"), (stat.S_ISCHR, "a device"),
-            ) if test(status.st_mode)),
+            (
+                word
+                for test, word in (
+                    (stat.S_ISLNK, "a symbolic link"),
+                    (stat.S_ISDIR, "a folder"),
+                    (stat.S_ISFIFO, "a pipe"),
+                    (stat.S_ISSOCK, "a socket"),
+                    (stat.S_ISBLK, "a device"),
+                    (stat.S_ISCHR, "a device"),
+                )
+                if test(status.st_mode)
+            ),
             "no file",
-        )  # fmt: skip
+        )
         raise ForbiddenFileError(f"'{escape(name)}' is {kind}, expected a plain file")
     if status.st_nlink > 1:  # some drivers of foreign file systems say 0
         raise ForbiddenFileError(f"'{escape(name)}' is a hard link to another file")

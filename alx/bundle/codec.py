@@ -362,9 +362,13 @@ def _finite(data: Bytes, dtype: str) -> bool:
     if dtype == "F8_E4M3":
         return not bool(((np.frombuffer(data, "u1") & 0x7F) == 0x7F).any())  # noqa: PLR2004
     view, mask = {
-        "F64": ("<u8", 0x7FF << 52), "F32": ("<u4", 0xFF << 23), "C64": ("<u4", 0xFF << 23), "F16": ("<u2", 0x1F << 10),
-        "BF16": ("<u2", 0xFF << 7), "F8_E5M2": ("u1", 0x1F << 2),
-    }[dtype]  # fmt: skip
+        "F64": ("<u8", 0x7FF << 52),
+        "F32": ("<u4", 0xFF << 23),
+        "C64": ("<u4", 0xFF << 23),
+        "F16": ("<u2", 0x1F << 10),
+        "BF16": ("<u2", 0xFF << 7),
+        "F8_E5M2": ("u1", 0x1F << 2),
+    }[dtype]
     words = np.frombuffer(data, view)
     m = words.dtype.type(mask)
     masked = np.empty(min(BLOCK, len(words)), words.dtype.newbyteorder("="))

@@ -28,9 +28,23 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider)")
 # Bytes of one element, by the dtype's name in safetensors.
 DTYPES = {
-    "F64": 8, "I64": 8, "U64": 8, "C64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
-    "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
-}  # fmt: skip
+    "F64": 8,
+    "I64": 8,
+    "U64": 8,
+    "C64": 8,
+    "F32": 4,
+    "I32": 4,
+    "U32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "U16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+}
 FLOATS = ("F64", "F32", "F16", "BF16", "C64", "F8_E4M3", "F8_E5M2")
 
 
@@ -45,9 +59,23 @@ class Tensor(Strict):
 
     name: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_tensor_name)]
     dtype: Literal[
-        "F64", "I64", "U64", "C64", "F32", "I32", "U32", "F16", "BF16", "I16", "U16",
-        "I8", "U8", "BOOL", "F8_E4M3", "F8_E5M2",
-    ]  # fmt: skip
+        "F64",
+        "I64",
+        "U64",
+        "C64",
+        "F32",
+        "I32",
+        "U32",
+        "F16",
+        "BF16",
+        "I16",
+        "U16",
+        "I8",
+        "U8",
+        "BOOL",
+        "F8_E4M3",
+        "F8_E5M2",
+    ]
     shape: Annotated[list[Annotated[int, Field(ge=0, le=1 << 40)]], Field(max_length=16)]
 
     @property

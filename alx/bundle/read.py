@@ -19,13 +19,7 @@ from alx.bundle.keys import PublicKey
 from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, NAME
 from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
-from alx.errors import (
-    CorruptError,
-    ForbiddenFileError,
-    LimitError,
-    MalformedError,
-    escape,
-)
+from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, escape
 
 STATES_HELD = 3  # at once: this one, and the caller's tensors and model
 _TAKE_ANOTHER = "if the model is that large, take a machine with more memory"

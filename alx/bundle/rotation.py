@@ -67,9 +67,7 @@ def make(plan: str, role: Role, old: ec.EllipticCurvePrivateKey, new: ec.Ellipti
         new: the one that replaces it.
     """
     first, second = PublicKey(old.public_key()), PublicKey(new.public_key())
-    file = RotationFile(
-        format="alx-rotation", version=1, plan=plan, role=role, old_key=first.pem, new_key=second.pem
-    )  # fmt: skip
+    file = RotationFile(format="alx-rotation", version=1, plan=plan, role=role, old_key=first.pem, new_key=second.pem)
     signed = dsse.envelope(strict_json.text(file), PAYLOAD_TYPE, old, new)
     return Rotation(file, first, second, dsse.text(signed))
 

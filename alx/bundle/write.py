@@ -100,11 +100,7 @@ def _write(folder: Path, name: str, data: codec.Bytes, recipients: Sequence[str]
 
 
 def seal(
-    folder: Path,
-    manifest: Manifest,
-    data: list[SignedFile],
-    key: ec.EllipticCurvePrivateKey,
-    recipients: Sequence[str] = (),
+    folder: Path, manifest: Manifest, data: list[SignedFile], key: ec.EllipticCurvePrivateKey, recipients: Sequence[str] = ()
 ) -> str:
     """Write the manifest and the signature: from here on the folder is a bundle.
 

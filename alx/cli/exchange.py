@@ -49,9 +49,17 @@ def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
 )
 @json_option
 def init(
-    folder: Path, role: Role, plan_path: Path, task: str, data: str | None, held_out: str | None,
-    init_path: Path | None, ask: bool, descriptor: int | None, as_json: bool,
-) -> None:  # fmt: skip
+    folder: Path,
+    role: Role,
+    plan_path: Path,
+    task: str,
+    data: str | None,
+    held_out: str | None,
+    init_path: Path | None,
+    ask: bool,
+    descriptor: int | None,
+    as_json: bool,
+) -> None:
     """Make a site's folder: key, plan, ledger."""
     from alx.steps import new  # noqa: PLC0415 - this and its like: `alx status` does without
 
@@ -100,10 +108,7 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
 @click.command(epilog="Example: alx export /media/disk")
 @click.argument("target", type=click.Path(path_type=Path), metavar="DISK")
 @click.option(
-    "--only",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The peer's request: copy just the files that it names.",
+    "--only", type=click.Path(path_type=Path), metavar="FILE", help="The peer's request: copy just the files that it names."
 )
 @click.option(
     "--parity",
@@ -151,11 +156,21 @@ def status(site: Site, as_json: bool) -> None:
     last = position.selected[-1] if position.selected else None
     if as_json:
         screen.machine(
-            {"site": site.folder, "role": site.role, "plan": site.plan.name, "plan_digest": site.plan_file.digest,
-             "round": position.round, "rounds": site.plan.rounds, "step": position.step, "next": following,
-             "sealed": len(position.sealed), "accepted": len(position.accepted),
-             "global_loss": last.global_loss if last else None, "samples": last.samples if last else None}
-        )  # fmt: skip
+            {
+                "site": site.folder,
+                "role": site.role,
+                "plan": site.plan.name,
+                "plan_digest": site.plan_file.digest,
+                "round": position.round,
+                "rounds": site.plan.rounds,
+                "step": position.step,
+                "next": following,
+                "sealed": len(position.sealed),
+                "accepted": len(position.accepted),
+                "global_loss": last.global_loss if last else None,
+                "samples": last.samples if last else None,
+            }
+        )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
     screen.tell(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")

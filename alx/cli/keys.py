@@ -26,9 +26,12 @@ def key() -> None:
 @key.command("passphrase", epilog="Example: alx key passphrase")
 @click.option("--remove", is_flag=True, help="Leave the private key unencrypted.")
 @click.option(
-    "--new-passphrase-fd", "new", type=click.IntRange(min=0), metavar="N",
+    "--new-passphrase-fd",
+    "new",
+    type=click.IntRange(min=0),
+    metavar="N",
     help="Read the new passphrase from this file descriptor; it may be the old one's: the new is the next line.",
-)  # fmt: skip
+)
 @passphrases.option
 @site_option
 @json_option
@@ -63,8 +66,9 @@ def rotate(out: Path | None, unlock: Unlock, site: Site, as_json: bool) -> None:
         made, again = rotating.rotate(now)
         files.replace(out, made.data, shared=True)
     if as_json:
-        screen.machine({"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words,
-                        "again": again})  # fmt: skip
+        screen.machine(
+            {"file": out, "old": made.old.fingerprint, "new": made.new.fingerprint, "words": made.words, "again": again}
+        )
         return
     screen.tell(
         f"{'the key was replaced already' if again else 'replaced the key'}: {made.old.fingerprint[:16]}… by "

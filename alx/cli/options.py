@@ -21,9 +21,14 @@ def the_site(context: click.Context, parameter: click.Parameter, value: Path | N
 def site_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--site."""
     return click.option(
-        "--site", "site", type=click.Path(path_type=Path), envvar="ALX_SITE", callback=the_site, metavar="SITE",
+        "--site",
+        "site",
+        type=click.Path(path_type=Path),
+        envvar="ALX_SITE",
+        callback=the_site,
+        metavar="SITE",
         help="The site's folder; default: the one around the current folder.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 def new_file(site: Site, named: Path | None, name: str, kind: str, require: Callable[[Path], object]) -> Path:

@@ -17,9 +17,13 @@ from alx.errors import UsageError
 def option(command: Callable[..., Any]) -> Callable[..., Any]:
     """--passphrase-fd: where the private key's passphrase is read from, if it has one."""
     return click.option(
-        "--passphrase-fd", "unlock", type=click.IntRange(min=0), metavar="N", callback=_unlock,
+        "--passphrase-fd",
+        "unlock",
+        type=click.IntRange(min=0),
+        metavar="N",
+        callback=_unlock,
         help="Read the private key's passphrase, one line, from this file descriptor; default: ask at the terminal.",
-    )(command)  # fmt: skip
+    )(command)
 
 
 def _unlock(context: click.Context, parameter: click.Parameter, value: int | None) -> Unlock:

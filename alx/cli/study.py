@@ -100,27 +100,56 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 @click.command(epilog="Example: alx simulate plan.toml --data npz:all.npz --split complementary:0,1,2,3,4:0.05 --out sim")
 @click.argument("plan", type=click.Path(path_type=Path))
-@click.option("--data", default="digits", show_default=True, metavar="KIND:PATH",
-              help="All samples, as one site would name them; digits come with alx.")  # fmt: skip
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    metavar="KIND:PATH",
+    help="All samples, as one site would name them; digits come with alx.",
+)
 @click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
 @click.option(
-    "--split", default="gamma:0.3", show_default=True, metavar="SPLIT",
+    "--split",
+    default="gamma:0.3",
+    show_default=True,
+    metavar="SPLIT",
     help="gamma:SHARE (the paper's), complementary:CLASS,…:SHARE, dirichlet:ALPHA or column:NAME:VALUE,…",
-)  # fmt: skip
+)
 @click.option(
-    "--baselines", default="centralised,learner-only,provider-only,cyclic,fedavg", show_default=True, metavar="NAME,…",
+    "--baselines",
+    default="centralised,learner-only,provider-only,cyclic,fedavg",
+    show_default=True,
+    metavar="NAME,…",
     help="What to play beside assistance; trajectory and blended are its two kinds.",
-)  # fmt: skip
-@click.option("--seeds", callback=_numbers, default="0", show_default=True, metavar="0,1,…",
-              help="Or 0-4: each a run; they take the place of the plan's.")  # fmt: skip
+)
+@click.option(
+    "--seeds",
+    callback=_numbers,
+    default="0",
+    show_default=True,
+    metavar="0,1,…",
+    help="Or 0-4: each a run; they take the place of the plan's.",
+)
 @click.option("--samples", type=click.IntRange(2), metavar="N", help="Only so many, drawn anew for each seed.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("alx-simulation"), show_default=True,
-              help="Where to play; the same command goes on there.")  # fmt: skip
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("alx-simulation"),
+    show_default=True,
+    help="Where to play; the same command goes on there.",
+)
 @json_option
 def simulate(
-    plan: Path, data: str, held_out: str | None, split: str, baselines: str, seeds: tuple[int, ...],
-    samples: int | None, out: Path, as_json: bool,
-) -> None:  # fmt: skip
+    plan: Path,
+    data: str,
+    held_out: str | None,
+    split: str,
+    baselines: str,
+    seeds: tuple[int, ...],
+    samples: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
     """Play a plan's whole exchange on this machine, with real bundles, beside what could be done without it."""
     from alx.study import figures, simulation  # noqa: PLC0415 - torch and matplotlib
     from alx.study import study as studies  # noqa: PLC0415

@@ -160,8 +160,16 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     chosen = found.selected
     files.replace(out, turns.best_file(found), shared=True)
     if as_json:
-        screen.machine({"file": out, "round": chosen.round, "snapshot": chosen.label, "global_loss": chosen.global_loss,
-                        "samples": chosen.samples, "held_out": chosen.held_out})  # fmt: skip
+        screen.machine(
+            {
+                "file": out,
+                "round": chosen.round,
+                "snapshot": chosen.label,
+                "global_loss": chosen.global_loss,
+                "samples": chosen.samples,
+                "held_out": chosen.held_out,
+            }
+        )
         return
     score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
     screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, global loss {chosen.global_loss:.6g}{score}")

@@ -61,8 +61,15 @@ def restore(folder: Path, target: Path, as_json: bool) -> None:
     now = site.look()
     position = now.position
     if as_json:
-        screen.machine({"site": site.folder, "role": site.role, "sealed": len(position.sealed),
-                        "accepted": len(position.accepted), "next": position.next_command})  # fmt: skip
+        screen.machine(
+            {
+                "site": site.folder,
+                "role": site.role,
+                "sealed": len(position.sealed),
+                "accepted": len(position.accepted),
+                "next": position.next_command,
+            }
+        )
         return
     screen.tell(
         f"restored the {site.role}'s site '{site.folder}', with {count(len(position.sealed), 'bundle')} sealed and "

@@ -16,11 +16,23 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import State, Task
 
 DTYPES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.complex64: "C64",
-    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
-    torch.uint16: "U16", torch.uint32: "U32", torch.uint64: "U64",
-    torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2: "F8_E5M2",
-}  # fmt: skip
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.complex64: "C64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.uint16: "U16",
+    torch.uint32: "U32",
+    torch.uint64: "U64",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+}
 # as in the manifest
 MAX_NAME, MAX_DIMENSIONS, MAX_TENSORS = 256, 16, 20_000
 RESERVED = "__metadata__"  # safetensors keeps something else under this name
@@ -139,10 +151,13 @@ def _fault(value: Tensor) -> tuple[str, str] | None:
         (value.is_nested, "is nested, expected a dense tensor", out),
         (value.layout is not torch.strided, f"is {value.layout}, expected a dense tensor", out),
         (value.dtype not in DTYPES, f"is of {value.dtype}, which cannot travel", out),
-        (value.is_inference(), "was made in inference mode, and cannot be written to",
-         "make the model outside of torch.inference_mode()"),
+        (
+            value.is_inference(),
+            "was made in inference mode, and cannot be written to",
+            "make the model outside of torch.inference_mode()",
+        ),
         (value.dim() > MAX_DIMENSIONS, f"has more than {MAX_DIMENSIONS} dimensions, which cannot travel", out),
-    )  # fmt: skip
+    )
     return next(((what, hint) for found, what, hint in kinds if found), None)
 
 

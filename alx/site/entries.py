@@ -18,7 +18,7 @@ _LEFT_OUT = ("request", "files", "names", "parity")  # of a body, where they are
 
 
 class Created(NamedTuple):
-    """The site was made: with which key and under which plan, by their digests."""
+    """The site was made: role, fingerprint of its key, digest of the plan."""
 
     role: Role
     key: str
@@ -26,7 +26,7 @@ class Created(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """A peer was pinned: digests of both identity files, fingerprint of its key, its number of samples."""
+    """A peer was pinned, after two people compared the words: digests of both identity files, key, sample count."""
 
     identity: str
     own_identity: str
@@ -36,9 +36,7 @@ class Paired(NamedTuple):
     @classmethod
     def of(cls, peer: "Identity", own: "Identity") -> Self:
         """As both introduced themselves."""
-        return cls(
-            identity=peer.digest, own_identity=own.digest, key=peer.key.fingerprint, samples=peer.file.samples
-        )  # fmt: skip
+        return cls(identity=peer.digest, own_identity=own.digest, key=peer.key.fingerprint, samples=peer.file.samples)
 
 
 class Renewal(NamedTuple):
@@ -55,13 +53,13 @@ class Renewal(NamedTuple):
 
 
 class Rotated(Renewal):
-    """This site's key was replaced."""
+    """This site's key was replaced: fingerprints of the old and the new one, digest of the rotation file."""
 
     __slots__ = ()
 
 
 class PeerRotated(Renewal):
-    """The peer's new key was pinned."""
+    """The peer's new key was pinned, after two people compared its words: the same fields."""
 
     __slots__ = ()
 
@@ -80,30 +78,32 @@ class Turn(NamedTuple):
     def of(cls, manifest: "Manifest", digest: str) -> Self:
         """As the bundle says itself."""
         return cls(
-            round=manifest.round, sequence=manifest.sequence, bundle=manifest.name(), digest=digest,
-            previous=manifest.previous, answers=manifest.answers,
-        )  # fmt: skip
+            round=manifest.round,
+            sequence=manifest.sequence,
+            bundle=manifest.name(),
+            digest=digest,
+            previous=manifest.previous,
+            answers=manifest.answers,
+        )
 
 
 class Sealed(Turn):
-    """A turn was trained and signed."""
+    """A turn was trained and signed: round, bundle, digest."""
 
     __slots__ = ()
 
 
 class Accepted(Turn):
-    """A bundle of the peer's was verified whole and taken in."""
+    """A bundle from the peer was verified whole and taken in: round, bundle, digest."""
 
     __slots__ = ()
 
 
 class Exported(NamedTuple):
-    """A bundle was copied to a disk and read back from there; or some of its files, as the peer asked.
+    """A bundle was copied to a disk and read back from there: round, bundle, digest.
 
-    Attributes:
-        request: digest of what the peer asked for; None for the whole bundle.
-        files, names: of the files that were brought.
-        parity: share of the files, in percent, that can be rebuilt.
+    Of a part of it also request, digest of what the peer asked for, and files, how many; parity is the share of files, in
+    percent, that can be rebuilt.
     """
 
     round: int
@@ -142,12 +142,12 @@ class Flags(NamedTuple):
 
 
 class Selected(NamedTuple):
-    """A candidate of an accepted bundle was chosen. What a reset of the ledger cannot know is None.
+    """A candidate out of it was chosen: round, label, global loss, and the flags that deserve a look.
 
     Attributes:
         index, label: the chosen candidate.
         labels, signed: all candidates, and the sender's loss sum at each; empty in the event log, which has no lists.
-        own: one's own loss sums; None at one where it was not measured whole.
+        own: one's own loss sums; None at one where it was not measured whole. A reset knows none: what it cannot know is None.
         at_least: what it is at least, there.
         evaluations, scan: losses of one sample that were asked for, and that a full scan asks for.
         scored: the task has a held-out score; `held_out` is it, None where it is not finite.
@@ -182,14 +182,26 @@ class Selected(NamedTuple):
         """What the bundle itself says of the chosen candidate, and what its global loss is; the rest unknown."""
         chosen = manifest.candidates[index]
         return cls(
-            round=manifest.round, digest=digest, index=index, label=chosen.label,
-            labels=tuple(c.label for c in manifest.candidates), signed=tuple(c.loss for c in manifest.candidates),
-            own=None, at_least=None, evaluations=None, scan=None, scored=False, held_out=None,
-            samples=samples, global_loss=global_loss,
+            round=manifest.round,
+            digest=digest,
+            index=index,
+            label=chosen.label,
+            labels=tuple(c.label for c in manifest.candidates),
+            signed=tuple(c.loss for c in manifest.candidates),
+            own=None,
+            at_least=None,
+            evaluations=None,
+            scan=None,
+            scored=False,
+            held_out=None,
+            samples=samples,
+            global_loss=global_loss,
             claimed_start=None if manifest.start is None else manifest.start.global_loss,
-            blend=None if chosen.blend is None else Blended(**chosen.blend.model_dump()), blend_true=None, own_least=None,
+            blend=None if chosen.blend is None else Blended(**chosen.blend.model_dump()),
+            blend_true=None,
+            own_least=None,
             flags=Flags(),
-        )  # fmt: skip
+        )
 
     @property
     def mean(self) -> float:
@@ -215,12 +227,10 @@ class Restored(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """A lost ledger was rebuilt, or a lost event log begun anew (`bundles` is None then).
+    """A lost ledger was rebuilt from signed bundles, or a lost log begun anew: reason, why (what was wrong), bundles.
 
     Attributes:
-        reason: a person's own.
-        why: what was wrong.
-        bundles: how many were found.
+        bundles: how many were found; None where only the log was lost.
         import_again: the bundle whose selection was lost with the ledger.
         rebuilt: number of entries with this one.
     """
@@ -233,20 +243,20 @@ class Reset(NamedTuple):
 
 
 class Passphrase(NamedTuple):
-    """The private key's passphrase was `set` or `removed`."""
+    """The private key's passphrase was set or changed, or removed: which."""
 
     what: str
 
 
 class BackedUp(NamedTuple):
-    """The whole site, private key included, was copied into a folder."""
+    """The whole site, private key included, was copied into a folder: its name, number of files."""
 
     folder: str
     files: int
 
 
 class Refused(NamedTuple):
-    """A command ended with a refusal and changed nothing."""
+    """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
 
     command: str
     about: str
@@ -258,14 +268,20 @@ class Refused(NamedTuple):
 Record = Created | Paired | Renewal | Turn | Exported | Selected | Restored | Reset
 Event = Record | Passphrase | BackedUp | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
-    "created": Created, "paired": Paired, "rotated": Rotated, "peer-rotated": PeerRotated, "sealed": Sealed,
-    "exported": Exported, "accepted": Accepted, "selected": Selected, "restored": Restored, "reset": Reset,
-}  # fmt: skip
+    "created": Created,
+    "paired": Paired,
+    "rotated": Rotated,
+    "peer-rotated": PeerRotated,
+    "sealed": Sealed,
+    "exported": Exported,
+    "accepted": Accepted,
+    "selected": Selected,
+    "restored": Restored,
+    "reset": Reset,
+}
 """The kinds of entries of the ledger."""
-EVENTS: Mapping[str, Callable[..., Event]] = {
-    **LEDGER, "passphrase": Passphrase, "backed-up": BackedUp, "refused": Refused,
-}  # fmt: skip
-"""The kinds of events of the event log."""
+EVENTS: Mapping[str, Callable[..., Event]] = {**LEDGER, "passphrase": Passphrase, "backed-up": BackedUp, "refused": Refused}
+"""The kinds of events of the event log; what is said of each stands in docs/events.md."""
 _KINDS = {made: kind for kind, made in EVENTS.items()}
 
 

@@ -14,32 +14,13 @@ from pathlib import Path
 from alx.errors import AlxError, LedgerError, escape
 from alx.site import entries
 from alx.site.chain import Chain, Line
-from alx.site.entries import BackedUp, Passphrase, Refused, Reset
+from alx.site.entries import EVENTS, BackedUp, Passphrase, Refused, Reset
 from alx.site.ledger import Entry
 
 EVENTS_NAME = "events.sqlite"
-# Every kind of event, and what it says beside `at`, the time. Those of the ledger also have `entry`, its digest there;
-# those that a reset wrote anew have `by_reset`: they happened before, at a time that nobody knows.
-KINDS = {
-    "created": "the site was made: role, fingerprint of its key, digest of the plan",
-    "paired": "a peer was pinned, after two people compared the words: digests of both identity files, key, sample count",
-    "rotated": "this site's key was replaced: fingerprints of the old and the new one, digest of the rotation file",
-    "peer-rotated": "the peer's new key was pinned, after two people compared its words: the same fields",
-    "sealed": "a turn was trained and signed: round, bundle, digest",
-    "exported": "a bundle was copied to a disk and read back from there: round, bundle, digest; of a part of it also "
-    "request, the digest of what the peer asked for, and files, how many; parity, the share "
-    "of files that it can rebuild",
-    "accepted": "a bundle from the peer was verified whole and taken in: round, bundle, digest",
-    "selected": "a snapshot out of it was chosen: round, label, global loss, and the flags that deserve a look",
-    "restored": "the site was restored from a backup: number of entries that its ledger had, digest of the last",
-    "reset": "a lost ledger was rebuilt from signed bundles, or a lost log begun anew: reason, what was wrong, bundles",
-    "passphrase": "the private key's passphrase was set or changed, or removed: which",
-    "backed-up": "the whole site, private key included, was copied into a folder: its name, number of files",
-    "refused": "a command ended with a refusal and changed nothing: command, what it was about, error, exit code, message",
-}
 _CHAIN = Chain(
     "event log",
-    KINDS,
+    EVENTS,
     "what the site refused cannot be shown any more; restore the whole site from its backup, or, where there is none, "
     "alx reset-ledger",
 )

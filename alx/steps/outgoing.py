@@ -65,8 +65,15 @@ class Exported:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"bundle": self.path, "digest": self.digest, "round": self.round, "files": self.files, "bytes": self.size,
-                "again": self.again, "parity": self.parity.path if self.parity is not None else None}  # fmt: skip
+        return {
+            "bundle": self.path,
+            "digest": self.digest,
+            "round": self.round,
+            "files": self.files,
+            "bytes": self.size,
+            "again": self.again,
+            "parity": self.parity.path if self.parity is not None else None,
+        }
 
 
 def export(

@@ -90,10 +90,7 @@ def check(now: SiteState, data: bytes) -> tuple[Rotation, bool]:
     if claimed[0] in {k.fingerprint for k in ring.own}:
         raise PeerError("this is a rotation of the site's own key", "carry it to the peer, who runs alx key accept")
     got = rotation.verify(data, ring.of_peer(claimed[0]))
-    for what, told, expected in (
-        ("role", got.file.role, peer.file.role),
-        ("plan", got.file.plan, site.plan_file.digest),
-    ):
+    for what, told, expected in (("role", got.file.role, peer.file.role), ("plan", got.file.plan, site.plan_file.digest)):
         if told != expected:
             raise PeerError(f"the rotation's {what} is {told[:16]}, expected {expected[:16]}")
     if got.new.fingerprint == ring.peer[-1].fingerprint and got.old.fingerprint == ring.peer[-2].fingerprint:

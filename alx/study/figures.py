@@ -17,12 +17,7 @@ from matplotlib import pyplot as plt
 mpl.rcParams["svg.hashsalt"] = "alx"  # the same numbers give the same file
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-COLOURS = {
-    "assisted": "#0072B2",
-    "pooled data": "#000000",
-    "learner alone": "#D55E00",
-    "provider alone": "#E69F00",
-}
+COLOURS = {"assisted": "#0072B2", "pooled data": "#000000", "learner alone": "#D55E00", "provider alone": "#E69F00"}
 
 DECADE = 10
 
@@ -145,13 +140,23 @@ def by_round(
     for name, values in scores.items():
         mine = name == "assisted"
         right.plot(
-            rounds, values, label=name, color=COLOURS[name], marker="o" if mine else None,
-            linewidth=2.2 if mine else 1.4, linestyle="-" if mine else "--",
-        )  # fmt: skip
+            rounds,
+            values,
+            label=name,
+            color=COLOURS[name],
+            marker="o" if mine else None,
+            linewidth=2.2 if mine else 1.4,
+            linestyle="-" if mine else "--",
+        )
         right.annotate(
-            f"{values[-1]:.{digits}f}", (len(values), values[-1]), xytext=(6, 0), textcoords="offset points",
-            va="center", color=COLOURS[name], fontsize=8,
-        )  # fmt: skip
+            f"{values[-1]:.{digits}f}",
+            (len(values), values[-1]),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            color=COLOURS[name],
+            fontsize=8,
+        )
     right.set(xlabel="round", ylabel=score, xticks=rounds)
     right.legend(frameon=False, fontsize=8, loc="lower right")
     for axes in (left, right):

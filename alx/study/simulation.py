@@ -77,11 +77,20 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
         dealt = [Dealt.model_validate_json(_read(folder / f"seed-{seed}" / DEALT)) for seed in seeds]
         named = NAMED[study.plan.plan.loss]
         found = Results(
-            alx=__version__, plan=study.plan.plan.name, plan_sha256=study.plan.digest, data=study.data_name,
-            split=study.split.text, samples=study.samples, rounds=study.plan.plan.rounds, score=named.scored,
-            machine=machine(), finished=finished(), dealt=dealt, runs=runs,
+            alx=__version__,
+            plan=study.plan.plan.name,
+            plan_sha256=study.plan.digest,
+            data=study.data_name,
+            split=study.split.text,
+            samples=study.samples,
+            rounds=study.plan.plan.rounds,
+            score=named.scored,
+            machine=machine(),
+            finished=finished(),
+            dealt=dealt,
+            runs=runs,
             summary=results.summarise(runs, shares=named.share),
-        )  # fmt: skip
+        )
         files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"), shared=True)
     return found
 
@@ -156,9 +165,12 @@ def _deal(study: Study, whole: Pool | None, place: Path, seed: int) -> Parties:
     both = parties.deal(study.pool(whole, rng), study.split, study.plan, study.code, place, seed, rng)
     n, steps = both.samples, both.steps
     dealt = Dealt(
-        seed=seed, learner=n["learner"], provider=n["provider"],
-        learner_steps=steps["learner"], provider_steps=steps["provider"],
-    )  # fmt: skip
+        seed=seed,
+        learner=n["learner"],
+        provider=n["provider"],
+        learner_steps=steps["learner"],
+        provider_steps=steps["provider"],
+    )
     files.replace(place / DEALT, dealt.model_dump_json().encode("utf-8"))
     return both
 
@@ -202,10 +214,14 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: 
         carried, raw = played.carried
         rounds.append(
             Round(
-                round=number, loss=_finite(loss.total / loss.count), score=_finite(measure.held_out(task, judge)),
-                carried=carried, raw=raw, selected=played.selected,
+                round=number,
+                loss=_finite(loss.total / loss.count),
+                score=_finite(measure.held_out(task, judge)),
+                carried=carried,
+                raw=raw,
+                selected=played.selected,
             )
-        )  # fmt: skip
+        )
         part = {
             "rounds": [r.model_dump() for r in rounds],
             "seconds": part["seconds"] + time.monotonic() - began,

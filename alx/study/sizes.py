@@ -52,18 +52,30 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
 
     candidates = [
         Candidate(
-            step=steps[i] if i < snapshots else None, blend=None if i < snapshots else blend(i), loss=LONGEST, state=DIGEST,
-            keyframe=i % manifest.KEYFRAME_EVERY == 0, files=names[i],
+            step=steps[i] if i < snapshots else None,
+            blend=None if i < snapshots else blend(i),
+            loss=LONGEST,
+            state=DIGEST,
+            keyframe=i % manifest.KEYFRAME_EVERY == 0,
+            files=names[i],
         )
         for i in range(snapshots + blends)
-    ]  # fmt: skip
+    ]
     made = Manifest(
-        format="alx-bundle", version=1, sender=Party(role="provider", key=DIGEST),
-        receiver=Party(role="learner", key=DIGEST), plan=DIGEST,
-        round=MAX_ROUNDS, sequence=2 * MAX_ROUNDS, previous=DIGEST, answers=DIGEST,
+        format="alx-bundle",
+        version=1,
+        sender=Party(role="provider", key=DIGEST),
+        receiver=Party(role="learner", key=DIGEST),
+        plan=DIGEST,
+        round=MAX_ROUNDS,
+        sequence=2 * MAX_ROUNDS,
+        previous=DIGEST,
+        answers=DIGEST,
         start=Start(candidate=manifest.MAX_CANDIDATES - 1, global_loss=LONGEST, samples=MAX_SAMPLES),
-        samples=MAX_SAMPLES, tensors=list(layout.tensors), candidates=candidates,
-    )  # fmt: skip
+        samples=MAX_SAMPLES,
+        tensors=list(layout.tensors),
+        candidates=candidates,
+    )
     said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""
     listed = [

@@ -16,9 +16,11 @@ from alx.errors import UsageError, escape
 Indices = NDArray[np.int64]
 Labels = NDArray[np.int64]
 FORMS = {
-    "gamma": "gamma:SHARE", "complementary": "complementary:CLASS,CLASS:SHARE", "dirichlet": "dirichlet:ALPHA",
+    "gamma": "gamma:SHARE",
+    "complementary": "complementary:CLASS,CLASS:SHARE",
+    "dirichlet": "dirichlet:ALPHA",
     "column": "column:NAME:VALUE,VALUE",
-}  # fmt: skip
+}
 SPLITS = f"splits: {', '.join(FORMS.values())}"
 LONGEST = 9  # digits of a class number
 

@@ -93,9 +93,15 @@ class Study:
 
 
 def parse(
-    plan: PlanFile, beside: Path, data: str, held_out: str | None, split: str, baselines: str, seeds: tuple[int, ...],
+    plan: PlanFile,
+    beside: Path,
+    data: str,
+    held_out: str | None,
+    split: str,
+    baselines: str,
+    seeds: tuple[int, ...],
     samples: int | None,
-) -> Study:  # fmt: skip
+) -> Study:
     """A study as people type it.
 
     Args:
@@ -126,9 +132,15 @@ def parse(
     agreed = plan.plan
     classes = [*(agreed.images.classes if agreed.images else []), *(agreed.columns.classes if agreed.columns else [])]
     return Study(
-        plan, _code(plan, beside), _data(data, held_out), splits.parse(split, classes), tuple(names), seeds, samples,
+        plan,
+        _code(plan, beside),
+        _data(data, held_out),
+        splits.parse(split, classes),
+        tuple(names),
+        seeds,
+        samples,
         as_planned=agreed.candidates in wanted,
-    )  # fmt: skip
+    )
 
 
 def _data(value: str, held_out: str | None) -> Data | None:

@@ -7,6 +7,4 @@ from alx.tasks.policy_gradient import policy_gradient
 from alx.tasks.rollout import sync_vector
 from alx.tasks.supervised import supervised
 
-__all__ = [
-    "LossSum", "Settings", "State", "Task", "Trainer", "check_task", "policy_gradient", "supervised", "sync_vector",
-]  # fmt: skip
+__all__ = ["LossSum", "Settings", "State", "Task", "Trainer", "check_task", "policy_gradient", "supervised", "sync_vector"]

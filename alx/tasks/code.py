@@ -17,8 +17,11 @@ from alx.errors import AlxError, ConfigError, escape
 from alx.tasks import torchvision_cpu
 
 _NOT_THE_USERS = (
-    "site-packages", "<frozen", f"{Path(__file__).parent.parent}{os.sep}", f"{Path(importlib.__file__).parent}{os.sep}",
-)  # fmt: skip
+    "site-packages",
+    "<frozen",
+    f"{Path(__file__).parent.parent}{os.sep}",
+    f"{Path(importlib.__file__).parent}{os.sep}",
+)
 
 
 def told(error: BaseException) -> str:

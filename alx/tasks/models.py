@@ -72,9 +72,13 @@ class _SmallCNN(nn.Module):
     def __init__(self, channels: int, size: int, classes: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        )  # fmt: skip
+            nn.Conv2d(channels, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
         self.head = nn.Sequential(nn.Linear(32 * (size // 2) ** 2, 64), nn.ReLU(), nn.Linear(64, classes))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,16 +111,30 @@ def alexnet(channels: int = 3, classes: int = 10, width: int = 64, hidden: int =
     """
     a, b, c, d = width, 3 * width, 6 * width, 4 * width
     features = [
-        nn.Conv2d(channels, a, 3, stride=2, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.Conv2d(a, b, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.Conv2d(b, c, 3, padding=1), nn.ReLU(inplace=True),
-        nn.Conv2d(c, d, 3, padding=1), nn.ReLU(inplace=True),
-        nn.Conv2d(d, d, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-    ]  # fmt: skip
+        nn.Conv2d(channels, a, 3, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(a, b, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(b, c, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(c, d, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(d, d, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+    ]
     classifier = [
-        nn.Flatten(), nn.Dropout(), nn.Linear(4 * d, hidden), nn.ReLU(inplace=True),
-        nn.Dropout(), nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, classes),
-    ]  # fmt: skip
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(4 * d, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, classes),
+    ]
     return nn.Sequential(*features, *classifier)
 
 
@@ -134,8 +152,10 @@ def resnet(channels: int = 3, classes: int = 10, widths: Sequence[int] = (64, 12
     """
     block = torchvision().models.resnet.BasicBlock
     layers: list[nn.Module] = [
-        nn.Conv2d(channels, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True),
-    ]  # fmt: skip
+        nn.Conv2d(channels, widths[0], 3, padding=1, bias=False),
+        nn.BatchNorm2d(widths[0]),
+        nn.ReLU(inplace=True),
+    ]
     before = widths[0]
     for stage, width in enumerate(widths):
         for number in range(blocks):

@@ -51,8 +51,10 @@ def _batches(outputs: Tensor, targets: Tensor, generator: torch.Generator) -> It
     """Kind, outputs [n, …] and targets [n, …], drawn on the CPU."""
     # of the places of an image or a sequence a few will do: their number may differ from sample to sample
     inner = [size if i == 0 else min(size, PLACES) for i, size in enumerate(outputs.shape[1:])]
-    shape = [min(size, PLACES) if i or len(outputs.shape) > len(targets.shape) else size
-             for i, size in enumerate(targets.shape[1:])]  # fmt: skip
+    shape = [
+        min(size, PLACES) if i or len(outputs.shape) > len(targets.shape) else size
+        for i, size in enumerate(targets.shape[1:])
+    ]
     count = max(1, min(MOST, max(LEAST, 2 * (inner or [1])[0]), ELEMENTS // max(1, math.prod(inner))))
 
     def spread(size: list[int]) -> Tensor:

@@ -268,7 +268,6 @@ def _one_each(values: object, samples: int) -> Tensor:
     if not isinstance(values, Tensor) or values.ndim == 0 or len(values) != samples:
         got = f"tensor of shape {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
         raise ConfigError(
-            f"the loss gives a {got} for {samples} samples, expected one number for each",
-            'make it with reduction="none"',
+            f"the loss gives a {got} for {samples} samples, expected one number for each", 'make it with reduction="none"'
         )
     return values.reshape(samples, -1)

@@ -81,7 +81,5 @@ def require_best_file(path: Path) -> None:
 def best_file(found: Best) -> bytes:
     """The best model as a safetensors file; its one metadata key `BEST` is JSON with round, snapshot and global loss."""
     chosen = found.selected
-    about = {
-        "round": chosen.round, "snapshot": chosen.label, "global_loss": chosen.global_loss, "samples": chosen.samples
-    }  # fmt: skip
+    about = {"round": chosen.round, "snapshot": chosen.label, "global_loss": chosen.global_loss, "samples": chosen.samples}
     return save(from_flat(found.state, found.layout), {BEST: json.dumps(about)})

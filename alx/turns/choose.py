@@ -38,8 +38,13 @@ class Chosen:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"bundle": self.bundle, "signer": self.signer, "again": self.again, "rebuilt": self.rebuilt,
-                "selection": entries.plain(self.selected)}  # fmt: skip
+        return {
+            "bundle": self.bundle,
+            "signer": self.signer,
+            "again": self.again,
+            "rebuilt": self.rebuilt,
+            "selection": entries.plain(self.selected),
+        }
 
 
 def import_and_select(
@@ -128,9 +133,15 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
         same = [i for i, c in enumerate(manifest.candidates) if c.state == manifest.candidates[0].state]
         known = dict.fromkeys(same, start.own) if start.own is not None else {}
         chosen = select.race(
-            signed, own_samples, candidates.losses, samples, together=candidates.together, known=known, full=full,
+            signed,
+            own_samples,
+            candidates.losses,
+            samples,
+            together=candidates.together,
+            known=known,
+            full=full,
             tell=lambda settled: tell("measuring", settled, len(signed)),
-        )  # fmt: skip
+        )
     else:
         own = []
         for i in range(len(signed)):

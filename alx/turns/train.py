@@ -26,15 +26,7 @@ from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
-from alx.turns.bridge import (
-    as_sent,
-    from_flat,
-    refuse_negative,
-    same_count,
-    same_model,
-    same_objective,
-    to_flat,
-)
+from alx.turns.bridge import as_sent, from_flat, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial
 
 FIRST = "t0"  # the snapshot that blends begin at: what the receiver has of the start, whatever a trainer did to it
@@ -55,9 +47,16 @@ class Sealed:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"bundle": self.path, "digest": self.digest, "round": self.round, "bytes": self.size,
-                "raw_bytes": self.raw_size, "snapshots": self.snapshots, "blends": self.blends,
-                "again": self.again}  # fmt: skip
+        return {
+            "bundle": self.path,
+            "digest": self.digest,
+            "round": self.round,
+            "bytes": self.size,
+            "raw_bytes": self.raw_size,
+            "snapshots": self.snapshots,
+            "blends": self.blends,
+            "again": self.again,
+        }
 
     @property
     def contents(self) -> str:
@@ -148,8 +147,11 @@ class _Turn:
         site, position, own, peer = now.site, now.position, now.own, now.peer
         answers = position.accepted[-1].digest if position.accepted else ""
         turn: dict[str, str | int] = {
-            "round": position.round, "plan": site.plan_file.digest, "answers": answers, "blends": repr(blends.RECIPES)
-        }  # fmt: skip
+            "round": position.round,
+            "plan": site.plan_file.digest,
+            "answers": answers,
+            "blends": repr(blends.RECIPES),
+        }
         work = Work(site.folder / "work", turn)
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.layout)
@@ -182,10 +184,14 @@ class _Turn:
         seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
         run = trajectory.Run(self.task, self._state("start"), seed)
         checkpoints.sample(
-            run, self.work, self.layout, self.steps, site.plan.sampling_period,
+            run,
+            self.work,
+            self.layout,
+            self.steps,
+            site.plan.sampling_period,
             lambda step, loss: self.tell("training", step, self.steps, loss),
             rounded=site.plan.rounds_weights,
-        )  # fmt: skip
+        )
         return [f"t{s}" for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)]
 
     def blend(self, final: str) -> dict[str, blends.Recipe]:

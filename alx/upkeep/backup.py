@@ -96,9 +96,16 @@ class Backup:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"backup": self.folder, "files": len(self.list.files), "bytes": self.size, "entries": self.list.entries,
-                "ledger": self.list.ledger, "left_out": self.left_out, "key_encrypted": self.encrypted,
-                "key_readable_by_others": self.readable}  # fmt: skip
+        return {
+            "backup": self.folder,
+            "files": len(self.list.files),
+            "bytes": self.size,
+            "entries": self.list.entries,
+            "ledger": self.list.ledger,
+            "left_out": self.left_out,
+            "key_encrypted": self.encrypted,
+            "key_readable_by_others": self.readable,
+        }
 
 
 def back_up(now: SiteState, folder: Path, tell: Tell) -> Backup:
@@ -140,9 +147,14 @@ def back_up(now: SiteState, folder: Path, tell: Tell) -> Backup:
         tell("copying", i, len(found))
     _read_back(partial, listed, tell)
     made = BackupFile(
-        format="alx-backup", version=1, role=site.role, plan=site.plan_file.digest, entries=len(now.entries),
-        ledger=now.entries[-1].line.digest, files=listed,
-    )  # fmt: skip
+        format="alx-backup",
+        version=1,
+        role=site.role,
+        plan=site.plan_file.digest,
+        entries=len(now.entries),
+        ledger=now.entries[-1].line.digest,
+        files=listed,
+    )
     _sync(partial)
     files.write(partial / LIST_NAME, made.model_dump_json(indent=1).encode("utf-8"))
     key = partial / FILES / KEY_NAME

@@ -143,8 +143,9 @@ def _check_log(
         return
     bundles = {r.digest for r in reports}
     rotations: dict[type, set[str]] = {
-        Rotated: {r.digest for r in own}, PeerRotated: {r.digest for r in peer[1]} if peer else set()
-    }  # fmt: skip
+        Rotated: {r.digest for r in own},
+        PeerRotated: {r.digest for r in peer[1]} if peer else set(),
+    }
     hint = "put it back, from a backup or from a disk that carried it; without it make new sites on both sides"
     for e in log:
         match e.record:
@@ -200,8 +201,10 @@ def _bundles(
     theirs = [] if peer is None else [peer[0].key, *(r.new for r in peer[1])]
     out = []
     for box, senders, receivers in (
-        (site.outbox, ours, theirs), (site.inbox, theirs, ours), (site.folder / RETURNED, theirs, ours),
-    ):  # fmt: skip
+        (site.outbox, ours, theirs),
+        (site.inbox, theirs, ours),
+        (site.folder / RETURNED, theirs, ours),
+    ):
         with files.storage(box):
             found = sorted(p for p in box.iterdir() if BUNDLE.fullmatch(p.name)) if box.is_dir() else []
         for path in found:
@@ -244,9 +247,12 @@ def reset(site: Site, findings: Findings, reason: str) -> Reset:
         raise UsageError("the reason is empty", "say what happened: it is recorded")
     again = findings.again
     made = Reset(
-        reason=reason, why=findings.why, bundles=len(findings.bundles),
-        import_again=None if again is None else again.path.name, rebuilt=0,
-    )  # fmt: skip
+        reason=reason,
+        why=findings.why,
+        bundles=len(findings.bundles),
+        import_again=None if again is None else again.path.name,
+        rebuilt=0,
+    )
     if findings.lost == "event log":
         entries = ledger.read(site.ledger_path)
         before = _last_reset(entries)

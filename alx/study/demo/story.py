@@ -116,9 +116,14 @@ def _round(both: Exchange, case: Case, number: int) -> dict[str, Any]:
 def _bundle(folder: Path, role: str, turn: Turn) -> dict[str, Any]:
     sealed = turn.sealed
     return {
-        "path": str(folder / "disk" / sealed.path.name), "from": role, "bytes": sealed.size, "raw_bytes": sealed.raw_size,
-        "snapshots": sealed.snapshots, "blends": sealed.blends, "digest": sealed.digest,
-    }  # fmt: skip
+        "path": str(folder / "disk" / sealed.path.name),
+        "from": role,
+        "bytes": sealed.size,
+        "raw_bytes": sealed.raw_size,
+        "snapshots": sealed.snapshots,
+        "blends": sealed.blends,
+        "digest": sealed.digest,
+    }
 
 
 def _alone(both: Exchange, case: Case, name: str, rounds: int) -> list[float]:
