@@ -147,7 +147,7 @@ class Selected(NamedTuple):
     Attributes:
         index, label: the chosen candidate.
         labels, signed: all candidates, and the sender's loss sum at each; empty in the event log, which has no lists.
-        own: one's own loss sums; None at one where it was not measured whole. A reset knows none: what it cannot know is None.
+        own: one's own loss sums; None at one where it was not measured whole. After a reset what is not known is None.
         at_least: what it is at least, there.
         evaluations, scan: losses of one sample that were asked for, and that a full scan asks for.
         scored: the task has a held-out score; `held_out` is it, None where it is not finite.
