@@ -1,4 +1,4 @@
-"""Verify a bundle or a whole site and say in words what is in it, for people without torch and without a private key.
+"""Verify a bundle or a whole site and say what is in it, for people without torch and without a private key.
 
 Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written anywhere.
 """

@@ -133,4 +133,4 @@ def _identity(secret: str) -> Any:
     try:
         return pyrage.x25519.Identity.from_str(secret)
     except pyrage.IdentityError as error:
-        raise UsageError("the site's age key is none", "restore the site from its backup") from error
+        raise UsageError("age.key is not a valid age key", "restore the site from its backup") from error

@@ -1,4 +1,4 @@
-"""`alx audit`: verify, then say in words what is in there. Loads no torch."""
+"""`alx audit`: verify, then say what is in there. Loads no torch."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ from alx.report import audit as words
 )
 @json_option
 def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
-    """Verify a bundle, or a whole site with its history, and say in words what is in it.
+    """Verify a bundle, or a whole site with its history, and say what is in it.
 
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, its own and the pinned peer's are known.
@@ -32,7 +32,7 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
 
         if key_path is not None:
             raise UsageError(
-                f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave --key away"
+                f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave out --key"
             )
         site = sites.load(target)
         site.require_private()

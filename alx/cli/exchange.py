@@ -124,7 +124,7 @@ def export(target: Path, only: Path | None, percent: int | None, site: Site, as_
     from alx.steps import outgoing  # noqa: PLC0415
 
     if only is not None and percent is not None:
-        raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave one of them away")
+        raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave out one of them")
     sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
     with site.locked("export", str(target)) as now, screen.progress() as tell:
         done = outgoing.export(now, target, tell, only=only, parity_percent=percent)

@@ -20,7 +20,7 @@ COMMANDS = {
     "init": ("exchange", "Make a site's folder."),
     "identity": ("turns", "Write the small file that introduces this site to its peer."),
     "pair": ("exchange", "Pin the peer, after two people compared the words."),
-    "check": ("turns", "Say in words what is wrong with this site's task."),
+    "check": ("turns", "Say what is wrong with this site's task."),
     "train-local": ("turns", "Train one turn and seal it in the outbox."),
     "export": ("exchange", "Copy the sealed turn to a disk and read it back."),
     "import-and-select": ("turns", "Verify the peer's bundle and choose where to go on."),

@@ -54,7 +54,7 @@ def _require_own_identity(site: Site, path: Path) -> None:
 @site_option
 @json_option
 def check(site: Site, as_json: bool) -> None:
-    """Try the task of this site and say in words what is wrong with it."""
+    """Try the task of this site and say what is wrong with it."""
     from alx.tasks import check as checks  # noqa: PLC0415 - torch
     from alx.tasks import load  # noqa: PLC0415
     from alx.turns import initial  # noqa: PLC0415

@@ -11,7 +11,7 @@ left out. Why the winner is the full scan's, to the bit:
    (`exact_sum`). Rounding never turns an order round, so 1 holds for the rounded sums too.
 3. A candidate is dropped only where its rounded sum so far is above the total of a candidate that was measured whole, or
    equal to it and of a later step. By 2 its total is no less, so a full scan does not choose it either.
-4. Which chunks there are hangs on the pilot alone, and nothing is dropped before it is known: a race and a scan without
+4. Which chunks there are depends on the pilot alone, and nothing is dropped before it is known: a race and a scan without
    dropping compute the same losses of the same chunks.
 
 Last, the one that looks best by own losses alone is measured whole too, so that people see what the sender's claims changed.

@@ -47,7 +47,7 @@ def check_task(task: Task, seed: int = 0) -> list[str]:
         found, start = _new_model(task, seed)
     except AlxError as error:
         return [_words(error)]
-    except Exception as error:  # noqa: BLE001 - a user's own code may raise anything; here it is told in words
+    except Exception as error:  # noqa: BLE001 - a user's own code may raise anything; here it is reported
         return [f"new_model raised {code.told(error)}"]
     if start is None:
         return found

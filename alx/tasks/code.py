@@ -1,4 +1,4 @@
-"""A user's own Python: run a file, import a module, call a function; whatever it raises is told in words, with its line.
+"""A user's own Python: run a file, import a module, call a function; whatever it raises is reported, with its line.
 
 Knows Python; knows no task. What runs is the bytes of the file as it lies there (the plan's model is named by their
 SHA-256), never a cached `.pyc`.
@@ -48,7 +48,7 @@ def call(what: str, function: Callable[..., Any], *arguments: Any, **named: Any)
         return function(*arguments, **named)
     except AlxError:
         raise
-    except (Exception, SystemExit) as error:  # a user's own code may raise anything; it is told in words
+    except (Exception, SystemExit) as error:  # a user's own code may raise anything; it is reported
         raise ConfigError(f"{what} raised {told(error)}") from error
 
 

@@ -1,4 +1,4 @@
-"""A task whose user's code is called from here alone: whatever it raises, or gives that cannot be used, is told in words.
+"""A task whose user's code is called from here alone: whatever it raises, or gives that cannot be used, is reported.
 
 Knows the seam; knows no plan and no data.
 """
@@ -20,7 +20,7 @@ NOISE = 1e-6  # what float32 may leave below 0 of a loss that is 0
 
 
 class _Guarded:
-    """A trainer whose every exception is told in words, that it has no such method too."""
+    """A trainer whose every exception is reported, that it has no such method too."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -54,7 +54,7 @@ def _mapping(what: str, found: object) -> State:
 
 
 def guarded(task: Task, seed: int) -> Task:
-    """The same task: every model made after the plan's seed, and what a user's code raises told in words."""
+    """The same task: every model made after the plan's seed, and what a user's code raises reported."""
 
     def state(model: nn.Module) -> State:
         return _mapping("state", code.call("state", task.state, model))

@@ -44,7 +44,7 @@ class SiteConfig(Protocol):
 
 
 class Own(dict[str, Scalar | list[Scalar]]):
-    """The [settings] of a site.toml; what is not there is told in words."""
+    """The [settings] of a site.toml; what is not there is reported."""
 
     def __missing__(self, name: str) -> Scalar | list[Scalar]:
         raise ConfigError(f"[settings] in site.toml has no '{escape(name)}'", "add it there: it stays on this side")

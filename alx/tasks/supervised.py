@@ -136,7 +136,7 @@ def _forward(model: nn.Module, training: Training, device: torch.device) -> Call
     """How a model is asked in training: its outputs are float32 whatever it computes in."""
     net: Callable[[Tensor], Any] = model
     if training.compile:
-        # One graph for each size of batch: which one is used must not hang on where a run was interrupted. Layouts as
+        # One graph for each size of batch: which one is used must not depend on where a run was interrupted. Layouts as
         # they are: where Inductor chooses them on a CPU, convolutions before a max-pool got gradients of 0 (torch 2.13).
         net = torch.compile(model, dynamic=False, options={"layout_optimization": False})
     if training.precision == "float32":

@@ -299,7 +299,7 @@ def test_parity_is_told_of_and_recorded(sent, alx):
     assert json.loads(told.out)["parity"] == str(spare)
     assert sorted(p.name for p in spare.iterdir()) == ["g00000-p000", MANIFEST, "parity.json", "round.sig"]
     assert alx("export", sent.disk, "--parity", "0", *site).code == 2
-    assert "leave one of them away" in alx("export", sent.disk, "--parity", "9", "--only", "x", *site).err
+    assert "leave out one of them" in alx("export", sent.disk, "--parity", "9", "--only", "x", *site).err
 
 
 def test_parity_is_written_through_no_link_and_read_back(sent, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Models by the plan's source, torchvision beside a CPU torch, and a user's own Python told in words."""
+"""Models by the plan's source, torchvision beside a CPU torch, and a user's own Python reported."""
 
 import subprocess
 import sys

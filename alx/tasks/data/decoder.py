@@ -1,4 +1,4 @@
-"""What a decoder raises on a site's own file, told in words with the file's name.
+"""What a decoder raises on a site's own file, reported with the file's name.
 
 Knows no format. NumPy, zipfile, Pillow, torchvision and SciPy raise what they like on a damaged file: struct.error,
 LZMAError, TokenError, AssertionError, MemoryError, and another one with the next version.
