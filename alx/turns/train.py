@@ -96,11 +96,11 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     key = now.private_key()  # before hours of training, not after
     turn = _Turn.begin(now, tell)
     turn.put_start()
-    snapshots = turn.sample()
-    recipes = turn.blend(snapshots[-1])
-    losses = turn.measure([*snapshots, *recipes])
+    steps = turn.sample()
+    recipes = turn.blend(max(steps, key=steps.__getitem__))
+    losses = turn.measure(steps, recipes)
     files.remove_tree(turn.work.bundle)
-    manifest, data = turn.pack([label for label in (*snapshots, *recipes) if label in losses], recipes, losses)
+    manifest, data = turn.pack(steps, recipes, losses)
     digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
     final = shelf.place(site, made)
@@ -178,8 +178,8 @@ class _Turn:
     def _state(self, label: str) -> dict[str, Tensor]:
         return from_flat(self.work.get(label), self.layout)
 
-    def sample(self) -> list[str]:
-        """Train, keeping snapshots and checkpoints; return the snapshots' labels in order."""
+    def sample(self) -> dict[str, int]:
+        """Train, keeping snapshots and checkpoints; return the snapshots' steps by label, in order."""
         site, own, peer = self.now.site, self.now.own, self.now.peer
         seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
         run = trajectory.Run(self.task, self._state("start"), seed)
@@ -192,7 +192,7 @@ class _Turn:
             lambda step, loss: self.tell("training", step, self.steps, loss),
             rounded=site.plan.rounds_weights,
         )
-        return [f"t{s}" for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)]
+        return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)}
 
     def blend(self, final: str) -> dict[str, blends.Recipe]:
         """Keep the blends; return their recipes by label."""
@@ -209,8 +209,9 @@ class _Turn:
                 out[f"blend-{i}"] = recipe
         return out
 
-    def measure(self, labels: list[str]) -> dict[str, float]:
-        """The own loss sum at every kept state; a blend at which it is not finite is left out."""
+    def measure(self, steps: dict[str, int], recipes: dict[str, blends.Recipe]) -> dict[str, float]:
+        """The own loss sum at every kept state, by label; a blend at which it is not finite is left out."""
+        labels = [*steps, *recipes]
         done, samples = self.work.losses(), self.now.own.file.samples
         missing = [label for label in labels if label not in done]
         together = 1 if self.task.sample_losses is None else measure.together(self.task, self.layout.nbytes)
@@ -229,25 +230,25 @@ class _Turn:
             refuse_negative(self.now.site.plan, total)
             if math.isfinite(total):
                 out[label] = total
-            elif label.startswith("t"):
-                raise DivergedError(f"the own loss is {total} at step {label[1:]}", "lower the learning rate in the plan")
+            elif label in steps:
+                raise DivergedError(f"the own loss is {total} at step {steps[label]}", "lower the learning rate in the plan")
         return out
 
     def pack(
-        self, labels: list[str], recipes: dict[str, blends.Recipe], losses: dict[str, float]
+        self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float]
     ) -> tuple[Manifest, list[SignedFile]]:
         """Compress every kept state into the bundle's folder, and say what it holds."""
         data: list[SignedFile] = []
         candidates = []
         blended = self._blend_entries(recipes)
-        states = self.work.states(labels, self.layout.nbytes)
+        states = self.work.states(list(losses), self.layout.nbytes)
         packed = write.candidates(self.work.bundle, states, self.layout, self.now.recipients)
         # strict asks once more after the last: only when `packed` has ended, its files are durable
-        for i, (label, made) in enumerate(zip(labels, packed, strict=True)):
+        for i, (label, made) in enumerate(zip(losses, packed, strict=True)):
             data += made.files
             candidates.append(
                 Candidate(
-                    step=None if label in recipes else int(label[1:]),
+                    step=steps.get(label),
                     blend=blended.get(label),
                     loss=losses[label],
                     state=made.state,
@@ -255,7 +256,7 @@ class _Turn:
                     files=[part_name(i, part) for part in range(self.layout.parts)],
                 )
             )
-            self.tell("sealing", i + 1, len(labels))
+            self.tell("sealing", i + 1, len(losses))
         return self._manifest(candidates), data
 
     def _blend_entries(self, recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:
