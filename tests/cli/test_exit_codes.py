@@ -32,6 +32,6 @@ def test_the_drawing_of_the_tree_is_the_tree():
 def test_every_refusal_is_expected_by_a_test_of_the_command_line():
     """`forge.refused` compares the very class, and its exit code; here each class has to be handed to it somewhere."""
     here = Path(__file__).parents[1]
-    tests = (ast.parse(path.read_text()) for path in (*here.glob("test_refus*.py"), *here.glob("attacks/row*.py")))
+    tests = (ast.parse(path.read_text()) for path in (*here.glob("*/test_refus*.py"), *here.glob("attacks/row*.py")))
     used = {node.id for tree in tests for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert sorted(set(CODES) - used) == []

@@ -50,8 +50,8 @@ def played(request, tmp_path_factory):
     agreed.write_text(tiny(agreed.read_text()))
     fewer(folder / "paper" / "returns.py", "tested=1000, judged=100", "tested=5, judged=2")
     fewer(folder / "paper" / "returns.py", "tested=100, judged=4", "tested=3, judged=1")
-    fewer(folder / "paper" / "animations.py", '"cartpole": 500, "lunarlander": 1000', '"cartpole": 40, "lunarlander": 60')
-    fewer(folder / "paper" / "landings.py", "CAP = 1000", "CAP = 60")
+    fewer(folder / "paper" / "animations.py", '"cartpole": 500, "lunarlander": 1000', '"cartpole": 20, "lunarlander": 30')
+    fewer(folder / "paper" / "landings.py", "CAP = 1000", "CAP = 30")
     script(folder, "returns.py", request.param, "--seeds", "3", "--out", "runs")
     return folder, request.param
 
@@ -280,7 +280,8 @@ def shelf(tmp_path_factory):
         text = plan_file.read_text()
         for name, value in (("rounds", 2), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
             text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
-        plan_file.write_text(text)
+        plan_file.write_text(re.sub(r"width = \d+, hidden = \d+", "width = 2, hidden = 16", text))
+    fewer(folder / "paper" / "stall.py", '"digits": []', '"digits": ["--samples", "200"]')
     rng = np.random.default_rng(0)
     (folder / "data" / "mnist").mkdir(parents=True)
     labels = {"train": np.repeat(np.arange(10), 6), "test": np.repeat(np.arange(10), 2)}
