@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alx.errors import (
-    CorruptError,
-    ForbiddenFileError,
-    SpaceError,
-    StorageError,
-    UsageError,
-)
+from alx.errors import CorruptError, ForbiddenFileError, SpaceError, StorageError, UsageError
 from tests import forge
 from tests.conftest import World
 from tests.forge import Forge, refused, refused_import

@@ -9,15 +9,7 @@ import pytest
 
 from alx import audit
 from alx.cli.main import run
-from alx.errors import (
-    CorruptError,
-    ForbiddenFileError,
-    IncompleteError,
-    LedgerError,
-    LimitError,
-    MalformedError,
-    UsageError,
-)
+from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LedgerError, LimitError, MalformedError, UsageError
 from alx.upkeep import backup as backups
 from tests.forge import refused
 from tests.killed import history, killed
