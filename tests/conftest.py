@@ -239,8 +239,13 @@ def alx_process() -> Callable[..., Result]:
     def command(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
         done = subprocess.run(
             [sys.executable, "-m", "alx", *map(str, arguments)],
-            capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=240,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cwd,
+            env=env,
+            timeout=240,
+        )
         return Result(done.returncode, done.stdout, done.stderr)
 
     return command

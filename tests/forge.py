@@ -224,11 +224,7 @@ def command(world: World, role: str, path: Path | str) -> list[str]:
 
 
 def refused(
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    error: type[AlxError],
-    *words: str,
-    hint: str | None = None,
+    capsys: pytest.CaptureFixture[str], arguments: list[str], error: type[AlxError], *words: str, hint: str | None = None
 ) -> str:
     """Run a command line twice and check the refusal: its class, its exit code, and what a person reads.
 

@@ -87,9 +87,13 @@ def together(module: str, *arguments: str, seconds: float = 3600) -> str:
     with shim() as library:
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
-            stdout=subprocess.PIPE, text=True, check=False, cwd=HERE, timeout=seconds,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=HERE,
+            timeout=seconds,
             env=os.environ | {"LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
-        )  # fmt: skip
+        )
     if done.returncode != 0:
         raise AssertionError(f"{module} failed with {done.returncode}")
     return done.stdout

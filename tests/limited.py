@@ -28,10 +28,15 @@ MARGIN = 512 << 20  # above what a process with all modules loaded has; a docume
 def limited(commands: list[list[str]], margin: int = MARGIN) -> list[dict[str, Any]]:
     """Run commands with little memory, in a process that does it for them; what `main` prints."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.limited"], input=json.dumps({"margin": margin, "commands": commands}),
-        capture_output=True, text=True, check=False, timeout=600, cwd=Path(__file__).parents[1],
+        [sys.executable, "-m", "tests.limited"],
+        input=json.dumps({"margin": margin, "commands": commands}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        cwd=Path(__file__).parents[1],
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -30,9 +30,14 @@ def play(text: str, folder: Path) -> str:
             if not line.startswith("$ "):
                 continue
             done = subprocess.run(
-                ["bash", "-c", line[2:]], cwd=folder, env=environment, check=False, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                ["bash", "-c", line[2:]],
+                cwd=folder,
+                env=environment,
+                check=False,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
             if done.returncode:
                 raise AssertionError(f"{line}\n{done.stdout}")
             out += [line, *cut(done.stdout.splitlines(), shown)]

@@ -52,10 +52,20 @@ def main(folder: Path, size: int, snapshots: int) -> None:
             names = [part_name(i, part) for part in range(layout.parts)]
             candidates.append(Candidate(step=i, loss=1.0, state=made.state, keyframe=made.keyframe, files=names))
         said = Manifest(
-            format="alx-bundle", version=1, sender=Party(role="learner", key=digest), plan=digest, round=1, sequence=1,
-            receiver=Party(role="provider", key=digest), previous=None, answers=None, start=None, samples=1,
-            tensors=list(layout.tensors), candidates=candidates,
-        )  # fmt: skip
+            format="alx-bundle",
+            version=1,
+            sender=Party(role="learner", key=digest),
+            plan=digest,
+            round=1,
+            sequence=1,
+            receiver=Party(role="provider", key=digest),
+            previous=None,
+            answers=None,
+            start=None,
+            samples=1,
+            tensors=list(layout.tensors),
+            candidates=candidates,
+        )
         write.seal(bundle, said, data, key)
 
     def opened():

@@ -39,6 +39,8 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they run."""
 
+    _frozen = False
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands, in the order of a first exchange."""
         del ctx
@@ -57,8 +59,9 @@ class LazyGroup(click.Group):
             module = importlib.import_module(f"alx.cli.{COMMANDS[cmd_name][0]}")
         finally:
             gc.enable()
-        if not gc.get_freeze_count():
+        if not self._frozen:  # asked of gc itself, the answer is counted object by object
             gc.freeze()
+            self._frozen = True
         return getattr(module, cmd_name.replace("-", "_"))  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,6 +18,8 @@ for name, own in (("learner", small), ("provider", ~small)):
     mine[:KEPT] = False
     np.savez(
         f"{name}.npz",
-        train_images=images[mine], train_labels=labels[mine],
-        test_images=images[:KEPT], test_labels=labels[:KEPT],
-    )  # fmt: skip
+        train_images=images[mine],
+        train_labels=labels[mine],
+        test_images=images[:KEPT],
+        test_labels=labels[:KEPT],
+    )

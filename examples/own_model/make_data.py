@@ -17,6 +17,8 @@ for name, mine in (("learner", here), ("provider", ~here)):
     mine[:kept] = False
     np.savez(
         f"{name}.npz",
-        train_images=inputs[mine], train_labels=labels[mine],
-        test_images=inputs[:kept], test_labels=labels[:kept],
-    )  # fmt: skip
+        train_images=inputs[mine],
+        train_labels=labels[mine],
+        test_images=inputs[:kept],
+        test_labels=labels[:kept],
+    )

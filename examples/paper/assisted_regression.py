@@ -44,12 +44,17 @@ def play() -> dict:
         both = exchange.begin(Path(folder), text, configs, agreed.seed, lambda _line: None)
         for number in range(1, agreed.rounds + 1):
             there, back = both.play(number)
-            rounds.append({
-                "round": number, "rate": agreed.optimiser.lr**number,
-                "start": selected(both.sites["provider"]), "start_chosen": there.chosen.selected.label,
-                "theta": selected(both.sites["learner"]), "theta_chosen": back.chosen.selected.label,
-                "loss": back.chosen.selected.global_loss,
-            })  # fmt: skip
+            rounds.append(
+                {
+                    "round": number,
+                    "rate": agreed.optimiser.lr**number,
+                    "start": selected(both.sites["provider"]),
+                    "start_chosen": there.chosen.selected.label,
+                    "theta": selected(both.sites["learner"]),
+                    "theta_chosen": back.chosen.selected.label,
+                    "loss": back.chosen.selected.global_loss,
+                }
+            )
     return {"a": A, "b": B, "oracle": np.mean([A, B], 0).tolist(), "rounds": rounds}
 
 

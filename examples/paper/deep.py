@@ -21,9 +21,13 @@ HERE = Path(__file__).resolve().parent / "deep"
 GAMMAS = (0.0, 0.3, 0.7, 1.0)
 ENDS = (0.0, 1.0)  # the gammas of Figs. 7 and 8
 FULL_TITLES = {
-    3: "AlexNet on CIFAR-10", 4: "ResNet-18 on CIFAR-10", 5: "AlexNet on SVHN", 6: "ResNet-18 on SVHN",
-    7: "AlexNet on CIFAR-10, sampling periods", 8: "ResNet-18 on CIFAR-10, sampling periods",
-}  # fmt: skip
+    3: "AlexNet on CIFAR-10",
+    4: "ResNet-18 on CIFAR-10",
+    5: "AlexNet on SVHN",
+    6: "ResNet-18 on SVHN",
+    7: "AlexNet on CIFAR-10, sampling periods",
+    8: "ResNet-18 on CIFAR-10, sampling periods",
+}
 SMALL_TITLES = {n: f"small {title}".replace("SVHN", "MNIST (in SVHN's place)") for n, title in FULL_TITLES.items()}
 TITLES = {"small": SMALL_TITLES, "full": FULL_TITLES}
 DATA = {
@@ -32,9 +36,13 @@ DATA = {
 }
 PERIODS = {"small": (10, 25), "full": (20, 50)}  # of Figs. 7 and 8, and of the others
 NAMES = {
-    "assisted": "AssistDeep", "centralised": "SGD, pooled", "learner-only": "Learner-SGD", "provider-only": "Provider-SGD",
-    "cyclic": "cyclic transfer", "fedavg": "FedAvg",
-}  # fmt: skip
+    "assisted": "AssistDeep",
+    "centralised": "SGD, pooled",
+    "learner-only": "Learner-SGD",
+    "provider-only": "Provider-SGD",
+    "cyclic": "cyclic transfer",
+    "fedavg": "FedAvg",
+}
 
 
 DRAWN = ("assisted", "centralised", "provider-only", "cyclic", "fedavg")  # of the losses: Learner-SGD's is out of sight
@@ -53,9 +61,16 @@ def jobs(edition: str, wanted: list[int], data: Path, seeds: str) -> dict[str, l
         for gamma in ENDS if figure in (7, 8) else GAMMAS:
             rivals = "" if figure in (7, 8) else "centralised,learner-only,provider-only,cyclic,fedavg"
             out[name(figure, gamma)] = [
-                str(folder / f"fig{figure}.toml"), "--data", source, "--split", f"gamma:{gamma:g}",
-                "--baselines", rivals, "--seeds", seeds,
-            ]  # fmt: skip
+                str(folder / f"fig{figure}.toml"),
+                "--data",
+                source,
+                "--split",
+                f"gamma:{gamma:g}",
+                "--baselines",
+                rivals,
+                "--seeds",
+                seeds,
+            ]
     return out
 
 
@@ -93,8 +108,16 @@ def draw(figure: int, edition: str, found: dict[str, Results], out: Path) -> Non
 
 def table(figure: int, found: dict[str, Results]) -> str:
     """Accuracy after the last round, rounds until within a point of pooled, and what was carried; Markdown."""
-    header = ["gamma_L", *NAMES.values(), "rounds: AssistDeep", "rounds: provider", "rounds: cyclic", "rounds: FedAvg",
-              "GB: AssistDeep", "GB: each rival"]  # fmt: skip
+    header = [
+        "gamma_L",
+        *NAMES.values(),
+        "rounds: AssistDeep",
+        "rounds: provider",
+        "rounds: cyclic",
+        "rounds: FedAvg",
+        "GB: AssistDeep",
+        "GB: each rival",
+    ]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for gamma in GAMMAS:
         summary = {s.algorithm: s for s in found[name(figure, gamma)].summary}
@@ -130,8 +153,10 @@ def periods(figure: int, edition: str, found: dict[str, Results]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     for gamma in ENDS:
         mine, base = (found[name(f, gamma)] for f in (figure, figure - 4))
-        of = [next(s for s in r.summary if s.algorithm == a) for r, a in (
-            (mine, "assisted"), (base, "assisted"), (base, "centralised"))]  # fmt: skip
+        of = [
+            next(s for s in r.summary if s.algorithm == a)
+            for r, a in ((mine, "assisted"), (base, "assisted"), (base, "centralised"))
+        ]
         cells = [*(cell(s.score) for s in of), *(f"{s.carried / 1e9:.3g}" for s in of[:2])]
         lines.append("| " + " | ".join([f"{gamma:g}", *cells]) + " |")
     return "\n".join(lines)

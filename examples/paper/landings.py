@@ -34,10 +34,15 @@ def fly(runs: Path, seed: int, shown: str, number: int, power: float) -> dict:
     else:
         how = "standing" if last.observation[6] and last.observation[7] else "still up"  # on both legs, engines on
     return {
-        "algorithm": called(runs, shown), "round": number, "power": power, "end": how, "steps": len(moments) - 1,
+        "algorithm": called(runs, shown),
+        "round": number,
+        "power": power,
+        "end": how,
+        "steps": len(moments) - 1,
         "return": round(sum(m.reward for m in moments), 1),
-        "x": [round(float(m.observation[0]), 3) for m in moments], "y": [round(float(m.observation[1]), 3) for m in moments],
-    }  # fmt: skip
+        "x": [round(float(m.observation[0]), 3) for m in moments],
+        "y": [round(float(m.observation[1]), 3) for m in moments],
+    }
 
 
 def ground(axis) -> None:

@@ -30,9 +30,11 @@ def cifar10(folder: Path) -> dict[str, np.ndarray]:
     if whole.held_out is None:
         raise SystemExit(f"'{path}' has no test_images")
     return {
-        "train_images": whole.images, "train_labels": whole.labels,
-        "test_images": whole.held_out[0], "test_labels": whole.held_out[1],
-    }  # fmt: skip
+        "train_images": whole.images,
+        "train_labels": whole.labels,
+        "test_images": whole.held_out[0],
+        "test_labels": whole.held_out[1],
+    }
 
 
 def mnist(folder: Path) -> dict[str, np.ndarray]:

@@ -58,9 +58,14 @@ class Judge:
     def __init__(self, played: Played, agreed: plan.Plan, values: dict[str, list[float]], model) -> None:
         def task(parameters: list[float], held_out: list[float]) -> Task:
             return policy_gradient(
-                model, played.environments, parameters, torch.optim.Adam, held_out=held_out, seed=JUDGE_SEED + agreed.seed,
+                model,
+                played.environments,
+                parameters,
+                torch.optim.Adam,
+                held_out=held_out,
+                seed=JUDGE_SEED + agreed.seed,
                 **agreed.settings | {"evaluation_episodes": played.judged},
-            )  # fmt: skip
+            )
 
         draws = {name: played.game.test(name, agreed.seed, played.tested) for name in played.game.tests}
         self.own = {role: task(values[role], []) for role in ("learner", "provider")}
@@ -93,11 +98,13 @@ def prepared(name: str, seed: int) -> tuple[str, dict[str, SiteFile], plan.Plan,
     values = played.game.values(seed)
     configs = {
         who: SiteFile(
-            role="provider" if who == "provider" else "learner", task=str(place / "task.py"), device="cpu",
+            role="provider" if who == "provider" else "learner",
+            task=str(place / "task.py"),
+            device="cpu",
             settings={played.setting: values[who]},
         )
         for who in values
-    }  # fmt: skip
+    }
     of = {who: tasks.task(place, config.model_copy(update={"task": "task.py"}), agreed) for who, config in configs.items()}
     return text, configs, agreed, values, of
 

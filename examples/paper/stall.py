@@ -20,17 +20,28 @@ from alx.study.results import Results
 HERE = Path(__file__).resolve().parent / "stall"
 SAMPLES = {"digits": [], "cifar10": ["--samples", "5000"]}
 NAMES = {
-    "learner-only": "learner alone", "provider-only": "provider alone", "centralised": "pooled",
-    "trajectory": "the paper's algorithm", "cyclic": "cyclic transfer", "fedavg": "FedAvg", "assisted": "blended",
-}  # fmt: skip
+    "learner-only": "learner alone",
+    "provider-only": "provider alone",
+    "centralised": "pooled",
+    "trajectory": "the paper's algorithm",
+    "cyclic": "cyclic transfer",
+    "fedavg": "FedAvg",
+    "assisted": "blended",
+}
 
 
 def draw(name: str, found: dict[str, Results], out: Path) -> None:
     """Test accuracy above, training loss below, a column for each share, against the bundles carried so far."""
     drawn, axes = plt.subplots(
-        2, len(found), figsize=(3.6 * len(found) + 1, 6.2), dpi=100, layout="constrained", sharex=True, sharey="row",
+        2,
+        len(found),
+        figsize=(3.6 * len(found) + 1, 6.2),
+        dpi=100,
+        layout="constrained",
+        sharex=True,
+        sharey="row",
         squeeze=False,
-    )  # fmt: skip
+    )
     for column, (minor, results) in zip(axes.T, found.items(), strict=True):
         for axis, what in zip(column, ("score", "loss"), strict=True):
             for algorithm, label in NAMES.items():
@@ -81,11 +92,19 @@ def main() -> None:
     rivals = "trajectory,centralised,learner-only,provider-only,cyclic,fedavg"
     jobs = {
         f"{given.name}-{minor}": [
-            str(HERE / f"{given.name}.toml"), "--data", given.data, "--split", f"complementary:0,1,2,3,4:{minor}",
-            "--baselines", rivals, "--seeds", given.seeds, *SAMPLES[given.name],
+            str(HERE / f"{given.name}.toml"),
+            "--data",
+            given.data,
+            "--split",
+            f"complementary:0,1,2,3,4:{minor}",
+            "--baselines",
+            rivals,
+            "--seeds",
+            given.seeds,
+            *SAMPLES[given.name],
         ]
         for minor in given.minors
-    }  # fmt: skip
+    }
     played = simulate(jobs, given.out, given.jobs)
     found = {minor: played[f"{given.name}-{minor}"] for minor in given.minors}
     draw(given.name, found, given.out)

@@ -100,10 +100,20 @@ class Files:
                 names = [part_name(i, part) for part in range(self.layout.parts)]
                 candidates.append(Candidate(step=i, loss=1.0, state=made.state, keyframe=made.keyframe, files=names))
             said = Manifest(
-                format="alx-bundle", version=1, sender=Party(role="learner", key=DIGEST), plan=DIGEST, round=1, sequence=1,
-                receiver=Party(role="provider", key=DIGEST), previous=None, answers=None, start=None, samples=1,
-                tensors=list(self.layout.tensors), candidates=candidates,
-            )  # fmt: skip
+                format="alx-bundle",
+                version=1,
+                sender=Party(role="learner", key=DIGEST),
+                plan=DIGEST,
+                round=1,
+                sequence=1,
+                receiver=Party(role="provider", key=DIGEST),
+                previous=None,
+                answers=None,
+                start=None,
+                samples=1,
+                tensors=list(self.layout.tensors),
+                candidates=candidates,
+            )
             write.seal(self._bundle, said, data, self.key)
 
     def open(self) -> None:
@@ -207,21 +217,24 @@ def rows() -> list[Row]:
             *rates(f"seal: {what}", "raw MB/s", {"alx": f.rate(f.seal), tar: f.rate(f.tar)}, limit=1),
             *rates(f"verify and open: {what}", "raw MB/s", {"alx": f.rate(f.open), tar: f.rate(f.untar)}, limit=1),
             *rates(
-                f"pack alone: {what}", "raw MB/s",
+                f"pack alone: {what}",
+                "raw MB/s",
                 {"alx": f.rate(f.pack)} | dict(zip(others, (f.rate(f.zstd), f.rate(f.zipnn)), strict=True)),
                 limit=1,
             ),
             *rates(
-                f"unpack alone: {what}", "raw MB/s",
+                f"unpack alone: {what}",
+                "raw MB/s",
                 {"alx": f.rate(f.unpack)} | dict(zip(others, (f.rate(f.unzstd), f.rate(f.unzipnn)), strict=True)),
                 limit=1,
             ),
             *rates(
-                f"seal, verify and open: {what}", "raw MB/s",
+                f"seal, verify and open: {what}",
+                "raw MB/s",
                 {"alx": f.rate(f.seal, f.open), "SHA-256 and a durable copy of the raw bytes": f.rate(f.hash_and_copy)},
                 limit=0.5,
             ),
-        ]  # fmt: skip
+        ]
         shutil.rmtree(f.folder)
         return [
             *out,
@@ -280,7 +293,8 @@ def candidates() -> list[list[str]]:
     for name, one, back in (
         ("pcodec 1.1, level 8", lambda z: standalone.simple_compress(z, kept), standalone.simple_decompress),
         (
-            "openzl 0.3, planes, its compressors", openzl(lambda c: split[0](c, split[1](c, g.Compress()(c)))),
+            "openzl 0.3, planes, its compressors",
+            openzl(lambda c: split[0](c, split[1](c, g.Compress()(c)))),
             lambda d: zl.DCtx().decompress(d),
         ),
         (
@@ -298,7 +312,7 @@ def candidates() -> list[list[str]]:
             lambda z: blosc2.compress2(z, cparams=shuffled | {"filters": [blosc2.Filter.BITSHUFFLE]}),
             lambda d: blosc2.decompress2(d, dparams={"nthreads": 1}),
         ),
-    ):  # fmt: skip
+    ):
         made = [one(_differences(*part, layout)) for part in parts]
         ways[name] = (
             made,

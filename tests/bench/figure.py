@@ -52,9 +52,8 @@ def draw(path: Path, found: Sequence[Series]) -> None:
                 x = np.array(series.sizes) / UNIT[name]
                 axis.plot(x, lines[series], color=colour, marker=mark, markersize=4, linewidth=1.6)
                 axis.annotate(
-                    f"{exponent(series):.2f}", (1.03, end), xycoords="axes fraction", color=colour,
-                    va="center", fontsize=9,
-                )  # fmt: skip
+                    f"{exponent(series):.2f}", (1.03, end), xycoords="axes fraction", color=colour, va="center", fontsize=9
+                )
             sizes = np.array(here[0].sizes) / UNIT[name]
             _linear(axis, sizes, low, high)
             axis.set(xscale="log", yscale="log", ylim=(low, high))

@@ -114,30 +114,33 @@ def rows() -> list[Row]:
         pixels, classes, states = images(shape), labels(shape[0]), _states(model, snapshots)
         floats = (pixels / 255).to(DEVICE)
         out += rates(
-            what, "samples x snapshots/s",
+            what,
+            "samples x snapshots/s",
             {
                 "alx": _ours(model, NormalisedImages(pixels, classes, [], []), states),
                 "plain loop": _plain(model, _in_memory(floats, classes.to(DEVICE)), states, len(pixels)),
             },
-        )  # fmt: skip
+        )
     x, classes = torch.randn(20_000, 30, generator=generator), labels(20_000)
     table, states = torch.utils.data.TensorDataset(x, classes), _states(lambda: mlp(30, LABELS, 64), 20)
     out += rates(
-        "mlp, 30 columns, 20 snapshots", "samples x snapshots/s",
+        "mlp, 30 columns, 20 snapshots",
+        "samples x snapshots/s",
         {
             "alx": _ours(lambda: mlp(30, LABELS, 64), table, states),
             "plain loop": _plain(lambda: mlp(30, LABELS, 64), _in_memory(x, classes), states, len(x)),
         },
-    )  # fmt: skip
+    )
 
     def cnn():
         return small_cnn(channels=3, size=32, classes=LABELS)
 
     photographs, states = Photographs(images((300, 3, 32, 32)), labels(300)), _states(cnn, 12)
     return out + rates(
-        "small_cnn, JPEG images decoded one by one, 12 snapshots", "samples x snapshots/s",
+        "small_cnn, JPEG images decoded one by one, 12 snapshots",
+        "samples x snapshots/s",
         {
             "alx": _ours(cnn, photographs, states),
             "DataLoader": _plain(cnn, lambda: DataLoader(photographs, batch_size=BATCH), states, len(photographs)),
         },
-    )  # fmt: skip
+    )

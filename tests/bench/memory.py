@@ -61,10 +61,7 @@ def peak(*arguments: object, limit: int = 0) -> int:
         limit: bytes of data that it may have; 0 for no limit.
     """
     words = [str(a) for a in arguments]
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, str(limit), *words],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", COMMAND, str(limit), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stderr.rsplit("VmHWM:", 1)[1].split()[0]) << 10
 
@@ -105,12 +102,17 @@ def rows(megabytes: float = 45, snapshots: int = 80) -> list[Row]:
     what = f"peak memory, {snapshots} snapshots of {snapshot / 1e6:.0f} MB"
     return [
         Row(
-            f"{what}: {name}", "MB", many[name] / 1e6,
-            f"3 snapshots and a constant of {(few[name] + PARTS) / 1e6:.0f} MB", limit / 1e6, many[name] / limit, 1.0,
+            f"{what}: {name}",
+            "MB",
+            many[name] / 1e6,
+            f"3 snapshots and a constant of {(few[name] + PARTS) / 1e6:.0f} MB",
+            limit / 1e6,
+            many[name] / limit,
+            1.0,
         )
         for name in ("seal", "open", "export", "audit", "import-and-select")
         for limit in [3 * snapshot + few[name] + PARTS]
-    ]  # fmt: skip
+    ]
 
 
 def _layers(megabytes: float) -> int:

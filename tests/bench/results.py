@@ -44,8 +44,11 @@ def commit() -> str:
     """The commit, and whether anything differs from it; unknown outside a checkout."""
     done = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=8", "--exclude=*"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.stdout.strip() or "unknown"
 
 

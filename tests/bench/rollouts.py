@@ -92,7 +92,8 @@ def rows() -> list[Row]:
     poles, landers, seeds = mlp(4, 2, 4), mlp(8, 4, 32), itertools.count()
     return [
         *rates(
-            f"CartPole, {EPISODES} episodes side by side", "environment steps/s",
+            f"CartPole, {EPISODES} episodes side by side",
+            "environment steps/s",
             {
                 "alx": _ours(cartpole(LENGTHS), poles, seeds),
                 "bare CartPoleVectorEnv, random actions": _bare(cartpole(LENGTHS), 300),
@@ -100,11 +101,12 @@ def rows() -> list[Row]:
             },
         ),
         *rates(
-            f"LunarLander, {EPISODES} episodes side by side", "environment steps/s",
+            f"LunarLander, {EPISODES} episodes side by side",
+            "environment steps/s",
             {
                 "alx": _ours(lunar_landers(POWERS), landers, seeds),
                 "bare LunarLander, random actions": _bare_single(PoweredLander(13.0), 2000),
                 "plain loop, one environment": _plain(PoweredLander, POWERS[::4], landers, seeds),
             },
         ),
-    ]  # fmt: skip
+    ]

@@ -53,12 +53,7 @@ class Missing:
 
 
 def rates(
-    what: str,
-    unit: str,
-    measured: Mapping[str, Callable[[], float]],
-    *,
-    limit: float | None = None,
-    repeats: int = REPEATS,
+    what: str, unit: str, measured: Mapping[str, Callable[[], float]], *, limit: float | None = None, repeats: int = REPEATS
 ) -> list[Row]:
     """Measure every rate or cost `repeats` times, in turns; the median ratio of the same turn counts.
 
@@ -75,8 +70,13 @@ def rates(
     turns = [{name: measured[name]() for name in list(measured)[:: (-1) ** turn]} for turn in range(repeats)]
     return [
         Row(
-            what, unit, statistics.median(t[ours] for t in turns), rival, statistics.median(t[rival] for t in turns),
-            statistics.median(t[ours] / t[rival] for t in turns), limit,
+            what,
+            unit,
+            statistics.median(t[ours] for t in turns),
+            rival,
+            statistics.median(t[rival] for t in turns),
+            statistics.median(t[ours] / t[rival] for t in turns),
+            limit,
         )
         for rival in rivals
-    ]  # fmt: skip
+    ]

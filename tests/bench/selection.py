@@ -122,8 +122,12 @@ def rows() -> list[Row | Missing]:
         Row("all of these, geometric mean", "share of evaluations", _mean(shares), "full scan", 1.0, _mean(shares), TARGET),
         Row("the most of any import", "share of evaluations", worst, "full scan", 1.0, worst, WORST),
         Row(
-            "all of these, geometric mean", "share of evaluations", _mean(shares),
-            "the least that losses of at least 0 allow", _mean(floors), _mean(shares) / _mean(floors),
+            "all of these, geometric mean",
+            "share of evaluations",
+            _mean(shares),
+            "the least that losses of at least 0 allow",
+            _mean(floors),
+            _mean(shares) / _mean(floors),
         ),
         *told,
-    ]  # fmt: skip
+    ]

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 from tests.bench.row import Row
 
 AXES = {"snapshots": "snapshots in a bundle", "model": "bytes of a model", "samples": "samples on a side"}
-STEPS = {
-    "seal": "sealing",
-    "export": "export's copying",
-    "open": "verifying and opening",
-    "import": "import and select",
-}
+STEPS = {"seal": "sealing", "export": "export's copying", "open": "verifying and opening", "import": "import and select"}
 LINEAR = 1.1  # what an exponent may be and still be called linear: the fit's own error, and caches that a size outgrows
 FLOOR_BYTES = 4e6  # below it, what grows is the pages of code that a call touches
 

@@ -48,8 +48,10 @@ def rows() -> list[Row]:
             row
             for what, words in commands.items()
             for row in rates(
-                what, "ms",
+                what,
+                "ms",
                 {"alx": _once([*ALX, *words], env), 'python -c "import click, pydantic"': _once(PEER, env)},
-                limit=LIMIT, repeats=TURNS,
+                limit=LIMIT,
+                repeats=TURNS,
             )
-        ]  # fmt: skip
+        ]

@@ -82,12 +82,13 @@ def _beside(what, model, shape, *, batch_size, steps, period):
     data = NormalisedImages(pixels, labels, [], [])
     floats = pixels.to(torch.float32).div_(255)
     return rates(
-        f"{what}, batch {batch_size}, a snapshot every {period} steps", "training steps/s",
+        f"{what}, batch {batch_size}, a snapshot every {period} steps",
+        "training steps/s",
         {
             "alx": _ours(model, data, batch_size, steps, period),
             "plain loop, no snapshots": _plain(model, floats, labels, batch_size, steps),
         },
-    )  # fmt: skip
+    )
 
 
 def rows() -> list[Row]:

@@ -55,10 +55,18 @@ def test_every_dtype_and_every_bit_pattern_comes_back(layout, random, keyframe):
 
 def test_a_state_is_cut_into_parts_that_cross_word_sizes(monkeypatch):
     monkeypatch.setattr("alx.bundle.layout.PART_BYTES", 64)
-    layout = Layout(tuple(layout_order([
-        Tensor(name="a", dtype="I64", shape=[5]), Tensor(name="b", dtype="F32", shape=[33]),
-        Tensor(name="c", dtype="BF16", shape=[7]), Tensor(name="d", dtype="BOOL", shape=[3]),
-    ])))  # fmt: skip
+    layout = Layout(
+        tuple(
+            layout_order(
+                [
+                    Tensor(name="a", dtype="I64", shape=[5]),
+                    Tensor(name="b", dtype="F32", shape=[33]),
+                    Tensor(name="c", dtype="BF16", shape=[7]),
+                    Tensor(name="d", dtype="BOOL", shape=[3]),
+                ]
+            )
+        )
+    )
     rng = np.random.default_rng(0)
     first, second = (rng.bytes(layout.nbytes) for _ in range(2))
     assert layout.parts == math.ceil(layout.nbytes / 64) > 2
@@ -101,10 +109,18 @@ def test_a_file_is_one_zstd_frame_around_a_safetensors_file():
     assert sorted(opened) == ["w4.plane0", "w4.plane1", "w4.plane2", "w4.plane3"]
 
 
-MIXED = Layout(tuple(layout_order([
-    Tensor(name="a", dtype="I64", shape=[5]), Tensor(name="b", dtype="F32", shape=[100]),
-    Tensor(name="c", dtype="BF16", shape=[7]), Tensor(name="d", dtype="BOOL", shape=[3]),
-])))  # fmt: skip
+MIXED = Layout(
+    tuple(
+        layout_order(
+            [
+                Tensor(name="a", dtype="I64", shape=[5]),
+                Tensor(name="b", dtype="F32", shape=[100]),
+                Tensor(name="c", dtype="BF16", shape=[7]),
+                Tensor(name="d", dtype="BOOL", shape=[3]),
+            ]
+        )
+    )
+)
 
 
 def mixed(rng: np.random.Generator, *, rounded: bool) -> bytes:

@@ -140,9 +140,14 @@ def test_a_third_recipient_hidden_as_another_kind_of_stanza_is_refused(world):
 def test_a_bundle_encrypted_to_somebody_else_is_refused_and_leaves_no_plaintext(world, capsys):
     forged = to(world, *strangers(2))
     refused_import(
-        capsys, world, "provider", forged.bundle, PeerError, "'manifest.json.age' is encrypted to somebody else",
+        capsys,
+        world,
+        "provider",
+        forged.bundle,
+        PeerError,
+        "'manifest.json.age' is encrypted to somebody else",
         hint="meant for this site",
-    )  # fmt: skip
+    )
     assert not [p for p in (world.folder("provider") / "staging").rglob("*") if p.suffix != ".age" and p.is_file()]
 
 
@@ -230,8 +235,10 @@ def test_the_keys_file_has_mode_0600_and_never_travels(world):
 def test_an_identity_whose_recipient_does_not_fit_the_plan_is_refused(world, stage, capsys, tmp_path):
     pair = ["pair", str(tmp_path / "peer.json"), "--yes", "--site"]
     for where, change in (
-        (world, {"recipient": None}), (world, {"recipient": "age1x"}), (stage("paired"), {"recipient": "age1x"}),
-    ):  # fmt: skip
+        (world, {"recipient": None}),
+        (world, {"recipient": "age1x"}),
+        (stage("paired"), {"recipient": "age1x"}),
+    ):
         said = json.loads((where.disk / "provider.json").read_bytes()) | change
         (tmp_path / "peer.json").write_bytes(forge.form(said))
         refused(capsys, [*pair, str(where.folder("learner"))], MalformedError, "recipient")

@@ -32,10 +32,22 @@ SCHEMAS = Path(__file__).parents[1] / "vectors" / "oms"
 def model_signing(bundle, key):
     """The public verifier's own verdict."""
     return subprocess.run(
-        [sys.executable, "-m", "model_signing", "verify", "key", bundle, "--signature", bundle / "round.sig",
-         "--public_key", key],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "model_signing",
+            "verify",
+            "key",
+            bundle,
+            "--signature",
+            bundle / "round.sig",
+            "--public_key",
+            key,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +129,22 @@ def test_what_the_peers_key_signed_with_the_public_tool_is_a_valid_signature_and
     else:
         (bundle / "round.sig").unlink()
     done = subprocess.run(
-        [sys.executable, "-m", "model_signing", "sign", "key", bundle, "--signature", bundle / "round.sig",
-         "--private_key", world.folder("learner") / "key.pem"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "model_signing",
+            "sign",
+            "key",
+            bundle,
+            "--signature",
+            bundle / "round.sig",
+            "--private_key",
+            world.folder("learner") / "key.pem",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert model_signing(bundle, world.folder("learner") / "public.pem").returncode == 0
     words = ("a valid signature", "not of an alx bundle")

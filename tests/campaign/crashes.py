@@ -100,15 +100,23 @@ def scenarios(root: Path) -> Iterator[Scenario]:
     site = ("--site", "{}/learner")
     make = ("init", "{}/place/clinic", "--role", "learner", "--plan", "{}/plan.toml", "--data", "npz:{}/learner.npz")
     yield Scenario(
-        "init", keep("made"), "learner", make, ("place",),
+        "init",
+        keep("made"),
+        "learner",
+        make,
+        ("place",),
         lambda w: must("identity", w.disk / "c", "--site", w.root / "place/clinic"),
-    )  # fmt: skip
+    )
     on_site("identity", now, "provider", now.disk / "provider.json")
     introduce = ("identity", "{}/disk/learner.json", *site)
     yield Scenario(
-        "identity", keep("alone"), "learner", introduce, ("learner", "disk"),
+        "identity",
+        keep("alone"),
+        "learner",
+        introduce,
+        ("learner", "disk"),
         lambda w: on_site("pair", w, "provider", w.disk / "learner.json", "--yes"),
-    )  # fmt: skip
+    )
     on_site("identity", now, "learner", now.disk / "learner.json")
     pin = ("pair", "{}/disk/provider.json", "--yes", *site)
     yield Scenario("pair", keep("unpaired"), "learner", pin, ("learner",), lambda w: on_site("train-local", w, "learner"))
@@ -117,22 +125,35 @@ def scenarios(root: Path) -> Iterator[Scenario]:
     yield Scenario("train-local", keep("paired"), "learner", train, ("learner",), lambda w: hand_over(w, "learner"))
     on_site("train-local", now, "learner")
     yield Scenario(
-        "export", keep("sealed"), "learner", ("export", "{}/disk", *site), ("learner", "disk"),
+        "export",
+        keep("sealed"),
+        "learner",
+        ("export", "{}/disk", *site),
+        ("learner", "disk"),
         lambda w: hand_over(w, "learner"),
-    )  # fmt: skip
+    )
     on_site("export", now, "learner", now.disk)
     take = ("import-and-select", f"{{}}/disk/{now.bundle('learner').name}", "--site", "{}/provider")
     yield Scenario(
-        "import-and-select", keep("sent"), "provider", take, ("provider", "disk"),
+        "import-and-select",
+        keep("sent"),
+        "provider",
+        take,
+        ("provider", "disk"),
         lambda w: on_site("train-local", w, "provider"),
-    )  # fmt: skip
+    )
     on_site("import-and-select", now, "provider", now.bundle("learner"))
     on_site("train-local", now, "provider")
     hand_over(now, "provider")
     yield Scenario(
-        "train-local, with blends", keep("answered"), "learner", train, ("learner",), lambda w: hand_over(w, "learner"),
+        "train-local, with blends",
+        keep("answered"),
+        "learner",
+        train,
+        ("learner",),
+        lambda w: hand_over(w, "learner"),
         ("kill", "torn write", "power cut", "EIO once"),
-    )  # fmt: skip
+    )
 
 
 def twice(scenario: Scenario, root: Path) -> Scenario:
@@ -146,9 +167,14 @@ def twice(scenario: Scenario, root: Path) -> Scenario:
     at = next(i for i, point in enumerate(noted, 1) if point.endswith("ledger.sqlite-journal"))
     interrupt.at_point(roots, scenario.arguments(world), "kill", at)
     return Scenario(
-        f"{scenario.name}, killed before", template, scenario.actor, scenario.command, scenario.roots, scenario.goes_on,
+        f"{scenario.name}, killed before",
+        template,
+        scenario.actor,
+        scenario.command,
+        scenario.roots,
+        scenario.goes_on,
         tuple(m for m in scenario.modes if not m.startswith(("EIO", "ENOSPC"))),
-    )  # fmt: skip
+    )
 
 
 def history(world: World, role: Role) -> list[Any]:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parents[2]
 FILES = (
-    "steps/test_rotation.py", "upkeep/test_recovery.py", "upkeep/test_backup.py", "steps/test_repair.py",
+    "steps/test_rotation.py",
+    "upkeep/test_recovery.py",
+    "upkeep/test_backup.py",
+    "steps/test_repair.py",
     "steps/test_parity.py",
-)  # fmt: skip
+)
 
 
 def campaign() -> dict[str, object]:
@@ -19,8 +22,12 @@ def campaign() -> dict[str, object]:
     with tempfile.NamedTemporaryFile("r") as counts:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-k", "killed", *tests],
-            capture_output=True, text=True, check=False, cwd=HERE, env=os.environ | {"ALX_EVERY_POINT": counts.name},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=HERE,
+            env=os.environ | {"ALX_EVERY_POINT": counts.name},
+        )
         points = [int(line) for line in counts]
     if done.returncode != 0:
         sys.exit(done.stdout + done.stderr)

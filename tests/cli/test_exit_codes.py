@@ -8,11 +8,28 @@ from alx import errors
 from alx.errors import AlxError
 
 CODES = {
-    "UsageError": 2, "ConfigError": 2, "DivergedError": 2, "IncompleteError": 10, "TrustError": 11, "CorruptError": 12,
-    "MalformedError": 13, "NotFiniteError": 13, "LimitError": 14, "PeerError": 15, "TurnError": 16, "RollbackError": 16,
-    "ForkError": 16, "GapError": 16, "StaleError": 16, "LedgerError": 16, "ModelError": 17, "SpaceError": 18,
-    "LockedError": 19, "ForbiddenFileError": 20, "StorageError": 21,
-}  # fmt: skip
+    "UsageError": 2,
+    "ConfigError": 2,
+    "DivergedError": 2,
+    "IncompleteError": 10,
+    "TrustError": 11,
+    "CorruptError": 12,
+    "MalformedError": 13,
+    "NotFiniteError": 13,
+    "LimitError": 14,
+    "PeerError": 15,
+    "TurnError": 16,
+    "RollbackError": 16,
+    "ForkError": 16,
+    "GapError": 16,
+    "StaleError": 16,
+    "LedgerError": 16,
+    "ModelError": 17,
+    "SpaceError": 18,
+    "LockedError": 19,
+    "ForbiddenFileError": 20,
+    "StorageError": 21,
+}
 
 
 def below(error: type[AlxError]) -> list[type[AlxError]]:

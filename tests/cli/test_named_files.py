@@ -95,8 +95,10 @@ def test_nothing_is_written_into_a_site_its_own_or_another(kind, world, capsys, 
         refused(capsys, command, UsageError, "lies in the site", hint="name a place outside of it")
     after = contents(world.root)
     assert {p for p in {*before, *after} if before.get(p) != after.get(p)} <= {
-        learner / "events.sqlite", learner / "lock", world.folder("provider") / "lock",
-    }  # fmt: skip
+        learner / "events.sqlite",
+        learner / "lock",
+        world.folder("provider") / "lock",
+    }
     if kind == "best":
         monkeypatch.chdir(learner)
         for name in ("key.pem", "ledger.sqlite", "model.safetensors"):

@@ -44,15 +44,7 @@ def test_without_torch(stage, command):
 
 
 # What takes milliseconds to import, where a whole `alx status` takes some hundred.
-SLOW = {
-    "numpy",
-    "zstandard",
-    "securesystemslib",
-    "rich",
-    "concurrent.futures",
-    "sqlite3",
-    "mnemonic",
-}
+SLOW = {"numpy", "zstandard", "securesystemslib", "rich", "concurrent.futures", "sqlite3", "mnemonic"}
 
 
 @pytest.mark.parametrize(

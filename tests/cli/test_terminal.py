@@ -240,8 +240,13 @@ def test_a_current_folder_that_is_gone_is_told_in_one_sentence(tmp_path, words):
     gone.mkdir()
     done = subprocess.run(
         ["sh", "-c", f"rmdir '{gone}'; exec '{sys.executable}' -m alx {words}"],
-        capture_output=True, text=True, check=False, cwd=gone, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=gone,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
     assert done.returncode == 21, done.stderr
     assert done.stderr.startswith("alx: error: the operating system refuses: No such file")
     assert done.stderr.endswith("hint: is the current folder gone? change into another\n")

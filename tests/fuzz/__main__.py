@@ -24,9 +24,15 @@ def main(target: str, seconds: int) -> None:
     for i, seed in enumerate(targets.seeds(target)):
         (corpus / str(i)).write_bytes(seed)
     arguments = [
-        f"-max_total_time={seconds}", f"-artifact_prefix={found}/{target}-", "-timeout=10", "-rss_limit_mb=1024",
-        "-max_len=16384", "-print_final_stats=1", "-verbosity=0", str(corpus),
-    ]  # fmt: skip
+        f"-max_total_time={seconds}",
+        f"-artifact_prefix={found}/{target}-",
+        "-timeout=10",
+        "-rss_limit_mb=1024",
+        "-max_len=16384",
+        "-print_final_stats=1",
+        "-verbosity=0",
+        str(corpus),
+    ]
     atheris.Setup([sys.argv[0], *arguments], lambda data: targets.taken(target, data))
     atheris.Fuzz()
 

@@ -148,9 +148,15 @@ def seeds(target: str) -> list[bytes]:
     signatures = [(b / "round.sig").read_bytes() for b in BUNDLES if b.name.endswith("learner")]
     frames = [p.read_bytes() for b in BUNDLES for p in sorted((b / "data").iterdir())]
     said = IdentityFile(
-        format="alx-identity", version=1, role="learner", public_key=key().pem, plan=PLAN, code=None, samples=40,
+        format="alx-identity",
+        version=1,
+        role="learner",
+        public_key=key().pem,
+        plan=PLAN,
+        code=None,
+        samples=40,
         tensors=list(layout().tensors),
-    )  # fmt: skip
+    )
     wanted = request.make("0" * 64, ["manifest.json", "data/c0001-p0000.safetensors.zst"], private_key())
     return {
         "request": [wanted],

@@ -22,9 +22,17 @@ from alx.bundle.manifest import Candidate, Manifest, Party
 from tests.conftest import PLAN, make_world, pair_world
 
 MIXED = (
-    ("a", "F64", [1_000_003]), ("b", "F32", [2_200_001]), ("c", "BF16", [7]), ("d", "I16", [3]), ("e", "F16", [2, 2]),
-    ("f", "U8", [5]), ("g", "BOOL", [4]), ("h", "I64", []), ("i", "C64", [3]), ("j", "F32", [0, 4]),
-)  # fmt: skip
+    ("a", "F64", [1_000_003]),
+    ("b", "F32", [2_200_001]),
+    ("c", "BF16", [7]),
+    ("d", "I16", [3]),
+    ("e", "F16", [2, 2]),
+    ("f", "U8", [5]),
+    ("g", "BOOL", [4]),
+    ("h", "I64", []),
+    ("i", "C64", [3]),
+    ("j", "F32", [0, 4]),
+)
 SPARSE = 300  # bytes in a part that are not zero, so that 18 MB are a few kB on a disk
 PLAN_DIGEST = "5c" * 32
 
@@ -64,10 +72,20 @@ def mixed(folder: Path) -> None:
         files = [part_name(i, part) for part in range(layout.parts)]
         candidates.append(Candidate(step=i * 5, loss=10.0 / (i + 1), state=made.state, keyframe=made.keyframe, files=files))
     said = Manifest(
-        format="alx-bundle", version=1, sender=Party(role="learner", key=public.fingerprint), plan=PLAN_DIGEST,
-        receiver=Party(role="provider", key="0" * 64), round=1, sequence=1, previous=None, answers=None, start=None,
-        samples=9, tensors=list(layout.tensors), candidates=candidates,
-    )  # fmt: skip
+        format="alx-bundle",
+        version=1,
+        sender=Party(role="learner", key=public.fingerprint),
+        plan=PLAN_DIGEST,
+        receiver=Party(role="provider", key="0" * 64),
+        round=1,
+        sequence=1,
+        previous=None,
+        answers=None,
+        start=None,
+        samples=9,
+        tensors=list(layout.tensors),
+        candidates=candidates,
+    )
     write.seal(bundle, said, data, key)
     (folder / "sender.pem").write_text(public.pem)
 

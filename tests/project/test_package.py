@@ -21,9 +21,25 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Modules of the development requirements, by the names they are imported with: not lent to the installed wheel.
 DEVELOPMENT = {
-    "alx", "build", "hypothesis", "_hypothesis_pytestplugin", "importlinter", "jsonschema", "model_signing", "mypy",
-    "mypyc", "OpenSSL", "pytest", "_pytest", "pytest_timeout", "ruff", "setuptools", "sigstore", "tests", "xdist",
-}  # fmt: skip
+    "alx",
+    "build",
+    "hypothesis",
+    "_hypothesis_pytestplugin",
+    "importlinter",
+    "jsonschema",
+    "model_signing",
+    "mypy",
+    "mypyc",
+    "OpenSSL",
+    "pytest",
+    "_pytest",
+    "pytest_timeout",
+    "ruff",
+    "setuptools",
+    "sigstore",
+    "tests",
+    "xdist",
+}
 MADE = ("build", "dist", "runs", "wheelhouse", "alx-demo", "data", "shared")  # what else may lie in a checkout
 # What a checkout beside it may add to the path of every Python is not lent either.
 ALONE = os.environ | {"PYTHONPATH": str(OFFLINE)}
@@ -42,8 +58,9 @@ def wheel(tmp_path_factory):
         copy(found, source / found.name)
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", place, source],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+    )
     (built,) = place.glob("*.whl")
     return built
 

@@ -91,9 +91,11 @@ def test_a_log_that_is_lost_or_changed_is_refused(stage, capsys, harm):
             path.touch()
     world_before = world.fingerprint("provider")
     forge.refused(
-        capsys, forge.command(world, "provider", world.bundle("learner")), LedgerError,
+        capsys,
+        forge.command(world, "provider", world.bundle("learner")),
+        LedgerError,
         {"gone": "is missing", "changed": "broken at entry 1", "empty": "no event log"}[harm],
-    )  # fmt: skip
+    )
     forge.refused(capsys, ["audit", str(world.folder("provider"))], LedgerError)
     assert world.fingerprint("provider") == world_before
 

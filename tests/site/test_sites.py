@@ -78,9 +78,17 @@ def test_given_weights_that_do_not_fit_the_model_are_refused_in_words(tmp_path, 
     weights(tmp_path / "w.safetensors", hidden=9)
     world = make_world(tmp_path / "world")
     made = alx(
-        "init", tmp_path / "new", "--role", "learner", "--plan", world.root / "plan.toml",
-        "--data", f"npz:{world.root / 'learner.npz'}", "--init", tmp_path / "w.safetensors",
-    )  # fmt: skip
+        "init",
+        tmp_path / "new",
+        "--role",
+        "learner",
+        "--plan",
+        world.root / "plan.toml",
+        "--data",
+        f"npz:{world.root / 'learner.npz'}",
+        "--init",
+        tmp_path / "w.safetensors",
+    )
     assert made.code == 0, made.err
     told = alx("identity", tmp_path / "i.json", "--site", tmp_path / "new")
     assert told.code == 2
@@ -92,9 +100,15 @@ def test_given_weights_are_the_learners_only(tmp_path, alx):
     weights(tmp_path / "w.safetensors")
     world = make_world(tmp_path / "world")
     told = alx(
-        "init", tmp_path / "new", "--role", "provider", "--plan", world.root / "plan.toml",
-        "--init", tmp_path / "w.safetensors",
-    )  # fmt: skip
+        "init",
+        tmp_path / "new",
+        "--role",
+        "provider",
+        "--plan",
+        world.root / "plan.toml",
+        "--init",
+        tmp_path / "w.safetensors",
+    )
     assert told.code == 2
     assert not (tmp_path / "new").exists()
 
@@ -128,9 +142,15 @@ def test_a_models_source_file_that_differs_is_refused(tmp_path, alx):
         world = make_world(tmp_path / f"{name}-data")
         role = {"a": "learner", "b": "provider"}[name]
         made = alx(
-            "init", tmp_path / role, "--role", role, "--plan", tmp_path / name / "plan.toml",
-            "--data", f"npz:{world.root / role}.npz",
-        )  # fmt: skip
+            "init",
+            tmp_path / role,
+            "--role",
+            role,
+            "--plan",
+            tmp_path / name / "plan.toml",
+            "--data",
+            f"npz:{world.root / role}.npz",
+        )
         assert made.code == 0, made.err
         assert alx("identity", tmp_path / f"{role}.json", "--site", tmp_path / role).code == 0
     told = alx("pair", tmp_path / "provider.json", "--yes", "--site", tmp_path / "learner")

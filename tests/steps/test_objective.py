@@ -118,9 +118,11 @@ def test_a_loss_of_other_constants_has_other_values(one, another):
 
 def test_making_it_up_draws_from_no_state_that_training_uses():
     task = supervised(
-        lambda: nn.Linear(4, 3), TensorDataset(torch.zeros(6, 4), torch.zeros(6, dtype=torch.long)),
-        nn.CrossEntropyLoss(reduction="none"), lambda p: torch.optim.SGD(p, lr=0.1),
-    )  # fmt: skip
+        lambda: nn.Linear(4, 3),
+        TensorDataset(torch.zeros(6, 4), torch.zeros(6, dtype=torch.long)),
+        nn.CrossEntropyLoss(reduction="none"),
+        lambda p: torch.optim.SGD(p, lr=0.1),
+    )
     torch.manual_seed(0)
     before = torch.get_rng_state()
     assert task.objective is not None

@@ -39,9 +39,15 @@ def test_the_identity_of_a_hostile_peer_is_refused_without_a_traceback(stage, ca
     path = tmp_path / "peer.json"
     pair = ["pair", str(path), "--yes", "--site", str(world.folder("learner"))]
     changes = (
-        {"plan": "x = " + "9" * 5000}, {"plan": "\ud800"}, {"plan": "[" * 100_000}, {"plan": ""}, {"public_key": "é"},
-        {"public_key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}, {"samples": 0}, {"tensors": []},
-    )  # fmt: skip
+        {"plan": "x = " + "9" * 5000},
+        {"plan": "\ud800"},
+        {"plan": "[" * 100_000},
+        {"plan": ""},
+        {"public_key": "é"},
+        {"public_key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"},
+        {"samples": 0},
+        {"tensors": []},
+    )
     for data in (*attacks.documents(fault=7), *(json.dumps(good | change).encode() for change in changes)):
         path.write_bytes(data)
         forge.refused(capsys, pair, MalformedError)
@@ -89,16 +95,10 @@ PLAIN_PLAN = 'name = "a"\nrounds = 1\nround_steps = 5\nsampling_period = 1\n[opt
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        (
-            PLAIN_PLAN + "[settings.x]\na = 1\n",
-            "settings.x: is a table, expected true or false or a number",
-        ),
+        (PLAIN_PLAN + "[settings.x]\na = 1\n", "settings.x: is a table, expected true or false or a number"),
         (PLAIN_PLAN.replace("= 5", '= "many"'), "round_steps: is 'many', expected a number or a table"),
         ("foo = 1\nbar = 1\n" + PLAIN_PLAN, "foo: extra inputs are not permitted (got 1); bar: extra inputs"),
-        (
-            PLAIN_PLAN.replace("rounds = 1", 'rounds = "a"').replace("period = 1", 'period = "a"'),
-            "rounds: input",
-        ),
+        (PLAIN_PLAN.replace("rounds = 1", 'rounds = "a"').replace("period = 1", 'period = "a"'), "rounds: input"),
     ],
 )
 def test_one_wrong_value_is_one_sentence(changed, words):

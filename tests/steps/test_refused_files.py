@@ -115,8 +115,11 @@ def test_a_file_that_the_disk_does_not_give_is_one_bad_file(sent, bundle, capsys
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", gone)
-        words = [f"'{p.relative_to(bundle)}' cannot be read (Input/output error)" for p in bundle.rglob("*")
-                 if p.name.startswith(names)]  # fmt: skip
+        words = [
+            f"'{p.relative_to(bundle)}' cannot be read (Input/output error)"
+            for p in bundle.rglob("*")
+            if p.name.startswith(names)
+        ]
         count = f"{len(names)} of the bundle's files "
         refused_import(capsys, sent, "provider", bundle, CorruptError, count, *words, hint="copy")
         (staged,) = (sent.folder("provider") / "staging").iterdir()
@@ -129,8 +132,17 @@ def test_everything_that_a_mac_leaves_beside_the_files_is_named_in_one_refusal(s
     for path in (*beside, bundle / ".DS_Store"):
         path.write_bytes(b"x")
     names = [f"'{p.relative_to(bundle).as_posix()}'" for p in beside]
-    refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, *names, "'.DS_Store'", "are not of the bundle",
-                   hint="delete them")  # fmt: skip
+    refused_import(
+        capsys,
+        sent,
+        "provider",
+        bundle,
+        ForbiddenFileError,
+        *names,
+        "'.DS_Store'",
+        "are not of the bundle",
+        hint="delete them",
+    )
     (bundle / "Thesis.doc").write_bytes(b"x")
     refused_import(capsys, sent, "provider", bundle, ForbiddenFileError, *names, "'Thesis.doc' is a name that no bundle has")
     for path in (*beside, bundle / ".DS_Store", bundle / "Thesis.doc"):

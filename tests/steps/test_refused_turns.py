@@ -197,9 +197,11 @@ def test_a_ledger_is_not_trusted_after_it_was(stage, capsys, harm):
     before = path.read_bytes() if path.exists() else None
     for arguments in (
         command(world, "learner", world.bundle("provider")),
-        ["status", *site], ["train-local", *site], ["export", str(world.disk), *site],
+        ["status", *site],
+        ["train-local", *site],
+        ["export", str(world.disk), *site],
         ["audit", str(world.folder("learner"))],
-    ):  # fmt: skip
+    ):
         refused(capsys, arguments, LedgerError, hint="restore the whole site")
     assert (path.read_bytes() if path.exists() else None) == before
 
@@ -301,8 +303,13 @@ def test_a_plan_of_trajectories_takes_no_blend(tmp_path, capsys):
     said = forged.manifest()
     last, k = said["candidates"][-1], len(said["candidates"])
     blend = {
-        "own_step": last["step"], "peer_bundle": said["answers"], "peer_step": 5, "own": 0.5, "peer": 0.5, "momentum": 0.0
-    }  # fmt: skip
+        "own_step": last["step"],
+        "peer_bundle": said["answers"],
+        "peer_step": 5,
+        "own": 0.5,
+        "peer": 0.5,
+        "momentum": 0.0,
+    }
     said["candidates"].append(last | {"step": None, "blend": blend, "files": [f"data/c{k:04d}-p0000.safetensors.zst"]})
     shutil.copy(forged.path(last["files"][0]), forged.path(said["candidates"][-1]["files"][0]))
     forged.manifest_bytes(forge.form(said))

@@ -244,8 +244,13 @@ def test_a_request_is_told_of_in_the_error_the_ledger_and_the_audit(sent, bundle
     said = request.verify(made, sent.state("learner").peer_key)
     assert said.files == (C[1],)
     assert body == {
-        "round": 1, "bundle": bundle.name, "digest": digest(sent), "request": said.digest, "files": 1, "names": [C[1]]
-    }  # fmt: skip
+        "round": 1,
+        "bundle": bundle.name,
+        "digest": digest(sent),
+        "request": said.digest,
+        "files": 1,
+        "names": [C[1]],
+    }
     told = alx("audit", sent.folder("learner")).out
     assert f"round 1, 1 of its files, as the peer asked (request {said.digest[:16]}…), read back from the disk" in told
     imported(sent, sent.disk / f"{bundle.name}.repair-{said.digest[:8]}", "--request", ask)
@@ -310,15 +315,15 @@ def payload(world: World, **changes) -> bytes:
 HOSTILE = {
     "another digest": (lambda w: payload(w, bundle="ab" * 32), StaleError, "never sealed"),
     "a name that the bundle does not have": (
-        lambda w: payload(w, files=["data/c0009-p0000.safetensors.zst"]), MalformedError, "which the bundle does not have"
+        lambda w: payload(w, files=["data/c0009-p0000.safetensors.zst"]),
+        MalformedError,
+        "which the bundle does not have",
     ),
     "a name that no bundle has": (lambda w: payload(w, files=["data/../../key.pem"]), ForbiddenFileError, "no bundle's"),
     "a path from the root": (lambda w: payload(w, files=["/etc/passwd"]), ForbiddenFileError, "'/etc/passwd' is asked for"),
     "a terminal's escape": (lambda w: payload(w, files=["a\x1b[2J"]), ForbiddenFileError, r"a\x1b"),
     "the signature": (lambda w: payload(w, files=["round.sig"]), ForbiddenFileError, "'round.sig'"),
-    "50,000 names": (
-        lambda w: payload(w, files=[f"{i}" for i in range(50_000)]), LimitError, "values, and may have 10005"
-    ),
+    "50,000 names": (lambda w: payload(w, files=[f"{i}" for i in range(50_000)]), LimitError, "values, and may have 10005"),
     "names of a megabyte": (lambda w: payload(w, files=["a" * 2**20]), LimitError, "bytes, and may have"),
     "no names": (lambda w: payload(w, files=[]), MalformedError, "no request"),
     "a name twice": (lambda w: payload(w, files=[C[0], C[0]]), MalformedError, "there twice"),
@@ -328,7 +333,7 @@ HOSTILE = {
     "a key twice": (lambda w: payload(w)[:-1] + b',"version":1}', MalformedError, "twice"),
     "no JSON": (lambda _: b"x", MalformedError, "not JSON"),
     "deep JSON": (lambda _: b"[" * 9_000 + b"]" * 9_000, MalformedError, "nested too deeply"),
-}  # fmt: skip
+}
 
 
 def sender_refuses(capsys, world, ask, error, *words, hint=None):
@@ -351,15 +356,21 @@ FORGED = {
     "the peer's name and a strange key": (
         lambda w: envelope(payload(w), made := keys.generate()).replace(
             *(PublicKey(k.public_key()).fingerprint.encode() for k in (made, key(w, "provider")))
-        ), TrustError, "does not verify",
+        ),
+        TrustError,
+        "does not verify",
     ),
     "a type for bundles": (
-        lambda w: envelope(payload(w), key(w, "provider"), payload_type=forge.PAYLOAD_TYPE), MalformedError, "not a request"
+        lambda w: envelope(payload(w), key(w, "provider"), payload_type=forge.PAYLOAD_TYPE),
+        MalformedError,
+        "not a request",
     ),
     "a bundle's statement": (
         lambda w: envelope(payload(w), key(w, "provider"), payload_type=forge.PAYLOAD_TYPE).replace(
             forge.PAYLOAD_TYPE.encode(), request.PAYLOAD_TYPE.encode()
-        ), TrustError, "does not verify",
+        ),
+        TrustError,
+        "does not verify",
     ),
     "no signature": (lambda w: envelope(payload(w), key(w, "provider"), signatures=[]), MalformedError, "not a request"),
     "other spaces": (lambda w: envelope(payload(w), key(w, "provider")) + b"\n", MalformedError, "one item a line"),
@@ -369,7 +380,7 @@ FORGED = {
     "an identity file": (lambda w: (w.disk / "provider.json").read_bytes(), LimitError, "values"),
     "a bundle's signature": (lambda w: (w.bundle("learner") / "round.sig").read_bytes(), MalformedError, "not a request"),
     "nothing": (lambda _: b"", MalformedError, "not JSON"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FORGED)

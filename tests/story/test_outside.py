@@ -33,8 +33,12 @@ def refused(error: type[AlxError], *arguments: str | Path) -> str:
     """Run `alx` as a process; what it told."""
     done = subprocess.run(
         [sys.executable, "-m", "alx", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
     assert (done.returncode, done.stdout) == (error.exit_code, ""), done.stderr
     well_told(done.stderr)
     return done.stderr
@@ -109,8 +113,12 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(sent, bundle,
     assert "for the files, and 1.0 MB to spare" in told
     assert [p.name for p in disk.rglob("*")] == ["other"]
     (disk / "other").unlink()
-    assert subprocess.run([sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")],
-                          capture_output=True, check=False).returncode == 0  # fmt: skip
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     assert sent.take("provider", disk / bundle.name) == 0
 
 
@@ -122,8 +130,12 @@ def test_a_disk_that_another_program_fills_meanwhile_stops_the_export(sent, bund
     assert sent.fingerprint("learner") == before
     assert not (disk / bundle.name).exists()
     mode(disk, "nr_inodes=100")
-    assert subprocess.run([sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")],
-                          capture_output=True, check=False).returncode == 0  # fmt: skip
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     assert sent.take("provider", disk / bundle.name) == 0
 
 
@@ -148,8 +160,12 @@ def test_a_site_on_a_full_disk_keeps_its_old_state(sent, bundle, disk):
     assert (disk / "provider" / "ledger.sqlite").read_bytes() == ledger
     assert not list((disk / "provider" / "inbox").iterdir())
     (disk / "other").unlink()
-    done = subprocess.run([sys.executable, "-m", "alx", "import-and-select", bundle, "--site", disk / "provider"],
-                          capture_output=True, text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "alx", "import-and-select", bundle, "--site", disk / "provider"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -167,8 +183,10 @@ def test_a_bundle_of_the_forge_is_good_before_it_is_harmed(sent):
     Forge.of(sent, "learner").sign()
     done = subprocess.run(
         [sys.executable, "-m", "alx", "audit", sent.bundle("learner"), "--key", sent.folder("learner") / "public.pem"],
-        capture_output=True, check=False, timeout=SECONDS,
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+        timeout=SECONDS,
+    )
     assert done.returncode == 0
 
 

@@ -60,11 +60,13 @@ def test_the_selection_is_the_argmin_of_signed_plus_own_loss_measured_anew(stage
             )
             model.requires_grad_(requires_grad=False)
             sums = [
-                float(torch.nn.functional.cross_entropy(
-                    model(torch.from_numpy(d["train_images"])), torch.from_numpy(d["train_labels"]), reduction="sum"
-                ))
+                float(
+                    torch.nn.functional.cross_entropy(
+                        model(torch.from_numpy(d["train_images"])), torch.from_numpy(d["train_labels"]), reduction="sum"
+                    )
+                )
                 for d in data
-            ]  # fmt: skip
+            ]
             assert abs(sums[1] - candidate.loss) < 1e-3
             totals.append(sum(sums))
     assert body.index == int(np.argmin(totals))

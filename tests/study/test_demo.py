@@ -34,8 +34,16 @@ def test_the_demo_tells_a_true_story(played):
     folder, _ = played
     told = json.loads((folder / "alx-demo" / "demo.json").read_text())
     assert set(told) == {
-        "learner_only", "provider_only", "centralised", "assisted", "alone", "rounds", "samples", "seed", "seconds"
-    }  # fmt: skip
+        "learner_only",
+        "provider_only",
+        "centralised",
+        "assisted",
+        "alone",
+        "rounds",
+        "samples",
+        "seed",
+        "seconds",
+    }
     assert len(told["rounds"]) == 5
     assert told["assisted"] > max(told["learner_only"], told["provider_only"]) + 0.05
     assert told["assisted"] > 0.93

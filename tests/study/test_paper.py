@@ -62,9 +62,14 @@ def attempt(folder, name, *arguments):
     told, wrong, code = io.StringIO(), io.StringIO(), 0
     siblings = {p.stem for p in paper.glob("*.py")}
     with (
-        pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder), torch.random.fork_rng(devices=[]),
-        mpl.rc_context(), warnings.catch_warnings(), contextlib.redirect_stdout(told), contextlib.redirect_stderr(wrong),
-    ):  # fmt: skip
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(folder),
+        torch.random.fork_rng(devices=[]),
+        mpl.rc_context(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(wrong),
+    ):
         warnings.simplefilter("default")  # as in a process: numbers so small draw a flat line
         patch.setattr(sys, "argv", [f"paper/{name}", *arguments])
         patch.setattr(sys, "path", [str(paper), *before])
@@ -304,9 +309,21 @@ def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
     assert "mnist-small.npz: 60 training images, 20 for the test" in told
     monkeypatch.setattr(subprocess, "Popen", Here)
     told = script(
-        shelf, "deep.py", "small", "--data", "parts", "--figures", "3", "7", "--seeds", "0-1", "--jobs", "1",
-        "--out", "runs/small",
-    )  # fmt: skip
+        shelf,
+        "deep.py",
+        "small",
+        "--data",
+        "parts",
+        "--figures",
+        "3",
+        "7",
+        "--seeds",
+        "0-1",
+        "--jobs",
+        "1",
+        "--out",
+        "runs/small",
+    )
     assert "Fig. 7: small AlexNet on CIFAR-10, sampling periods" in told
     made = json.loads((shelf / "runs" / "small" / "results.json").read_text())
     assert sorted(made) == sorted([*(f"fig3-gamma{g}" for g in ("0", "0.3", "0.7", "1")), "fig7-gamma0", "fig7-gamma1"])
@@ -346,8 +363,14 @@ def test_the_stall_is_played_drawn_and_tabled(shelf):
     assert "never left the first model: 10%: " in told
     made = json.loads((shelf / "runs" / "stall" / "stall-digits.json").read_text())
     assert {r["algorithm"] for r in made["0.1"]["runs"]} == {
-        "assisted", "trajectory", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"
-    }  # fmt: skip
+        "assisted",
+        "trajectory",
+        "centralised",
+        "learner-only",
+        "provider-only",
+        "cyclic",
+        "fedavg",
+    }
     assert (shelf / "runs" / "stall" / "stall-digits.png").is_file()
 
 

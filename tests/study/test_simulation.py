@@ -122,8 +122,14 @@ def test_everything_is_played_measured_and_drawn(place, capsys):
     out = capsys.readouterr().out
     found = results(place / "sim")
     assert [s.algorithm for s in found.summary] == [
-        "assisted", "trajectory", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"
-    ]  # fmt: skip
+        "assisted",
+        "trajectory",
+        "centralised",
+        "learner-only",
+        "provider-only",
+        "cyclic",
+        "fedavg",
+    ]
     for words in ("learner: ", "steps a turn", "on this machine", "carried for each seed", "left", "within 0.01", "fedavg"):
         assert words in out
     assert {(r.algorithm, r.seed, len(r.rounds)) for r in found.runs} == {
@@ -163,8 +169,13 @@ def test_asked_again_it_plays_only_what_is_new_and_the_numbers_stay(grown, capsy
 def test_what_earlier_calls_asked_for_stays_in_the_results(grown, capsys):
     first = results(grown / "sim")
     assert [(r.algorithm, r.seed) for r in first.runs] == [
-        ("assisted", 0), ("assisted", 1), ("cyclic", 0), ("cyclic", 1), ("fedavg", 0), ("fedavg", 1)
-    ]  # fmt: skip
+        ("assisted", 0),
+        ("assisted", 1),
+        ("cyclic", 0),
+        ("cyclic", 1),
+        ("fedavg", 0),
+        ("fedavg", 1),
+    ]
     capsys.readouterr()
     assert simulate("--baselines", "cyclic,blended", "--seeds", "1,2", "--out", "sim") == 0
     told = capsys.readouterr().out
@@ -259,9 +270,12 @@ def plays(tmp_path_factory):
         (spare / "wrong").open("w") as wrong,
         subprocess.Popen(
             [sys.executable, "-c", PLAYS, spare],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=wrong, bufsize=0,  # else select would not see the rest
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=wrong,
+            bufsize=0,  # else select would not see the rest
         ) as process,
-    ):  # fmt: skip
+    ):
 
         def play(folder, words, meanwhile=lambda _pid: False):
             """The exit code; `meanwhile` is asked over and over until it says true, or the simulation has ended."""
@@ -319,18 +333,27 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
     for i, written in enumerate(write.candidates(tmp_path, states, layout)):
         blend = Blend(
             own_step=snapshots - 1, peer_bundle="a" * 64, peer_step=3, own=1 / 3 + i / 100, peer=0.25, momentum=0.5
-        )  # fmt: skip
+        )
         kind = {"step": i} if i < snapshots else {"step": None, "blend": blend}
         candidates.append(
             Candidate(**kind, loss=float(rng.normal()), state="b" * 64, keyframe=True, files=[f.name for f in written.files])
         )
         listed += written.files
     made = Manifest(
-        format="alx-bundle", version=1, sender=Party(role="learner", key="c" * 64), plan="d" * 64, round=2, sequence=3,
-        receiver=Party(role="provider", key="e" * 64), previous="f" * 64, answers="a" * 64, samples=100,
-        start=Start(candidate=0, global_loss=float(rng.normal()), samples=200), tensors=list(layout.tensors),
+        format="alx-bundle",
+        version=1,
+        sender=Party(role="learner", key="c" * 64),
+        plan="d" * 64,
+        round=2,
+        sequence=3,
+        receiver=Party(role="provider", key="e" * 64),
+        previous="f" * 64,
+        answers="a" * 64,
+        samples=100,
+        start=Start(candidate=0, global_loss=float(rng.normal()), samples=200),
+        tensors=list(layout.tensors),
         candidates=candidates,
-    )  # fmt: skip
+    )
     write.seal(tmp_path, made, listed, key)
     bound = (snapshots + blends) * sizes.most(layout) + sizes.wrapping(layout, snapshots, blends)
     assert 0.7 * bound < on_disk(tmp_path) <= bound
@@ -386,9 +409,14 @@ def progress(folder):
 def both(place):
     whole = pool.digits(np.random.default_rng(0)).part(150, np.random.default_rng(0))
     return parties.deal(
-        whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), MODEL.encode(), place / "dealt", 3,
+        whole,
+        splits.parse("gamma:0.4"),
+        plan.load(place / "plan.toml"),
+        MODEL.encode(),
+        place / "dealt",
+        3,
         np.random.default_rng(3),
-    )  # fmt: skip
+    )
 
 
 def test_everybody_starts_at_the_same_model_and_the_seed_is_the_plans(both):
@@ -441,9 +469,14 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
     (place / "plan.toml").write_text(PLAN.replace("seed = 7", "seed = 3"))
     whole = pool.digits(np.random.default_rng(3))
     both = parties.deal(
-        whole, splits.parse("gamma:0.4"), plan.load(place / "plan.toml"), MODEL.encode(), place / "dealt", 3,
+        whole,
+        splits.parse("gamma:0.4"),
+        plan.load(place / "plan.toml"),
+        MODEL.encode(),
+        place / "dealt",
+        3,
         np.random.default_rng(5),
-    )  # fmt: skip
+    )
     play, _ = algorithms.player(both, "assisted")
     simulated = [play(number, None).selected for number in (1, 2)]
     (place / "disk").mkdir()
@@ -553,8 +586,22 @@ def test_a_table_is_split_by_its_hospital(place, capsys):
     told = capsys.readouterr().out
     assert "accuracy" not in told
     assert "share of labels" not in told
-    assert run(["simulate", "table.toml", *arguments[:2], "--split", "complementary:malignant:0.1", "--out", "named",
-                "--baselines", ""]) == 0  # fmt: skip
+    assert (
+        run(
+            [
+                "simulate",
+                "table.toml",
+                *arguments[:2],
+                "--split",
+                "complementary:malignant:0.1",
+                "--out",
+                "named",
+                "--baselines",
+                "",
+            ]
+        )
+        == 0
+    )
     by_number = ["--split", "complementary:1:0.1", "--out", "numbered", "--baselines", ""]
     assert run(["simulate", "table.toml", *arguments[:2], *by_number]) == 0
     # a signature has a byte more or less, by chance
@@ -590,10 +637,15 @@ def test_a_summary_counts_rounds_until_within_a_point_of_centralised():
         return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=1.0)
 
     found = summarise(
-        [played("assisted", 0, [0.5, 0.895, 0.8]), played("assisted", 1, [0.1, 0.2, 0.3]),
-         played("centralised", 0, [0.5, 0.8, 0.9]), played("centralised", 1, [0.5, 0.8, 0.9]),
-         played("cyclic", 4, [0.9, 0.9, 0.9])], shares=True,
-    )  # fmt: skip
+        [
+            played("assisted", 0, [0.5, 0.895, 0.8]),
+            played("assisted", 1, [0.1, 0.2, 0.3]),
+            played("centralised", 0, [0.5, 0.8, 0.9]),
+            played("centralised", 1, [0.5, 0.8, 0.9]),
+            played("cyclic", 4, [0.9, 0.9, 0.9]),
+        ],
+        shares=True,
+    )
     assert [s.near for s in found] == [[2, None], [3, 3], [None]]
     assert found[0].score.mean == pytest.approx(0.55)
     assert found[0].score.sd == pytest.approx(0.5 / 2**0.5)

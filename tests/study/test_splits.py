@@ -79,9 +79,14 @@ def test_classes_go_by_name_where_they_have_names():
 
 @pytest.mark.parametrize(
     ("text", "form"),
-    [("gamma", "gamma:SHARE"), ("complementary", "complementary:CLASS,CLASS:SHARE"), ("dirichlet:", "dirichlet:ALPHA"),
-     ("column:hospital", "column:NAME:VALUE,VALUE"), ("complementary:0,,1", "complementary:CLASS,CLASS:SHARE")],
-)  # fmt: skip
+    [
+        ("gamma", "gamma:SHARE"),
+        ("complementary", "complementary:CLASS,CLASS:SHARE"),
+        ("dirichlet:", "dirichlet:ALPHA"),
+        ("column:hospital", "column:NAME:VALUE,VALUE"),
+        ("complementary:0,,1", "complementary:CLASS,CLASS:SHARE"),
+    ],
+)
 def test_what_is_left_out_of_a_split_is_told(text, form):
     with pytest.raises(UsageError, match="is no whole split, expected ") as refused:
         splits.parse(text)
@@ -116,10 +121,24 @@ def test_the_seed_decides(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "gamma", "gamma:x", "gamma:1.5", "gamma:nan", "gamma:-1", "complementary",
-     "complementary:1:2", "complementary:1:", "dirichlet:0", "dirichlet:inf", "dirichlet:", "column:hospital",
-     "column::north", "halves"],
-)  # fmt: skip
+    [
+        "",
+        "gamma",
+        "gamma:x",
+        "gamma:1.5",
+        "gamma:nan",
+        "gamma:-1",
+        "complementary",
+        "complementary:1:2",
+        "complementary:1:",
+        "dirichlet:0",
+        "dirichlet:inf",
+        "dirichlet:",
+        "column:hospital",
+        "column::north",
+        "halves",
+    ],
+)
 def test_what_names_no_split_is_refused(text):
     with pytest.raises(UsageError) as refused:
         splits.parse(text)

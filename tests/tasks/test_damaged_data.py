@@ -61,8 +61,10 @@ KINDS = {
     **{
         f"npz-{name}": Kind("own.npz", archive(compression), Source("npz", "own.npz"), PIXELS)
         for name, compression in (
-            ("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED),
-            ("lzma", zipfile.ZIP_LZMA), ("bz2", zipfile.ZIP_BZIP2),
+            ("stored", zipfile.ZIP_STORED),
+            ("deflated", zipfile.ZIP_DEFLATED),
+            ("lzma", zipfile.ZIP_LZMA),
+            ("bz2", zipfile.ZIP_BZIP2),
         )
     },
     "csv": Kind("own.csv", (HEAD + ROWS * 4).encode(), Source("csv", "own.csv"), COLUMNS),
@@ -77,7 +79,7 @@ KINDS = {
     "lzw": image_kind("tiff", picture("TIFF", "L", compression="tiff_lzw")),
     "ppm": image_kind("ppm", picture("PPM")),
     "pgm": image_kind("pgm", b"P2 3 2 100\n0 50 100\n7 8 9\n"),
-}  # fmt: skip
+}
 
 
 def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
@@ -173,7 +175,7 @@ def headers() -> Iterator[tuple[str, str]]:
         ("of no type", "|u1", "|zz9"),
         ("of wide text", "|u1", "<U2000000000"),
         ("empty", whole, ""),
-    ):  # fmt: skip
+    ):
         assert old in whole
         yield name, whole.replace(old, new)
 

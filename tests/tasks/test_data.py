@@ -149,7 +149,7 @@ def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
         ({"train_images": grey(), "train_labels": np.arange(4), "test_images": grey()}, "and no test_labels"),
         ({"train_images": np.array([[{}], [1]], dtype=object), "train_labels": np.arange(2)}, "and nothing is unpickled"),
     ],
-)  # fmt: skip
+)
 def test_an_npz_that_cannot_be_used_is_refused_in_words(tmp_path, arrays, said):
     assert said in refusal(tmp_path, npz(tmp_path, **arrays))
 
@@ -305,7 +305,7 @@ def _frames(path):
         ("benign/.hidden", lambda p: p.write_text("x"), "holds no images"),
         ("benign/a\x1b[2J.png", lambda p: p.write_text("x"), "a\\x1b[2J.png"),
     ],
-)  # fmt: skip
+)
 def test_an_image_folder_that_cannot_be_used_is_refused_by_name(tmp_path, name, make, said):
     path = tmp_path / "own" / name
     path.parent.mkdir(parents=True)
@@ -393,7 +393,7 @@ def test_a_csv_needs_columns_in_the_plan(tmp_path):
         (HEAD + '1,60,1,"north,yes,ill\n', "cannot read 'own.csv'"),
         (HEAD + "1,60,1,north,yes,il\0l\n", "'own.csv'"),
     ],
-)  # fmt: skip
+)
 def test_a_csv_that_cannot_be_used_is_refused_by_line_and_column(tmp_path, text, said):
     assert said in refusal(tmp_path, table(tmp_path, text), COLUMNS)
 

@@ -96,10 +96,17 @@ def refused(folder, source):
 @pytest.mark.parametrize(
     ("build", "name"),
     [
-        ("same", "weight"), ("shallow", "weight"), ("kept", "weight"), ("one_parameter", "weight"), ("one_storage", "bias"),
-        ("part", "mask"), ("numpys", "mask"), ("overlapping", "mask"), ("out_of_the_state", "mask"),
+        ("same", "weight"),
+        ("shallow", "weight"),
+        ("kept", "weight"),
+        ("one_parameter", "weight"),
+        ("one_storage", "bias"),
+        ("part", "mask"),
+        ("numpys", "mask"),
+        ("overlapping", "mask"),
+        ("out_of_the_state", "mask"),
     ],
-)  # fmt: skip
+)
 def test_models_that_share_a_tensor_are_refused_wherever_a_task_is_loaded(tmp_path, build, name):
     """All would be measured at the weights that were loaded last, and that loss signed as the loss of each."""
     message, hint = refused(tmp_path, f"{SHARED}\nbuild = {build}")

@@ -56,10 +56,17 @@ def tiff(bits, samples, photometric, *more):
     """4 x 4 of bytes of 1, uncompressed, little-endian; further entries as (tag, value)."""
     strip = b"\x01" * (4 * 4 * samples * bits // 8)
     fields = [
-        (256, 3, [4]), (257, 3, [4]), (258, 3, [bits] * samples), (259, 3, [1]), (262, 3, [photometric]),
-        (273, 4, [8]), (277, 3, [samples]), (278, 3, [4]), (279, 4, [len(strip)]),
+        (256, 3, [4]),
+        (257, 3, [4]),
+        (258, 3, [bits] * samples),
+        (259, 3, [1]),
+        (262, 3, [photometric]),
+        (273, 4, [8]),
+        (277, 3, [samples]),
+        (278, 3, [4]),
+        (279, 4, [len(strip)]),
         *((tag, 3, values) for tag, values in more),
-    ]  # fmt: skip
+    ]
     at = 8 + len(strip) + 2 + 12 * len(fields) + 4
     entries, tail = b"", b""
     for tag, kind, values in sorted(fields):
@@ -126,9 +133,15 @@ def test_a_pgm_whose_white_is_100_is_widened_too(tmp_path):
 def test_a_telephones_picture_is_upright_as_viewers_show_it(tmp_path, ending, orientation):
     quarters = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((2, 2), np.uint8))
     turned = {
-        1: quarters, 2: quarters[:, ::-1], 3: quarters[::-1, ::-1], 4: quarters[::-1], 5: quarters.T,
-        6: np.rot90(quarters), 7: np.rot90(quarters, 2).T, 8: np.rot90(quarters, -1),
-    }[orientation]  # fmt: skip
+        1: quarters,
+        2: quarters[:, ::-1],
+        3: quarters[::-1, ::-1],
+        4: quarters[::-1],
+        5: quarters.T,
+        6: np.rot90(quarters),
+        7: np.rot90(quarters, 2).T,
+        8: np.rot90(quarters, -1),
+    }[orientation]
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     how = {"exif": exif, "quality": 100} | ({"lossless": True} if ending == "webp" else {})

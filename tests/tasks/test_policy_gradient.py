@@ -90,8 +90,9 @@ class Slider(Levers):
 
 def play(envs, policy=None, max_steps=500, seed=0):
     torch.manual_seed(0)
-    return rollout.play(envs, policy or mlp(envs.single_observation_space.shape[0], envs.single_action_space.n, 4),
-                        max_steps, seed, CPU)  # fmt: skip
+    return rollout.play(
+        envs, policy or mlp(envs.single_observation_space.shape[0], envs.single_action_space.n, 4), max_steps, seed, CPU
+    )
 
 
 def again(env, first, played, slot, taken):
@@ -210,8 +211,16 @@ def test_the_whole_episodes_step_is_the_papers_formula():
     policy = mlp(4, 2, 4)
     before = state.copied(policy.state_dict())
     torch.manual_seed(5)
-    Reinforce(policy, cartpole([LENGTHS[i % 3] for i in range(7)]), 3, "whole_episode", 0.9,
-              lambda p: torch.optim.SGD(p, lr=0.1), 30, CPU).step()  # fmt: skip
+    Reinforce(
+        policy,
+        cartpole([LENGTHS[i % 3] for i in range(7)]),
+        3,
+        "whole_episode",
+        0.9,
+        lambda p: torch.optim.SGD(p, lr=0.1),
+        30,
+        CPU,
+    ).step()
     after = state.copied(policy.state_dict())
     policy.load_state_dict(before)
     policy.zero_grad()
@@ -234,8 +243,14 @@ def test_the_whole_episodes_step_is_the_papers_formula():
 
 @pytest.mark.parametrize("estimator", ["reward_to_go", "whole_episode"])
 def test_a_policy_learns(estimator):
-    task = policy_gradient(lambda: nn.Linear(1, 3), sync_vector(Levers), [6], lambda p: torch.optim.Adam(p, lr=0.1),
-                           estimator=estimator, batch_size=16)  # fmt: skip
+    task = policy_gradient(
+        lambda: nn.Linear(1, 3),
+        sync_vector(Levers),
+        [6],
+        lambda p: torch.optim.Adam(p, lr=0.1),
+        estimator=estimator,
+        batch_size=16,
+    )
     trajectory.seed_all(0)
     model = task.new_model()
     assert measure.measure(task, model, state.copied(model.state_dict())).total > -0.6
@@ -321,8 +336,9 @@ def test_another_process_measures_the_same_number():
 
 
 def test_the_mean_return_is_that_of_a_plain_loop():
-    task = policy_gradient(lambda: mlp(8, 4, 4), lunar_landers, [12.0, 30.0], adam, evaluation_episodes=3, max_steps=150,
-                           batch_size=2, seed=11)  # fmt: skip
+    task = policy_gradient(
+        lambda: mlp(8, 4, 4), lunar_landers, [12.0, 30.0], adam, evaluation_episodes=3, max_steps=150, batch_size=2, seed=11
+    )
     trajectory.seed_all(0)
     model = task.new_model()
     total = measure.measure(task, model, state.copied(model.state_dict())).total
@@ -339,8 +355,10 @@ def test_the_mean_return_is_that_of_a_plain_loop():
 
 def test_the_task_keeps_every_promise():
     assert check_task(poles()) == []
-    assert check_task(policy_gradient(lambda: mlp(8, 4, 8), lunar_landers, [12.0], adam, batch_size=2,
-                                      evaluation_episodes=1)) == []  # fmt: skip
+    assert (
+        check_task(policy_gradient(lambda: mlp(8, 4, 8), lunar_landers, [12.0], adam, batch_size=2, evaluation_episodes=1))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -544,8 +562,16 @@ def test_rewards_of_another_shape_are_told():
 
 
 def test_what_is_measured_is_the_plain_mean_and_what_is_shown_is_not_discounted():
-    task = policy_gradient(lambda: nn.Linear(1, 2), sync_vector(Corridor), [2, 9], adam, evaluation_episodes=3,
-                           held_out=[4, 10, 16], max_steps=8, discount=0.5)  # fmt: skip
+    task = policy_gradient(
+        lambda: nn.Linear(1, 2),
+        sync_vector(Corridor),
+        [2, 9],
+        adam,
+        evaluation_episodes=3,
+        held_out=[4, 10, 16],
+        max_steps=8,
+        discount=0.5,
+    )
     model = task.new_model()
     assert task.measure(model).total == -(1 + 0.5) - (2 - 0.5**7)  # the second is cut after 8
     assert task.held_out(model) == (4 + 8 + 8) / 3
@@ -599,8 +625,16 @@ def test_only_returns_travel(tmp_path, alx):
     assert done.code == 0, done.err
     told = json.loads(done.out)
     assert set(told) == {
-        "learner_only", "provider_only", "centralised", "assisted", "alone", "rounds", "samples", "seed", "seconds"
-    }  # fmt: skip
+        "learner_only",
+        "provider_only",
+        "centralised",
+        "assisted",
+        "alone",
+        "rounds",
+        "samples",
+        "seed",
+        "seconds",
+    }
     assert told["samples"] == 10
     assert 20 < told["assisted"] < 200
     (first,) = told["rounds"]

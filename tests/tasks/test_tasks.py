@@ -208,8 +208,7 @@ def shifted(out, y):
 
 
 @pytest.mark.parametrize(
-    "own",
-    [tensors, lambda: Views(tensors()), lambda: Blocks(tensors()), lambda: Subset(Views(tensors()), range(COUNT))],
+    "own", [tensors, lambda: Views(tensors()), lambda: Blocks(tensors()), lambda: Subset(Views(tensors()), range(COUNT))]
 )
 @pytest.mark.parametrize("writes", [(Writes, shifted), (WritesBelow, shifted), (Centres, shifting)])
 def test_what_a_model_or_a_loss_writes_into_its_batch_reaches_no_other_model_and_no_data(own, writes):
@@ -886,7 +885,7 @@ ELSEWHERE = Restless().eval()
         (with_trainer(StrangeKeys), ["the trainer's state_dict(): the key dtype('float32') is a "]),
         (with_trainer(DrawsWhenSaved), ["saving a run changes how it goes on: the trainer's state_dict() has to change"]),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_task_is_said_in_words(broken, said):
     found = check_task(broken)
     assert len(found) == len(said), found

@@ -65,9 +65,19 @@ def test_a_plan_without_training_changes_nothing_of_a_step():
 
 @pytest.mark.parametrize(
     "line",
-    ["flip = 1", 'flip = "yes"', "shift = -1", "shift = 65", "shift = 2.0", "shift = true", 'precision = "float16"',
-     "compile = 'max'", "channels_last = 0", "rotate = true"],
-)  # fmt: skip
+    [
+        "flip = 1",
+        'flip = "yes"',
+        "shift = -1",
+        "shift = 65",
+        "shift = 2.0",
+        "shift = true",
+        'precision = "float16"',
+        "compile = 'max'",
+        "channels_last = 0",
+        "rotate = true",
+    ],
+)
 def test_values_of_training_that_cannot_be_are_refused_by_name(line):
     with pytest.raises(ConfigError, match=f"training.{line.split()[0]}: "):
         plan.parse(f"{HEAD}[training]\n{line}\n".encode())

@@ -75,16 +75,14 @@ def test_the_race_finds_what_the_scan_finds_on_random_losses(shape, together):
 
 
 numbers = st.one_of(
-    st.sampled_from([0.0, 5e-324, 1e-300, 1.0, 1 + 2**-52, 2.0**53, 1e300, math.inf, math.nan]),
-    st.floats(0, 1e6, width=32),
+    st.sampled_from([0.0, 5e-324, 1e-300, 1.0, 1 + 2**-52, 2.0**53, 1e300, math.inf, math.nan]), st.floats(0, 1e6, width=32)
 )
 
 
 @settings(max_examples=300, deadline=None)
 @given(
-    data=st.data(), candidates=st.integers(1, 6), samples=st.integers(1, 40), together=st.integers(1, 6),
-    known=st.booleans(),
-)  # fmt: skip
+    data=st.data(), candidates=st.integers(1, 6), samples=st.integers(1, 40), together=st.integers(1, 6), known=st.booleans()
+)
 def test_the_race_finds_what_the_scan_finds_on_adversarial_losses(data, candidates, samples, together, known):
     """Ties, values that rounding swallows, sums that overflow, losses that are not finite."""
     rows = st.lists(numbers, min_size=samples, max_size=samples)

@@ -35,8 +35,11 @@ def normed_task(seed=0):
     data = torch.utils.data.TensorDataset(x, (x[:, 0] > 0).long())
     return supervised(
         lambda: nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2)),
-        data, LOSS, lambda parameters: torch.optim.Adam(parameters, lr=0.01), batch_size=8,
-    )  # fmt: skip
+        data,
+        LOSS,
+        lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+        batch_size=8,
+    )
 
 
 def sampled(task, steps, period, seed=1):
@@ -135,10 +138,12 @@ def test_every_blend_of_a_turn_is_what_its_recipe_says(stage, at, role, round_, 
     start, own, peer, before = (
         state.from_bytes(flat, layout)
         for flat in (
-            reply["t=0"][1], reply[f"t={steps[-1]}"][1], [f for n, (_, f) in mine.items() if n.startswith("t=")][-1],
+            reply["t=0"][1],
+            reply[f"t={steps[-1]}"][1],
+            [f for n, (_, f) in mine.items() if n.startswith("t=")][-1],
             decoded(world, role, max(1, round_ - 1))["t=0"][1],
         )
-    )  # fmt: skip
+    )
     blends = [c["blend"] for c in document["candidates"] if c["blend"]]
     assert len(blends) == count
     assert {b["own_step"] for b in blends} == {steps[-1]}
@@ -272,8 +277,11 @@ def _one():
 
 
 def test_a_state_is_rounded_to_the_nearest_bfloat16_and_once():
-    made = {"a": torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, -1e-40, 3.4e38]), "b": torch.tensor([2.0], dtype=torch.float64),
-            "n": torch.tensor([7])}  # fmt: skip
+    made = {
+        "a": torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, -1e-40, 3.4e38]),
+        "b": torch.tensor([2.0], dtype=torch.float64),
+        "n": torch.tensor([7]),
+    }
     once = state.rounded(made)
     assert once["a"][:2].tolist() == [1.0, 1 + 2**-6]  # ties to even
     assert once["a"].dtype == torch.float32
