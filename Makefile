@@ -70,7 +70,7 @@ paper-cartpole paper-lunarlander: paper-%: $(VENV)/user
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/animations.py runs/$* --out runs
 	test $* = cartpole || OMP_NUM_THREADS=1 $(BIN)/python examples/paper/landings.py runs/$* --out runs
 
-# Rewrites what is generated: docs/cli.md, docs/plan.md, docs/site.md, schemas/.
+# Rewrites what is generated: schemas/, the pages that say so on their first line, and the threat model's table.
 docs: $(VENV)/dev
 	$(BIN)/python -m tests.generated
 

@@ -57,6 +57,11 @@ OPTIONS: dict[OptimiserName, tuple[str, ...]] = {
 """What each takes besides `lr` and `weight_decay`; it is the class of torch.optim that is so called, but for capitals."""
 
 
+def _of(option: str, meaning: str) -> str:
+    """What an option means, after the optimisers that have it."""
+    return f"{', '.join(name for name, own in OPTIONS.items() if option in own)}: {meaning}"
+
+
 class Optimiser(Strict):
     """The optimiser of every turn; it starts afresh each turn. Options are torch.optim's."""
 
@@ -64,12 +69,12 @@ class Optimiser(Strict):
     lr: Annotated[float, Field(gt=0, le=1e30)] = Field(default=1e-3, description="learning rate")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="weight decay")
     betas: Annotated[tuple[float, float] | None, _FROM_LIST] = Field(
-        default=None, description="adam, adamw: running-average coefficients"
+        default=None, description=_of("betas", "running-average coefficients")
     )
-    eps: float | None = Field(default=None, description="adam, adamw: added to the denominator")
-    amsgrad: bool | None = Field(default=None, description="adam, adamw: the AMSGrad variant")
-    momentum: float | None = Field(default=None, description="sgd: momentum factor")
-    nesterov: bool | None = Field(default=None, description="sgd: Nesterov momentum")
+    eps: float | None = Field(default=None, description=_of("eps", "added to the denominator"))
+    amsgrad: bool | None = Field(default=None, description=_of("amsgrad", "the AMSGrad variant"))
+    momentum: float | None = Field(default=None, description=_of("momentum", "momentum factor"))
+    nesterov: bool | None = Field(default=None, description=_of("nesterov", "Nesterov momentum"))
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:

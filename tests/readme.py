@@ -5,11 +5,16 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
+
+import alx.turns  # noqa: F401 - torch, once for all commands
+from alx.cli.main import run
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "exchange.md")  # in this order: the second begins with what the demo left
@@ -29,21 +34,45 @@ def play(text: str, folder: Path) -> str:
             line, *shown = screen.splitlines() or [""]
             if not line.startswith("$ "):
                 continue
-            done = subprocess.run(
-                ["bash", "-c", line[2:]],
-                cwd=folder,
-                env=environment,
-                check=False,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-            if done.returncode:
-                raise AssertionError(f"{line}\n{done.stdout}")
-            out += [line, *cut(done.stdout.splitlines(), shown)]
+            code, printed = told(line[2:], folder, environment)
+            if code:
+                raise AssertionError(f"{line}\n{printed}")
+            out += [line, *cut(printed.splitlines(), shown)]
         return "".join(f"{line}\n" for line in out)
 
     return BLOCK.sub(block, text)
+
+
+def told(line: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """A command's exit code and what it prints; `alx` runs in a fork of this process, which has loaded torch already."""
+    if not line.startswith("alx "):
+        words = ["bash", "-c", line]
+        done = subprocess.run(
+            words, cwd=folder, env=environment, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return done.returncode, done.stdout
+    from_here, to = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.dup2(to, 1)
+            os.dup2(to, 2)
+            sys.stdout, sys.stderr = (os.fdopen(fd, "w", closefd=False) for fd in (1, 2))
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+            code = run(shlex.split(line)[1:])
+        except BaseException:  # noqa: BLE001 - a fork must not go on as the tests
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(code)
+    os.close(to)
+    with os.fdopen(from_here, encoding="utf-8") as stream:
+        printed = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), printed
 
 
 def cut(printed: list[str], shown: list[str]) -> list[str]:

@@ -18,7 +18,9 @@ from alx.site import events, site_file
 from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
-from alx.site.site_file import Data, SiteFile
+from alx.site.site_file import Data, DataKind, SiteFile
+
+KINDS = get_args(DataKind)
 
 
 def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
@@ -36,7 +38,7 @@ def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
 @click.option("--role", type=click.Choice(get_args(Role)), required=True, help="The learner goes first.")
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), required=True, help="The agreed plan.toml.")
 @click.option("--task", default="built-in", show_default=True, metavar="built-in|FILE", help="A file with make_task.")
-@click.option("--data", metavar="KIND:PATH", help="For the built-in task: npz, images, csv, cifar10, svhn or mnist.")
+@click.option("--data", metavar="KIND:PATH", help=f"For the built-in task: {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 @click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
 @click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
 @click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")

@@ -18,7 +18,7 @@ class Data(Strict):
 
     kind: DataKind = Field(description="npz (MedMNIST's array names), images (a folder a class), csv, or torchvision's")
     path: str = Field(description="file or folder, relative to the site's folder")
-    held_out: str | None = Field(default=None, description="file or folder kept apart for a score; csv and images")
+    held_out: str | None = Field(default=None, description="file or folder kept apart for a score; not for torchvision's")
 
 
 class SiteFile(Strict):

@@ -123,12 +123,12 @@ def read(source: Data, plan: Plan) -> Pool:
 
 
 def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:
-    """A CSV's columns as text; an .npz's arrays `train_<name>`, one value a sample."""
-    from alx.tasks.data import arrays, table  # noqa: PLC0415 - torch
+    """A table's columns as text; an .npz's arrays `train_<name>`, one value a sample."""
+    from alx.tasks.data import arrays, kinds  # noqa: PLC0415 - torch
 
     path = Path(source.path)
-    if source.kind == "csv":
-        return {name: np.array(cells) for name, cells in table.texts(path).items()}
+    if source.kind in kinds.TABLES:
+        return {name: np.array(cells) for name, cells in kinds.TABLES[source.kind](path).items()}
     if source.kind != "npz":
         return {}
     own = ("train_images", "train_labels")

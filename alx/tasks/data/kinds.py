@@ -27,7 +27,9 @@ READERS: Mapping[str, Reader] = {
     "mnist": partial(packaged.load, "mnist"),
 }
 """By the `DataKind` of site.toml."""
-_OF_COLUMNS = ("csv", "npz")  # what [columns] may speak of
+TABLES: Mapping[str, Callable[[Path], dict[str, list[str]]]] = {"csv": table.texts}
+"""Those that are tables, and what gives all their columns as text, declared in the plan or not."""
+_OF_COLUMNS = (*TABLES, "npz")  # what [columns] may speak of
 
 
 class Source(Protocol):
