@@ -195,7 +195,7 @@ def test_a_state_that_is_looked_at_after_the_next_was_asked_for_is_an_error_and_
 
 
 def resnet_trajectory(snapshots: int, period: int) -> list[dict[str, torch.Tensor]]:
-    """ResNet-18 trained on real digits, sampled every `period` Adam steps (lr 1e-3, batch 16, seed 0)."""
+    """ResNet-18 trained on real digits, sampled every `period` Adam steps (lr 1e-3, batch 4, seed 0)."""
     seed_all(0)
     model = torchvision().models.resnet18(num_classes=10)
     digits = load_digits()
@@ -205,7 +205,7 @@ def resnet_trajectory(snapshots: int, period: int) -> list[dict[str, torch.Tenso
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     out = [state.copied(model.state_dict())]
     for step in range(1, (snapshots - 1) * period + 1):
-        indices = torch.randint(len(images), (16,))
+        indices = torch.randint(len(images), (4,))
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(images[indices]), targets[indices]).backward()
         optimiser.step()

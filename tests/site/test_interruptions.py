@@ -1,6 +1,6 @@
 """Train, export and import are interrupted at the points at which they change a disk: `tests/campaign/crashes.py`.
 
-Here: killed at every third point, and every twelfth for the other interrupt. `make campaign` tries all points in all ways.
+Here: killed at every sixth point, and every twenty-fourth for the other interrupts. `make campaign` tries all of them.
 """
 
 import pytest
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.skipif(bool(interrupt.missing()), reason=interrupt.miss
 
 COMMANDS = ("train-local", "export", "import-and-select")
 OTHERS = [mode for mode in interrupt.MODES if mode != "kill"]
-KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "3"]
-OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "12"]
+KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "6"]
+OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "24"]
 # Who does it wrong, at which command, where it is interrupted how, and what is then found.
 SABOTAGE = {
     "published_late": ("train-local", "kill", "alx audit ended with 12"),
@@ -33,13 +33,13 @@ def tried(*asked: list[str]) -> list[dict]:
 def test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on():
     (found,) = tried(KILLED)
     assert found["broken"] == []
-    assert all(found["points"][command]["kill"] > 20 for command in COMMANDS)
+    assert all(found["points"][command]["kill"] > 10 for command in COMMANDS)
 
 
 def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too():
     (found,) = tried(OTHERWISE)
     assert found["broken"] == []
-    assert all(found["points"][command][mode] >= 2 for command in COMMANDS for mode in OTHERS)
+    assert all(found["points"][command][mode] >= 1 for command in COMMANDS for mode in OTHERS)
     assert {"18", "21"} <= found["codes"].keys() <= {"0", "12", "18", "21"}
 
 

@@ -86,7 +86,7 @@ def test_poisoned_but_finite_weights_are_scored_like_any_other(sent, forged):
     assert sent.take("provider", forged.bundle) == 0
     body = sent.state("provider").position.selected[-1]
     assert body.label == "t=0"
-    assert body.own[1:] == [None] * (len(body.own) - 1)
+    assert body.own[1:] == (None,) * (len(body.own) - 1)
 
 
 PLAIN_PLAN = 'name = "a"\nrounds = 1\nround_steps = 5\nsampling_period = 1\n[optimiser]\nname = "adam"\n'
