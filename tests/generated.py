@@ -236,8 +236,8 @@ It says at the start what it will cost: the time is estimated from a few steps; 
 bounds (how well models compress is not known before they are trained). If it is stopped, the same command goes on with
 the round that was being played; asked for more seeds or baselines, it plays what is not there yet, and the
 results cover all runs in the folder. Another plan, split, data or `--samples` needs another folder.
-`sim/results.json` is described below (JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg` draw it. A task of your own has no
-samples to deal out.
+`sim/results.json` is described below (JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg`
+draw it. A task of your own has no samples to deal out.
 
 | baseline | what it does |
 |---|---|
