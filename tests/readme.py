@@ -10,11 +10,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 from pathlib import Path
 
-import alx.turns  # noqa: F401 - torch, once for all commands
-from alx.cli.main import run
+from tests.forked import alx_fork
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "exchange.md")  # in this order: the second begins with what the demo left
@@ -51,28 +49,8 @@ def told(line: str, folder: Path, environment: dict[str, str]) -> tuple[int, str
             words, cwd=folder, env=environment, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         return done.returncode, done.stdout
-    from_here, to = os.pipe()
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            os.dup2(to, 1)
-            os.dup2(to, 2)
-            sys.stdout, sys.stderr = (os.fdopen(fd, "w", closefd=False) for fd in (1, 2))
-            os.chdir(folder)
-            os.environ.clear()
-            os.environ.update(environment)
-            code = run(shlex.split(line)[1:])
-        except BaseException:  # noqa: BLE001 - a fork must not go on as the tests
-            traceback.print_exc()
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(code)
-    os.close(to)
-    with os.fdopen(from_here, encoding="utf-8") as stream:
-        printed = stream.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), printed
+    done = alx_fork(*shlex.split(line)[1:], folder=folder, environment=environment, together=True)
+    return done.code, done.out
 
 
 def cut(printed: list[str], shown: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Train, export and import are interrupted at the points at which they change a disk: `tests/campaign/crashes.py`.
 
-Here: killed at every sixth point, and every twenty-fourth for the other interrupts. `make campaign` tries all of them.
+Here: killed at every ninth point, and every thirty-sixth for the other interrupts. `make campaign` tries all of them.
 """
 
 import pytest
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.skipif(bool(interrupt.missing()), reason=interrupt.miss
 
 COMMANDS = ("train-local", "export", "import-and-select")
 OTHERS = [mode for mode in interrupt.MODES if mode != "kill"]
-KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "6"]
-OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "24"]
+KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "9"]
+OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "36"]
 # Who does it wrong, at which command, where it is interrupted how, and what is then found.
 SABOTAGE = {
     "published_late": ("train-local", "kill", "alx audit ended with 12"),
@@ -33,7 +33,7 @@ def tried(*asked: list[str]) -> list[dict]:
 def test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on():
     (found,) = tried(KILLED)
     assert found["broken"] == []
-    assert all(found["points"][command]["kill"] > 10 for command in COMMANDS)
+    assert all(found["points"][command]["kill"] > 6 for command in COMMANDS)
 
 
 def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too():
@@ -47,7 +47,7 @@ def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too(
 def sabotaged():
     """What is found broken, by who does it wrong: each in a fork of one process."""
     asked = [
-        ["--sabotage", name, "--only", command, "--modes", mode, "--every", "4"]
+        ["--sabotage", name, "--only", command, "--modes", mode, "--every", "8"]
         for name, (command, mode, _) in SABOTAGE.items()
     ]
     return {name: found["broken"] for name, found in zip(SABOTAGE, tried(*asked), strict=True)}

@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from alx.errors import AlxError, ForbiddenFileError, LimitError, SpaceError, Sto
 from tests import attacks
 from tests.conftest import World
 from tests.forge import Forge, well_told
+from tests.forked import alx_fork
 
-SECONDS = 240  # nothing here may wait for anything: what waits, waits for ever, and what does not may start slowly
 ROOT = os.geteuid() == 0
 
 
@@ -30,18 +29,11 @@ def bundle(sent) -> Path:
 
 
 def refused(error: type[AlxError], *arguments: str | Path) -> str:
-    """Run `alx` as a process; what it told."""
-    done = subprocess.run(
-        [sys.executable, "-m", "alx", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    assert (done.returncode, done.stdout) == (error.exit_code, ""), done.stderr
-    well_told(done.stderr)
-    return done.stderr
+    """Run `alx` in a process; what it told."""
+    done = alx_fork(*arguments)
+    assert (done.code, done.out) == (error.exit_code, ""), done.err
+    well_told(done.err)
+    return done.err
 
 
 @pytest.fixture
@@ -99,11 +91,9 @@ def test_a_key_or_a_peers_file_from_a_disk_hangs_nothing(sent, tmp_path, what):
         os.truncate(path, 10 << 40)
     bundle = sent.bundle("learner")
     for arguments in (["audit", bundle, "--key", path], ["pair", path, "--yes", "--site", sent.folder("provider")]):
-        done = subprocess.run(
-            [sys.executable, "-m", "alx", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=SECONDS
-        )
-        assert done.returncode in (2, 13, LimitError.exit_code, ForbiddenFileError.exit_code, 21), done.stderr
-        well_told(done.stderr)
+        done = alx_fork(*arguments)
+        assert done.code in (2, 13, LimitError.exit_code, ForbiddenFileError.exit_code, 21), done.err
+        well_told(done.err)
 
 
 def test_a_disk_without_room_is_refused_before_anything_is_written(sent, bundle, disk):
@@ -113,12 +103,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(sent, bundle,
     assert "for the files, and 1.0 MB to spare" in told
     assert [p.name for p in disk.rglob("*")] == ["other"]
     (disk / "other").unlink()
-    assert (
-        subprocess.run(
-            [sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
+    assert alx_fork("export", disk, "--site", sent.folder("learner")).code == 0
     assert sent.take("provider", disk / bundle.name) == 0
 
 
@@ -130,12 +115,7 @@ def test_a_disk_that_another_program_fills_meanwhile_stops_the_export(sent, bund
     assert sent.fingerprint("learner") == before
     assert not (disk / bundle.name).exists()
     mode(disk, "nr_inodes=100")
-    assert (
-        subprocess.run(
-            [sys.executable, "-m", "alx", "export", disk, "--site", sent.folder("learner")], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
+    assert alx_fork("export", disk, "--site", sent.folder("learner")).code == 0
     assert sent.take("provider", disk / bundle.name) == 0
 
 
@@ -160,34 +140,22 @@ def test_a_site_on_a_full_disk_keeps_its_old_state(sent, bundle, disk):
     assert (disk / "provider" / "ledger.sqlite").read_bytes() == ledger
     assert not list((disk / "provider" / "inbox").iterdir())
     (disk / "other").unlink()
-    done = subprocess.run(
-        [sys.executable, "-m", "alx", "import-and-select", bundle, "--site", disk / "provider"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = alx_fork("import-and-select", bundle, "--site", disk / "provider")
+    assert done.code == 0, done.err
 
 
 def test_a_site_on_a_read_only_disk_changes_nothing_and_can_be_audited(sent, bundle, disk):
     shutil.copytree(sent.folder("provider"), disk / "provider")
     mode(disk, "ro")
     refused(StorageError, "import-and-select", bundle, "--site", disk / "provider")
-    audit = subprocess.run([sys.executable, "-m", "alx", "audit", disk / "provider"], capture_output=True, check=False)
-    assert audit.returncode == 0
+    assert alx_fork("audit", disk / "provider").code == 0
     mode(disk, "rw")
 
 
 def test_a_bundle_of_the_forge_is_good_before_it_is_harmed(sent):
     """Else the processes above could refuse it for another reason."""
     Forge.of(sent, "learner").sign()
-    done = subprocess.run(
-        [sys.executable, "-m", "alx", "audit", sent.bundle("learner"), "--key", sent.folder("learner") / "public.pem"],
-        capture_output=True,
-        check=False,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0
+    assert alx_fork("audit", sent.bundle("learner"), "--key", sent.folder("learner") / "public.pem").code == 0
 
 
 @pytest.mark.parametrize("command", ["identity", "key rotate"])

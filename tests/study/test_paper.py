@@ -51,7 +51,7 @@ def played(request, tmp_path_factory):
     fewer(folder / "paper" / "returns.py", "tested=1000, judged=100", "tested=5, judged=2")
     fewer(folder / "paper" / "returns.py", "tested=100, judged=4", "tested=3, judged=1")
     fewer(folder / "paper" / "animations.py", '"cartpole": 500, "lunarlander": 1000', '"cartpole": 20, "lunarlander": 30')
-    fewer(folder / "paper" / "landings.py", "CAP = 1000", "CAP = 30")
+    fewer(folder / "paper" / "landings.py", "CAP = 1000", "CAP = 10")
     script(folder, "returns.py", request.param, "--seeds", "3", "--out", "runs")
     return folder, request.param
 
@@ -283,7 +283,7 @@ def shelf(tmp_path_factory):
     shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
     for plan_file in [*(folder / "paper" / "deep" / "small").glob("*.toml"), *(folder / "paper" / "stall").glob("*.toml")]:
         text = plan_file.read_text()
-        for name, value in (("rounds", 2), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
+        for name, value in (("rounds", 1), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
             text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
         plan_file.write_text(re.sub(r"width = \d+, hidden = \d+", "width = 2, hidden = 16", text))
     fewer(folder / "paper" / "stall.py", '"digits": []', '"digits": ["--samples", "200"]')

@@ -19,6 +19,7 @@ from alx import plan
 from alx.errors import ConfigError, DivergedError
 from alx.learning import measure, state, trajectory
 from alx.site.site_file import SiteFile
+from alx.study.demo import cartpole as demo_cartpole
 from alx.tasks import check_task, load, lunar_lander, policy_gradient, rollout, sync_vector
 from alx.tasks.cartpole import SHORTEST, cartpole
 from alx.tasks.lunar_lander import PoweredLander, lunar_landers
@@ -619,8 +620,12 @@ def test_a_plan_that_forbids_negative_losses_is_refused_before_any_round(tmp_pat
         load.task(tmp_path, config, plan.parse(text.encode()).plan)
 
 
-def test_only_returns_travel(tmp_path, alx):
+def test_only_returns_travel(tmp_path, alx, monkeypatch):
     """The parties' own pole lengths stand in site.toml and nowhere in what is carried or introduced."""
+    fewer = demo_cartpole.PLAN.replace("evaluation_episodes = 32", "evaluation_episodes = 8")
+    assert fewer != demo_cartpole.PLAN
+    monkeypatch.setattr(demo_cartpole, "PLAN", fewer)
+    monkeypatch.setattr(demo_cartpole, "TESTED", 20)
     done = alx("demo", "--task", "cartpole", "--rounds", "1", "--dir", tmp_path / "demo", "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
