@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/user
 	$(BIN)/alx demo
 
-# A test process for each core, up to eight; lint beside them, told at the end. One file: .venv/bin/python -m pytest FILE.
+# A test process for each core, up to eight, a file at a time; lint beside them, told at the end.
 test: $(VENV)/dev
 	@told=$$(mktemp); $(MAKE) --no-print-directory lint >"$$told" 2>&1 & lint=$$!; \
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal; tests=$$?; \
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	wait $$lint; linted=$$?; cat "$$told"; rm -f "$$told"; \
 	test $$tests = 0 || echo "make: the tests failed: above" >&2; test $$linted = 0 || echo "make: lint failed: above" >&2; \
 	test $$tests = 0 && test $$linted = 0

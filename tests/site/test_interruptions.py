@@ -14,12 +14,12 @@ COMMANDS = ("train-local", "export", "import-and-select")
 OTHERS = [mode for mode in interrupt.MODES if mode != "kill"]
 KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "9"]
 OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "36"]
-# Who does it wrong, at which command, where it is interrupted how, and what is then found.
+# Who does it wrong, at which command, how and at which share of points it is interrupted, and what is then found.
 SABOTAGE = {
-    "published_late": ("train-local", "kill", "alx audit ended with 12"),
-    "named_first": ("export", "kill", "has no round.sig"),
-    "never_synced": ("export", "power cut", "was lost though the command had ended"),
-    "untranslated": ("export", "EIO once", "exit code 1"),
+    "published_late": ("train-local", "kill", "4", "alx audit ended with 12"),
+    "named_first": ("export", "kill", "8", "has no round.sig"),
+    "never_synced": ("export", "power cut", "8", "was lost though the command had ended"),
+    "untranslated": ("export", "EIO once", "8", "exit code 1"),
 }
 
 
@@ -47,8 +47,8 @@ def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too(
 def sabotaged():
     """What is found broken, by who does it wrong: each in a fork of one process."""
     asked = [
-        ["--sabotage", name, "--only", command, "--modes", mode, "--every", "8"]
-        for name, (command, mode, _) in SABOTAGE.items()
+        ["--sabotage", name, "--only", command, "--modes", mode, "--every", every]
+        for name, (command, mode, every, _) in SABOTAGE.items()
     ]
     return {name: found["broken"] for name, found in zip(SABOTAGE, tried(*asked), strict=True)}
 

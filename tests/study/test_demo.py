@@ -5,7 +5,6 @@ import json
 import pytest
 
 from alx.bundle import keys
-from alx.cli.main import run
 from alx.study import exchange
 from alx.study.demo import digits
 from tests import readme
@@ -73,13 +72,13 @@ def test_the_demos_sites_and_bundles_are_real(played, alx):
     assert keys.load_public(key).fingerprint in alx("audit", bundle, "--key", key, "--json").out
 
 
-def test_the_same_seed_gives_the_same_bundle_digests_twice(tmp_path, capsys):
-    assert run(["demo", "--rounds", "1", "--seed", "7", "--dir", str(tmp_path / "a"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    digests = [b["digest"] for r in told["rounds"] for b in r["bundles"]]
-    (tmp_path / "b").mkdir()
-    case = digits.case(tmp_path / "b", 1, 7)  # the second time without the training that it is compared with
-    again = exchange.begin(tmp_path / "b", case.plan, case.configs, 7, lambda _line: None).play(1)
+def test_the_same_seed_gives_the_same_bundle_digests_twice(played, tmp_path):
+    """Once by the command, and once more without what is trained for comparison."""
+    folder, _ = played
+    told = json.loads((folder / "alx-demo" / "demo.json").read_text())
+    case = digits.case(tmp_path, len(told["rounds"]), told["seed"])
+    again = exchange.begin(tmp_path, case.plan, case.configs, told["seed"], lambda _line: None).play(1)
+    digests = [bundle["digest"] for bundle in told["rounds"][0]["bundles"]]
     assert digests == [turn.sealed.digest for turn in again]
     assert len(set(digests)) == 2
 

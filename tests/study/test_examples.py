@@ -38,7 +38,7 @@ SHORTER = {
     "own_environment": {
         "batch_size = 8\n": 'batch_size = 8\ncandidates = "trajectory"\n',
         "sampling_period = 4": "sampling_period = 8",
-        "evaluation_episodes = 4": "evaluation_episodes = 2",
+        "evaluation_episodes = 4": "evaluation_episodes = 1",
     },
     "torchvision": {"round_steps = 60": "round_steps = 40", "sampling_period = 10": "sampling_period = 20"},
 }

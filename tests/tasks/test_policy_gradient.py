@@ -626,6 +626,7 @@ def test_only_returns_travel(tmp_path, alx, monkeypatch):
     assert fewer != demo_cartpole.PLAN
     monkeypatch.setattr(demo_cartpole, "PLAN", fewer)
     monkeypatch.setattr(demo_cartpole, "TESTED", 20)
+    monkeypatch.setattr(demo_cartpole, "TURN_STEPS", 8)
     done = alx("demo", "--task", "cartpole", "--rounds", "1", "--dir", tmp_path / "demo", "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
