@@ -1,6 +1,6 @@
 """Train, export and import are interrupted at the points at which they change a disk: `tests/campaign/crashes.py`.
 
-Here: killed at every ninth point, and every thirty-sixth for the other interrupts. `make campaign` tries all of them.
+Here: killed at every twelfth point, and every forty-eighth for the other interrupts. `make campaign` tries all of them.
 """
 
 import pytest
@@ -12,8 +12,8 @@ pytestmark = pytest.mark.skipif(bool(interrupt.missing()), reason=interrupt.miss
 
 COMMANDS = ("train-local", "export", "import-and-select")
 OTHERS = [mode for mode in interrupt.MODES if mode != "kill"]
-KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "9"]
-OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "36"]
+KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "12"]
+OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "48"]
 # Who does it wrong, at which command, how and at which share of points it is interrupted, and what is then found.
 SABOTAGE = {
     "published_late": ("train-local", "kill", "4", "alx audit ended with 12"),
@@ -33,7 +33,7 @@ def tried(*asked: list[str]) -> list[dict]:
 def test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on():
     (found,) = tried(KILLED)
     assert found["broken"] == []
-    assert all(found["points"][command]["kill"] > 6 for command in COMMANDS)
+    assert all(found["points"][command]["kill"] > 5 for command in COMMANDS)
 
 
 def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too():
