@@ -12,7 +12,7 @@ from typing import cast
 from alx.errors import LedgerError
 from alx.site import entries
 from alx.site.chain import Chain, Line
-from alx.site.entries import LEDGER, Record
+from alx.site.entries import LEDGER, Created, Record
 
 LEDGER_NAME = "ledger.sqlite"
 _CHAIN = Chain(
@@ -40,7 +40,7 @@ def read(path: Path) -> list[Entry]:
     """All entries, their chain checked; see `Chain.read`.
 
     Raises:
-        LedgerError: an entry does not hold what its kind holds.
+        LedgerError: an entry does not hold what its kind holds, or the first is not that the site was made.
     """
     return _entries(path, _CHAIN.read(path))
 
@@ -61,4 +61,6 @@ def _entries(path: Path, lines: Sequence[Line]) -> list[Entry]:
             out.append(Entry(cast("Record", entries.of(line.kind, json.loads(line.body))), line))
         except (TypeError, ValueError, AttributeError) as error:
             raise LedgerError(f"entry {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
+    if not isinstance(out[0].record, Created):
+        raise LedgerError(f"entry 1 of '{path}' is '{out[0].line.kind}', expected 'created'", _CHAIN.lost)
     return out

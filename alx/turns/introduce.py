@@ -60,6 +60,7 @@ def introduce(now: SiteState) -> Identity:
             "put them back, or make a new site on both sides",
         )
     files.replace(path, made.data)
+    now.introduced = made
     return made
 
 

@@ -60,6 +60,13 @@ def test_the_flags_of_a_selection_stand_beside_its_other_fields(stage):
     assert entries.of("selected", told) == made
 
 
+def test_a_well_chained_ledger_that_does_not_begin_with_the_sites_making_is_refused(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ledger._CHAIN.create(path, ("restored", '{"entries": 1, "ledger": "d"}'))
+    with pytest.raises(LedgerError, match=r"entry 1 of .* is 'restored', expected 'created'"):
+        ledger.read(path)
+
+
 @pytest.mark.parametrize("body", ['{"entries": 1}', '{"entries": 1, "ledger": "d", "more": 1}', "[]", "1", "{", '"x"'])
 def test_a_well_chained_entry_that_holds_something_else_is_refused(stage, body):
     path = stage("paired").folder("learner") / "ledger.sqlite"
