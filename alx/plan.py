@@ -111,6 +111,23 @@ class Training(Strict):
         return self.flip or self.shift > 0
 
 
+class Distillation(Strict):
+    """What holds a turn to the model that it began with: [distillation]; that model knows what the peer taught.
+
+    To the training loss of each sample comes weight * temperature^2 * KL(start's answer || the model's answer). Losses are
+    measured, and models selected, without it. The learner's first turn has nothing to remember, and goes without.
+    """
+
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="of it; 0 leaves it out")
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        default=1.0, description="both answers' logits are divided by it"
+    )
+    classes: Literal["not_true", "all"] = Field(
+        default="not_true",
+        description="cross_entropy: not_true compares all classes but the sample's own (FedNTD); all: all",
+    )
+
+
 class ModelSource(Strict):
     """Where the model comes from."""
 
@@ -202,6 +219,7 @@ class Plan(Strict):
     )
     optimiser: Optimiser = Field(description="local training")
     training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
+    distillation: Distillation = Field(default_factory=Distillation, description="what holds a turn to its start")
     model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
