@@ -114,8 +114,8 @@ class Training(Strict):
 class Distillation(Strict):
     """What holds a turn to the model that it began with: [distillation]; that model knows what the peer taught.
 
-    To the training loss of each sample comes weight * temperature^2 * KL(start's answer || the model's answer). Losses are
-    measured, and models selected, without it. The learner's first turn has nothing to remember, and goes without.
+    To the training loss of each sample comes weight * temperature^2 * KL(start's answer || the model's answer); for mse,
+    weight * the squared difference of both. Losses are measured, and models selected, without it.
     """
 
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="of it; 0 leaves it out")

@@ -16,7 +16,7 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Scalar
-from alx.tasks import code, fit, models
+from alx.tasks import code, distillation, fit, models
 from alx.tasks.data import kinds
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
@@ -86,6 +86,15 @@ class Settings:
         """
         return optimisers(self.plan.optimiser.name, self.plan.optimiser.options())
 
+    @property
+    def distillation(self) -> distillation.Term | None:
+        """The plan's [distillation] for its loss; None where it is off.
+
+        Raises:
+            ConfigError: the loss is the task's own.
+        """
+        return distillation.term(self.plan.loss, self.plan.distillation)
+
 
 def device(name: str) -> torch.device:
     """`auto` is a GPU when there is one.
@@ -136,6 +145,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         score=NAMED[plan.loss].score,
         device=place,
         training=plan.training,
+        distillation=distillation.term(plan.loss, plan.distillation),
     )
     safe = guarded(made, plan.seed)
     model, name = _tried(safe), escape(Path(config.data.path).name)

@@ -19,6 +19,7 @@ from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
+from alx.tasks.distillation import Start, Term
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
@@ -41,6 +42,7 @@ class MiniBatches:
             before it, as batch norm cannot train on one.
         device: where batches go.
         training: the plan's [training].
+        distillation: what holds the model to what it is now, or None.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class MiniBatches:
         batch_size: int,
         device: torch.device,
         training: Training = PLAIN,
+        distillation: Term | None = None,
     ) -> None:
         if training.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -60,10 +63,17 @@ class MiniBatches:
         self._batch_size, self._device, self._training = batch_size, device, training
         self._optimiser = optimiser(model.parameters())
         self._generator = torch.Generator().manual_seed(seed)
+        self._term, self._start = distillation, None if distillation is None else self._began(model, seed)
         # another stream than the order's; torch's generator looks at the lower 32 bits alone
         self._augmentation = torch.Generator().manual_seed(~seed)
         self._go_to(torch.empty(0, dtype=torch.int64), torch.empty(0, 3, dtype=torch.uint8), 0)
         self._shown: tuple[Tensor, torch.cuda.Event] | None = None
+
+    def _began(self, model: nn.Module, seed: int) -> Start:
+        """The model as it is now: a run is made at its start, wherever it goes on from."""
+        order = torch.randperm(len(self._data), generator=torch.Generator().manual_seed(seed))
+        plain = self._training.model_copy(update={"compile": False})
+        return Start(model, lambda net: _forward(net, plain, self._device), self._data, self._device, order)
 
     def _go_to(self, order: Tensor, moves: Tensor, at: int) -> None:
         """Place an epoch's order and what becomes of its samples where they are used."""
@@ -82,7 +92,8 @@ class MiniBatches:
         """One optimiser step on the next batch.
 
         Returns:
-            Its mean loss; on a CUDA device that of the step before, as the device is still at work on this one.
+            Its mean loss, without what distillation adds; on a CUDA device that of the step before, as it is still
+            at work on this one.
         """
         if self._at >= len(self._order):
             order = torch.randperm(len(self._data), generator=self._generator)
@@ -98,10 +109,18 @@ class MiniBatches:
         inputs, targets = (t.to(self._device) for t in self._data.samples_at(self._indices[here]))
         inputs = self._inputs(inputs, self._moves_there[here])
         self._optimiser.zero_grad(set_to_none=True)
-        loss = self._loss(self._forward(inputs), targets).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        outputs = self._forward(inputs)
+        loss = self._loss(outputs, targets).mean()
+        torch.autograd.backward(loss + self._held(outputs, targets, inputs, here))
         self._optimiser.step()
         return self._told(loss.detach())
+
+    def _held(self, outputs: Any, targets: Tensor, inputs: Tensor, here: slice) -> Tensor | float:
+        """What holds the batch's answers to those of the start."""
+        if self._term is None or self._start is None:
+            return 0.0
+        answers = self._start.of(self._order[here], inputs, changed=self._training.augments)
+        return self._term(outputs, answers, targets).mean()
 
     def _told(self, loss: Tensor) -> float:
         """The loss as a number, without waiting for a GPU to come to it: the first is waited for, then the one before."""
@@ -168,6 +187,7 @@ def supervised(
     score: Score = accuracy,
     device: str | torch.device = "cpu",
     training: Training = PLAIN,
+    distillation: Term | None = None,
     signed: bool = False,
 ) -> Task:
     """Make a Task of a supervised problem.
@@ -184,6 +204,7 @@ def supervised(
         score: (outputs, targets) -> a score for each sample, higher is better.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
         training: `settings.plan.training`, for augmentation and speed.
+        distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
 
     Raises:
@@ -219,7 +240,7 @@ def supervised(
         return sums(lambda part: values([net], where, part, what), len(where))[0]
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
-        return MiniBatches(net, seed, own, loss, optimiser, batch_size, place, training)
+        return MiniBatches(net, seed, own, loss, optimiser, batch_size, place, training, distillation)
 
     def objective(seed: int) -> Objective:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

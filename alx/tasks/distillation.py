@@ -1,0 +1,146 @@
+"""What holds a turn to the model that it began with: that model's answers, as soft targets beside the labels.
+
+Training on one's own data alone forgets what the peer taught; the start of the turn knows it. So each sample's training
+loss gets one more term (not-true distillation: Lee et al., NeurIPS 2022, FedNTD). Knows outputs; knows no file.
+"""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from alx.errors import ConfigError
+from alx.plan import Distillation
+from alx.tasks.data.samples import Samples, first
+from alx.tasks.evaluation import EvaluationBatch
+
+Term = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(outputs [n, …], the start's [n, …], targets [n, …]) -> what is added to the training loss, [n] or [n, …], at least 0."""
+
+KEPT_BYTES = 1 << 30  # of the start's answers; where all would take more, it is asked anew for each batch
+TWO = 2  # classes: the sample's own and one other, of which not-true says nothing
+
+
+def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: float, *, not_true: bool) -> Tensor:
+    """temperature^2 * KL(start || outputs) over the classes.
+
+    Args:
+        outputs: logits [n, classes, …].
+        start: the same of the model that the turn began with.
+        targets: class numbers [n, …].
+        temperature: divides both logits.
+        not_true: over the classes other than the target; of two classes, over both.
+
+    Returns:
+        [n, …].
+    """
+    z, s = outputs / temperature, start / temperature
+    if not_true and outputs.shape[1] > TWO:
+        own = torch.zeros_like(z, dtype=torch.bool).scatter_(1, targets.unsqueeze(1), value=True)
+        least = torch.finfo(z.dtype).min
+        z, s = z.masked_fill(own, least), s.masked_fill(own, least)
+    theirs = s.log_softmax(1)
+    return temperature**2 * (theirs.exp() * (theirs - z.log_softmax(1))).sum(1)
+
+
+def binary_cross_entropy(outputs: Tensor, start: Tensor, temperature: float) -> Tensor:
+    """temperature^2 * KL between both answers to each yes-or-no label, [n, …] logits -> [n, …]."""
+    z, s = outputs / temperature, start / temperature
+    soft, entropy = nn.functional.binary_cross_entropy_with_logits, s.sigmoid()
+    return temperature**2 * (soft(z, entropy, reduction="none") - soft(s, entropy, reduction="none"))
+
+
+def term(loss: str, wanted: Distillation) -> Term | None:
+    """The plan's [distillation], for one of its losses by name.
+
+    Args:
+        loss: the plan's; for `mse` the term is the squared difference of both answers, for `binary_cross_entropy` the KL of
+            each label's.
+        wanted: the plan's [distillation].
+
+    Returns:
+        The term with its weight in it; None where the weight is 0.
+
+    Raises:
+        ConfigError: `loss` is none of these.
+    """
+    weight, temperature, not_true = wanted.weight, wanted.temperature, wanted.classes == "not_true"
+    terms: dict[str, Term] = {
+        "cross_entropy": lambda z, s, y: weight * cross_entropy(z, s, y, temperature, not_true=not_true),
+        "binary_cross_entropy": lambda z, s, _y: weight * binary_cross_entropy(z, s, temperature),
+        "mse": lambda z, s, _y: weight * (z - s) ** 2,
+    }
+    if not weight:
+        return None
+    if loss not in terms:
+        raise ConfigError(
+            f'[distillation] in the plan cannot tell what loss = "{loss}" compares',
+            "weight = 0 leaves it out; or give alx.tasks.supervised a term of your own",
+        )
+    return terms[loss]
+
+
+class Start:
+    """The model that a turn began with, and what it says of the turn's samples.
+
+    A sample's answer is kept from the first time it is needed. It is computed with those that stand beside it in the turn's
+    first epoch, so that it is the same to the bit wherever a run was interrupted.
+
+    Args:
+        model: copied as it is now; asked in evaluation mode.
+        forward: makes the function that asks it.
+        data: the turn's samples.
+        device: where batches go.
+        order: of the first epoch, int64 [n] on the CPU.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        forward: Callable[[nn.Module], Callable[[Tensor], Tensor]],
+        data: Samples,
+        device: torch.device,
+        order: Tensor,
+    ) -> None:
+        self._net = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+        self._ask, self._data, self._device, self._order = forward(self._net), data, device, order
+        self._answers: Tensor | None = None
+        self._block, self._missing = 0, -1
+
+    @torch.no_grad()
+    def of(self, rows: Tensor, inputs: Tensor, *, changed: bool) -> Tensor:
+        """Its outputs for a batch.
+
+        Args:
+            rows: indices of the batch's samples, int64 [n] on the CPU.
+            inputs: the batch as the model is trained on it.
+            changed: the inputs are not the samples as they are: they were augmented.
+        """
+        answers = None if changed else self._kept()
+        if answers is None:
+            return self._ask(inputs)
+        if self._missing:
+            for block in set(self._place[rows].tolist()):
+                if not self._there[block]:
+                    part = self._order[block * self._block : (block + 1) * self._block]
+                    read, _ = self._data.samples_at(part.to(self._data.home))
+                    answers[part.to(self._device)] = self._ask(read.to(self._device))
+                    self._there[block] = True
+                    self._missing -= 1
+        return answers[rows.to(self._device)]
+
+    def _kept(self) -> Tensor | None:
+        """The answers that are kept, if they are; found out, and room made for them, when the first is needed."""
+        if self._missing < 0:
+            one = first(self._data)[0].to(self._device)
+            answer, count = self._ask(one), len(self._order)
+            self._missing = 0
+            if answer.nbytes * count <= KEPT_BYTES:
+                self._block = EvaluationBatch().of(self._net, lambda: one)
+                self._answers = answer.new_empty(count, *answer.shape[1:])
+                self._place = torch.empty_like(self._order)
+                self._place[self._order] = torch.arange(count) // self._block
+                self._missing = -(-count // self._block)
+                self._there = [False] * self._missing
+        return self._answers
