@@ -209,6 +209,13 @@ class Plan(Strict):
     candidates: Literal["trajectory", "blended"] = Field(
         default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's state too"
     )
+    select_on: Literal["training", "validation"] = Field(
+        default="training",
+        description="the samples that losses are sums over: those trained on, as in the paper, or others kept for it",
+    )
+    validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.1, description="of each class's samples, kept for validation where a site's data have none of their own"
+    )
     rounding: Literal["none", "bfloat16"] = Field(
         default="none", description="bfloat16: round float32 tensors before they are measured and sent; a third of the size"
     )
@@ -229,6 +236,11 @@ class Plan(Strict):
     def rounds_weights(self) -> bool:
         """Whether weights are rounded before they are measured and sent."""
         return self.rounding != "none"
+
+    @property
+    def summed_over(self) -> str:
+        """What a global loss is a sum over, for people; nothing where the task alone knows."""
+        return "" if self.loss == "own" else f" over {self.select_on} samples"
 
     def schedule(self, role: Role, own: int, peer: int) -> list[int]:
         """The steps of one turn's snapshots: 0, every sampling period, and the last (see `steps` for the arguments)."""

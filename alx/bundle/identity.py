@@ -40,7 +40,9 @@ class IdentityFile(Strict):
     )
     plan: str = Field(description="the text of plan.toml, byte for byte")
     code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
-    samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = Field(description="number of the site's own samples")
+    samples: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = Field(
+        description="number of the site's own samples that losses are sums over"
+    )
     objective: Objective | None = Field(
         default=None,
         description="losses of samples made up from the plan's seed, by kind of targets, which the peer compares with its "

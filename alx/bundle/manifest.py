@@ -112,7 +112,7 @@ class Manifest(Strict):
     previous: Sha256 | None = Field(description="digest of the sender's bundle before this one")
     answers: Sha256 | None = Field(description="digest of the receiver's bundle that this one answers")
     start: Start | None = Field(description="null in the learner's first turn, which starts from theta^0")
-    samples: Count = Field(description="number of the sender's own samples: what the losses are sums over")
+    samples: Count = Field(description="number of the sender's own samples that the losses are sums over")
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)]
     candidates: Annotated[list[Candidate], Field(min_length=2, max_length=MAX_CANDIDATES)]
 

@@ -23,14 +23,15 @@ from alx.site.site_file import Data, DataKind, SiteFile
 KINDS = get_args(DataKind)
 
 
-def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
+def _data(value: str | None, held_out: str | None, validation: str | None, task: str) -> Data | None:
     if value is None:
-        if held_out is not None:
-            raise UsageError("--held-out without --data", "a task of your own brings its held-out data itself")
+        for option, given in (("--held-out", held_out), ("--validation", validation)):
+            if given is not None:
+                raise UsageError(f"{option} without --data", "a task of your own brings all its data itself")
         return None
     if task != "built-in":
         raise UsageError("--data is for the built-in task", "a task of your own brings its data itself: docs/tasks.md")
-    return site_file.named(value, held_out)
+    return site_file.named(value, held_out, validation)
 
 
 @click.command(epilog="Example: alx init clinic --role learner --plan plan.toml --data npz:clinic.npz")
@@ -40,6 +41,9 @@ def _data(value: str | None, held_out: str | None, task: str) -> Data | None:
 @click.option("--task", default="built-in", show_default=True, metavar="built-in|FILE", help="A file with make_task.")
 @click.option("--data", metavar="KIND:PATH", help=f"For the built-in task: {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 @click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
+@click.option(
+    "--validation", metavar="PATH", help="Data of the same kind to select on, where the plan selects on validation samples."
+)
 @click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
 @click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
 @click.option(
@@ -57,6 +61,7 @@ def init(
     task: str,
     data: str | None,
     held_out: str | None,
+    validation: str | None,
     init_path: Path | None,
     ask: bool,
     descriptor: int | None,
@@ -65,7 +70,7 @@ def init(
     """Make a site's folder: key, plan, ledger."""
     from alx.steps import new  # noqa: PLC0415 - this and its like: `alx status` does without
 
-    config = SiteFile(role=role, task=task, data=_data(data, held_out, task))
+    config = SiteFile(role=role, task=task, data=_data(data, held_out, validation, task))
     passphrase = passphrases.choose(descriptor) if ask or descriptor is not None else None
     site = new.create(folder, config, plan_path, init=init_path, passphrase=passphrase)
     if as_json:
@@ -171,13 +176,15 @@ def status(site: Site, as_json: bool) -> None:
                 "accepted": len(position.accepted),
                 "global_loss": last.global_loss if last else None,
                 "samples": last.samples if last else None,
+                "select_on": site.plan.select_on,
             }
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
     screen.tell(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")
     if last:
-        screen.tell(f"last selection: {last.label} of round {last.round}, global loss {last.global_loss:.6g}")
+        loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
+        screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")

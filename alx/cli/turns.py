@@ -167,9 +167,11 @@ def best(out: Path, site: Site, as_json: bool) -> None:
                 "snapshot": chosen.label,
                 "global_loss": chosen.global_loss,
                 "samples": chosen.samples,
+                "select_on": site.plan.select_on,
                 "held_out": chosen.held_out,
             }
         )
         return
     score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
-    screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, global loss {chosen.global_loss:.6g}{score}")
+    loss = f"global loss {chosen.global_loss:.6g}{site.plan.summed_over}"
+    screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, {loss}{score}")

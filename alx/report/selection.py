@@ -30,7 +30,7 @@ def table(chosen: Selected) -> list[str]:
 def words(chosen: Selected, plan: Plan) -> list[str]:
     """What the selection means, and what about it deserves a look."""
     flags = chosen.flags
-    loss = f"global loss {chosen.global_loss:.6g} ({_mean(chosen.mean)} a sample)"
+    loss = f"global loss {chosen.global_loss:.6g}{plan.summed_over} ({_mean(chosen.mean)} a sample)"
     out = [f"chosen: {chosen.label} of round {chosen.round}, {loss}"]
     if chosen.scored:
         out[0] += ", held-out score " + ("not finite" if chosen.held_out is None else f"{chosen.held_out:.4f}")

@@ -19,6 +19,9 @@ class Data(Strict):
     kind: DataKind = Field(description="npz (MedMNIST's array names), images (a folder a class), csv, or torchvision's")
     path: str = Field(description="file or folder, relative to the site's folder")
     held_out: str | None = Field(default=None, description="file or folder kept apart for a score; not for torchvision's")
+    validation: str | None = Field(
+        default=None, description='file or folder of the same kind, where the plan says `select_on = "validation"`'
+    )
 
 
 class SiteFile(Strict):
@@ -31,7 +34,7 @@ class SiteFile(Strict):
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
 
-def named(value: str, held_out: str | None) -> Data:
+def named(value: str, held_out: str | None, validation: str | None = None) -> Data:
     """KIND:PATH as people type it, from the current folder.
 
     Raises:
@@ -40,11 +43,15 @@ def named(value: str, held_out: str | None) -> Data:
     kind, colon, path = value.partition(":")
     if not colon or kind not in get_args(DataKind):
         raise UsageError(f"'{escape(value)}' names no data, expected KIND:PATH", f"kinds: {', '.join(get_args(DataKind))}")
-    for place in (path, held_out):
+    for place in (path, held_out, validation):
         if place is not None and (not place or not Path(place).exists()):
             raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
-    kept = None if held_out is None else os.path.abspath(held_out)  # noqa: PTH100 - a path for a file of text
-    return Data(kind=kind, path=os.path.abspath(path), held_out=kept)  # type: ignore[arg-type]  # noqa: PTH100
+
+    def whole(place: str | None) -> str | None:
+        return None if place is None else os.path.abspath(place)  # noqa: PTH100 - a path for a file of text
+
+    kept = {"held_out": whole(held_out), "validation": whole(validation)}
+    return Data(kind=kind, path=os.path.abspath(path), **kept)  # type: ignore[arg-type]  # noqa: PTH100
 
 
 def text(config: SiteFile) -> str:
@@ -63,6 +70,8 @@ def text(config: SiteFile) -> str:
         lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
         if config.data.held_out is not None:
             lines.append(f"held_out = {quoted(config.data.held_out)}")
+        if config.data.validation is not None:
+            lines.append(f"validation = {quoted(config.data.validation)}")
     if config.task != "built-in" and not config.settings:
         lines += ["", "# What the task needs of this side alone goes below a line [settings]; it stays here."]
     if config.settings:

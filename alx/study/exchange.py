@@ -75,7 +75,8 @@ class Exchange:
             with receiver.locked("import-and-select", copied.path.name) as now:
                 chosen = turns.import_and_select(now, copied.path)
         mean = chosen.selected.mean
-        least, greatest = f"the least global loss, {mean:.3f} a sample", f"the greatest return, {-mean:.3f} an environment"
+        sample = "sample" if receiver.plan.select_on == "training" else "validation sample"
+        least, greatest = f"the least global loss, {mean:.3f} a {sample}", f"the greatest return, {-mean:.3f} an environment"
         self.say(
             f"  {receiver.role:<8} checked the {sender.role}'s signature ({chosen.signer[:8]}…) and chose "
             f"{chosen.selected.label}: {greatest if self.returns else least}"

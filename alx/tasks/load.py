@@ -135,12 +135,21 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     if plan.loss == "own":
         raise ConfigError('loss = "own" needs a task of your own', "docs/tasks.md shows one")
     own, held_out = kinds.load(config.data, folder, plan)
+    kept = None
+    if config.data.validation is not None and plan.select_on == "training":
+        raise ConfigError(
+            'site.toml names validation, and the plan says select_on = "training"',
+            'remove it; or agree on select_on = "validation" and make new sites on both sides',
+        )
+    if plan.select_on == "validation":
+        own, kept = kinds.for_selection(config.data, folder, plan, own)
     made = supervised(
         models.find(plan.model, folder),
         own,
         NAMED[plan.loss].loss,
         optimisers(plan.optimiser.name, plan.optimiser.options()),
         batch_size=plan.batch_size,
+        validation=kept,
         held_out=held_out,
         score=NAMED[plan.loss].score,
         device=place,
@@ -150,8 +159,9 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     safe = guarded(made, plan.seed)
     model, name = _tried(safe), escape(Path(config.data.path).name)
     fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place, plan.batch_size)
-    if held_out is not None:
-        fit.refuse_misfit(model, held_out, plan.loss, f"the samples kept apart from '{name}'", place)
+    for more, where in ((kept, "for validation"), (held_out, "apart")):
+        if more is not None:
+            fit.refuse_misfit(model, more, plan.loss, f"the samples kept {where} from '{name}'", place)
     return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
 
 

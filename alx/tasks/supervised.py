@@ -5,7 +5,7 @@ was made, whatever [training] says, so that both sites measure the same. An exis
 edits: the loss with `reduction="none"`, the model behind a function, and the loop gone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -183,6 +183,7 @@ def supervised(
     optimiser: Callable[[Any], torch.optim.Optimizer],
     *,
     batch_size: int = 64,
+    validation: Samples | Dataset[Any] | None = None,
     held_out: Samples | Dataset[Any] | None = None,
     score: Score = accuracy,
     device: str | torch.device = "cpu",
@@ -200,6 +201,8 @@ def supervised(
             several numbers, [n, …], its loss is their mean.
         optimiser: `lambda parameters: torch.optim.Adam(parameters, lr=1e-3)` for example.
         batch_size: samples a step.
+        validation: samples that losses are summed over in place of `data`: those that models are selected on, where the plan
+            says `select_on = "validation"`.
         held_out: samples kept apart; their mean score is shown, and never sent.
         score: (outputs, targets) -> a score for each sample, higher is better.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
@@ -213,12 +216,13 @@ def supervised(
     """
     refuse_model(model, "model")
     refuse_optimiser(optimiser)
-    _refuse_other_kinds(data, held_out, loss, score, batch_size)
+    _refuse_other_kinds({"data": data, "validation": validation, "held_out": held_out}, loss, score, batch_size)
     place = torch.device(device)
     own, kept = samples.of(data), None if held_out is None else samples.of(held_out)
     if training.augments or training.channels_last:
         augmentation.refuse_misfit(training, *samples.first(own))
     own, kept = samples.placed(own, place), None if kept is None else samples.placed(kept, place)
+    judged = own if validation is None else samples.placed(samples.of(validation), place)
     batches = EvaluationBatch()
 
     def values(nets: Sequence[nn.Module], where: Samples, indices: Tensor, what: Loss) -> Tensor:
@@ -251,21 +255,21 @@ def supervised(
     return Task(
         new_model=lambda: model().to(place),
         trainer=trainer,
-        measure=lambda net: LossSum(total(net, own, loss), len(own)),
+        measure=lambda net: LossSum(total(net, judged, loss), len(judged)),
         held_out=None if kept is None else lambda net: total(net, kept, score) / len(kept),
         signed=signed,
-        sample_losses=None if signed else SampleLosses(len(own), lambda nets, indices: values(nets, own, indices, loss)),
+        sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
     )
 
 
-def _refuse_other_kinds(data: object, held_out: object, loss: object, score: object, batch_size: object) -> None:
+def _refuse_other_kinds(sets: Mapping[str, object], loss: object, score: object, batch_size: object) -> None:
     """What is easily given in place of what is meant, and fails later in strange words.
 
     Raises:
         ConfigError: says which, and what was meant.
     """
-    for name, each in (("data", data), ("held_out", held_out)):
+    for name, each in sets.items():
         if isinstance(each, DataLoader):
             raise ConfigError(f"{name} is a DataLoader, expected a data set", "give its .dataset: batches are made here")
     for name, function in (("loss", loss), ("score", score)):

@@ -43,6 +43,7 @@ class Source:
     kind: str
     path: str
     held_out: str | None = None
+    validation: str | None = None
 
 
 @dataclass(frozen=True)

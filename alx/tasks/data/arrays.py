@@ -1,5 +1,7 @@
 """Arrays in an .npz, named as in MedMNIST: train_images, train_labels, and test_images, test_labels kept apart.
 
+Where the plan selects on validation samples, val_images and val_labels are those.
+
 Knows NumPy's file; unpickles nothing, and allocates nothing that a header claims and the file does not hold.
 """
 
@@ -55,7 +57,7 @@ def read(path: Path, part: str, images: Images | None) -> Held | None:
 
     Args:
         path: the .npz.
-        part: train or test.
+        part: train, val or test.
         images: the plan's account of an input, which numbers other than uint8 cannot have; None takes images as they are.
 
     Returns:

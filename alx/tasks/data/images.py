@@ -54,6 +54,12 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
         """See `Samples`."""
         return NormalisedImages(self.images.to(device), self.targets.to(device), self.mean, self.std)
 
+    def part(self, indices: Tensor) -> "NormalisedImages":
+        """See `Held`."""
+        return NormalisedImages(
+            self.images.index_select(0, indices), self.targets.index_select(0, indices), self.mean, self.std
+        )
+
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """(float32 [n, channels, height, width], targets [n, …]) at `indices`, which lie where the images do."""
         inputs = self.images.index_select(0, indices).to(torch.float32)

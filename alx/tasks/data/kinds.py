@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alx.errors import ConfigError, escape
 from alx.plan import Plan
-from alx.tasks.data import arrays, images, packaged, table
+from alx.tasks.data import arrays, images, packaged, table, validation
 from alx.tasks.data.samples import Held
 
 Reader = Callable[[Path, Path | None, Plan], tuple[Held, Held | None]]
@@ -38,10 +38,12 @@ class Source(Protocol):
     Attributes:
         path: file or folder, relative to the site's folder.
         held_out: what is kept apart.
+        validation: what models are selected on, where the plan says so.
     """
 
     path: str
     held_out: str | None
+    validation: str | None
 
     @property
     def kind(self) -> str:
@@ -74,6 +76,33 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
     for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
         if samples is not None and plan.images is not None and plan.images.classes:
             _refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
+    return own, kept
+
+
+def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[Held, Held]:
+    """The samples to train on and those to select on, where the plan says `select_on = "validation"`.
+
+    Those to select on are what `validation` in site.toml names, read as the site's own are; else an .npz's val_images and
+    val_labels; else a share of the site's own by the plan, and no sample is on both.
+
+    Args:
+        source: the [data] of site.toml.
+        folder: the site's folder.
+        plan: the agreement.
+        own: as `load` read them.
+
+    Raises:
+        ConfigError: see `load` and `validation.split`.
+    """
+    kept: Held | None = None
+    if source.validation is not None:
+        kept, _ = READERS[source.kind](folder / source.validation, None, plan)
+    elif source.kind == "npz":
+        kept = arrays.read(folder / source.path, "val", plan.images)
+    if kept is None:
+        return validation.split(own, plan.validation_share, plan.seed)
+    if plan.images is not None and plan.images.classes:
+        _refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
     return own, kept
 
 

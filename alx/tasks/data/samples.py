@@ -57,6 +57,10 @@ class Held(Samples, Protocol):
     targets: Tensor
     inputs: Inputs
 
+    def part(self, indices: Tensor) -> Self:
+        """Some of them, int64 [m] at `home`, in that order."""
+        ...
+
     def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Inputs and targets as an .npz has them: pixels [n, height, width, channels], or numbers [n, …]."""
         ...
@@ -79,6 +83,10 @@ class Tensors(TensorDataset):
     def to(self, device: torch.device) -> Self:
         """See `Samples`."""
         return type(self)(*(t.to(device) for t in self.tensors))
+
+    def part(self, indices: Tensor) -> Self:
+        """See `Held`."""
+        return type(self)(*(t.index_select(0, indices) for t in self.tensors))
 
     def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """See `Held`."""

@@ -1,0 +1,125 @@
+"""The plan's `select_on = "validation"`: which samples are kept for it, and an exchange whose losses are sums over them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from alx import plan as plans
+from alx.errors import ConfigError, UsageError
+from alx.learning import measure, state
+from alx.site import site_file
+from alx.tasks import load
+from alx.tasks.data import kinds, validation
+from alx.tasks.data.images import NormalisedImages
+from alx.tasks.data.samples import Tensors
+from tests.conftest import PLAN, make_world, pair_world, run
+from tests.tasks.test_data import Source
+
+ON = 'select_on = "validation"\nvalidation_share = 0.2\n' + PLAN
+
+
+def rows(targets):
+    return Tensors(torch.arange(len(targets), dtype=torch.float32).reshape(-1, 1), torch.tensor(targets))
+
+
+def test_a_share_is_of_each_class_and_no_sample_is_on_both():
+    own = rows([0] * 50 + [1] * 10 + [2] * 3)
+    left, kept = validation.split(own, 0.2, 7)
+    assert np.bincount(kept.targets).tolist() == [10, 2, 1]
+    numbers = [x.samples_at(torch.arange(len(x)))[0].flatten().tolist() for x in (left, kept)]
+    assert sorted(numbers[0] + numbers[1]) == list(range(63))
+    again = validation.split(own, 0.2, 7)[1]
+    assert torch.equal(kept.tensors[0], again.tensors[0])
+    assert not torch.equal(kept.tensors[0], validation.split(own, 0.2, 8)[1].tensors[0])
+
+
+def test_numbers_have_no_classes_to_share_out():
+    own = Tensors(torch.arange(10.0).reshape(-1, 1), torch.arange(10.0))
+    left, kept = validation.split(own, 0.3, 0)
+    assert (len(left), len(kept)) == (7, 3)
+
+
+def test_images_are_parted_as_they_lie():
+    pixels = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1).expand(6, 1, 2, 2).contiguous()
+    left, kept = validation.split(NormalisedImages(pixels, torch.tensor([0, 1] * 3), [0.5], []), 0.4, 0)
+    assert sorted([*left.images[:, 0, 0, 0].tolist(), *kept.images[:, 0, 0, 0].tolist()]) == list(range(6))
+    assert kept.targets.tolist() == [int(v) % 2 for v in kept.images[:, 0, 0, 0]]
+    assert kept.mean == [0.5]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.99])
+def test_a_share_that_leaves_nothing_is_refused(share):
+    with pytest.raises(ConfigError, match=r"of 4 samples leaves .* to train on and .* to select on"):
+        validation.split(rows([0, 1, 2, 3]), share, 0)
+
+
+def test_arrays_or_a_file_for_validation_go_before_a_share(tmp_path):
+    agreed = plans.parse(ON.encode()).plan
+    x, y = np.ones((9, 4), dtype=np.float32), np.zeros(9, dtype=np.int64)
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y, val_images=2 * x[:2], val_labels=y[:2])
+    np.savez(tmp_path / "more.npz", train_images=3 * x[:4], train_labels=y[:4])
+
+    def found(source):
+        own, _ = kinds.load(source, tmp_path, agreed)
+        return [
+            (len(s), float(s.samples_at(torch.tensor([0]))[0][0, 0]))
+            for s in kinds.for_selection(source, tmp_path, agreed, own)
+        ]
+
+    assert found(Source("npz", "own.npz")) == [(9, 1.0), (2, 2.0)]
+    assert found(Source("npz", "own.npz", validation="more.npz")) == [(9, 1.0), (4, 3.0)]
+    assert found(Source("npz", "more.npz")) == [(3, 3.0), (1, 3.0)]
+
+
+def test_losses_are_sums_over_validation_samples_and_training_never_sees_them(tmp_path):
+    world = make_world(tmp_path, ON)
+    site = world.site("learner")
+    task = load.task(site.folder, site.config, site.plan)
+    own, _ = kinds.load(site.config.data, site.folder, site.plan)
+    left, kept = kinds.for_selection(site.config.data, site.folder, site.plan, own)
+    assert (len(own), len(kept)) == (40, task.sample_losses.count)
+    net = task.new_model().eval()
+    x, y = kept.samples_at(torch.arange(len(kept)))
+    by_hand = nn.functional.cross_entropy(net(x), y, reduction="sum").item()
+    found = measure.measure(task, net, state.of(task, net))
+    assert (found.total, found.count) == (pytest.approx(by_hand, rel=1e-6), len(kept))
+    assert len(task.trainer(net, 0)._trainer._data) == len(left)
+
+
+def test_an_exchange_on_validation_samples_is_exact_and_never_rises_and_says_so(tmp_path, capsys):
+    world = pair_world(make_world(tmp_path, ON))
+    losses = []
+    for round_ in (1, 2):
+        for sender, receiver in (("learner", "provider"), ("provider", "learner")):
+            bundle = world.turn(sender)
+            manifest = json.loads((bundle / "manifest.json").read_bytes())
+            assert manifest["samples"] == {"learner": 8, "provider": 12}[sender]
+            assert world.take(receiver, bundle) == 0, round_
+            selected = world.state(receiver).position.selected[-1]
+            losses.append(selected.global_loss)
+    assert losses == sorted(losses, reverse=True)
+    capsys.readouterr()
+    run(["status", "--site", str(world.folder("learner"))])
+    run(["best", str(tmp_path / "best.safetensors"), "--site", str(world.folder("learner"))])
+    told = capsys.readouterr().out
+    assert told.count(f"global loss {losses[-1]:.6g} over validation samples") == 2
+
+
+def test_a_file_for_validation_under_a_plan_that_selects_on_training_is_refused(tmp_path):
+    site = make_world(tmp_path).site("learner")
+    data = site.config.data.model_copy(update={"validation": "../provider.npz"})
+    with pytest.raises(ConfigError, match=r'site\.toml names validation, and the plan says select_on = "training"'):
+        load.task(site.folder, site.config.model_copy(update={"data": data}), site.plan)
+
+
+def test_the_file_is_named_at_init_and_written_into_site_toml(tmp_path):
+    for name in ("a.npz", "b.npz"):
+        (tmp_path / name).touch()
+    data = site_file.named(f"npz:{tmp_path}/a.npz", None, str(tmp_path / "b.npz"))
+    config = site_file.SiteFile(role="learner", data=data)
+    assert f'validation = "{tmp_path}/b.npz"' in site_file.text(config)
+    with pytest.raises(UsageError, match="there is no data at"):
+        site_file.named(f"npz:{tmp_path}/a.npz", None, "nowhere.npz")
