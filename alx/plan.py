@@ -6,7 +6,9 @@ bytes of its file, so `sha256sum plan.toml` on either side tells whether both ha
 
 import codecs
 import hashlib
+import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -21,6 +23,7 @@ MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand 
 MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
+SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
@@ -204,7 +207,9 @@ class Plan(Strict):
     round_steps: Count | StepsBySide = Field(
         description="steps of a round, shared in proportion to the data sizes; or {learner = N, provider = N}"
     )
-    sampling_period: Count = Field(description="steps between snapshots (the paper's I)")
+    sampling_period: Count | None = Field(
+        default=None, description=f"steps between snapshots (the paper's I); left out: {SNAPSHOTS} snapshots of a turn"
+    )
     batch_size: Count = Field(default=64, description="samples a step")
     candidates: Literal["trajectory", "blended"] = Field(
         default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's state too"
@@ -245,7 +250,11 @@ class Plan(Strict):
     def schedule(self, role: Role, own: int, peer: int) -> list[int]:
         """The steps of one turn's snapshots: 0, every sampling period, and the last (see `steps` for the arguments)."""
         last = self.steps(role, own, peer)
-        return sorted({*range(0, last + 1, self.sampling_period), last})
+        return sorted({*range(0, last + 1, self.period(last)), last})
+
+    def period(self, steps: int) -> int:
+        """Steps between the snapshots of a turn of so many steps."""
+        return self.sampling_period or max(1, -(-steps // SNAPSHOTS))
 
     def steps(self, role: Role, own: int, peer: int) -> int:
         """Optimiser steps of one turn of `role` (paper 4.2: the budget of a round goes by data size).
@@ -296,6 +305,41 @@ def parse(data: bytes, where: str = "plan.toml") -> PlanFile:
         raise ConfigError(f"{where}: {explain(error)}", "docs/plan.md describes every field") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise ConfigError(f"{where} is not TOML: {escape(str(error))}") from error
+
+
+def written(plan: Plan) -> bytes:
+    """A plan as the bytes of a file that `parse` reads as the same plan; what has its default value is left out."""
+    values = plan.model_dump(exclude_defaults=True)
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items()).encode("utf-8")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items() if v is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # JSON's numbers and escapes are TOML's too, but for DEL
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def altered(plan: Plan, changes: Mapping[str, object]) -> PlanFile:
+    """The same plan with other values, as a file of its own.
+
+    Args:
+        plan: as it is.
+        changes: by field; of a table, those of its fields that change.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    values = plan.model_dump(exclude_defaults=True)
+    for name, value in changes.items():
+        values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
+    try:
+        made = Plan.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"the plan: {explain(error)}", "docs/plan.md describes every field") from error
+    return PlanFile(made, written(made))
 
 
 def load(path: Path) -> PlanFile:

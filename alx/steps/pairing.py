@@ -68,7 +68,8 @@ def check_peer(now: SiteState, peer: Identity) -> None:
         (site.role, own.file.samples, peer.file.samples),
         (peer.file.role, peer.file.samples, own.file.samples),
     ):
-        count = site.plan.steps(role, samples, others) // site.plan.sampling_period + 2 + manifest.MAX_BLENDS
+        steps = site.plan.steps(role, samples, others)
+        count = steps // site.plan.period(steps) + 2 + manifest.MAX_BLENDS
         if count > manifest.MAX_CANDIDATES or count * own.layout.parts > layout.MAX_FILES:
             raise ConfigError(
                 f"a turn of the {role} would have {count} snapshots and blends of {own.layout.parts} files each; a bundle "

@@ -4,21 +4,36 @@ Knows parties, exchanges and baselines; knows no score.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from alx import files, turns
+from alx import plan as plans
+from alx.learning.task import Task
+from alx.plan import Distillation, Plan, PlanFile
 from alx.records import Role
 from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
 from alx.study.baselines import Play, Played, Saved
 from alx.study.exchange import Exchange
-from alx.study.parties import POOLED, Parties
-from alx.study.results import ASSISTED, Algorithm
+from alx.study.parties import PLAIN, POOLED, Parties
+from alx.study.results import Algorithm
 from alx.study.sizes import packed
+from alx.tasks import load
 from alx.turns.bridge import from_flat
 
 EXCHANGE = "exchange"
+BLENDED: dict[str, object] = {"candidates": "blended"}
+ASSISTED: Mapping[Algorithm, dict[str, object]] = {
+    "assisted": {},
+    "paper": PLAIN | {"candidates": "trajectory"},
+    "blended": PLAIN | BLENDED,
+    "blended+distillation": BLENDED | {"select_on": "training"},
+    "blended+distillation+validation": BLENDED | {"select_on": "validation"},
+}
+"""Kinds of assistance: what the plan says in place of its own, where that is no matter of `DISTILLED`."""
+DISTILLED = "+distillation"  # in a name: with the plan's [distillation], or the default one where the plan has it off
 ALONE: dict[Algorithm, str] = {"centralised": POOLED, "learner-only": "learner", "provider-only": "provider"}
 
 
@@ -26,12 +41,12 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
     """How a round of `algorithm` is played, and whether a part that was played before can be gone on with."""
     if algorithm in ASSISTED:
         return _assisted(both, algorithm)
-    agreed, tasks, steps = both.plan.plan, both.tasks, both.steps
+    plan, tasks, steps = both.plan.plan, both.tasks, both.steps
     if algorithm in ALONE:
-        return baselines.alone(tasks[ALONE[algorithm]], agreed.seed, sum(steps.values())), True
-    of = {role: tasks[role] for role in get_args(Role)}
-    cyclic = algorithm == "cyclic"
-    play = baselines.cyclic(of, agreed, steps) if cyclic else baselines.fedavg(of, agreed, steps, both.samples)
+        return baselines.alone(tasks[ALONE[algorithm]], plan.seed, sum(steps.values())), True
+    of = _distilled(both) if DISTILLED in algorithm else {role: tasks[role] for role in get_args(Role)}
+    cyclic = algorithm.startswith("cyclic")
+    play = baselines.cyclic(of, plan, steps) if cyclic else baselines.fedavg(of, plan, steps, both.samples)
 
     def carried(number: int, saved: Saved | None) -> Played:
         played = play(number, saved)
@@ -39,6 +54,23 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
         return dataclasses.replace(played, carried=(2 * size, 2 * raw))  # one model each way
 
     return carried, True
+
+
+def agreed(plan: Plan, algorithm: Algorithm) -> PlanFile:
+    """The plan that a kind of assistance is played by."""
+    firm = _firm(plan) if DISTILLED in algorithm else {}
+    return plans.altered(plan, {**ASSISTED[algorithm], **firm})
+
+
+def _firm(plan: Plan) -> dict[str, object]:
+    """[distillation] that is on."""
+    return {"distillation": {"weight": plan.distillation.weight or Distillation().weight}}
+
+
+def _distilled(both: Parties) -> dict[Role, Task]:
+    """Both sites' tasks, which train with distillation and are measured on all their samples."""
+    plan = plans.altered(both.plan.plan, PLAIN | _firm(both.plan.plan)).plan
+    return {role: load.task(both.folder, both.configs[role], plan) for role in get_args(Role)}
 
 
 def clear(folder: Path) -> None:
@@ -68,7 +100,7 @@ def _begin(both: Parties, algorithm: Algorithm, folder: Path) -> Exchange:
     files.remove_tree(folder)
     with files.storage(folder):
         folder.mkdir(parents=True)
-    plan = both.plan if algorithm == "assisted" else parties.changed(both.plan, candidates=algorithm)
+    plan = agreed(both.plan.plan, algorithm)
     parties.put_code(folder, plan, both.code)
     data = {role: Data(kind="npz", path=f"../../../{role}.npz") for role in get_args(Role)}  # from a site's folder
     configs = {role: both.configs[role].model_copy(update={"data": data[role]}) for role in data}

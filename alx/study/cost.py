@@ -11,8 +11,8 @@ from typing import get_args
 from alx import files
 from alx.learning import blend, measure, state, trajectory
 from alx.records import Role
+from alx.study import algorithms, sizes
 from alx.study import parties as dealt
-from alx.study import sizes
 from alx.study.parties import POOLED, Parties
 from alx.study.results import Algorithm
 from alx.turns.bridge import layout_of
@@ -100,8 +100,8 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
     handling = HANDLING * (time.perf_counter() - began)
     peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
     kept = [len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role)]
-    blended = {"assisted": plan.candidates == "blended", "trajectory": False, "blended": True}
-    blends = {a: len(blend.RECIPES) * blended[a] for a in todo if a in blended}
+    blended = {a: algorithms.agreed(plan, a).plan.candidates == "blended" for a in todo if a in algorithms.ASSISTED}
+    blends = {a: len(blend.RECIPES) * each for a, each in blended.items()}
     candidates = {a: sum(kept) + len(kept) * each for a, each in blends.items()}
     layout = layout_of(model)
     bare = sizes.most(layout)
@@ -111,7 +111,7 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
         for a, each in blends.items()
     }
     carried = {a: plan.rounds * (candidates[a] * one + wrapped[a]) for a in blends}
-    carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a in ("cyclic", "fedavg")}
+    carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a.startswith(("cyclic", "fedavg"))}
     seconds = {
         a: plan.rounds
         * (

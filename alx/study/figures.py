@@ -22,15 +22,19 @@ COLOURS = {"assisted": "#0072B2", "pooled data": "#000000", "learner alone": "#D
 DECADE = 10
 
 # Name in a legend, colour, line: the paper's four, then rivals, then the other rule for candidates.
-ALGORITHMS: dict[Algorithm, tuple[str, str, str]] = {
+ALGORITHMS: dict[Algorithm, tuple[str, str, Any]] = {
     "assisted": ("assisted", "#0072B2", "-"),
     "centralised": ("centralised", "#000000", "--"),
     "learner-only": ("learner only", "#D55E00", "--"),
     "provider-only": ("provider only", "#E69F00", "--"),
     "cyclic": ("cyclic transfer", "#CC79A7", "-."),
     "fedavg": ("FedAvg", "#009E73", "-."),
-    "trajectory": ("assisted, trajectory", "#56B4E9", "-"),
-    "blended": ("assisted, blended", "#56B4E9", "-"),
+    "cyclic+distillation": ("cyclic transfer, distillation", "#CC79A7", ":"),
+    "fedavg+distillation": ("FedAvg, distillation", "#009E73", ":"),
+    "paper": ("the paper's algorithm", "#7F7F7F", "-"),
+    "blended": ("blends", "#56B4E9", "-"),
+    "blended+distillation": ("blends, distillation", "#0072B2", (0, (1, 1))),
+    "blended+distillation+validation": ("blends, distillation, validation", "#332288", (0, (3, 1))),
 }
 
 

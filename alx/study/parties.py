@@ -3,7 +3,6 @@
 Knows the plan, the pool and the split; trains nothing.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import get_args
 
 import numpy as np
 
-from alx import files, plan
-from alx.errors import ConfigError, UsageError
+from alx import files
+from alx import plan as plans
+from alx.errors import UsageError
 from alx.learning.task import Task
 from alx.plan import PlanFile
 from alx.records import Role
@@ -22,6 +22,8 @@ from alx.study.splits import Indices, Split
 from alx.tasks import load
 
 POOLED = "pooled"
+PLAIN: dict[str, object] = {"distillation": {"weight": 0.0}, "select_on": "training"}
+"""What a plan says that has neither distillation nor samples kept for validation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Parties:
         plan: with this seed.
         code: the model's own file, where the plan names one.
         configs: site.toml of `learner`, `provider` and `pooled`; paths start at `folder`.
-        tasks: of the same three. Only the pooled one has the samples kept apart: it is the judge of all.
+        tasks: of the same three, trained without distillation and measured on all their samples. Only the pooled one has
+            the samples kept apart: it is the judge of all.
         samples: of each side.
     """
 
@@ -64,26 +67,6 @@ def written(folder: Path) -> int:
     """Bytes of the samples that `deal` wrote."""
     with files.storage(folder):
         return sum((folder / f"{name}.npz").stat().st_size for name in (*get_args(Role), POOLED))
-
-
-def changed(file: PlanFile, **values: str | int) -> PlanFile:
-    """The same plan with other values of some fields at its top.
-
-    Raises:
-        ConfigError: the fields stand where they cannot be found.
-    """
-    lines = file.data.decode("utf-8").splitlines(keepends=True)
-    top = next((i for i, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
-    kept = [line for i, line in enumerate(lines) if i >= top or line.partition("=")[0].strip() not in values]
-    text = "".join([*(f"{k} = {json.dumps(v)}\n" for k, v in values.items()), *kept])
-    refusal = ConfigError(f"cannot set {', '.join(values)} in the plan", "write it on a line of its own, above all tables")
-    try:
-        new = plan.parse(text.encode("utf-8"))
-    except ConfigError as error:
-        raise refusal from error
-    if new.plan != file.plan.model_copy(update=values):
-        raise refusal
-    return new
 
 
 def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
@@ -117,7 +100,7 @@ def deal(
         UsageError, ConfigError: the split, the data or the model cannot be used.
     """
     learner, provider = shares(whole, split, seed, rng)
-    agreed = changed(file, seed=seed)
+    agreed = plans.altered(file.plan, {"seed": seed})
     with files.storage(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, indices in (("learner", learner), ("provider", provider), (POOLED, np.union1d(learner, provider))):
@@ -127,7 +110,8 @@ def deal(
         name: SiteFile(role="provider" if name == "provider" else "learner", data=Data(kind="npz", path=f"{name}.npz"))
         for name in (*get_args(Role), POOLED)
     }
-    tasks = {name: load.task(folder, config, agreed.plan) for name, config in configs.items()}
+    bare = plans.altered(agreed.plan, PLAIN).plan
+    tasks = {name: load.task(folder, config, bare) for name, config in configs.items()}
     return Parties(folder, agreed, code, configs, tasks, {"learner": len(learner), "provider": len(provider)})
 
 

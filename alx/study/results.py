@@ -8,8 +8,20 @@ from pydantic import Field
 
 from alx.records import Finite, Strict
 
-Algorithm = Literal["assisted", "trajectory", "blended", "centralised", "learner-only", "provider-only", "cyclic", "fedavg"]
-ASSISTED: tuple[Algorithm, ...] = ("assisted", "trajectory", "blended")
+Algorithm = Literal[
+    "assisted",
+    "paper",
+    "blended",
+    "blended+distillation",
+    "blended+distillation+validation",
+    "centralised",
+    "learner-only",
+    "provider-only",
+    "cyclic",
+    "cyclic+distillation",
+    "fedavg",
+    "fedavg+distillation",
+]
 NEAR = 0.01  # "within one point" of centralised
 Whole = Annotated[int, Field(ge=0)]
 

@@ -123,8 +123,8 @@ def _play_all(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> Non
     asked, left = len(study.seeds) * len(study.algorithms), sum(todo.values())
     if left < asked:
         tell(Progress(line=f"going on: {asked - left} of {asked} runs are there"))
-    if study.as_planned:
-        tell(Progress(line=f"{study.plan.plan.candidates} is what the plan says: it is played once, as assisted"))
+    if study.as_planned is not None:
+        tell(Progress(line=f"{study.as_planned} is what the plan says: it is played once, as assisted"))
     estimate: Cost | None = None
     for seed in study.seeds:
         place = folder / f"seed-{seed}"
@@ -186,7 +186,7 @@ def _line(done: Run) -> str:
     last = done.rounds[-1]
     score = "" if last.score is None else f"score {last.score:.4f}  "
     loss = "diverged" if last.loss is None else f"loss {last.loss:.4g}"
-    return f"seed {done.seed}  {done.algorithm:<13}  {score}{loss}"
+    return f"seed {done.seed}  {done.algorithm:<31}  {score}{loss}"
 
 
 def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: Tell) -> Run:

@@ -19,6 +19,8 @@ from alx.site import site as sites
 from alx.site import site_file
 from alx.site.site_file import Data
 from alx.study import parties, pool, splits
+from alx.study.algorithms import ASSISTED
+from alx.study.algorithms import agreed as agreed_by
 from alx.study.pool import Pool
 from alx.study.results import Algorithm
 from alx.study.splits import Split
@@ -40,7 +42,7 @@ class Study:
         algorithms: what to play.
         seeds: of the split, the first model and every batch.
         samples: so many, and at most so many kept apart, drawn for each seed; None takes all.
-        as_planned: the plan's own rule for candidates was asked for by its name too.
+        as_planned: the name of a kind of assistance that was asked for and is what the plan says; played once, as assisted.
     """
 
     plan: PlanFile
@@ -50,7 +52,7 @@ class Study:
     algorithms: tuple[Algorithm, ...]
     seeds: tuple[int, ...]
     samples: int | None = None
-    as_planned: bool = False
+    as_planned: Algorithm | None = None
 
     @property
     def data_name(self) -> str:
@@ -128,8 +130,9 @@ def parse(
             'the plan says loss = "own", and alx simulate deals out samples of the built-in task only',
             "make two sites with alx init --task FILE, and play the rounds between them; a folder can be the disk",
         )
-    names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != plan.plan.candidates)]
     agreed = plan.plan
+    same = next((a for a in known if a in wanted and a in ASSISTED and agreed_by(agreed, a).plan == agreed), None)
+    names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != same)]
     classes = [*(agreed.images.classes if agreed.images else []), *(agreed.columns.classes if agreed.columns else [])]
     return Study(
         plan,
@@ -139,7 +142,7 @@ def parse(
         tuple(names),
         seeds,
         samples,
-        as_planned=agreed.candidates in wanted,
+        as_planned=same,
     )
 
 

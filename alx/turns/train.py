@@ -188,7 +188,7 @@ class _Turn:
             self.work,
             self.layout,
             self.steps,
-            site.plan.sampling_period,
+            site.plan.period(self.steps),
             lambda step, loss: self.tell("training", step, self.steps, loss),
             rounded=site.plan.rounds_weights,
         )

@@ -23,7 +23,7 @@ NAMES = {
     "learner-only": "learner alone",
     "provider-only": "provider alone",
     "centralised": "pooled",
-    "trajectory": "the paper's algorithm",
+    "paper": "the paper's algorithm",
     "cyclic": "cyclic transfer",
     "fedavg": "FedAvg",
     "assisted": "blended",
@@ -71,7 +71,7 @@ def table(found: dict[str, Results]) -> str:
         out.append("\n".join(lines))
     moved = []
     for minor, results in found.items():
-        stuck = sum(all(r.selected == ("t=0", "t=0") for r in run.rounds) for run in results.of("trajectory"))
+        stuck = sum(all(r.selected == ("t=0", "t=0") for r in run.rounds) for run in results.of("paper"))
         moved.append(f"{float(minor):.0%}: {stuck} of {len(results.dealt)}")
     out.append(f"seeds on which the paper's algorithm never left the first model: {', '.join(moved)}")
     return "\n\n".join(out)
@@ -89,7 +89,7 @@ def main() -> None:
     if given.name == "cifar10" and given.data == "digits":
         parser.error("cifar10 needs --data, such as npz:cifar10.npz")
     given.out.mkdir(parents=True, exist_ok=True)
-    rivals = "trajectory,centralised,learner-only,provider-only,cyclic,fedavg"
+    rivals = "paper,centralised,learner-only,provider-only,cyclic,fedavg"
     jobs = {
         f"{given.name}-{minor}": [
             str(HERE / f"{given.name}.toml"),

@@ -364,7 +364,7 @@ def test_the_stall_is_played_drawn_and_tabled(shelf):
     made = json.loads((shelf / "runs" / "stall" / "stall-digits.json").read_text())
     assert {r["algorithm"] for r in made["0.1"]["runs"]} == {
         "assisted",
-        "trajectory",
+        "paper",
         "centralised",
         "learner-only",
         "provider-only",

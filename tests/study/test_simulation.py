@@ -114,7 +114,7 @@ def results(folder):
     return Results.model_validate_json((folder / "results.json").read_bytes())
 
 
-ALL = "centralised,learner-only,provider-only,cyclic,fedavg,trajectory,blended"
+ALL = "centralised,learner-only,provider-only,cyclic,cyclic+distillation,fedavg,fedavg+distillation,paper"
 
 
 def test_everything_is_played_measured_and_drawn(place, capsys):
@@ -123,12 +123,14 @@ def test_everything_is_played_measured_and_drawn(place, capsys):
     found = results(place / "sim")
     assert [s.algorithm for s in found.summary] == [
         "assisted",
-        "trajectory",
+        "paper",
         "centralised",
         "learner-only",
         "provider-only",
         "cyclic",
+        "cyclic+distillation",
         "fedavg",
+        "fedavg+distillation",
     ]
     for words in ("learner: ", "steps a turn", "on this machine", "carried for each seed", "left", "within 0.01", "fedavg"):
         assert words in out
@@ -141,7 +143,7 @@ def test_everything_is_played_measured_and_drawn(place, capsys):
     for dealt in found.dealt:
         assert dealt.learner + dealt.provider == 120
         assert dealt.learner_steps + dealt.provider_steps == 12
-    for each in found.of("assisted") + found.of("trajectory"):
+    for each in found.of("assisted") + found.of("paper"):
         losses = [r.loss for r in each.rounds]
         assert losses == sorted(losses, reverse=True)
         assert all(r.selected is not None and r.carried > 0 for r in each.rounds)
@@ -298,11 +300,11 @@ def test_what_is_promised_is_kept(place, plays):
         nonlocal peak
         peak = max(peak, on_disk(place / "sim"))
 
-    assert plays(place, ["--baselines", "cyclic,fedavg,trajectory", "--out", "sim"], look) == 0
+    assert plays(place, ["--baselines", "cyclic,fedavg,paper", "--out", "sim"], look) == 0
     told = (place / "told").read_text()
     assert 100_000 < peak <= amount(re.search(r"at most (\S+ \S+) of disk", told)[1])
     promised = {name: amount(size) for size, name in re.findall(r"([\d.]+ \w+) by (\w+)", told)}
-    assert set(promised) == {"assisted", "trajectory", "cyclic", "fedavg"}
+    assert set(promised) == {"assisted", "paper", "cyclic", "fedavg"}
     for summary in results(place / "sim").summary:
         assert 0.5 * promised[summary.algorithm] < summary.carried <= promised[summary.algorithm]
 
@@ -421,7 +423,6 @@ def both(place):
 
 def test_everybody_starts_at_the_same_model_and_the_seed_is_the_plans(both):
     assert both.plan.plan.seed == 3
-    assert b"# a comment = with a sign" in both.plan.data
     models = [task.new_model().state_dict() for task in both.tasks.values()]
     for other in models[1:]:
         assert all(torch.equal(a, b) for a, b in zip(models[0].values(), other.values(), strict=True))
@@ -530,12 +531,6 @@ def test_a_model_that_is_not_there_or_was_edited_is_refused(played, capsys):
     assert simulate("--out", "new") == 2
     assert "there is no file 'model.py', which the plan names" in capsys.readouterr().err
     assert not (played / "new").exists()
-
-
-def test_a_seed_that_cannot_be_set_is_told(place, capsys):
-    (place / "plan.toml").write_text(PLAN.replace("seed = 7", '"seed" = 7'))
-    assert simulate() == 2
-    assert "cannot set seed in the plan" in capsys.readouterr().err
 
 
 def test_a_folder_that_a_first_write_was_killed_in_is_taken(place):

@@ -1,0 +1,69 @@
+"""How long should a turn be? The same study at several lengths, and the one that asks for the fewest trips.
+
+Knows studies and their results; plays nothing itself.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+
+from alx import plan as plans
+from alx.plan import Plan, StepsBySide
+from alx.study.results import NEAR, Results
+from alx.study.study import Study
+
+
+def at(study: Study, round_steps: int) -> Study:
+    """The same study with another number of optimiser steps a round.
+
+    Steps by side keep their proportion, and a sampling period that the plan has keeps its number of snapshots.
+
+    Args:
+        study: what is asked for.
+        round_steps: of both turns together.
+    """
+    plan = study.plan.plan
+    return dataclasses.replace(study, plan=plans.altered(plan, _scaled(plan, round_steps)))
+
+
+def _scaled(plan: Plan, round_steps: int) -> dict[str, object]:
+    before, by_side = plan.round_steps, {}
+    if isinstance(before, StepsBySide):
+        both = before.learner + before.provider
+        by_side = {role: max(1, round(n * round_steps / both)) for role, n in before}
+        before = both
+    period = plan.sampling_period
+    scaled = {} if period is None else {"sampling_period": max(1, round(period * round_steps / before))}
+    return {"round_steps": by_side or round_steps, **scaled}
+
+
+def curve(found: Results) -> list[float] | None:
+    """The score of assistance after each round, mean over seeds; None where there is none."""
+    scores = [[r.score for r in run.rounds] for run in found.of("assisted")]
+    whole = [[s for s in each if s is not None] for each in scores]
+    if any(len(a) < len(b) for a, b in zip(whole, scores, strict=True)):
+        return None
+    return [statistics.fmean(each) for each in zip(*whole, strict=True)]
+
+
+def recommended(found: Mapping[int, Results]) -> tuple[int, int] | None:
+    """The length with the fewest rounds to within `NEAR` of the best score that any length reached; of equals the shortest.
+
+    Args:
+        found: results by number of steps a round.
+
+    Returns:
+        Steps a round, and how many rounds; None where there is no score on samples kept apart to judge by.
+    """
+    curves = {steps: curve(results) for steps, results in found.items()}
+    known = {steps: scores for steps, scores in curves.items() if scores is not None}
+    if len(known) < len(curves):
+        return None
+    best = max(max(scores) for scores in known.values())
+    rounds = {
+        steps: next(i for i, s in enumerate(scores, 1) if s >= best - NEAR)
+        for steps, scores in known.items()
+        if max(scores) >= best - NEAR
+    }
+    steps = min(rounds, key=lambda steps: (rounds[steps], steps))
+    return steps, rounds[steps]

@@ -1,0 +1,66 @@
+"""`alx simulate --round-steps`: what is played at each length, and which one is recommended."""
+
+import json
+
+import pytest
+
+from alx import plan as plans
+from alx.study import lengths
+from alx.study.results import Round, Run
+from tests.study.test_simulation import place, simulate
+
+__all__ = ["place"]
+
+
+class Found:
+    """Results with the scores of one algorithm."""
+
+    def __init__(self, *seeds):
+        def rounds(scores):
+            return [Round(round=i, loss=1.0, score=s, carried=0, raw=0, selected=None) for i, s in enumerate(scores, 1)]
+
+        self.runs = [Run(algorithm="assisted", seed=i, rounds=rounds(s), seconds=1.0) for i, s in enumerate(seeds)]
+
+    def of(self, _algorithm):
+        return self.runs
+
+
+def test_the_fewest_trips_go_first_and_of_equals_the_shorter_turn():
+    slow, quick, long = Found((0.5, 0.7, 0.9)), Found((0.7, 0.895, 0.8)), Found((0.7, 0.9, 0.9))
+    assert lengths.recommended({100: slow, 400: quick, 1600: long}) == (400, 2)
+    assert lengths.recommended({100: slow}) == (100, 3)
+    assert lengths.recommended({100: Found((0.5, 0.9), (0.7, 0.8)), 200: Found((0.84, 0.84), (0.86, 0.82))}) == (200, 1)
+    assert lengths.recommended({100: slow, 400: Found((None, None, None))}) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "steps", "after"),
+    [
+        ("round_steps = 12\nsampling_period = 4", 36, (36, 12)),
+        ("round_steps = 12", 36, (36, None)),
+        ("round_steps = { learner = 4, provider = 8 }\nsampling_period = 5", 6, ((2, 4), 2)),
+    ],
+)
+def test_another_length_keeps_the_number_of_snapshots_and_the_sides_shares(before, steps, after):
+    read = plans.parse(f'name = "x"\nrounds = 1\n{before}\noptimiser = {{ name = "sgd" }}\n'.encode()).plan
+    made = plans.altered(read, lengths._scaled(read, steps)).plan
+    of = made.round_steps
+    assert (of if isinstance(of, int) else (of.learner, of.provider), made.sampling_period) == after
+
+
+def test_several_lengths_are_played_and_one_is_recommended(place, capsys):
+    assert simulate("--baselines", "", "--round-steps", "4,8", "--out", "sim") == 0
+    told = capsys.readouterr().out
+    assert "take round_steps = " in told
+    assert simulate("--baselines", "", "--round-steps", "8,4", "--out", "sim", "--json") == 0  # goes on: all is there
+    found = json.loads(capsys.readouterr().out)
+    assert {n: each["dealt"][0]["learner_steps"] for n, each in found["lengths"].items()} == {"8": 4, "4": 2}
+    assert f"take round_steps = {found['recommended']['round_steps']}: " in told
+    assert (place / "sim" / "steps-8" / "simulation.png").is_file()
+
+
+@pytest.mark.parametrize("value", ["a", "1", "100,-4", "99999999999"])
+@pytest.mark.usefixtures("place")
+def test_what_is_no_length_is_refused(capsys, value):
+    assert simulate("--round-steps", value) == 2
+    assert "expected numbers such as 100,400" in capsys.readouterr().err
