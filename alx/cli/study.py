@@ -172,7 +172,9 @@ def simulate(
     from alx.study import study as studies  # noqa: PLC0415
 
     study = studies.parse(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
-    if not lengths:
+    if len(lengths) == 1:
+        study = studied.at(study, lengths[0])
+    if len(lengths) < 2:  # noqa: PLR2004 - nothing to compare
         found = _simulated(study, out, as_json=as_json)
         if as_json:
             screen.machine(found.model_dump(mode="json"))

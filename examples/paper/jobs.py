@@ -4,14 +4,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from alx.study.results import Results, Spread
 
 
-def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[str, Results]:
+def simulate(
+    jobs: dict[str, Sequence[str]],
+    out: Path,
+    at_once: int,
+    done: Callable[[str, Results], None] = lambda _name, _found: None,
+) -> dict[str, Results]:
     """Run `alx simulate ARGUMENTS --out OUT/NAME` for each name; its lines are printed with the name before them."""
     threads = max(1, (os.cpu_count() or 1) // at_once)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
@@ -25,7 +30,9 @@ def simulate(jobs: dict[str, Sequence[str]], out: Path, at_once: int) -> dict[st
                     print(f"{name:<16} {line}", end="", flush=True)
         if process.returncode:
             raise SystemExit(process.returncode)
-        return Results.model_validate_json((out / name / "results.json").read_bytes())
+        found = Results.model_validate_json((out / name / "results.json").read_bytes())
+        done(name, found)
+        return found
 
     with ThreadPoolExecutor(at_once) as pool:
         running = [pool.submit(one, name) for name in jobs]

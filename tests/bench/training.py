@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from alx.learning import state, trajectory
+from alx.plan import Distillation
 from alx.site.work import Work
-from alx.tasks import supervised
+from alx.tasks import distillation, supervised
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.models import resnet, small_cnn
 from alx.tasks.objective import losses, optimisers
@@ -30,9 +31,19 @@ def _resnet():
     return resnet(widths=(32, 64, 128), blocks=1)
 
 
-def _ours(model, data, batch_size, steps, period):
+HELD = distillation.term("cross_entropy", Distillation(weight=1.0))
+LIMIT = 1.10  # of the time of a step without distillation, where samples are not augmented
+
+
+def _ours(model, data, batch_size, steps, period, held=None):
     task = supervised(
-        model, data, losses("cross_entropy"), optimisers("adam", {"lr": LR}), batch_size=batch_size, device=DEVICE
+        model,
+        data,
+        losses("cross_entropy"),
+        optimisers("adam", {"lr": LR}),
+        batch_size=batch_size,
+        device=DEVICE,
+        distillation=held,
     )
     start = state.fresh(task)
     layout = layout_of(start)
@@ -91,19 +102,32 @@ def _beside(what, model, shape, *, batch_size, steps, period):
     )
 
 
+def _held(what, model, shape, *, steps):
+    """A turn with distillation beside the same turn without: what it costs, the start's answers included."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+    data = NormalisedImages(pixels, torch.randint(10, shape[:1], generator=generator), [], [])
+
+    def cost(held):
+        measure = _ours(model, data, 64, steps, steps, held)
+        return lambda: 1e3 / measure()
+
+    return rates(
+        f"{what}, batch 64, a turn of {steps} steps with distillation",
+        "ms a step",
+        {"alx": cost(HELD), "the same without": cost(None)},
+        limit=LIMIT,
+    )
+
+
 def rows() -> list[Row]:
     """The demo's model, whose steps are so short that anything besides them shows, and a residual network."""
     torch.manual_seed(0)
     digits, colour = (1437, 1, 8, 8), (2048, 3, 32, 32)
     return [
+        *_held("small_cnn, 8 x 8", small_cnn, digits, steps=400),
+        *_held("residual network, 32 x 32 x 3", _resnet, colour, steps=64),
         *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=10),
         *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=50),
-        *_beside(
-            "residual network, 32 x 32 x 3",
-            lambda: resnet(widths=(32, 64, 128), blocks=1),
-            colour,
-            batch_size=64,
-            steps=20,
-            period=5,
-        ),
+        *_beside("residual network, 32 x 32 x 3", _resnet, colour, batch_size=64, steps=20, period=5),
     ]

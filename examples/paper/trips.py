@@ -1,0 +1,205 @@
+"""What does each trip bring? The paper's algorithm, what alx adds to it, and rivals with and without the same.
+
+    python trips.py --data DATA --out runs/trips                        everything, about six hours on two cores
+    python trips.py --only digits-0 digits-5 --out runs/trips           some settings, by name
+
+DATA holds cifar10.npz; without it CIFAR-10's settings are left out, and said to be. Each setting is one `alx simulate`, and
+goes on where it was stopped. Results are kept in KEPT, one file a setting, and what lies there already is not played again.
+"""
+
+import argparse
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jobs import simulate
+from sklearn.datasets import load_breast_cancer, load_wine
+
+from alx.study.results import Results, Run
+
+HERE = Path(__file__).resolve().parent
+PLANS = HERE / "trips"
+KEPT = HERE.parents[1] / "docs" / "results" / "trips"
+NAMES = {
+    "paper": "the paper",
+    "blended": "blends",
+    "blended+distillation": "blends, distillation",
+    "blended+distillation+validation": "the same, selected on validation",
+    "fedavg": "FedAvg",
+    "fedavg+distillation": "FedAvg, distillation",
+    "cyclic": "cyclic",
+    "cyclic+distillation": "cyclic, distillation",
+    "learner-only": "learner alone",
+    "provider-only": "provider alone",
+    "centralised": "pooled",
+}
+SOME = (
+    "paper",
+    "blended",
+    "blended+distillation",
+    "fedavg",
+    "fedavg+distillation",
+    "cyclic",
+    "provider-only",
+    "centralised",
+)
+FEW = ("blended", "blended+distillation", "fedavg", "fedavg+distillation", "centralised")
+OURS = "blended+distillation"  # alx's default
+SHOWN = (1, 2, 4, 8)  # rounds in the table
+SEEDS = "5-9"  # settings were chosen by seeds 0 to 4
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One `alx simulate`.
+
+    Attributes:
+        plan: its name in `PLANS`.
+        split: see docs/simulate.md.
+        algorithms: of `NAMES`.
+        seeds: as typed.
+        steps: a round, in place of the plan's.
+        samples: drawn for each seed; None takes all.
+    """
+
+    plan: str
+    split: str
+    algorithms: tuple[str, ...] = tuple(NAMES)
+    seeds: str = SEEDS
+    steps: int | None = None
+    samples: int | None = None
+
+    @property
+    def data(self) -> str:
+        return {"cifar10-bn": "cifar10"}.get(self.plan, self.plan)
+
+
+def complementary(share: float) -> str:
+    return f"complementary:0,1,2,3,4:{share:g}"
+
+
+SETTINGS = {
+    **{f"digits-{100 * s:g}": Setting("digits", complementary(s)) for s in (0, 0.02, 0.05, 0.1)},
+    "cancer-5": Setting("cancer", "complementary:0:0.05"),
+    "wine-dirichlet": Setting("wine", "dirichlet:0.3"),
+    **{f"digits-0-steps-{n}": Setting("digits", complementary(0), FEW, steps=n) for n in (100, 1600)},
+    **{f"cifar10-{100 * s:g}": Setting("cifar10", complementary(s), samples=5000) for s in (0, 0.05)},
+    **{f"cifar10-bn-{100 * s:g}": Setting("cifar10-bn", complementary(s), FEW, samples=5000) for s in (0, 0.05)},
+    "cifar10-dirichlet": Setting("cifar10", "dirichlet:0.3", SOME, samples=5000),
+    **{f"cifar10-gamma-{g:g}": Setting("cifar10", f"gamma:{g:g}", SOME, "5-7", samples=5000) for g in (0, 0.3, 0.7, 1)},
+    **{f"cifar10-5-steps-{n}": Setting("cifar10", complementary(0.05), FEW, "5-6", n, 5000) for n in (150, 2400)},
+    "cifar10-5-all": Setting("cifar10", complementary(0.05), FEW, "5", 2400),
+}
+
+
+def tables(out: Path) -> dict[str, str]:
+    """Write the two tables as .npz, a fifth of each kept apart, columns scaled by the rest; where they lie, by name."""
+    found = {}
+    for name, load in (("cancer", load_breast_cancer), ("wine", load_wine)):
+        x, y = load(return_X_y=True)
+        order = np.random.default_rng(0).permutation(len(y))
+        own, kept = np.split(order, [round(0.8 * len(y))])
+        scaled = ((x - x[own].mean(0)) / x[own].std(0)).astype(np.float32)
+        found[name] = f"npz:{out / name}.npz"
+        parts = {"train_images": scaled[own], "train_labels": y[own], "test_images": scaled[kept], "test_labels": y[kept]}
+        np.savez(out / f"{name}.npz", **parts)
+    return found
+
+
+def arguments(setting: Setting, data: str, seeds: str | None) -> list[str]:
+    """Those of `alx simulate`; `seeds` take the place of the setting's own."""
+    baselines = ",".join(a for a in setting.algorithms if a != OURS)
+    found = [str(PLANS / f"{setting.plan}.toml"), "--data", data, "--split", setting.split, "--baselines", baselines]
+    found += ["--seeds", seeds or setting.seeds]
+    found += [] if setting.steps is None else ["--round-steps", str(setting.steps)]
+    found += [] if setting.samples is None else ["--samples", str(setting.samples)]
+    return found
+
+
+def scores(runs: list[Run], number: int) -> list[float]:
+    """Of each seed after a round; what diverged has none."""
+    return [s for s in (run.rounds[number - 1].score for run in runs) if s is not None]
+
+
+def of(found: Results, algorithm: str) -> list[Run]:
+    """The runs of an algorithm; alx's default is what the plans say."""
+    return found.of("assisted" if algorithm == OURS else algorithm)
+
+
+def trips(found: Results, algorithm: str) -> str:
+    """Until the score is within a point of pooled's after the last round, for each seed."""
+    near = next((s.near for s in found.summary if s.algorithm == ("assisted" if algorithm == OURS else algorithm)), [])
+    return ", ".join("-" if n is None else str(2 * n) for n in near)
+
+
+def table(found: Results) -> str:
+    """Score after some rounds, mean and spread over seeds, bytes of all rounds, and trips to come near; Markdown."""
+    shown = [n for n in SHOWN if n <= found.rounds]
+    lines = [
+        "| | " + " | ".join(f"round {n}" for n in shown) + " | carried | trips to within a point of pooled |",
+        "|---" * (len(shown) + 3) + "|",
+    ]
+    for algorithm, name in NAMES.items():
+        runs = of(found, algorithm)
+        if not runs:
+            continue
+        cells = []
+        for n in shown:
+            values = scores(runs, n)
+            spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+            cells.append("diverged" if len(values) < len(runs) else f"{statistics.fmean(values):.3f}{spread}")
+        carried = statistics.fmean(sum(r.carried for r in run.rounds) for run in runs)
+        alone = not carried
+        bold = "**" if algorithm == OURS else ""
+        lines.append(
+            f"| {bold}{name}{bold} | {' | '.join(cells)} | {'' if alone else f'{carried / 1e6:.2f} MB'} | "
+            f"{'' if algorithm == 'centralised' else trips(found, algorithm)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a folder with cifar10.npz")
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
+    parser.add_argument("--seeds", help=f"in place of each setting's own ({SEEDS}, or fewer)")
+    parser.add_argument("--jobs", type=int, default=2, help="simulations at once")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="where results are kept")
+    parser.add_argument("--out", type=Path, required=True, help="where to play")
+    given = parser.parse_args()
+    for folder in (given.out, given.kept):
+        folder.mkdir(parents=True, exist_ok=True)
+    where = {"digits": "digits", **tables(given.out)}
+    if given.data is not None and (given.data / "cifar10.npz").is_file():
+        where["cifar10"] = f"npz:{given.data / 'cifar10.npz'}"
+    for name in given.only:
+        setting, kept = SETTINGS[name], given.kept / f"{name}.json"
+        if kept.is_file():
+            print(f"{name}: kept in {kept}")
+        elif setting.data not in where:
+            print(f"{name}: left out, as there is no cifar10.npz")
+    todo = {
+        name: arguments(SETTINGS[name], where[SETTINGS[name].data], given.seeds)
+        for name in given.only
+        if SETTINGS[name].data in where and not (given.kept / f"{name}.json").is_file()
+    }
+
+    def keep(name: str, found: Results) -> None:
+        (given.kept / f"{name}.json").write_text(found.model_dump_json(), encoding="utf-8")
+
+    simulate(todo, given.out, given.jobs, keep)
+    page = []
+    for name in SETTINGS:
+        path = given.kept / f"{name}.json"
+        if path.is_file():
+            found = Results.model_validate_json(path.read_bytes())
+            dealt = found.dealt[0]
+            head = f"{name}: {found.data}, {found.split}, {dealt.learner_steps} + {dealt.provider_steps} steps a round"
+            page.append(f"### {head}, seeds {', '.join(str(d.seed) for d in found.dealt)}\n\n{table(found)}\n")
+    (given.out / "trips.md").write_text("\n".join(page), encoding="utf-8")
+    print("\n".join(page))
+
+
+if __name__ == "__main__":
+    main()
