@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data trips paper-cartpole paper-lunarlander wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -60,6 +60,10 @@ paper-stall-data:
 paper-stall: paper-stall-data $(VENV)/user
 	$(BIN)/python examples/paper/stall.py digits --out runs/stall
 	$(BIN)/python examples/paper/stall.py cifar10 --data npz:$(DATA)/cifar10.npz --minors 0 0.05 --out runs/stall
+
+# What each trip brings (docs/results.md): about six hours on two cores, fewer where results are kept in docs/results/trips.
+trips: $(VENV)/user
+	$(BIN)/python examples/paper/trips.py --data $(DATA) --out runs/trips
 
 paper-cartpole: SEEDS := 0 1 2 3 4 5 6 7 8 9
 paper-lunarlander: SEEDS := 0 1 2 3 4

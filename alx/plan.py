@@ -121,7 +121,7 @@ class Distillation(Strict):
     weight * the squared difference of both. Losses are measured, and models selected, without it.
     """
 
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="of it; 0 leaves it out")
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=1.0, description="of it; 0 leaves it out")
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="both answers' logits are divided by it"
     )

@@ -32,13 +32,13 @@ DIGITS, MAX_DECIMALS = 3, 6  # of a number in the table
     show_default=True,
     help="Real handwritten digits, or policy gradients that balance poles (AssistPG).",
 )
-@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True, help="Assistance rounds.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="Assistance rounds; of digits 2, of cartpole 5.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of everything random.")
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path), default=Path("alx-demo"), show_default=True, help="Where to play."
 )
 @json_option
-def demo(task: str, rounds: int, seed: int, folder: Path, as_json: bool) -> None:
+def demo(task: str, rounds: int | None, seed: int, folder: Path, as_json: bool) -> None:
     """Play a whole exchange between two sites on this machine: real bundles, under a minute on two idle cores."""
     from alx.study.demo import story  # noqa: PLC0415 - torch and matplotlib
 
@@ -58,7 +58,13 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
             f"{r['round']} x {case.steps} steps",
             *(
                 f"{score:.{digits}f}"
-                for score in (alone["learner"][i], alone["provider"][i], r[case.score], alone["pooled"][i])
+                for score in (
+                    alone["learner"][i],
+                    alone["provider"][i],
+                    alone["fedavg"][i],
+                    r[case.score],
+                    alone["pooled"][i],
+                )
             ),
             f"{r['global_loss'] / unit:.3f}",
         ]
@@ -68,7 +74,7 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
     return [
         "",
         f"{case.scored}, each after as many steps; the {objective} is that of assisted",
-        *table(["", "learner alone", "provider alone", "assisted", "pooled data", objective], rows),
+        *table(["", "learner alone", "provider alone", "FedAvg", "assisted", "pooled data", objective], rows),
         "",
         f"{result['seconds']:.1f} s in all",
         f"sites    {folder / 'learner'}, {folder / 'provider'}",

@@ -17,7 +17,13 @@ from matplotlib import pyplot as plt
 mpl.rcParams["svg.hashsalt"] = "alx"  # the same numbers give the same file
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
-COLOURS = {"assisted": "#0072B2", "pooled data": "#000000", "learner alone": "#D55E00", "provider alone": "#E69F00"}
+COLOURS = {
+    "assisted": "#0072B2",
+    "pooled data": "#000000",
+    "FedAvg": "#009E73",
+    "learner alone": "#D55E00",
+    "provider alone": "#E69F00",
+}
 
 DECADE = 10
 
@@ -57,7 +63,7 @@ def curves(
     rounds = trips * np.arange(1, values.shape[1] + 1)
     mean = values.mean(0)
     thick = 2.2 if line == "-" else 1.5
-    axis.plot(rounds, mean, line, color=colour, label=label or name, linewidth=thick)
+    axis.plot(rounds, mean, linestyle=line, color=colour, label=label or name, linewidth=thick)
     if len(values) > 1:
         axis.fill_between(rounds, values.min(0), values.max(0), color=colour, alpha=0.12, linewidth=0)
 

@@ -35,6 +35,7 @@ DATA = {
     "full": {"cifar10": "npz:{}/cifar10.npz", "svhn": "svhn:{}"},
 }
 PERIODS = {"small": (10, 25), "full": (20, 50)}  # of Figs. 7 and 8, and of the others
+DEFAULT = "blended+distillation"  # what alx does by default, at the figure's sampling period
 NAMES = {
     "assisted": "AssistDeep",
     "centralised": "SGD, pooled",
@@ -42,10 +43,18 @@ NAMES = {
     "provider-only": "Provider-SGD",
     "cyclic": "cyclic transfer",
     "fedavg": "FedAvg",
+    DEFAULT: "alx: blends, distillation",
 }
 
 
-DRAWN = ("assisted", "centralised", "provider-only", "cyclic", "fedavg")  # of the losses: Learner-SGD's is out of sight
+DRAWN = (
+    "assisted",
+    "centralised",
+    "provider-only",
+    "cyclic",
+    "fedavg",
+    DEFAULT,
+)  # of the losses: Learner-SGD's is out of sight
 
 
 def name(figure: int, gamma: float) -> str:
@@ -59,7 +68,7 @@ def jobs(edition: str, wanted: list[int], data: Path, seeds: str) -> dict[str, l
         folder = HERE / "small" if edition == "small" else HERE
         source = DATA[edition]["svhn" if figure in (5, 6) else "cifar10"].format(data)
         for gamma in ENDS if figure in (7, 8) else GAMMAS:
-            rivals = "" if figure in (7, 8) else "centralised,learner-only,provider-only,cyclic,fedavg"
+            rivals = "" if figure in (7, 8) else ",".join(a for a in NAMES if a != "assisted")
             out[name(figure, gamma)] = [
                 str(folder / f"fig{figure}.toml"),
                 "--data",
@@ -87,7 +96,8 @@ def draw(figure: int, edition: str, found: dict[str, Results], out: Path) -> Non
                 short, long = PERIODS[edition]
                 for results, period, colour in ((mine, short, "#0072B2"), (base, long, "#56B4E9")):
                     figures.curves(axis, results.of("assisted"), what, f"AssistDeep, period {period}", colour)
-                figures.curves(axis, base.of("centralised"), what, NAMES["centralised"])
+                for algorithm in (DEFAULT, "centralised"):
+                    figures.curves(axis, base.of(algorithm), what, NAMES[algorithm])
             else:
                 for algorithm, label in NAMES.items():
                     if what == "score" or algorithm in DRAWN:

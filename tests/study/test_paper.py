@@ -281,7 +281,7 @@ def shelf(tmp_path_factory):
     """A copy of the scripts, and a folder with something like CIFAR-10 and MNIST in it."""
     folder = tmp_path_factory.mktemp("deep")
     shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
-    for plan_file in [*(folder / "paper" / "deep" / "small").glob("*.toml"), *(folder / "paper" / "stall").glob("*.toml")]:
+    for plan_file in [p for room in ("deep/small", "stall", "trips") for p in (folder / "paper" / room).glob("*.toml")]:
         text = plan_file.read_text()
         for name, value in (("rounds", 1), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
             text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
@@ -331,7 +331,7 @@ def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
     assert {d["provider"] for d in made["fig3-gamma0"]["dealt"]} == {30}
     rows = [line for line in told.splitlines() if line.startswith(("| 0", "| 1"))]
     losses = [line for line in told.splitlines() if re.match(r"\| [37] \| ", line)]
-    assert [len(row.split("|")) for row in losses] == [2 + 8] * (4 + 2)
+    assert [len(row.split("|")) for row in losses] == [2 + 9] * (4 + 2)
     assert "rounds: provider" in told
     assert len(rows) == 4 + 2
     assert all("±" in row for row in rows)
@@ -339,6 +339,39 @@ def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
         with Image.open(shelf / "runs" / "small" / f"{name}.png") as picture:
             assert picture.size[0] > 700
         assert (shelf / "runs" / "small" / f"{name}.svg").is_file()
+
+
+def test_what_each_trip_brings_is_played_kept_and_tabled(shelf, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Here)
+    asked = [
+        "--only",
+        "wine-dirichlet",
+        "cifar10-5",
+        "--seeds",
+        "0-1",
+        "--jobs",
+        "1",
+        "--kept",
+        "kept",
+        "--out",
+        "runs/trips",
+    ]
+    told = script(shelf, "trips.py", *asked)
+    assert "cifar10-5: left out, as there is no cifar10.npz" in told
+    rows = [line for line in told.splitlines() if line.startswith(("| blends", "| **blends", "| FedAvg", "| pooled"))]
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [
+        "blends",
+        "**blends, distillation**",
+        "FedAvg",
+        "FedAvg, distillation",
+        "pooled",
+    ]
+    assert all("±" in row for row in rows)
+    assert (shelf / "kept" / "wine-dirichlet.json").is_file()
+    monkeypatch.undo()
+    again = script(shelf, "trips.py", *asked)  # nothing is played: no process could be started here in its place
+    assert again.splitlines()[0] == "wine-dirichlet: kept in kept/wine-dirichlet.json"
+    assert all(row in again for row in rows)
 
 
 @pytest.mark.parametrize("target", ["paper-small", "paper-stall"])

@@ -7,7 +7,7 @@ from alx.site.site_file import SiteFile
 from alx.study.demo.case import Case
 from alx.study.games import CARTPOLE
 
-TURN_STEPS = 20
+ROUNDS, TURN_STEPS = 5, 20
 TESTED = 100  # poles of Test I
 PLAN = """\
 # The demo's agreement: docs/plan.md describes every field.

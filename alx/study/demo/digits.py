@@ -9,16 +9,14 @@ from alx.site.site_file import Data, SiteFile
 from alx.study import pool, splits
 from alx.study.demo.case import Case
 
-ROUND_STEPS = 200
+ROUNDS, ROUND_STEPS = 2, 600
 MINOR = 0.02
 PLAN = """\
 # The demo's agreement: docs/plan.md describes every field.
 name = "digits"
 rounds = {rounds}
 round_steps = {round_steps}      # shared in proportion to the data sizes
-sampling_period = 10
 batch_size = 64
-candidates = "blended"
 seed = {seed}
 
 [optimiser]

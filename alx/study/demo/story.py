@@ -2,21 +2,27 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alx import files, turns
+from alx import plan as plans
 from alx.errors import UsageError
 from alx.learning import measure
+from alx.learning.task import Task
 from alx.site import site as sites
 from alx.study import baselines, exchange, figures
+from alx.study.baselines import Play
 from alx.study.demo import cartpole, digits
 from alx.study.demo.case import Case
 from alx.study.exchange import Exchange, Say, Turn
+from alx.study.parties import PLAIN
 from alx.tasks import load
 
 CASES = {"digits": digits.case, "cartpole": cartpole.case}
+ROUNDS = {"digits": digits.ROUNDS, "cartpole": cartpole.ROUNDS}
 MARK, MARKED = ".alx-demo", b"made by alx demo, which may replace what it made here\n"
 RESULT, PICTURE = "demo.json", "demo.png"
 
@@ -30,13 +36,13 @@ class Demo:
     result: dict[str, Any]
 
 
-def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
+def run(folder: Path, task: str, rounds: int | None, seed: int, say: Say) -> Demo:
     """Play the whole exchange and its baselines.
 
     Args:
         folder: made anew; an earlier demo there is replaced.
         task: one of `CASES`.
-        rounds: assistance rounds.
+        rounds: assistance rounds; None takes those of `ROUNDS`.
         seed: of the split, the weights, every turn and the two keys; the same on a CPU gives the same bundle digests.
         say: told the story, line by line.
 
@@ -45,17 +51,23 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
     """
     begun = time.monotonic()
     _clear(folder)
+    rounds = rounds or ROUNDS[task]
     case = CASES[task](folder, rounds, seed)
     say(case.intro)
     both = exchange.begin(folder, case.plan, case.configs, seed, say, returns=case.returns)
     played = [_round(both, case, number) for number in range(1, rounds + 1)]
-    say("training without assistance, for comparison: the learner, the provider, and both pooled")
-    curves = {name: _alone(both, case, name, rounds) for name in ("learner", "provider", "pooled")}
+    say("for comparison: the learner alone, the provider alone, both pooled, and federated averaging for the same trips")
+    tasks = {name: _task(both, case, name) for name in ("learner", "provider", "pooled")}
+    plan = both.sites["learner"].plan
+    plays = {name: baselines.alone(task, plan.seed, case.steps) for name, task in tasks.items()}
+    plays["fedavg"] = _fedavg(both, tasks)
+    curves = {name: _scores(tasks["pooled"], play, rounds) for name, play in plays.items()}
     best = turns.best(both.sites["learner"].look())
     result: dict[str, Any] = {
         "learner_only": curves["learner"][-1],
         "provider_only": curves["provider"][-1],
         "centralised": curves["pooled"][-1],
+        "fedavg": curves["fedavg"][-1],
         "assisted": best.selected.held_out,
         "alone": curves,
         "rounds": played,
@@ -71,6 +83,7 @@ def run(folder: Path, task: str, rounds: int, seed: int, say: Say) -> Demo:
         {
             "pooled data": curves["pooled"],
             "assisted": [r[case.score] for r in played],
+            "FedAvg": curves["fedavg"],
             "provider alone": curves["provider"],
             "learner alone": curves["learner"],
         },
@@ -126,10 +139,22 @@ def _bundle(folder: Path, role: str, turn: Turn) -> dict[str, Any]:
     }
 
 
-def _alone(both: Exchange, case: Case, name: str, rounds: int) -> list[float]:
+def _task(both: Exchange, case: Case, name: str) -> Task:
+    """The task of one side, or of both pooled, as somebody has it who trains without assistance."""
     site = both.sites["learner"]  # a path in a configuration starts at a site's folder, and a task's file lies there
     config = case.configs[name]
-    task = load.task(site.folder, config.model_copy(update={"task": site.config.task}), site.plan)
-    play = baselines.alone(task, site.plan.seed, case.steps)
+    plain = plans.altered(site.plan, PLAIN).plan
+    return load.task(site.folder, config.model_copy(update={"task": site.config.task}), plain)
+
+
+def _fedavg(both: Exchange, tasks: Mapping[str, Task]) -> Play:
+    """Federated averaging between the two sites, for as many trips and steps."""
+    samples = {role: site.look().own.file.samples for role, site in both.sites.items()}
+    plan = both.sites["learner"].plan
+    steps = {role: plan.steps(role, samples[role], sum(samples.values()) - samples[role]) for role in samples}
+    return baselines.fedavg({role: tasks[role] for role in samples}, plan, steps, samples)
+
+
+def _scores(task: Task, play: Play, rounds: int) -> list[float]:
     judge = task.new_model()
     return [measure.held_out(task, measure.loaded(task, judge, s)) or 0.0 for s in baselines.states(play, rounds)]
