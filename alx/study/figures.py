@@ -26,6 +26,7 @@ COLOURS = {
 }
 
 DECADE = 10
+LABEL = 0.06  # of an axis's height: what a line of text takes
 
 # Name in a legend, colour, line: the paper's four, then rivals, then the other rule for candidates.
 ALGORITHMS: dict[Algorithm, tuple[str, str, Any]] = {
@@ -120,6 +121,15 @@ def simulated(stem: Path, results: Results) -> list[Path]:
     return save(figure, stem)
 
 
+def _apart(values: Mapping[str, float], least: float) -> dict[str, float]:
+    """Places for labels at these heights, so that no two are nearer than `least`: the lower ones make way."""
+    places: dict[str, float] = {}
+    above = float("inf")
+    for name in sorted(values, key=values.__getitem__, reverse=True):
+        above = places[name] = min(values[name], above - least)
+    return places
+
+
 def by_round(
     path: Path,
     title: str,
@@ -152,23 +162,24 @@ def by_round(
         right.plot(
             rounds,
             values,
-            label=name,
             color=COLOURS[name],
             marker="o" if mine else None,
             linewidth=2.2 if mine else 1.4,
             linestyle="-" if mine else "--",
         )
+    right.set(xlabel="round", ylabel=score, xticks=rounds)
+    low, high = right.get_ylim()
+    places = _apart({name: values[-1] for name, values in scores.items()}, LABEL * (high - low))
+    for name, values in scores.items():
         right.annotate(
-            f"{values[-1]:.{digits}f}",
-            (len(values), values[-1]),
-            xytext=(6, 0),
-            textcoords="offset points",
+            f"{name} {values[-1]:.{digits}f}",
+            (1.02, places[name]),
+            xycoords=("axes fraction", "data"),
             va="center",
             color=COLOURS[name],
-            fontsize=8,
+            fontsize=9,
+            annotation_clip=False,
         )
-    right.set(xlabel="round", ylabel=score, xticks=rounds)
-    right.legend(frameon=False, fontsize=8, loc="lower right")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)

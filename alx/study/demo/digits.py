@@ -9,7 +9,7 @@ from alx.site.site_file import Data, SiteFile
 from alx.study import pool, splits
 from alx.study.demo.case import Case
 
-ROUNDS, ROUND_STEPS = 2, 600
+ROUNDS, ROUND_STEPS = 2, 400
 MINOR = 0.02
 PLAN = """\
 # The demo's agreement: docs/plan.md describes every field.
@@ -21,7 +21,7 @@ seed = {seed}
 
 [optimiser]
 name = "adam"
-lr = 0.001
+lr = 0.003
 
 [model]
 source = "alx.tasks.models:small_cnn"
