@@ -264,6 +264,11 @@ samples and have no use for validation; the loss in the table is that of all tra
 | `dirichlet:0.5` | of each class the learner's share is drawn from Beta(0.5, 0.5) |
 | `column:hospital:north,south` | the learner these hospitals' samples: a CSV's column, or an .npz's `train_hospital` |
 
+**How long should a turn be?** Trips are dear and computation is not, and with distillation a long turn brings more than a
+short one (docs/results.md). `--round-steps 100,400,1600` plays the plan at each of these lengths, in folders of their own,
+with as many snapshots a turn, and says which one comes within 0.01 of the best score of all after the fewest trips: put that
+into `round_steps`. It needs samples kept apart. With one number it takes the place of the plan's.
+
 Where the plan names classes, `complementary` takes the names as well as the numbers.
 
 A seed decides the split, the first model and every batch, and which of the packaged `digits` are kept apart; `--seeds` takes

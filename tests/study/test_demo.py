@@ -39,16 +39,18 @@ def test_the_demo_tells_a_true_story(played):
         "provider_only",
         "centralised",
         "assisted",
+        "fedavg",
         "alone",
         "rounds",
         "samples",
         "seed",
         "seconds",
     }
-    assert len(told["rounds"]) == 5
+    assert len(told["rounds"]) == digits.ROUNDS == 2
     assert told["assisted"] > max(told["learner_only"], told["provider_only"]) + 0.05
-    assert told["assisted"] > 0.93
+    assert told["assisted"] > 0.95
     assert told["centralised"] > 0.96
+    assert told["alone"]["fedavg"][-1] == told["fedavg"] < told["rounds"][0]["accuracy"]  # one round against two
     assert all(len(scores) == len(told["rounds"]) for scores in told["alone"].values())  # like is compared with like
     assert told["learner_only"] == told["alone"]["learner"][-1]
     losses = [r["global_loss"] for r in told["rounds"]]
@@ -58,7 +60,7 @@ def test_the_demo_tells_a_true_story(played):
         assert set(r["selected"]) == {"learner", "provider"}
         for b in r["bundles"]:
             held = [p for p in (folder / b["path"]).rglob("*") if p.is_file()]
-            assert sum(p.stat().st_size for p in held) == b["bytes"] < 0.78 * b["raw_bytes"]
+            assert sum(p.stat().st_size for p in held) == b["bytes"] < 0.85 * b["raw_bytes"]
     assert (folder / "alx-demo" / "demo.png").read_bytes()[:4] == b"\x89PNG"
 
 
