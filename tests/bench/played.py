@@ -37,8 +37,9 @@ def demo(folder: Path, seed: int, more: str = "") -> Turns:
         seed: of everything.
         more: a line for the plan.
     """
-    case = digits.case(folder, 5, seed)
-    return _play(exchange.begin(folder, _with(case.plan, more), case.configs, seed, lambda _line: None), 5)
+    case = digits.case(folder, digits.ROUNDS, seed)
+    both = exchange.begin(folder, _with(case.plan, more), case.configs, seed, lambda _line: None)
+    return _play(both, digits.ROUNDS)
 
 
 def complementary(folder: Path, more: str = "") -> Turns:
