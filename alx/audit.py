@@ -5,7 +5,7 @@ Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written a
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from alx.bundle.manifest import Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
 
 if TYPE_CHECKING:  # a bundle is looked at without a site
+    from alx.site.entries import Turn
     from alx.site.events import Event
     from alx.site.ledger import Entry
     from alx.site.state import SiteState
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # a bundle is looked at without a site
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """A bundle that was verified whole: signature, every file's digest, every state's digest, every weight finite.
+    """A bundle that was verified whole: signature, every file's digest, each state's digest, every weight finite.
 
     Attributes:
         path: where it lies.
@@ -32,6 +33,7 @@ class BundleReport:
         files: number of files, `round.sig` counted.
         size: their bytes.
         encrypted: whether they are; then a key at hand opened all of them, and each has two recipients.
+        made: whether the blends that are in it as recipes were made too: what they are made of lies in other bundles.
     """
 
     path: Path
@@ -41,11 +43,17 @@ class BundleReport:
     files: int
     size: int
     encrypted: bool
+    made: bool = False
 
     @property
     def raw_size(self) -> int:
-        """Bytes of all its states, raw."""
-        return self.manifest.layout.nbytes * len(self.manifest.candidates)
+        """Bytes of all states in it, raw."""
+        return self.manifest.layout.nbytes * self.manifest.weighed
+
+    @property
+    def recipes(self) -> int:
+        """Number of blends that are in it as recipes."""
+        return len(self.manifest.candidates) - self.manifest.weighed
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -57,6 +65,8 @@ class BundleReport:
             "files": self.files,
             "bytes": self.size,
             "raw_bytes": self.raw_size,
+            "recipes": self.recipes,
+            "recipes_made": self.recipes if self.made else 0,
             "encrypted": self.encrypted,
             "manifest": self.manifest.model_dump(),
         }
@@ -94,7 +104,7 @@ class Ciphertext:
 
 @dataclass(frozen=True, slots=True)
 class SiteReport:
-    """A site's history: both chains hold, and every bundle named in the ledger was verified whole.
+    """A site's history: both chains hold, every bundle named in the ledger was verified whole, and every blend was made.
 
     Attributes:
         entries: the ledger.
@@ -199,6 +209,8 @@ def site(now: "SiteState") -> SiteReport:
             raise CorruptError(f"the {kind} bundle of round {turn.round} is gone from '{path.parent}'", "restore the site")
         try:
             report = bundle(path, [now.keyring.signers[turn.digest]], now.site.secret)
+            if report.digest == turn.digest:
+                report = _with_blends(now, turn, report)
         except AlxError as error:
             error.within(f"{kind} bundle of round {turn.round}")
             raise
@@ -207,6 +219,16 @@ def site(now: "SiteState") -> SiteReport:
         reports.append(report)
     check_chain(reports)
     return SiteReport(now.entries, log, not_logged, reports)
+
+
+def _with_blends(now: "SiteState", turn: "Turn", report: BundleReport) -> BundleReport:
+    """Make the blends that are in a bundle as recipes, out of it and of the two before it, and compare their digests."""
+    from alx.site import shelf  # noqa: PLC0415 - see above
+
+    with shelf.opened(now, turn) as opened:
+        for i in range(report.manifest.weighed, len(report.manifest.candidates)):
+            opened.state(i)
+    return replace(report, made=True)
 
 
 def check_chain(reports: list[BundleReport]) -> None:

@@ -273,8 +273,12 @@ FAULTS = {
     ),
     36: Fault(
         "a blend that is not what its recipe says",
-        "refused where it is chosen: it is made anew out of states that lie here, and compared to the bit",
-        ("test_recipes::test_every_blend_of_an_exchange_is_what_its_recipe_says",),
+        "refused, chosen or not: every blend is made out of states that lie here, and compared to the bit; of version 1 the "
+        "one that is chosen",
+        (
+            "test_recipes::test_every_blend_of_an_exchange_is_what_its_recipe_says",
+            "test_recipes::test_a_bundle_of_version_1_is_taken_and_gone_on_from",
+        ),
     ),
     37: Fault(
         "a claimed loss that is too good to be true",

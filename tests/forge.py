@@ -20,9 +20,11 @@ from pydantic_core import to_json
 
 from alx.bundle import carried, codec, keys, read, signature, strict_json
 from alx.bundle.keys import PublicKey
-from alx.bundle.layout import Layout, Tensor
+from alx.bundle.layout import Layout, Tensor, part_name
+from alx.bundle.manifest import KEYFRAME_EVERY
 from alx.cli.main import cli, run
 from alx.errors import AlxError
+from alx.site import shelf
 from tests.conftest import World
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -180,7 +182,7 @@ class Forge:
         self.frame(1, compress(safetensors(text + b" " * (-len(text) % 8), data)))
 
     def restate(self, change: Callable[[list[bytearray]], None]) -> None:
-        """Change the decoded states; compress, list and sign them anew."""
+        """Change the states that come with their weights; compress, list and sign them anew."""
         with carried.survey(self.bundle) as source:
             signed = signature.verify((self.bundle / "round.sig").read_bytes(), PublicKey(self.key.public_key()))
             flats = [bytearray(s) for _, _, s in read.states(source, signed, read.read_manifest(source, signed))]
@@ -188,11 +190,40 @@ class Forge:
 
         def say(manifest: dict[str, Any]) -> None:
             before = None
-            for candidate, flat in zip(manifest["candidates"], flats, strict=True):
+            for candidate, flat in zip(manifest["candidates"], flats, strict=False):
                 candidate["state"] = hashlib.sha256(flat).hexdigest()
                 data = codec.encode(bytes(flat), None if candidate["keyframe"] else before, self.layout, 0)
                 (self.bundle / candidate["files"][0]).write_bytes(data)
                 before = bytes(flat)
+
+        self.edit(say)
+
+    # --- the blends
+
+    def flats(self) -> list[bytes]:
+        """Every state, that of a blend as its sender makes it; of the bundle as it was sealed."""
+        role = self.bundle.name.rsplit("-", 1)[1]
+        now = self.world.state(role)
+        turn = next(t for t in now.position.sealed if t.bundle == self.bundle.name)
+        with shelf.opened(now, turn) as mine:
+            return [mine.state(i) for i in range(len(mine.manifest.candidates))]
+
+    def blend(self, change: Callable[[dict[str, Any]], Any]) -> None:
+        """Change the first blend, and sign again."""
+        self.edit(lambda m: change(next(c for c in m["candidates"] if c["blend"])))
+
+    def older(self, change: Callable[[list[bytes]], Any] = lambda _: None) -> None:
+        """Make it a bundle of version 1, in which blends come with their weights; `change` may edit the states first."""
+        flats = self.flats()
+        change(flats)
+
+        def say(manifest: dict[str, Any]) -> None:
+            manifest["version"] = 1
+            del manifest["averaged"]
+            for i, (candidate, flat) in enumerate(zip(manifest["candidates"], flats, strict=True)):
+                keyframe, name = i % KEYFRAME_EVERY == 0, part_name(i, 0)
+                candidate |= {"state": hashlib.sha256(flat).hexdigest(), "keyframe": keyframe, "files": [name]}
+                self.path(name).write_bytes(codec.encode(flat, None if keyframe else flats[i - 1], self.layout, 0))
 
         self.edit(say)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from alx import errors, plan
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
-from alx.bundle.manifest import Manifest
+from alx.bundle.manifest import Version1, Version2
 from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
 from alx.cli.main import COMMANDS, cli
@@ -26,7 +26,8 @@ ROOT = Path(__file__).parent.parent
 THREATS = ROOT / "docs" / "threat-model.md"
 WRITTEN = "<!-- made by `make docs` from the code and from tests/generated.py: edit there -->\n\n"
 SCHEMAS: dict[str, type[BaseModel]] = {
-    "manifest": Manifest,
+    "manifest": Version2,
+    "manifest-v1": Version1,
     "plan": Plan,
     "identity": IdentityFile,
     "request": RequestFile,

@@ -1,7 +1,8 @@
 """What a bundle says about itself, and the limits of all of it. The only numbers about data that ever travel.
 
 Knows names, shapes, steps and sums; opens no file. Read `Manifest` to see everything that leaves a site beside the
-weights: the sample count, one loss sum for each candidate, and the global loss the sender started from.
+weights: the sample count, one loss sum for each candidate, and the global loss the sender started from. Two versions of
+the format are read, `Version1` and `Version2`; the second alone is written.
 """
 
 import math
@@ -12,6 +13,7 @@ from pydantic import Field, model_validator
 from alx import order
 from alx.bundle import strict_json
 from alx.bundle.layout import (
+    FLOATS,
     MANIFEST_NAME,
     MAX_FILES,
     MAX_SAMPLES,
@@ -29,7 +31,6 @@ from alx.plan import MAX_ROUNDS, MAX_STEPS
 from alx.records import Role, Strict
 
 FORMAT = "alx-bundle"
-VERSION = 1
 MAX_MANIFEST_BYTES = 16 << 20  # MAX_CANDIDATES candidates and MAX_TENSORS tensors fit in less
 MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
 MAX_BLENDS = 64  # of a turn; alx offers 8
@@ -81,8 +82,8 @@ class Candidate(Strict):
     blend: Blend | None = None
     loss: Loss = Field(description="the sender's own loss sum, in evaluation mode")
     state: Sha256 = Field(description="SHA-256 of the raw state")
-    keyframe: bool = Field(description="true: decoded alone; false: a delta against the candidate before it")
-    files: Annotated[list[str], Field(min_length=1, max_length=MAX_FILES)]
+    keyframe: bool = Field(description="true: decoded alone; false: a delta against the candidate before it, or a recipe")
+    files: Annotated[list[str], Field(max_length=MAX_FILES)] = Field(description="none where a blend travels as its recipe")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -100,10 +101,10 @@ class Candidate(Strict):
 
 
 class Manifest(Strict):
-    """Everything a bundle says about itself."""
+    """Everything a bundle says about itself, in whichever version."""
 
     format: Literal["alx-bundle"]
-    version: Literal[1]
+    version: Literal[1, 2]
     sender: Party
     receiver: Party
     plan: Sha256
@@ -140,17 +141,22 @@ class Manifest(Strict):
         self._check_blends(steps[-1])
         if any(c.step is not None for c in self.candidates[len(steps) :]):
             raise ValueError("a snapshot follows a blend")
+        weighed = self._weighed(steps)
         keyframes = [i for i, c in enumerate(self.candidates) if c.keyframe]
-        ends = [*keyframes[1:], len(self.candidates)]
-        if keyframes[:1] != [0] or any(b - a > KEYFRAME_EVERY for a, b in zip(keyframes, ends, strict=True)):
+        ends = [*keyframes[1:], weighed]
+        if keyframes[:1] != [0] or any(not 0 < b - a <= KEYFRAME_EVERY for a, b in zip(keyframes, ends, strict=True)):
             raise ValueError(f"keyframes do not stand at the first candidate and at least every {KEYFRAME_EVERY}")
-        layout = Layout(tuple(self.tensors))
+        layout = self.layout
         if layout.nbytes > MAX_STATE_BYTES:  # before a list as long as the claim is made
             raise LimitError(f"a snapshot of {layout.nbytes} bytes, and {MAX_STATE_BYTES} are allowed")
-        parts = layout.parts
         for i, c in enumerate(self.candidates):
+            parts = layout.parts if i < weighed else 0
             if len(c.files) != parts or c.files != [part_name(i, p) for p in range(parts)]:
                 raise ValueError(f"the files of candidate {i} are not {parts} parts by their names")
+
+    def _weighed(self, steps: list[int]) -> int:
+        """How many candidates come with weights: all; in version 2 the snapshots. They stand first."""
+        return len(self.candidates) if self.version == 1 else len(steps)
 
     def _check_blends(self, last: int) -> None:
         for blend in (c.blend for c in self.candidates if c.blend is not None):
@@ -166,9 +172,14 @@ class Manifest(Strict):
         """The trajectory: candidates with a step, in its order."""
         return [c for c in self.candidates if c.step is not None]
 
+    @property
+    def weighed(self) -> int:
+        """Number of candidates that come with their weights; the others, behind them, are blends by their recipes."""
+        return sum(bool(c.files) for c in self.candidates)
+
     def keyframe(self, index: int) -> int:
-        """The last candidate up to that one that is decoded by itself."""
-        return max(i for i, c in enumerate(self.candidates[: index + 1]) if c.keyframe)
+        """Where to begin for a candidate: the last one up to it that is made by itself, out of a keyframe or a recipe."""
+        return max(i for i, c in enumerate(self.candidates[: index + 1]) if c.keyframe or not c.files)
 
     @property
     def layout(self) -> "Layout":
@@ -180,6 +191,31 @@ class Manifest(Strict):
         return bundle_name(self.plan, self.round, self.sender.role)
 
 
+class Version1(Manifest):
+    """The first: blends come with their weights, like snapshots."""
+
+    version: Literal[1]
+
+
+class Version2(Manifest):
+    """The one that is written: blends come as recipes, and whoever has the bundles makes them."""
+
+    version: Literal[2]
+    averaged: Annotated[list[str], Field(max_length=MAX_TENSORS)] = Field(
+        description="real and complex tensors that are no parameters, in their order: a blend averages them"
+    )
+
+    @model_validator(mode="after")
+    def _of_the_tensors(self) -> Self:
+        averaged = set(self.averaged)
+        if self.averaged != [t.name for t in self.tensors if t.name in averaged and t.dtype in FLOATS]:
+            raise ValueError("averaged names what is no tensor of real or complex numbers, or not in their order")
+        return self
+
+
+VERSIONS: dict[object, type[Manifest]] = {1: Version1, 2: Version2}
+
+
 def parse(data: bytes) -> Manifest:
     """Read a manifest whose digest was compared with the signed one already.
 
@@ -189,12 +225,14 @@ def parse(data: bytes) -> Manifest:
         MalformedError: anything else that no alx of this version writes.
     """
     value = strict_json.parse(data, MANIFEST_NAME, MAX_MANIFEST_BYTES)
-    if isinstance(value, dict) and value.get("format") == FORMAT and value.get("version") != VERSION:
+    version = value.get("version") if isinstance(value, dict) else None
+    model = VERSIONS.get(version, Manifest) if isinstance(version, int) else Manifest
+    if isinstance(value, dict) and value.get("format") == FORMAT and model is Manifest:
         raise MalformedError(
-            f"{MANIFEST_NAME} is of format version {escape(repr(value.get('version')))}, expected {VERSION}",
+            f"{MANIFEST_NAME} is of format version {escape(repr(version))}, expected {' or '.join(map(str, VERSIONS))}",
             "the other side uses another alx: install the same version on both",
         )
-    manifest = strict_json.validate(Manifest, value, f"{MANIFEST_NAME} is not of an alx bundle")
+    manifest = strict_json.validate(model, value, f"{MANIFEST_NAME} is not of an alx bundle")
     for c in manifest.candidates:
         if not math.isfinite(c.loss):
             raise NotFiniteError(f"the loss of {c.label} is {c.loss}")

@@ -220,15 +220,16 @@ def copied(path: Path, signed: SignedFile) -> bytes | None:
 def states(
     source: Source, signed: SignedBundle, manifest: Manifest, last: int | None = None, first: int = 0
 ) -> Iterator[tuple[int, Candidate, memoryview]]:
-    """Decode the candidates one after the other: each file compared, decompressed within bounds, each state checked.
+    """Decode the candidates that have files, one after the other: each file compared, each state checked.
 
-    Memory holds one state and a few parts, however many candidates there are; all cores work on a candidate's parts.
+    A file is decompressed within bounds. Memory holds one state and a few parts, however many candidates there are; all
+    cores work on a candidate's parts.
 
     Args:
         source: the bundle, on the disk or staged.
         signed: what was verified.
         manifest: its manifest.
-        last: the last candidate wanted; None for all.
+        last: the last candidate wanted; None for all that have files.
         first: the first one wanted; decoding begins at the keyframe before it.
 
     Yields:
@@ -242,11 +243,11 @@ def states(
     from alx.bundle import codec  # noqa: PLC0415 - numpy, for what is decoded alone
 
     layout = manifest.layout
-    _refuse_more_than_memory(layout.nbytes)
-    stop = len(manifest.candidates) if last is None else last + 1
+    require_memory(layout.nbytes)
+    stop = manifest.weighed if last is None else last + 1
     begin = manifest.keyframe(first)
     suffix = age.SUFFIX if is_encrypted(signed) else ""
-    with _enough_memory(layout.nbytes):
+    with enough_memory(layout.nbytes):
         flat = bytearray(layout.nbytes)
 
     def decode(candidate: Candidate, part: int) -> None:
@@ -258,7 +259,7 @@ def states(
             digest = hashlib.sha256()
             parts = [pool.submit(decode, c, part) for part in range(layout.parts)]
             for part, done in enumerate(parts):
-                with _enough_memory(layout.nbytes):
+                with enough_memory(layout.nbytes):
                     done.result()
                 if part == layout.parts - 1:
                     finite = pool.submit(codec.check_values, whole, layout, c.label)
@@ -266,7 +267,7 @@ def states(
                 digest.update(whole[a:b])  # while others decode
             if digest.hexdigest() != c.state:
                 raise CorruptError(f"{c.label}: the decoded state is not the one whose digest was signed")
-            with _enough_memory(layout.nbytes):
+            with enough_memory(layout.nbytes):
                 finite.result()
             if i >= first:
                 view = whole.toreadonly()
@@ -275,7 +276,7 @@ def states(
 
 
 def state(source: Source, signed: SignedBundle, manifest: Manifest, index: int) -> bytes:
-    """One candidate's flat state, decoded and checked as by `states`.
+    """The flat state of a candidate that has files, decoded and checked as by `states`.
 
     Raises:
         AlxError: see `states`.
@@ -284,17 +285,31 @@ def state(source: Source, signed: SignedBundle, manifest: Manifest, index: int) 
 
 
 @contextlib.contextmanager
-def _enough_memory(nbytes: int) -> Iterator[None]:
+def enough_memory(nbytes: int) -> Iterator[None]:
+    """While states of so many bytes are made.
+
+    Raises:
+        LimitError: there is no memory for one.
+    """
     try:
         yield
     except MemoryError as error:  # a limit on the process, below the machine's memory
         raise LimitError(f"there is no memory for a snapshot of {files.size(nbytes)}", _TAKE_ANOTHER) from error
 
 
-def _refuse_more_than_memory(nbytes: int) -> None:
+def require_memory(nbytes: int, states: int = STATES_HELD) -> None:
+    """Refuse what this machine cannot hold.
+
+    Args:
+        nbytes: of a state.
+        states: that are held at once.
+
+    Raises:
+        LimitError: that is more memory than there is.
+    """
     # Zeros shrink to nothing: a disk of 30 MB can claim a state of a terabyte, which an audit has no model to refuse by.
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if STATES_HELD * nbytes > memory:
+    if states * nbytes > memory:
         raise LimitError(
             f"a snapshot of {files.size(nbytes)}, and this machine has {files.size(memory)} of memory", _TAKE_ANOTHER
         )

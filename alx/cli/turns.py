@@ -136,6 +136,11 @@ def import_and_select(
     screen.tell(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
     if chosen.rebuilt:
         screen.tell(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
+    if chosen.recipes:
+        weighed = count(len(chosen.selected.labels) - chosen.recipes, "snapshot")
+        screen.tell(
+            f"{weighed} came with weights; {count(chosen.recipes, 'blend')} came as recipes and were made here, to the bit"
+        )
     if chosen.again:
         screen.tell("already imported; nothing changed")
     screen.tell(*selection.table(chosen.selected), *selection.words(chosen.selected, site.plan))

@@ -31,7 +31,6 @@ def _ciphertext(report: Ciphertext) -> list[str]:
 def _bundle(report: BundleReport) -> list[str]:
     m = report.manifest
     numbers = sum(t.nbytes for t in m.tensors)
-    blends = len(m.candidates) - len(m.snapshots)
     steps = ", ".join(str(c.step) for c in m.snapshots)
     losses = [c.loss for c in m.candidates]
     lines = [
@@ -53,8 +52,8 @@ def _bundle(report: BundleReport) -> list[str]:
         "what it holds:",
         f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
         *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
-        f"  snapshots    {len(m.snapshots)}, at the steps {steps}",
-        *([f"  blends       {blends}, mixes of the last snapshot with states that the receiver has"] if blends else []),
+        f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
+        *_blends(report),
         "numbers about the sender's data:",
         f"  samples      {m.samples}",
         f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
@@ -70,6 +69,20 @@ def _bundle(report: BundleReport) -> list[str]:
     return lines
 
 
+def _blends(report: BundleReport) -> list[str]:
+    """How the blends travel, and what was seen of them."""
+    blends = len(report.manifest.candidates) - len(report.manifest.snapshots)
+    mixes = "mixes of the last snapshot with states that the receiver has"
+    if not blends:
+        return []
+    if not report.recipes:
+        return [f"  blends       {blends} with their weights, {mixes}"]
+    return [
+        f"  blends       {blends} as recipes without weights, {mixes}; they were not made here:",
+        "               what they are made of lies in other bundles too, and alx audit SITE makes them",
+    ]
+
+
 def site(target: Path, report: SiteReport) -> list[str]:
     """A site's history, line by line.
 
@@ -79,12 +92,14 @@ def site(target: Path, report: SiteReport) -> list[str]:
     """
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     refused, resets = (sum(e.line.kind == kind for e in report.events) for kind in ("refused", "reset"))
+    made = sum(b.recipes for b in report.bundles)
+    blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
     rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
         f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
-        f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole",
+        f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole{blends}",
         "history, with the time in UTC by the machine's clock:",
         *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
         *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),
@@ -138,10 +153,13 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
-    models, size = sum(len(b.manifest.candidates) for b in gone), files.size(sum(b.size for b in gone))
+    size, losses = files.size(sum(b.size for b in gone)), sum(len(b.manifest.candidates) for b in gone)
+    recipes = sum(b.recipes for b in gone)
+    of = f", recipes of {count(recipes, 'blend')}" if recipes else ""
+    models, samples = count(losses - recipes, "model"), gone[-1].manifest.samples
     return (
-        f"what left this site: {count(len(gone), 'bundle')} ({size}) with {models} snapshots and blends, as many loss "
-        f"sums, and the sample count {gone[-1].manifest.samples}; alx audit BUNDLE shows each"
+        f"what left this site: {count(len(gone), 'bundle')} ({size}) with the weights of {models}{of}, {losses} loss sums, "
+        f"and the sample count {samples}; alx audit BUNDLE shows each"
     )
 
 

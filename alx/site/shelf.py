@@ -1,24 +1,32 @@
 """The bundles that lie in a site: those it sealed, those it accepted; each is verified again whenever it is opened.
 
-Knows bundles and the ledger's entries; knows no model's meaning.
+Knows bundles and the ledger's entries; knows no model's meaning. A blend that came as its recipe is made here, out of
+its own bundle and the two before it.
 """
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alx.bundle import carried, read
 from alx.bundle.carried import Source
 from alx.bundle.manifest import Manifest
 from alx.bundle.signature import SignedBundle
-from alx.errors import CorruptError
+from alx.errors import AlxError, CorruptError
 from alx.site.entries import Sealed, Turn
 from alx.site.site import Site
 from alx.site.state import SiteState
 
+if TYPE_CHECKING:
+    from alx.bundle.recipe import Parts
 
-@dataclass(frozen=True, slots=True)
+_RESTORE = "restore the site from its backup"
+
+
+@dataclass(frozen=True)
 class Opened:
     """A bundle of the site's, verified: signature, and every file's name, size and digest."""
 
@@ -26,10 +34,19 @@ class Opened:
     source: Source
     signed: SignedBundle
     manifest: Manifest
+    now: SiteState
 
     def state(self, index: int) -> bytes:
-        """One candidate's flat state; see `read.state`."""
-        return read.state(self.source, self.signed, self.manifest, index)
+        """One candidate's flat state, decoded or made; see `read.state`, `parts` and `recipe.checked`."""
+        if self.manifest.candidates[index].files:
+            return read.state(self.source, self.signed, self.manifest, index)
+        from alx.bundle import recipe  # noqa: PLC0415 - numpy, for what is made alone
+
+        return bytes(recipe.checked(self._parts, self.manifest, index, rounded=self.now.site.plan.rounds_weights))
+
+    @cached_property
+    def _parts(self) -> "Parts":
+        return parts(self.now, self.manifest, self.state(0), self.state(len(self.manifest.snapshots) - 1))
 
 
 def place(site: Site, turn: Turn) -> Path:
@@ -50,10 +67,41 @@ def opened(now: SiteState, turn: Turn) -> Iterator[Opened]:
     """
     folder = place(now.site, turn)
     if not folder.is_dir():
-        raise CorruptError(f"the site's bundle '{folder}' is gone", "restore the site from its backup")
+        raise CorruptError(f"the site's bundle '{folder}' is gone", _RESTORE)
     with carried.survey(folder, now.site.secret) as source:
         signed = read.verify(source, read.claimed_key(source)[0], now.keyring.signers[turn.digest])
         source.refuse_damage()
         if signed.digest != turn.digest:
-            raise CorruptError(f"'{folder}' is not the bundle that the ledger names", "restore the site from its backup")
-        yield Opened(folder, source, signed, read.read_manifest(source, signed))
+            raise CorruptError(f"'{folder}' is not the bundle that the ledger names", _RESTORE)
+        yield Opened(folder, source, signed, read.read_manifest(source, signed), now)
+
+
+def parts(now: SiteState, manifest: Manifest, start: bytes, own: bytes) -> "Parts":
+    """What the blends of a bundle are made of: two states of its own, and one each of the two bundles before it.
+
+    Args:
+        now: a site that has both of them: its sender, or its receiver.
+        manifest: the bundle's.
+        start: its candidate of step 0.
+        own: its last snapshot.
+
+    Raises:
+        CorruptError: one of the two is gone, or not the one that the ledger names.
+        LimitError: there is no memory for the four.
+    """
+    from alx.bundle import recipe  # noqa: PLC0415 - as above
+
+    read.require_memory(len(start), read.STATES_HELD + recipe.STATES_HELD)
+    turns = {turn.digest: turn for turn in (*now.position.sealed, *now.position.accepted)}
+
+    def other(digest: str | None, *, last: bool) -> bytes:
+        try:
+            if digest not in turns:
+                raise CorruptError("the ledger names no such bundle", _RESTORE)
+            with opened(now, turns[digest]) as bundle:
+                return bundle.state(len(bundle.manifest.snapshots) - 1 if last else 0)
+        except AlxError as error:
+            raise error.within(f"the blends of '{manifest.name()}' are made of bundle {str(digest)[:16]}…") from error
+
+    before = start if manifest.previous is None else other(manifest.previous, last=False)
+    return recipe.Parts(start, own, other(manifest.answers, last=True), before)

@@ -5,9 +5,11 @@ and ledger as they were; one rename and one transaction of the ledger commit it.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alx import files, order
 from alx.bundle import carried, copies, read, request
@@ -40,12 +42,15 @@ from alx.site.keyring import Keyring
 from alx.site.position import Position
 from alx.site.state import SiteState
 
+if TYPE_CHECKING:
+    from alx.bundle.recipe import Parts
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Staged:
     """A bundle in private staging, verified to the last byte, and not accepted yet.
 
-    Its states are decoded, and checked to the last weight, as they are asked for; `accept` asks for the rest.
+    Its states are decoded or made, and checked to the last weight, as they are asked for; `accept` asks for the rest.
     """
 
     folder: Path
@@ -54,9 +59,10 @@ class Staged:
     manifest: Manifest
     rebuilt: int
     """Number of files that came out of parity."""
-    rounded: bool
-    """Whether the plan has weights rounded."""
+    now: SiteState
+    """The site that it is for; its position is that before the bundle is accepted."""
     _checked: set[int] = field(default_factory=set)
+    _ends: dict[int, bytes] = field(default_factory=dict)
 
     def states(self, first: int = 0) -> Iterator[tuple[int, memoryview]]:
         """The candidates' flat states from one of them on, each checked before it is given out.
@@ -69,23 +75,45 @@ class Staged:
 
         Raises:
             PeerError: a weight is not rounded, where the plan has that.
-            AlxError: see `read.states`.
+            MalformedError: a blend that travels as its recipe is another model than that gives.
+            AlxError: see `read.states` and `shelf.parts`.
         """
         from alx.bundle import codec  # noqa: PLC0415 - numpy, for what is decoded alone
 
-        for i, c, flat in read.states(self.source, self.signed, self.manifest, first=self.manifest.keyframe(first)):
-            if self.rounded and not codec.is_rounded(flat, self.manifest.layout):
+        manifest, weighed = self.manifest, self.manifest.weighed
+        begin = manifest.keyframe(first)
+        for i, c, flat in read.states(self.source, self.signed, manifest, first=begin) if first < weighed else ():
+            if self.now.site.plan.rounds_weights and not codec.is_rounded(flat, manifest.layout):
                 raise PeerError(f"{c.label} is not rounded as the plan says", "does the peer keep to the plan?")
             self._checked.add(i)
+            if weighed < len(manifest.candidates) and i in (0, weighed - 1) and i not in self._ends:
+                with read.enough_memory(len(flat)):
+                    self._ends[i] = bytes(flat)  # what blends are made of, so that no file is read again for it
             if i >= first:
                 yield i, flat
+        for i in range(max(first, weighed), len(manifest.candidates)):
+            made = self.blend(i)
+            self._checked.add(i)
+            yield i, memoryview(made)
 
     def state(self, index: int) -> bytes:
         """One candidate's flat state; see `states`."""
         return next(bytes(flat) for _, flat in self.states(index))
 
+    def blend(self, index: int, averaged: Collection[str] | None = None) -> bytearray:
+        """A blend's flat state, made out of `parts`; see `recipe.checked`."""
+        from alx.bundle import recipe  # noqa: PLC0415 - as above
+
+        return recipe.checked(self.parts, self.manifest, index, averaged, rounded=self.now.site.plan.rounds_weights)
+
+    @cached_property
+    def parts(self) -> "Parts":
+        """What blends are made of, held from when it is first asked for; see `shelf.parts`."""
+        start, own = (self._ends.get(i) or self.state(i) for i in (0, len(self.manifest.snapshots) - 1))
+        return shelf.parts(self.now, self.manifest, start, own)
+
     def check(self) -> None:
-        """Decode, and so check, what was not asked for."""
+        """Decode or make, and so check, what was not asked for."""
         missing = set(range(len(self.manifest.candidates))) - self._checked
         if missing:
             for i, _ in self.states(min(missing)):
@@ -138,7 +166,7 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
-        yield Staged(staging, copy, signed, manifest, rebuilt, site.plan.rounds_weights)
+        yield Staged(staging, copy, signed, manifest, rebuilt, now)
 
 
 def _signature(ring: Keyring, copies: Copies) -> tuple[bytes, SignedBundle]:

@@ -68,11 +68,11 @@ def check_peer(now: SiteState, peer: Identity) -> None:
         (site.role, own.file.samples, peer.file.samples),
         (peer.file.role, peer.file.samples, own.file.samples),
     ):
-        count = site.plan.steps(role, samples, others) // site.plan.sampling_period + 2 + manifest.MAX_BLENDS
-        if count > manifest.MAX_CANDIDATES or count * own.layout.parts > layout.MAX_FILES:
+        snapshots = site.plan.steps(role, samples, others) // site.plan.sampling_period + 2
+        if snapshots + manifest.MAX_BLENDS > manifest.MAX_CANDIDATES or snapshots * own.layout.parts > layout.MAX_FILES:
             raise ConfigError(
-                f"a turn of the {role} would have {count} snapshots and blends of {own.layout.parts} files each; a bundle "
-                f"holds {manifest.MAX_CANDIDATES}, and {layout.MAX_FILES} files",
+                f"a turn of the {role} would have {snapshots} snapshots of {own.layout.parts} files each, and up to "
+                f"{manifest.MAX_BLENDS} blends; a bundle holds {manifest.MAX_CANDIDATES}, and {layout.MAX_FILES} files",
                 "lengthen sampling_period in the plan, on both sides",
             )
 

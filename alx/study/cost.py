@@ -20,8 +20,8 @@ from alx.turns.bridge import layout_of
 WARM, TRIED = 2, 5  # steps not timed, and timed
 HANDLING = 5  # times the encoding of a state: it is encoded, written, copied twice, hashed and decoded twice as well
 HELD_OUT = 1.3  # of the pooled samples: a judge measures those kept apart too
-KEPT = 6  # times what a round carries: both sites' outboxes and inboxes with two rounds each, the disk, the work folders
-MODELS = 24  # besides: optimisers' states, starts, what the peer had, and what a round leaves for the next one, twice
+KEPT = 7  # times what a round carries: both sites' outboxes with two rounds, inboxes with three, the disk, the work folders
+MODELS = 24  # besides blends: optimisers' states, starts, what the peer had, and what a round leaves for the next, twice
 SITES = 512 << 10  # ledgers, logs, keys and plans of two sites
 LOGGED = 16 << 10  # what a round adds to ledgers and logs, and to the results
 
@@ -110,7 +110,7 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
         a: sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
         for a, each in blends.items()
     }
-    carried = {a: plan.rounds * (candidates[a] * one + wrapped[a]) for a in blends}
+    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a]) for a in blends}
     carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a in ("cyclic", "fedavg")}
     seconds = {
         a: plan.rounds
@@ -123,7 +123,7 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
     }
     disk = (
         KEPT * max(carried.values(), default=0) // plan.rounds
-        + MODELS * layout.nbytes
+        + (MODELS + max(blends.values(), default=0)) * layout.nbytes
         + dealt.written(parties.folder)
         + SITES
         + sum(todo.values()) * plan.rounds * LOGGED

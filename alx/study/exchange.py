@@ -83,10 +83,13 @@ class Exchange:
         return Turn(sealed, chosen)
 
     def forget(self) -> None:
-        """Delete every bundle but the last of each site, and those on the disk: a long study fills no disk."""
+        """Delete the bundles that nothing is made of any more, and those on the disk: a long study fills no disk.
+
+        A blend of the peer's last bundle is made of it, of the site's own last, and of the peer's before.
+        """
         for site in self.sites.values():
             position = site.look().position
-            for turn in (*position.sealed[:-1], *position.accepted[:-1]):
+            for turn in (*position.sealed[:-1], *position.accepted[:-2]):
                 files.remove_tree(shelf.place(site, turn))
         for bundle in (self.folder / "disk").glob("alx-*"):
             files.remove_tree(bundle)

@@ -7,8 +7,8 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx.bundle import age, codec, manifest, signature, strict_json
-from alx.bundle.layout import MANIFEST_NAME, MAX_SAMPLES, Layout, part_name
-from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start
+from alx.bundle.layout import FLOATS, MANIFEST_NAME, MAX_SAMPLES, Layout, part_name
+from alx.bundle.manifest import Blend, Candidate, Party, Start, Version2
 from alx.bundle.signature import SignedFile
 from alx.learning.task import State
 from alx.plan import MAX_ROUNDS, MAX_STEPS
@@ -40,10 +40,10 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
     Args:
         layout: the model's.
         snapshots: in the bundle, 2 or more.
-        blends: in the bundle.
+        blends: in the bundle, as recipes.
         encrypted: to the peer.
     """
-    names = [[part_name(i, part) for part in range(layout.parts)] for i in range(snapshots + blends)]
+    names = [[part_name(i, part) for part in range(layout.parts)] for i in range(snapshots)]
     steps = [0, *range(MAX_STEPS - snapshots + 2, MAX_STEPS + 1)]
 
     def blend(i: int) -> Blend:
@@ -56,14 +56,14 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
             blend=None if i < snapshots else blend(i),
             loss=LONGEST,
             state=DIGEST,
-            keyframe=i % manifest.KEYFRAME_EVERY == 0,
-            files=names[i],
+            keyframe=i < snapshots and i % manifest.KEYFRAME_EVERY == 0,
+            files=names[i] if i < snapshots else [],
         )
         for i in range(snapshots + blends)
     ]
-    made = Manifest(
+    made = Version2(
         format="alx-bundle",
-        version=1,
+        version=2,
         sender=Party(role="provider", key=DIGEST),
         receiver=Party(role="learner", key=DIGEST),
         plan=DIGEST,
@@ -75,6 +75,7 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         samples=MAX_SAMPLES,
         tensors=list(layout.tensors),
         candidates=candidates,
+        averaged=[t.name for t in layout.tensors if t.dtype in FLOATS],
     )
     said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""

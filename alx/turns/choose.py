@@ -35,6 +35,8 @@ class Chosen:
     selected: Selected
     rebuilt: int = 0
     """Number of files that came out of parity."""
+    recipes: int = 0
+    """Number of blends that came as recipes and were made here; 0 where it was imported before."""
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -43,6 +45,7 @@ class Chosen:
             "signer": self.signer,
             "again": self.again,
             "rebuilt": self.rebuilt,
+            "recipes": self.recipes,
             "selection": entries.plain(self.selected),
         }
 
@@ -78,7 +81,8 @@ def import_and_select(
             return Chosen(found, signer, again=True, selected=selected)
         selected = _select(now, found, tell, full=full)
         taken, signer = incoming.accept(now, found, selected), found.signed.signer.fingerprint
-        return Chosen(taken, signer, again=False, selected=selected, rebuilt=found.rebuilt)
+        made = len(found.manifest.candidates) - found.manifest.weighed
+        return Chosen(taken, signer, again=False, selected=selected, rebuilt=found.rebuilt, recipes=made)
 
 
 class _Candidates:
@@ -124,6 +128,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.layout)
     same_objective(site.plan, task, now.own.file)
+    recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
     candidates, start = _Candidates(task, staged), Start.find(now, manifest)
@@ -152,7 +157,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
             tell("measuring", i + 1, len(signed))
         chosen = select.select(signed, own, samples, own_samples)
     score = measure.held_out(task, candidates.models([chosen.index])[0])
-    recipes.check(now, staged, task, chosen.index)
+    recipes.check(staged, task, chosen.index)
     made = Selected.of(manifest, staged.signed.digest, chosen.index, samples=chosen.samples, global_loss=chosen.global_loss)
     return made._replace(
         own=tuple(_finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)),

@@ -3,6 +3,7 @@
 Killed at any point, the same call goes on: what is done lies in the site's work folder, each file whole.
 """
 
+import contextlib
 import hashlib
 import math
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from typing import Self
 from torch import Tensor
 
 from alx import files, order
-from alx.bundle import write
+from alx.bundle import codec, recipe, write
 from alx.bundle.layout import Layout, part_name
-from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start
+from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version2
 from alx.bundle.signature import SignedFile
-from alx.errors import DivergedError, TurnError, count
+from alx.errors import DivergedError, NotFiniteError, TurnError, count
 from alx.learning import blend as blends
-from alx.learning import measure, state, trajectory
+from alx.learning import measure, trajectory
 from alx.learning.task import Task
 from alx.progress import Tell, silent
 from alx.site import entries, shelf
@@ -26,15 +27,25 @@ from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints
-from alx.turns.bridge import as_sent, from_flat, refuse_negative, same_count, same_model, same_objective, to_flat
+from alx.turns.bridge import from_flat, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial
+from alx.turns.recipes import averaged
 
 FIRST = "t0"  # the snapshot that blends begin at: what the receiver has of the start, whatever a trainer did to it
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A turn's bundle in the outbox."""
+    """A turn's bundle in the outbox.
+
+    Attributes:
+        path, digest, round: the bundle's.
+        size: its bytes.
+        raw_size: those of the states in it, raw.
+        snapshots, blends: how many of each.
+        recipes: the blends that are in it as recipes.
+        again: it was sealed before.
+    """
 
     path: Path
     digest: str
@@ -43,6 +54,7 @@ class Sealed:
     raw_size: int
     snapshots: int
     blends: int
+    recipes: int
     again: bool
 
     def json(self) -> dict[str, object]:
@@ -55,13 +67,15 @@ class Sealed:
             "raw_bytes": self.raw_size,
             "snapshots": self.snapshots,
             "blends": self.blends,
+            "recipes": self.recipes,
             "again": self.again,
         }
 
     @property
     def contents(self) -> str:
-        """What is in it, for people: `12 snapshots and 8 blends`."""
-        return count(self.snapshots, "snapshot") + (f" and {count(self.blends, 'blend')}" if self.blends else "")
+        """What is in it, for people: `12 snapshots and recipes of 8 blends`."""
+        of = "recipes of " if self.recipes else ""
+        return count(self.snapshots, "snapshot") + (f" and {of}{count(self.blends, 'blend')}" if self.blends else "")
 
 
 def turn_seed(plan_seed: int, round_: int, role: str) -> int:
@@ -126,9 +140,10 @@ def sealed(now: SiteState) -> Sealed:
 
 def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
     with shelf.opened(now, turn) as bundle:
-        count, snapshots = len(bundle.manifest.candidates), len(bundle.manifest.snapshots)
-        raw_size, size = bundle.manifest.layout.nbytes * count, sum(bundle.source.sizes.values())
-        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, snapshots, count - snapshots, again)
+        m, size = bundle.manifest, sum(bundle.source.sizes.values())
+        count, snapshots, raw_size = len(m.candidates), len(m.snapshots), m.layout.nbytes * m.weighed
+        of = snapshots, count - snapshots, count - m.weighed
+        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +214,16 @@ class _Turn:
         if not self.work.has("peer"):
             return {}
         moved = self.work.has("before") and self.work.get("before") != self.work.get(FIRST)
-        start, own, peer, before = (self._state(x) for x in (FIRST, final, "peer", "before" if moved else FIRST))
-        parameters = state.parameters(self.task.new_model())
-        out = {}
-        for i, recipe in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
-            made = as_sent(self.now.site.plan, blends.blend(start, own, peer, before, recipe, parameters))
-            if state.finite(made) is None:
-                self.work.put(f"blend-{i}", to_flat(made, self.layout))
-                out[f"blend-{i}"] = recipe
+        parts = recipe.Parts(*(self.work.get(x) for x in (FIRST, final, "peer", "before" if moved else FIRST)))
+        names, out = averaged(self.task, self.layout), {}
+        for i, each in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
+            made = recipe.made(
+                parts, (each.own, each.peer, each.momentum), self.layout, names, rounded=self.now.site.plan.rounds_weights
+            )
+            with contextlib.suppress(NotFiniteError):
+                codec.check_values(memoryview(made), self.layout, f"blend-{i}")
+                self.work.put(f"blend-{i}", bytes(made))
+                out[f"blend-{i}"] = each
         return out
 
     def measure(self, steps: dict[str, int], recipes: dict[str, blends.Recipe]) -> dict[str, float]:
@@ -237,26 +254,25 @@ class _Turn:
     def pack(
         self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float]
     ) -> tuple[Manifest, list[SignedFile]]:
-        """Compress every kept state into the bundle's folder, and say what it holds."""
+        """Compress every snapshot into the bundle's folder, and say what it and the blends are."""
         data: list[SignedFile] = []
         candidates = []
-        blended = self._blend_entries(recipes)
-        states = self.work.states(list(losses), self.layout.nbytes)
+        states = self.work.states(list(steps), self.layout.nbytes)
         packed = write.candidates(self.work.bundle, states, self.layout, self.now.recipients)
         # strict asks once more after the last: only when `packed` has ended, its files are durable
-        for i, (label, made) in enumerate(zip(losses, packed, strict=True)):
+        for i, (label, made) in enumerate(zip(steps, packed, strict=True)):
             data += made.files
+            names = [part_name(i, part) for part in range(self.layout.parts)]
             candidates.append(
-                Candidate(
-                    step=steps.get(label),
-                    blend=blended.get(label),
-                    loss=losses[label],
-                    state=made.state,
-                    keyframe=made.keyframe,
-                    files=[part_name(i, part) for part in range(self.layout.parts)],
-                )
+                Candidate(step=steps[label], loss=losses[label], state=made.state, keyframe=made.keyframe, files=names)
             )
-            self.tell("sealing", i + 1, len(losses))
+            self.tell("sealing", i + 1, len(steps))
+        for label, blend in self._blend_entries(recipes).items():
+            if label in losses:
+                digest = hashlib.sha256(self.work.get(label)).hexdigest()
+                candidates.append(
+                    Candidate(step=None, blend=blend, loss=losses[label], state=digest, keyframe=False, files=[])
+                )
         return self._manifest(candidates), data
 
     def _blend_entries(self, recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:
@@ -284,9 +300,9 @@ class _Turn:
         if position.accepted:
             chosen = position.selected[-1]
             start = Start(candidate=chosen.index, global_loss=chosen.global_loss, samples=chosen.samples)
-        return Manifest(
+        return Version2(
             format="alx-bundle",
-            version=1,
+            version=2,
             sender=Party(role=site.role, key=now.public_key.fingerprint),
             receiver=Party(role=now.peer.file.role, key=now.peer_key.fingerprint),
             plan=site.plan_file.digest,
@@ -298,4 +314,5 @@ class _Turn:
             samples=now.own.file.samples,
             tensors=list(self.layout.tensors),
             candidates=candidates,
+            averaged=averaged(self.task, self.layout),
         )

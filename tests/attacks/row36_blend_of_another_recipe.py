@@ -1,6 +1,4 @@
-"""A blend that is chosen, and whose recipe is another than what it was made by."""
-
-from typing import Any
+"""A blend whose recipe is another than what it was made by; it would never be chosen."""
 
 from alx.errors import MalformedError
 from tests.forge import Forge
@@ -13,8 +11,5 @@ STAGE = ("second", "learner", 2)
 
 
 def attack(forge: Forge) -> None:
-    def lie(m: dict[str, Any]) -> None:
-        blend = next(c for c in m["candidates"] if c["blend"])
-        blend["blend"]["own"], blend["loss"] = 3.999, 0.0
-
-    forge.edit(lie)
+    forge.blend(lambda c: c["blend"].update(own=3.999))
+    forge.blend(lambda c: c.update(loss=1e9))

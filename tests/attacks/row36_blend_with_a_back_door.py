@@ -1,4 +1,4 @@
-"""A blend that is chosen, and whose weights are the sender's own."""
+"""A blend that is chosen, and whose digest is that of the sender's own snapshot."""
 
 from alx.errors import MalformedError
 from tests.forge import Forge
@@ -11,6 +11,4 @@ STAGE = ("second", "learner", 2)
 
 
 def attack(forge: Forge) -> None:
-    steps = len([c for c in forge.manifest()["candidates"] if c["step"] is not None])
-    forge.restate(lambda flats: flats.__setitem__(steps, bytearray(flats[1])))
-    forge.edit(lambda m: m["candidates"][steps].update(loss=0.0))
+    forge.blend(lambda c: c.update(loss=0.0, state=forge.manifest()["candidates"][1]["state"]))

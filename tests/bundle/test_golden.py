@@ -31,8 +31,22 @@ def told(bundle: Path) -> dict:
     return json.loads((bundle.parent / "found.json").read_text())[bundle.name]
 
 
-def test_the_golden_bundles_of_version_1_are_there():
-    assert [b.name.split("-", 2)[2] for b in BUNDLES] == ["r001-learner", "r001-provider", "r002-learner", "r002-provider"]
+def before(bundle: Path) -> list[Path]:
+    """The bundle that it answers, and its sender's before."""
+    said = json.loads((bundle / "manifest.json").read_text())
+    by_digest = {told(b)["digest"]: b for b in BUNDLES if b.parent == bundle.parent}
+    return [by_digest[said[name]] for name in ("answers", "previous") if said[name]]
+
+
+def test_the_golden_bundles_of_every_version_are_there():
+    turns = ["r001-learner", "r001-provider", "r002-learner", "r002-provider"]
+    assert [f"{b.parent.name} {b.name.split('-', 2)[2]}" for b in BUNDLES] == [f"v{n} {t}" for n in (1, 2) for t in turns]
+    for bundle in BUNDLES:
+        said = json.loads((bundle / "manifest.json").read_text())
+        assert said["version"] == int(bundle.parent.name[1:])
+        assert all(bool(c["files"]) == (said["version"] == 1 or c["blend"] is None) for c in said["candidates"])
+    assert any(c["blend"] and c["blend"]["momentum"] for c in said["candidates"])
+    assert {t["dtype"] for t in said["tensors"]} == {"F32", "F16", "BF16", "I64"}
     assert sorted(p.name for p in MORE) == ["bfloat16", "encrypted", "two-parts"]
     assert sum(p.stat().st_size for p in (HERE / "golden").rglob("*") if p.is_file()) < 300_000
 
@@ -72,23 +86,23 @@ def test_its_states_are_decoded_to_the_digests_that_were_kept(bundle):
     with carried.survey(bundle) as source:
         data, _ = read.claimed_key(source)
         signed = read.verify(source, data, keys.load_public(key_of(bundle)))
-        states = [
-            hashlib.sha256(s).hexdigest() for _, _, s in read.states(source, signed, read.read_manifest(source, signed))
-        ]
-    assert states == [c["state"] for c in told(bundle)["candidates"]]
+        manifest = read.read_manifest(source, signed)
+        states = [hashlib.sha256(s).hexdigest() for _, _, s in read.states(source, signed, manifest)]
+    assert states == [c["state"] for c in told(bundle)["candidates"]][: manifest.weighed]
 
 
 @pytest.mark.parametrize("bundle", BUNDLES, ids=lambda b: f"{b.parent.name}-{b.name}")
-def test_the_decoder_without_alx_decodes_it_too(bundle):
+def test_the_decoder_without_alx_decodes_it_too_and_makes_its_blends(bundle):
     (code,) = re.findall(r"```python\n(.*?)```", (HERE.parent / "docs" / "format.md").read_text(), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code, bundle], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, bundle, *before(bundle)], capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()] == [c["state"] for c in told(bundle)["candidates"]]
 
 
-def test_the_golden_exchange_is_one_chain():
-    reports = [told(b) | json.loads((b / "manifest.json").read_text()) for b in BUNDLES]
-    for before, after in itertools.pairwise(reports):
-        assert after["answers"] == before["digest"]
-    for before, after in zip(reports, reports[2:], strict=False):
-        assert after["previous"] == before["digest"]
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_golden_exchange_is_one_chain(version):
+    reports = [told(b) | json.loads((b / "manifest.json").read_text()) for b in BUNDLES if b.parent.name == version]
+    for one, after in itertools.pairwise(reports):
+        assert after["answers"] == one["digest"]
+    for one, after in zip(reports, reports[2:], strict=False):
+        assert after["previous"] == one["digest"]
     assert sum(c["blend"] is not None for c in reports[2]["candidates"]) > 0

@@ -1,9 +1,10 @@
 """Make the golden bundles of a format version, once, when it is released: never again for a version that is out.
 
-    python -m tests.golden.make FOLDER      tests/golden/v1 was made so
+    python -m tests.golden.make FOLDER      tests/golden/v1 and v2 were made so, each by the alx of its version
 
-Two small sites play two rounds. What is kept: the four bundles as they were carried, both public keys, and what a reader
-must find in them (the bundle's digest, each candidate's label, loss and the SHA-256 of its state).
+Two small sites play two rounds, those of version 2 with batch norm and both types of two bytes. What is kept: the four
+bundles as they were carried, both public keys, and what a reader must find in them (the bundle's digest, each candidate's
+label, loss and the SHA-256 of its state).
 """
 
 import json
@@ -14,7 +15,28 @@ from pathlib import Path
 
 from alx import audit
 from alx.bundle import keys
-from tests.conftest import World, make_world, pair_world
+from tests.conftest import PLAN, World, make_world, pair_world
+
+NET = """\
+from torch import nn
+import torch
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.norm, self.outer = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
+        self.register_buffer("fine", torch.randn(8).half())
+        self.coarse = nn.Parameter(torch.randn(8).bfloat16())
+
+    def forward(self, x):
+        return self.outer(torch.relu(self.norm(self.inner(x))) * (1 + self.fine.float() * self.coarse.float()))
+
+
+def build():
+    return Net()
+"""
+OWN = PLAN[: PLAN.index("[model]")] + '[model]\nsource = "net.py:build"\n'
 
 
 def found(bundle: Path, key: Path) -> dict[str, object]:
@@ -26,7 +48,9 @@ def found(bundle: Path, key: Path) -> dict[str, object]:
 
 def play(root: Path) -> World:
     """Two rounds; all four bundles are on the disk."""
-    world = pair_world(make_world(root))
+    root.mkdir()
+    (root / "net.py").write_text(NET)
+    world = pair_world(make_world(root, OWN))
     for sender, receiver in (("learner", "provider"), ("provider", "learner")) * 2:
         assert world.take(receiver, world.turn(sender)) == 0
     return world

@@ -17,12 +17,14 @@ def test_the_decoder_of_the_format_page_decodes_a_bundle_without_alx(stage, tmp_
     assert "alx" not in code
     script = tmp_path / "decode.py"
     script.write_text(code)
-    world = stage("second")
-    for bundle in sorted(world.disk.glob("alx-*")):
-        done = subprocess.run([sys.executable, script, bundle], capture_output=True, text=True, check=True)
+    first, reply, second = sorted(stage("second").disk.glob("alx-*"))
+    for bundles in ([first], [reply, first], [second, reply, first]):
+        done = subprocess.run([sys.executable, script, *bundles], capture_output=True, text=True, check=True)
         rows = [line.split() for line in done.stdout.splitlines()]
         assert len(rows) > 3
         assert all(got == signed for got, signed, _ in rows)
+    alone = subprocess.run([sys.executable, script, second], capture_output=True, text=True, check=True)
+    assert alone.stdout.count("recipe ") == 8
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -301,7 +301,7 @@ def test_a_plan_of_trajectories_takes_no_blend(tmp_path, capsys):
     forged = Forge(world.turn("provider"), forge.keys.load_private(world.folder("provider") / "key.pem"))
 
     said = forged.manifest()
-    last, k = said["candidates"][-1], len(said["candidates"])
+    last = said["candidates"][-1]
     blend = {
         "own_step": last["step"],
         "peer_bundle": said["answers"],
@@ -310,7 +310,6 @@ def test_a_plan_of_trajectories_takes_no_blend(tmp_path, capsys):
         "peer": 0.5,
         "momentum": 0.0,
     }
-    said["candidates"].append(last | {"step": None, "blend": blend, "files": [f"data/c{k:04d}-p0000.safetensors.zst"]})
-    shutil.copy(forged.path(last["files"][0]), forged.path(said["candidates"][-1]["files"][0]))
+    said["candidates"].append(last | {"step": None, "blend": blend, "keyframe": False, "files": []})
     forged.manifest_bytes(forge.form(said))
     refused_import(capsys, world, "learner", forged.bundle, PeerError, "1 blend, more than the plan allows")

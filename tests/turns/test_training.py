@@ -15,10 +15,11 @@ import torch
 from torch import nn
 
 from alx import files
-from alx.bundle import carried, keys, read
+from alx.bundle import keys
 from alx.errors import CorruptError, PeerError
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
+from alx.site import shelf
 from alx.site import site as sites
 from alx.site.work import Work
 from alx.tasks import load, supervised
@@ -184,13 +185,10 @@ def test_training_that_diverges_is_refused_with_its_step():
 
 def decoded(world, role, round_=1):
     """Every candidate of a bundle in the outbox: label -> (own loss, state)."""
-    site = sites.load(world.folder(role))
-    now = site.look()
+    now = world.state(role)
     turn = next(turn for turn in now.position.sealed if turn.round == round_)
-    with carried.survey(site.outbox / turn.bundle) as source:
-        signed = read.verify(source, read.claimed_key(source)[0], now.public_key)
-        manifest = read.read_manifest(source, signed)
-        return {c.label: (c.loss, bytes(flat)) for _, c, flat in read.states(source, signed, manifest)}
+    with shelf.opened(now, turn) as bundle:
+        return {c.label: (c.loss, bundle.state(i)) for i, c in enumerate(bundle.manifest.candidates)}
 
 
 def test_bundles_of_period_2_hold_every_second_snapshot_of_period_1(tmp_path):

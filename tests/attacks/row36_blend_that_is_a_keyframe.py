@@ -1,0 +1,14 @@
+"""A blend that is said to be a keyframe, in version 2."""
+
+from alx.errors import MalformedError
+from tests.forge import Forge
+
+FAULT = 36
+ERROR = MalformedError
+EXIT = 13
+WORDS = ("keyframes do not stand",)
+STAGE = ("second", "learner", 2)
+
+
+def attack(forge: Forge) -> None:
+    forge.blend(lambda c: c.update(keyframe=True))
