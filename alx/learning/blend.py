@@ -45,7 +45,7 @@ RECIPES = (
 def blend(
     start: State, own: State, peer: State, before: State, recipe: Recipe, parameters: Collection[str]
 ) -> dict[str, Tensor]:
-    """One candidate beside the trajectory.
+    """One candidate beside the trajectory, as torch makes it; a blend that travels is made by `alx.bundle.recipe`.
 
     Args:
         start: where the turn began.

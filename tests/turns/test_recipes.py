@@ -155,4 +155,7 @@ def test_what_travels_with_weights_and_what_as_a_recipe_is_told(stage, alx):
     told = alx("audit", world.folder("learner")).out
     assert "each was verified whole, and 21 blends made by the recipe" in told
     assert "with the weights of 8 models, recipes of 8 blends, 16 loss sums" in told
+    second = stage("second")
+    told = alx("import-and-select", second.bundle("learner", 2), "--site", second.folder("provider")).out
+    assert "4 snapshots came with weights; 8 blends came as recipes and were made here, to the bit" in told
     assert turns.sealed(world.state("provider")).contents == "5 snapshots and recipes of 8 blends"
