@@ -237,6 +237,14 @@ class Plan(Strict):
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
+    @model_validator(mode="after")
+    def _distillation_fits(self) -> Self:
+        if self.loss == "mse" and self.distillation.temperature != 1:
+            raise ValueError("[distillation] temperature divides logits, and mse has none")
+        if self.loss != "cross_entropy" and self.distillation.classes != "not_true":
+            raise ValueError('[distillation] classes is for loss = "cross_entropy"')
+        return self
+
     @property
     def rounds_weights(self) -> bool:
         """Whether weights are rounded before they are measured and sent."""

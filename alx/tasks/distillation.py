@@ -135,6 +135,11 @@ class Start:
         if self._missing < 0:
             one = first(self._data)[0].to(self._device)
             answer, count = self._ask(one), len(self._order)
+            if not isinstance(answer, Tensor):
+                raise ConfigError(
+                    f"the model gives a {type(answer).__name__}, and distillation compares one tensor with another",
+                    "leave out distillation=, or wrap the model in one that gives a single tensor",
+                )
             self._missing = 0
             if answer.nbytes * count <= KEPT_BYTES:
                 self._block = EvaluationBatch().of(self._net, lambda: one)

@@ -40,7 +40,7 @@ SHORTER = {
         "sampling_period = 4": "sampling_period = 8",
         "evaluation_episodes = 4": "evaluation_episodes = 1",
     },
-    "torchvision": {"round_steps = 60": "round_steps = 40", "sampling_period = 10": "sampling_period = 20"},
+    "torchvision": {"round_steps = 200": "round_steps = 40"},
 }
 
 

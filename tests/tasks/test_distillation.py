@@ -83,6 +83,38 @@ def test_values_that_cannot_be_are_refused_by_name(line):
         plan.parse(f"{HEAD}[distillation]\n{line}\n".encode())
 
 
+@pytest.mark.parametrize(
+    ("loss", "line", "told"),
+    [
+        ("mse", "temperature = 2.0", "temperature divides logits, and mse has none"),
+        ("binary_cross_entropy", "classes = 'all'", 'classes is for loss = "cross_entropy"'),
+    ],
+)
+def test_what_a_loss_has_no_use_for_is_refused(loss, line, told):
+    with pytest.raises(ConfigError, match=told):
+        plan.parse(f"loss = '{loss}'\n{HEAD}[distillation]\n{line}\n".encode())
+
+
+def test_a_model_with_several_outputs_is_told_that_they_cannot_be_compared():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.net(x), x
+
+    made = supervised(
+        Two,
+        TensorDataset(torch.randn(6, 4), torch.randint(3, (6,))),
+        lambda outputs, y: nn.functional.cross_entropy(outputs[0], y, reduction="none"),
+        optimisers("sgd", {"lr": 0.1}),
+        distillation=lambda _z, _s, _y: torch.zeros(1),
+    )
+    with pytest.raises(ConfigError, match="gives a tuple, and distillation compares one tensor with another"):
+        begun(made).trainer.step()
+
+
 def test_a_step_is_one_on_the_loss_and_the_term_together():
     made = task(batch_size=35)
     run = begun(made)
