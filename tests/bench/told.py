@@ -22,11 +22,11 @@ from torch import nn
 
 from alx.bundle import carried, keys, read
 from alx.site import site as sites
-from alx.study.demo import story
+from alx.study.demo import digits, story
 from alx.tasks import models
 from alx.turns.bridge import from_flat
 
-ROUNDS = 5
+ROUNDS = digits.ROUNDS
 LARGE = {"learner": range(5), "provider": range(5, 10)}
 
 

@@ -179,10 +179,10 @@ def test_what_earlier_calls_asked_for_stays_in_the_results(grown, capsys):
         ("fedavg", 1),
     ]
     capsys.readouterr()
-    assert simulate("--baselines", "cyclic,blended", "--seeds", "1,2", "--out", "sim") == 0
+    assert simulate("--baselines", "cyclic,blended+distillation", "--seeds", "1,2", "--out", "sim") == 0
     told = capsys.readouterr().out
     assert "going on: 2 of 4 runs are there" in told
-    assert "blended is what the plan says: it is played once, as assisted" in told
+    assert "blended+distillation is what the plan says: it is played once, as assisted" in told
     second = results(grown / "sim")
     assert [d.seed for d in second.dealt] == [0, 1, 2]
     assert [r for r in second.runs if r.seed < 2] == first.runs

@@ -635,6 +635,7 @@ def test_only_returns_travel(tmp_path, alx, monkeypatch):
         "provider_only",
         "centralised",
         "assisted",
+        "fedavg",
         "alone",
         "rounds",
         "samples",
