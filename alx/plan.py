@@ -24,6 +24,7 @@ MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
+FIRM = 1.0  # weight of distillation, as measured (docs/decisions/0018-trips.md)
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
@@ -121,7 +122,9 @@ class Distillation(Strict):
     weight * the squared difference of both. Losses are measured, and models selected, without it.
     """
 
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=1.0, description="of it; 0 leaves it out")
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        default=None, description=f'of it; 0 leaves it out; where it is not said, {FIRM:g}, or 0 where `loss = "own"`'
+    )
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="both answers' logits are divided by it"
     )
@@ -236,6 +239,17 @@ class Plan(Strict):
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _distillation_is_said(cls, values: object) -> object:
+        """Whoever reads a plan finds the weight there, whether its file says it or not."""
+        if not isinstance(values, dict):
+            return values
+        table = values.get("distillation", {})
+        if not isinstance(table, dict) or table.get("weight") is not None:
+            return values
+        return {**values, "distillation": {**table, "weight": 0.0 if values.get("loss") == "own" else FIRM}}
 
     @model_validator(mode="after")
     def _distillation_fits(self) -> Self:

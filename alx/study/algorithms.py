@@ -11,7 +11,7 @@ from typing import get_args
 from alx import files, turns
 from alx import plan as plans
 from alx.learning.task import Task
-from alx.plan import Distillation, Plan, PlanFile
+from alx.plan import FIRM, Plan, PlanFile
 from alx.records import Role
 from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
@@ -64,7 +64,7 @@ def agreed(plan: Plan, algorithm: Algorithm) -> PlanFile:
 
 def _firm(plan: Plan) -> dict[str, object]:
     """[distillation] that is on."""
-    return {"distillation": {"weight": plan.distillation.weight or Distillation().weight}}
+    return {"distillation": {"weight": plan.distillation.weight or FIRM}}
 
 
 def _distilled(both: Parties) -> dict[Role, Task]:

@@ -65,14 +65,14 @@ def term(loss: str, wanted: Distillation) -> Term | None:
     Raises:
         ConfigError: `loss` is none of these.
     """
+    if not wanted.weight:
+        return None
     weight, temperature, not_true = wanted.weight, wanted.temperature, wanted.classes == "not_true"
     terms: dict[str, Term] = {
         "cross_entropy": lambda z, s, y: weight * cross_entropy(z, s, y, temperature, not_true=not_true),
         "binary_cross_entropy": lambda z, s, _y: weight * binary_cross_entropy(z, s, temperature),
         "mse": lambda z, s, _y: weight * (z - s) ** 2,
     }
-    if not weight:
-        return None
     if loss not in terms:
         raise ConfigError(
             f'[distillation] in the plan cannot tell what loss = "{loss}" compares',

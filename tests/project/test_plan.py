@@ -38,6 +38,23 @@ def test_without_a_sampling_period_a_turn_has_few_snapshots(steps, found):
     assert read.schedule("learner", 5, 5) == found
 
 
+@pytest.mark.parametrize(
+    ("more", "weight"),
+    [
+        ("", 1.0),
+        ("[distillation]\ntemperature = 2.0\n", 1.0),
+        ("[distillation]\nweight = 0.0\n", 0.0),
+        ("[distillation]\nweight = 0.25\n", 0.25),
+    ],
+)
+def test_a_plan_holds_a_turn_to_its_start_unless_it_says_otherwise(more, weight):
+    assert plans.parse((TINY + more).encode()).plan.distillation.weight == weight
+
+
+def test_what_a_loss_of_ones_own_compares_is_not_guessed():
+    assert plans.parse(('loss = "own"\n' + TINY).encode()).plan.distillation.weight == 0
+
+
 def test_kinds_of_assistance_differ_in_what_they_say():
     read = plans.parse((TINY + "[distillation]\nweight = 0.0\n").encode()).plan
     said = {
