@@ -35,11 +35,10 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
     Returns:
         [n, …].
     """
-    z, s = outputs / temperature, start / temperature
+    z, s = (outputs, start) if temperature == 1 else (outputs / temperature, start / temperature)
     if not_true and outputs.shape[1] > TWO:
-        own = torch.zeros_like(z, dtype=torch.bool).scatter_(1, targets.unsqueeze(1), value=True)
-        least = torch.finfo(z.dtype).min
-        z, s = z.masked_fill(own, least), s.masked_fill(own, least)
+        own, least = targets.unsqueeze(1), torch.finfo(z.dtype).min
+        z, s = z.scatter(1, own, least), s.scatter(1, own, least)
     theirs = s.log_softmax(1)
     return temperature**2 * (theirs.exp() * (theirs - z.log_softmax(1))).sum(1)
 
