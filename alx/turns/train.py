@@ -3,6 +3,7 @@
 Killed at any point, the same call goes on: what is done lies in the site's work folder, each file whole.
 """
 
+import dataclasses
 import hashlib
 import math
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from alx.learning import blend as blends
 from alx.learning import measure, state, trajectory
 from alx.learning.task import Task
 from alx.progress import Tell, silent
-from alx.site import entries, shelf
+from alx.site import entries, kept, shelf
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
@@ -34,7 +35,13 @@ FIRST = "t0"  # the snapshot that blends begin at: what the receiver has of the 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A turn's bundle in the outbox."""
+    """A turn's bundle in the outbox.
+
+    Attributes:
+        path, digest, round, size, raw_size, snapshots, blends: of it.
+        again: it was sealed before.
+        afresh: the plan keeps the optimiser's state, and that of this side's turn before was not there.
+    """
 
     path: Path
     digest: str
@@ -44,6 +51,7 @@ class Sealed:
     snapshots: int
     blends: int
     again: bool
+    afresh: bool = False
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -56,6 +64,7 @@ class Sealed:
             "snapshots": self.snapshots,
             "blends": self.blends,
             "again": self.again,
+            "optimiser_afresh": self.afresh,
         }
 
     @property
@@ -103,13 +112,19 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     manifest, data = turn.pack(steps, recipes, losses)
     digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
+    if (
+        site.plan.optimiser.keep
+    ):  # before the ledger knows of the turn: what is kept of one that never was is never asked for
+        kept.put(site.folder, digest, turn.work.get(checkpoints.HANDED_ON))
     final = shelf.place(site, made)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
     files.publish(turn.work.bundle, final)
     now.append(made)
+    afresh = turn.afresh
     turn.work.remove()
-    return _sealed(now, made, again=False)
+    kept.forget(site.folder, digest)
+    return dataclasses.replace(_sealed(now, made, again=False), afresh=afresh)
 
 
 def sealed(now: SiteState) -> Sealed:
@@ -133,7 +148,10 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`."""
+    """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`.
+
+    Beside them lies what the trainer takes up and hands on (`checkpoints`).
+    """
 
     now: SiteState
     task: Task
@@ -158,9 +176,19 @@ class _Turn:
         same_objective(site.plan, task, own.file)
         return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
 
+    @property
+    def afresh(self) -> bool:
+        """Whether what the turn before handed on was gone; nothing is before the first."""
+        return bool(
+            self.now.position.sealed and self.work.has(checkpoints.TAKEN_UP) and not self.work.get(checkpoints.TAKEN_UP)
+        )
+
     def put_start(self) -> None:
-        """Keep the selected state, and what blends are made of where they are asked for."""
+        """Keep the selected state, what the turn before handed on, and what blends are made of where they are asked for."""
         site, position = self.now.site, self.now.position
+        if site.plan.optimiser.keep and not self.work.has(checkpoints.TAKEN_UP):
+            before = kept.get(site.folder, position.sealed[-1].digest) if position.sealed else None
+            self.work.put(checkpoints.TAKEN_UP, before or b"")
         if not position.accepted:
             if not self.work.has("start"):
                 self.work.put("start", to_flat(initial(site, self.task), self.layout))
@@ -191,6 +219,7 @@ class _Turn:
             site.plan.sampling_period,
             lambda step, loss: self.tell("training", step, self.steps, loss),
             rounded=site.plan.rounds_weights,
+            keep=site.plan.optimiser.keep,
         )
         return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)}
 
