@@ -93,6 +93,7 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     site, position = now.site, now.position
     if position.step == "export":
         files.remove_tree(site.folder / "work")  # left by a command that was killed after the ledger knew of the bundle
+        kept.forget(site.folder, position.sealed[-1].digest)  # as above
         return _sealed(now, position.sealed[-1], again=True)
     if position.step != "train":
         why = {
