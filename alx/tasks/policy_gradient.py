@@ -151,6 +151,7 @@ def policy_gradient(
     discount: float = 0.99,
     max_steps: int = 500,
     evaluation_episodes: int = 32,
+    evaluation_discount: float | None = None,
     held_out: Sequence[Value] = (),
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -172,6 +173,8 @@ def policy_gradient(
         discount: of a reward one step later, above 0, at most 1.
         max_steps: an episode is cut after so many; an environment's own time limit may be shorter.
         evaluation_episodes: an environment, for the loss; all are played side by side.
+        evaluation_discount: of the returns that are measured, and so selected by; None is `discount`, as in the paper. With
+            1 what comes late in an episode counts in a selection, too.
         held_out: values kept apart; the mean undiscounted return, one episode each, is shown and never sent.
         seed: of the episodes that losses and scores are measured on. Each side may have its own, and should where its
             parameters are worth guessing: who knows the seed can play the very episodes that a loss was measured on.
@@ -183,9 +186,11 @@ def policy_gradient(
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
     """
     counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
+    measured_by = discount if evaluation_discount is None else evaluation_discount
+    discounts = {"discount": discount, "evaluation_discount": measured_by}
     refuse_model(policy, "policy")
     refuse_optimiser(optimiser)
-    refused = next(chain(_faults(parameters, estimator, discount, counts), _misfits(distillation)), None)
+    refused = next(chain(_faults(parameters, estimator, discounts, counts), _misfits(distillation)), None)
     if refused is not None:
         raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")
     place = torch.device(device)
@@ -217,7 +222,7 @@ def policy_gradient(
         return Reinforce(net, trained(), number, estimator, discount, optimiser, max_steps, place, distillation.weight)
 
     def measure(net: nn.Module) -> LossSum:
-        return LossSum(-float(returns(measured(), net, discount).sum() / evaluation_episodes), number)
+        return LossSum(-float(returns(measured(), net, measured_by).sum() / evaluation_episodes), number)
 
     return Task(
         new_model=lambda: policy().to(place),
@@ -228,7 +233,7 @@ def policy_gradient(
     )
 
 
-def _faults(parameters: Any, estimator: Any, discount: Any, counts: dict[str, Any]) -> Iterator[str]:
+def _faults(parameters: Any, estimator: Any, discounts: dict[str, Any], counts: dict[str, Any]) -> Iterator[str]:
     """The settings that are out of range, in words."""
     if isinstance(parameters, str) or not isinstance(parameters, Sized):
         yield f"parameters is {escape(repr(parameters), 60)}, expected a list with a value for each environment"
@@ -243,8 +248,9 @@ def _faults(parameters: Any, estimator: Any, discount: Any, counts: dict[str, An
         yield f"estimator is {escape(repr(estimator), 60)}, expected one of {', '.join(get_args(Estimator))}"
     elif estimator == "reward_to_go" and counts["batch_size"] == 1:
         yield "batch_size is 1 episode, and reward_to_go compares at least two"
-    if type(discount) not in (int, float) or not 0 < discount <= 1:
-        yield f"discount is {escape(repr(discount), 60)}, expected a number above 0, at most 1"
+    for name, discount in discounts.items():
+        if type(discount) not in (int, float) or not 0 < discount <= 1:
+            yield f"{name} is {escape(repr(discount), 60)}, expected a number above 0, at most 1"
 
 
 def _misfits(distillation: Distillation) -> Iterator[str]:

@@ -369,6 +369,7 @@ def test_the_task_keeps_every_promise():
         ({"batch_size": 2}, "batch_size is 2 episodes, expected at least one for each of the 3 environments"),
         ({"estimator": "actor_critic"}, "estimator is 'actor_critic', expected one of reward_to_go, whole_episode"),
         ({"discount": 0}, "discount is 0, expected a number above 0, at most 1"),
+        ({"evaluation_discount": 1.5}, "evaluation_discount is 1.5, expected a number above 0, at most 1"),
         ({"discount": "0.99"}, "discount is '0.99', expected a number above 0, at most 1"),
         ({"max_steps": 500.0}, "max_steps is 500.0, expected a whole number, at least 1"),
         ({"batch_size": True}, "batch_size is True, expected a whole number, at least 1"),
@@ -653,6 +654,10 @@ def test_what_is_measured_is_the_plain_mean_and_what_is_shown_is_not_discounted(
     model = task.new_model()
     assert task.measure(model).total == -(1 + 0.5) - (2 - 0.5**7)  # the second is cut after 8
     assert task.held_out(model) == (4 + 8 + 8) / 3
+    plain = policy_gradient(
+        lambda: nn.Linear(1, 2), sync_vector(Corridor), [2, 9], adam, max_steps=8, discount=0.5, evaluation_discount=1.0
+    )
+    assert plain.measure(model).total == -2 - 8
 
 
 def test_a_step_tells_minus_the_mean_discounted_return():
