@@ -114,7 +114,7 @@ def table(found: dict[int, dict], beside: Path | None, shown: list[int]) -> str:
         (known,) = (v for k, v in told["by_seed_and_round"].items() if "as many as" in k)
         for name in ("AssistPG", "Learner-PG", "PG"):
             columns[name] = {
-                seed: {t: {str(n): r for n, r in enumerate(known[name][t][told["seeds"].index(seed)], 1)} for t in TESTS}
+                seed: {t: {str(n): r for n, r in enumerate(known[name][t][told["seeds"].index(seed)])} for t in TESTS}
                 for seed in found
             }
     for name in next(iter(found.values())):
