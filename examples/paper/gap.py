@@ -10,10 +10,10 @@ a file of its own and are not played again, so a run that was stopped goes on; g
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ AT_ONCE = 5  # seeds
 TESTS = ("Test I", "Test II")
 
 
-def side_by_side(game: str, seeds: list[int], judged: set[int]) -> Iterator[tuple[int, dict]]:
+def side_by_side(game: str, seeds: list[int], judged: set[int]) -> dict[int, dict]:
     """Each seed's returns and chosen steps, by the run's name."""
     played = GAMES[game]
     rows, first, poles = [], [], []
@@ -83,28 +83,27 @@ def side_by_side(game: str, seeds: list[int], judged: set[int]) -> Iterator[tupl
                 ):
                     found[seed][name].setdefault(test, {})[str(number)] = value
         print(f"{game}, seeds {seeds}: round {number}, {time.monotonic() - begun:.0f} s", flush=True)
-    yield from found.items()
-
-
-def on_sites(game: str, seed: int, judged: set[int]) -> dict:
-    """The same of one seed, for the runs in `CHANGES`."""
-    text, configs, agreed, values, of = prepared(game, seed)
-    judge = Judge(GAMES[game], agreed, values, of["learner"].new_model)
-    found: dict = {}
-    for name, changes in CHANGES.items():
-        plan, begun = text, time.monotonic()
-        for old, new in changes:
-            plan = plan.replace(old, new)
-        row = found.setdefault(name, {"chosen": []})
-        with tempfile.TemporaryDirectory() as folder:
-            for number, (weights, chosen) in enumerate(assisted(Path(folder), plan, configs, seed), 1):
-                row["chosen"] += chosen.split(", ")
-                if number in judged:
-                    returns = judge(weights)
-                    for test in GAMES[game].game.tests:
-                        row.setdefault(test, {})[str(number)] = returns[test]
-                print(f"{game} seed {seed}, {name}: round {number}, {time.monotonic() - begun:.0f} s", flush=True)
     return found
+
+
+def on_sites(game: str, seed: int, changes: list[tuple[str, str]], judged: set[int]) -> dict:
+    """The same of one seed and one run, with these changes of the paper's plan.toml."""
+    text, configs, agreed, values, of = prepared(game, seed)
+    judge, begun = Judge(GAMES[game], agreed, values, of["learner"].new_model), time.monotonic()
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise SystemExit(f"plan.toml has {old!r} {text.count(old)} times, expected once")
+        text = text.replace(old, new)
+    row: dict = {"chosen": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (weights, chosen) in enumerate(assisted(Path(folder), text, configs, seed), 1):
+            row["chosen"] += chosen.split(", ")
+            if number in judged:
+                returns = judge(weights)
+                for test in GAMES[game].game.tests:
+                    row.setdefault(test, {})[str(number)] = returns[test]
+            print(f"{game} seed {seed}: round {number}, {time.monotonic() - begun:.0f} s", flush=True)
+    return row
 
 
 def table(found: dict[int, dict], beside: Path | None, shown: list[int]) -> str:
@@ -117,16 +116,15 @@ def table(found: dict[int, dict], beside: Path | None, shown: list[int]) -> str:
                 seed: {t: {str(n): r for n, r in enumerate(known[name][t][told["seeds"].index(seed)])} for t in TESTS}
                 for seed in found
             }
-    for name in next(iter(found.values())):
+    for name in dict.fromkeys(name for rows in found.values() for name in rows):
         columns[name] = {seed: rows[name] for seed, rows in found.items() if name in rows}
     heads = [f"{test}, round {n}" for test in TESTS for n in shown]
-    lines = ["| algorithm | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    lines = ["| algorithm | seeds | " + " | ".join(heads) + " |", "|---|---|" + "---|" * len(heads)]
     for name, rows in columns.items():
         cells = [[rows[seed][test][str(n)] for seed in rows] for test in TESTS for n in shown]
-        lines.append(
-            f"| {name} | " + " | ".join(f"{np.mean(c):.1f} ± {np.std(c, ddof=min(1, len(c) - 1)):.1f}" for c in cells) + " |"
-        )
-    return "\n".join([f"{len(found)} seeds", "", *lines])
+        told_of = [f"{np.mean(c):.1f} ± {np.std(c, ddof=min(1, len(c) - 1)):.1f}" for c in cells]
+        lines.append(f"| {name} | {len(rows)} | {' | '.join(told_of)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -135,25 +133,30 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--beside", type=Path, help="what figures.py wrote of the same seeds")
+    parser.add_argument("--only", nargs="+", choices=CHANGES, default=list(CHANGES), help="of the runs on real sites")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     rounds = prepared(given.game, 0)[2].rounds
     shown = sorted({(rounds + 1) // 2, rounds})
 
-    def missing() -> list[int]:
-        return [seed for seed in given.seeds if not (given.out / f"gap-{seed}.json").exists()]
+    def kept(seed: int) -> dict:
+        path = given.out / f"gap-{seed}.json"
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def keep(seed: int, found: dict) -> None:
-        part = given.out / f"gap-{seed}.part"  # a seed counts as played only when its file is whole
+        part = given.out / f"gap-{seed}.part"  # what counts as played is in a file that is whole
         part.write_text(json.dumps(found))
         part.replace(part.with_suffix(".json"))
 
-    while given.game == "cartpole" and (seeds := missing()[:AT_ONCE]):
-        for seed, found in side_by_side(given.game, seeds, set(shown)):
-            keep(seed, found)
-    for seed in missing():
-        keep(seed, on_sites(given.game, seed, set(shown)))
-    played = {seed: json.loads((given.out / f"gap-{seed}.json").read_text()) for seed in given.seeds}
+    if given.game == "cartpole":
+        while seeds := [seed for seed in given.seeds if not kept(seed)][:AT_ONCE]:
+            for seed, found in side_by_side(given.game, seeds, set(shown)).items():
+                keep(seed, found)
+    else:
+        for name, seed in itertools.product(given.only, given.seeds):
+            if name not in kept(seed):
+                keep(seed, kept(seed) | {name: on_sites(given.game, seed, CHANGES[name], set(shown))})
+    played = {seed: kept(seed) for seed in given.seeds if kept(seed)}
     (given.out / "gap.json").write_text(json.dumps({"game": given.game, "by_seed": played}))
     print(table(played, given.beside, shown))
 

@@ -140,7 +140,7 @@ def test_the_gap_is_measured_for_runs_side_by_side(played):
     for row in found.values():
         assert len(row["chosen"]) == 10
         assert set(row["Test I"]) == set(row["Test II"]) == {"3", "5"}
-    assert script(folder, "gap.py", game, *more) == told[told.index("1 seeds") :]
+    assert script(folder, "gap.py", game, *more) == told[told.index("| algorithm") :]
 
 
 def test_the_figure_shows_the_numbers_of_the_run(played):
