@@ -248,10 +248,10 @@ draw it. A task of your own has no samples to deal out.
 | `trajectory`, `blended` | assistance by the other rule for candidates than the plan's |
 
 All start at the same model. The first two rows train on without a break; the others start the optimiser afresh each
-turn, or go on with each side's own where the plan says `keep`, as assistance does. `cyclic` and `fedavg` carry two models a round, one each way; nothing in them keeps a round
-from making things worse. Their bytes are those of the bare models, packed as a bundle packs one: no manifest and no
-signature, which the bytes of assistance include. The plan's own rule for candidates, asked for by its name, is played
-once, as `assisted`.
+turn, or go on with each side's own where the plan says `keep`, as assistance does. `cyclic` and `fedavg` carry two
+models a round, one each way; nothing in them keeps a round from making things worse. Their bytes are those of the bare
+models, packed as a bundle packs one: no manifest and no signature, which the bytes of assistance include. The plan's
+own rule for candidates, asked for by its name, is played once, as `assisted`.
 
 | split | who holds what |
 |---|---|
