@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data trips paper-cartpole paper-lunarlander wheelhouse docs clean
+.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data trips paper-cartpole paper-lunarlander policies wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -73,6 +73,12 @@ paper-cartpole paper-lunarlander: paper-%: $(VENV)/user
 	$(BIN)/python examples/paper/figures.py runs/$* --out runs
 	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/animations.py runs/$* --out runs
 	test $* = cartpole || OMP_NUM_THREADS=1 $(BIN)/python examples/paper/landings.py runs/$* --out runs
+
+# AssistPG beside Learner-PG at as many steps: half an hour for CartPole, hours for LunarLander.
+policies: $(VENV)/user
+	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/gap.py cartpole --seeds 0 1 2 3 4 5 6 7 8 9 --out runs/cartpole-gap
+	OMP_NUM_THREADS=1 $(BIN)/python examples/paper/gap.py lunarlander --seeds 0 1 2 3 4 --out runs/lunarlander-gap \
+	  --beside docs/results-rl/lunarlander.json
 
 # Rewrites what is generated: schemas/, the pages that say so on their first line, and the threat model's table.
 docs: $(VENV)/dev

@@ -67,7 +67,7 @@ def _of(option: str, meaning: str) -> str:
 
 
 class Optimiser(Strict):
-    """The optimiser of every turn; it starts afresh each turn. Options are torch.optim's."""
+    """The optimiser of every turn; it starts afresh each turn unless `keep` says otherwise. Options are torch.optim's."""
 
     name: OptimiserName = Field(description="the torch.optim class")
     lr: Annotated[float, Field(gt=0, le=1e30)] = Field(default=1e-3, description="learning rate")
@@ -79,10 +79,13 @@ class Optimiser(Strict):
     amsgrad: bool | None = Field(default=None, description=_of("amsgrad", "the AMSGrad variant"))
     momentum: float | None = Field(default=None, description=_of("momentum", "momentum factor"))
     nesterov: bool | None = Field(default=None, description=_of("nesterov", "Nesterov momentum"))
+    keep: bool = Field(
+        default=False, description="go on with its state from one turn of a side to that side's next; it never travels"
+    )
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
-        common, own = ("name", "lr", "weight_decay"), OPTIONS[self.name]
+        common, own = ("name", "lr", "weight_decay", "keep"), OPTIONS[self.name]
         given = [name for name, value in self if value is not None and name not in (*common, *own)]
         if given:
             raise ValueError(f"{self.name} has no option {', '.join(given)}")
@@ -90,7 +93,7 @@ class Optimiser(Strict):
 
     def options(self) -> dict[str, object]:
         """Keyword arguments for the torch.optim class; what is unset is left to torch's default."""
-        return {k: v for k, v in self.model_dump(exclude={"name"}).items() if v is not None}
+        return {k: v for k, v in self.model_dump(exclude={"name", "keep"}).items() if v is not None}
 
 
 class Training(Strict):

@@ -92,6 +92,11 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
         f"{sealed.contents} in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
     )
     screen.tell(f"digest {sealed.digest}")
+    if sealed.afresh:
+        screen.tell(
+            "LOOK: the optimiser started afresh: what was kept of it at this site's turn before is gone or damaged (was the "
+            "site restored?); the turn is good all the same"
+        )
     screen.tell("next: alx export DISK")
 
 

@@ -53,7 +53,7 @@ def exact_sum(losses: Iterable[float]) -> float:
 
 
 class Trainer(Protocol):
-    """torch's Stateful, plus one step. Made anew for each turn. One that averages is an `Averager` too."""
+    """torch's Stateful, plus one step. Made anew for each turn. It may be an `Averager`, or a `Keeper`, too."""
 
     def step(self) -> float:
         """Take one optimiser step on the model it was made for.
@@ -81,6 +81,19 @@ class Averager(Trainer, Protocol):
 
     def snapshot(self) -> State:
         """The weights to sample now, in the form of `Task.state`; those being trained, and the run, are left alone."""
+        ...
+
+
+@runtime_checkable
+class Keeper(Trainer, Protocol):
+    """A trainer that hands something on to its side's next turn, where the plan says `keep`: its optimiser's state."""
+
+    def kept(self) -> dict[str, Any]:
+        """What is handed on, of the same kinds as `state_dict()`, which holds it too. It stays on this site."""
+        ...
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        """Begin with what the trainer of this side's turn before handed on. Called before the first step."""
         ...
 
 

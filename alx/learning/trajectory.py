@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alx.errors import DivergedError
+from alx.errors import ConfigError, DivergedError
 from alx.learning import state
-from alx.learning.task import Averager, State, Task
+from alx.learning.task import Averager, Keeper, State, Task, Trainer
 
 
 def seed_all(seed: int) -> None:
@@ -45,6 +45,15 @@ def _set_random_state(saved: dict[str, Any]) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     version, internal, following = saved["python"]
     random.setstate((version, tuple(internal), following))
+
+
+def _keeper(trainer: Trainer) -> Keeper:
+    if not isinstance(trainer, Keeper):
+        raise ConfigError(
+            "the plan says keep under [optimiser], and the task's trainer has no kept() and take_up()",
+            "docs/tasks.md says what they are",
+        )
+    return trainer
 
 
 class Run:
@@ -90,6 +99,22 @@ class Run:
             "trainer": self.trainer.state_dict(),
             "random": _random_state(),
         }
+
+    def kept(self) -> dict[str, Any]:
+        """What the trainer hands on to its side's next turn; not a copy.
+
+        Raises:
+            ConfigError: it is no `Keeper`.
+        """
+        return _keeper(self.trainer).kept()
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        """Begin with what this side's turn before handed on.
+
+        Raises:
+            ConfigError: the trainer is no `Keeper`.
+        """
+        _keeper(self.trainer).take_up(kept)
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""

@@ -9,6 +9,7 @@
     ledger.sqlite   what was sent and accepted
     events.sqlite   the security log: that, and what was refused and why
     work/           the turn in progress; gone when it is sealed
+    kept/           where the plan says `keep`: the optimiser's state after the last turn; it never travels
     outbox/ inbox/  bundles sealed here, bundles accepted
     staging/        a copy in progress
     lock

@@ -45,7 +45,7 @@ class Work:
     def _state(self, label: str) -> Path:
         return self._folder / f"{label}.state"
 
-    def put(self, label: str, state: bytes) -> None:
+    def put(self, label: str, state: bytes | memoryview) -> None:
         """Keep one flat state under a name made of letters, digits and `-`."""
         files.replace(self._state(label), state)
 

@@ -27,7 +27,7 @@ EXCHANGE = "exchange"
 BLENDED: dict[str, object] = {"candidates": "blended"}
 ASSISTED: Mapping[Algorithm, dict[str, object]] = {
     "assisted": {},
-    "paper": PLAIN | {"candidates": "trajectory"},
+    "paper": PLAIN | {"candidates": "trajectory", "optimiser": {"keep": False}},
     "blended": PLAIN | BLENDED,
     "blended+distillation": BLENDED | {"select_on": "training"},
     "blended+distillation+validation": BLENDED | {"select_on": "validation"},

@@ -18,6 +18,7 @@ from alx.records import Role
 from alx.turns import turn_seed
 
 Saved = dict[str, Any]
+Kept = dict[Role, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,20 @@ def alone(task: Task, seed: int, round_steps: int) -> Play:
     return play
 
 
-def _turn(task: Task, plan: Plan, start: State, round_: int, role: Role, steps: int) -> State:
-    """One turn with the batches that the assisted one would have had; its final state."""
+def _turn(
+    task: Task, plan: Plan, start: State, round_: int, role: Role, steps: int, kept: Kept | None = None
+) -> tuple[State, Kept]:
+    """One turn with the batches that the assisted one would have had; its final state, and what each role keeps."""
     run = trajectory.Run(task, start, turn_seed(plan.seed, round_, role))
+    kept = dict(kept or {})
+    if role in kept:
+        run.take_up(kept[role])
     *_, (_, last) = trajectory.sample(run, steps, steps, _quiet)
-    return last
+    return last, kept | ({role: run.kept()} if plan.optimiser.keep else {})
+
+
+def _kept(saved: Saved | None) -> Kept:
+    return {} if saved is None else saved.get("kept", {})
 
 
 def _start(task: Task, saved: Saved | None) -> State:
@@ -95,10 +105,10 @@ def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) ->
     """
 
     def play(round_: int, saved: Saved | None) -> Played:
-        model = _start(tasks["learner"], saved)
+        model, kept = _start(tasks["learner"], saved), _kept(saved)
         for role in get_args(Role):
-            model = _turn(tasks[role], plan, model, round_, role, steps[role])
-        return Played(model, {"model": dict(model)})
+            model, kept = _turn(tasks[role], plan, model, round_, role, steps[role], kept)
+        return Played(model, {"model": dict(model), "kept": kept})
 
     return play
 
@@ -118,9 +128,10 @@ def fedavg(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], sa
     mean = Recipe(samples[larger] / everybody, samples[smaller] / everybody)
 
     def play(round_: int, saved: Saved | None) -> Played:
-        start = _start(tasks["learner"], saved)
-        ends = {role: _turn(tasks[role], plan, start, round_, role, steps[role]) for role in get_args(Role)}
+        start, kept, ends = _start(tasks["learner"], saved), _kept(saved), {}
+        for role in get_args(Role):
+            ends[role], kept = _turn(tasks[role], plan, start, round_, role, steps[role], kept)
         model = blend.blend(start, ends[larger], ends[smaller], start, mean, ())
-        return Played(model, {"model": model})
+        return Played(model, {"model": model, "kept": kept})
 
     return play

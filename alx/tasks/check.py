@@ -13,7 +13,7 @@ from torch import nn
 
 from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
-from alx.learning.task import Averager, LossSum, State, Task, load_whole, whole_state
+from alx.learning.task import Averager, Keeper, LossSum, State, Task, load_whole, whole_state
 from alx.tasks import code
 from alx.tasks.fresh import Fresh, tried
 from alx.tasks.guard import refuse_unsafe
@@ -252,4 +252,28 @@ def _train(task: Task, start: State, seed: int) -> list[str]:
     rest.load_state_dict(torch.load(buffer, weights_only=True))
     if not _same(_go_on(rest, 2 * STEPS)[0], end):
         return ["a run that was saved and loaded goes on otherwise: state_dict() of the trainer leaves something out"]
-    return []
+    return _keeps(task, start, seed, rest) if isinstance(rest.trainer, Keeper) else []
+
+
+def _keeps(task: Task, start: State, seed: int, run: trajectory.Run) -> list[str]:
+    """A new trainer that takes up what another hands on has it to hand on."""
+    kept = run.kept()
+    refuse_unsafe(kept, "kept()")
+    buffer = io.BytesIO()
+    torch.save(kept, buffer)
+    buffer.seek(0)
+    following = trajectory.Run(task, start, seed)
+    following.take_up(torch.load(buffer, weights_only=True))
+    if _alike(following.kept(), kept):
+        return []
+    return ["trainer.take_up() leaves something out: kept() of a new trainer is then another than what it took up"]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return isinstance(b, torch.Tensor) and torch.equal(a, b)
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return isinstance(b, (list, tuple)) and len(a) == len(b) and all(map(_alike, a, b))
+    return bool(a == b)

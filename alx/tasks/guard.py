@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from alx.errors import ConfigError
-from alx.learning.task import Averager, LossSum, SampleLosses, State, Task, Trainer, load_whole, whole_state
+from alx.learning.task import Averager, Keeper, LossSum, SampleLosses, State, Task, Trainer, load_whole, whole_state
 from alx.learning.trajectory import seed_all
 from alx.tasks import code
 from alx.tasks.fresh import Fresh
@@ -40,11 +40,35 @@ class _Guarded:
         code.call("the trainer's load_state_dict", self._call, "load_state_dict", state)
 
 
+class _GuardedKeeper(_Guarded):
+    """The same where something is handed on."""
+
+    def kept(self) -> dict[str, Any]:
+        found = code.call("the trainer's kept", self._call, "kept")
+        refuse_unsafe(found, "kept()")
+        return dict(found)
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        code.call("the trainer's take_up", self._call, "take_up", kept)
+
+
 class _GuardedAverager(_Guarded):
     """The same where there is a `snapshot`."""
 
     def snapshot(self) -> State:
         return _mapping("the trainer's snapshot", code.call("the trainer's snapshot", self._call, "snapshot"))
+
+
+class _GuardedBoth(_GuardedAverager, _GuardedKeeper):
+    """The same where there is both."""
+
+
+_KINDS: dict[tuple[bool, bool], type[_Guarded]] = {
+    (False, False): _Guarded,
+    (False, True): _GuardedKeeper,
+    (True, False): _GuardedAverager,
+    (True, True): _GuardedBoth,
+}
 
 
 def _mapping(what: str, found: object) -> State:
@@ -84,7 +108,7 @@ def guarded(task: Task, seed: int) -> Task:
 
     def trainer(model: nn.Module, turn_seed: int) -> Trainer:
         made = code.call("trainer", task.trainer, model, turn_seed)
-        return _GuardedAverager(made) if isinstance(made, Averager) else _Guarded(made)
+        return _KINDS[isinstance(made, Averager), isinstance(made, Keeper)](made)
 
     held_out, made_up = task.held_out, task.objective
     return Task(
@@ -119,15 +143,15 @@ def _guarded_samples(each: SampleLosses) -> SampleLosses:
     return SampleLosses(code.call("the count of sample_losses", int, each.count), of)
 
 
-def refuse_unsafe(state: Any) -> None:
+def refuse_unsafe(state: Any, where: str = "state_dict()") -> None:
     """What a trainer saves is written without pickling, so that it can be read again.
 
     Raises:
         ConfigError: says where it holds something else than tensors, numbers, strings, lists and dicts.
     """
     if not isinstance(state, dict):
-        raise ConfigError(f"the trainer's state_dict() returned a {type(state).__name__}, expected a dict")
-    fault = _unsafe(state, "state_dict()")
+        raise ConfigError(f"the trainer's {where} returned a {type(state).__name__}, expected a dict")
+    fault = _unsafe(state, where)
     if fault is not None:
         raise ConfigError(fault)
 

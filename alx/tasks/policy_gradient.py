@@ -1,22 +1,26 @@
 """A Task out of a policy and a party's own environments: REINFORCE (paper, section 3.2), losses that are returns.
 
-Knows policies, environments and their constants' values; knows no file and no plan. The core needs no word of this: a
-loss is minus the sum over one's own environments of the mean discounted return (paper, equation 2), measured on the
-same episode seeds each time.
+Knows policies, environments, their constants' values, and the plan's [distillation]; knows no file. The core needs no word
+of this: a loss is minus the sum over one's own environments of the mean discounted return (paper, equation 2), measured on
+the same episode seeds each time.
 """
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence, Sized
+from itertools import chain
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
 
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
+from alx.plan import Distillation
 from alx.tasks import rollout
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import refuse_optimiser
@@ -24,6 +28,7 @@ from alx.tasks.rollout import Environments, Episodes
 
 Value = TypeVar("Value")
 Estimator = Literal["reward_to_go", "whole_episode"]
+FREE = Distillation()
 SEEDS = 1 << 31  # of a training step's environments; gymnasium takes any int from 0, and adds the slot's number
 
 
@@ -57,6 +62,9 @@ class Reinforce:
         optimiser: makes an optimiser of the parameters.
         max_steps: an episode is cut after so many.
         device: where the policy lives.
+        hold: how firmly the policy is held to the one it was when the trainer was made: to the loss comes this weight times
+            the standard deviation of the advantages times KL(that policy || this one), summed over steps and averaged over
+            episodes as the scores are. So it means the same whatever a reward is worth, and however long episodes are.
     """
 
     def __init__(
@@ -69,10 +77,12 @@ class Reinforce:
         optimiser: Callable[[Any], torch.optim.Optimizer],
         max_steps: int,
         device: torch.device,
+        hold: float = 0.0,
     ) -> None:
         self._policy, self._envs, self._device = policy, envs, device
         self._estimator, self._discount, self._max_steps = estimator, discount, max_steps
         self._optimiser = optimiser(policy.parameters())
+        self._held, self._start = hold, copy.deepcopy(policy).eval() if hold else policy
         slot = np.arange(envs.num_envs) % environments
         # each environment counts the same, however many of the episodes it got
         self._weight = 1 / (environments * np.bincount(slot)[slot])
@@ -81,15 +91,20 @@ class Reinforce:
         """Play, and climb; returns minus the mean discounted return of what was played."""
         seed = int(torch.randint(SEEDS, ()))
         played = rollout.play(self._envs, self._policy, self._max_steps, seed, self._device)
-        weight = advantages(played, self._estimator, self._discount) * self._weight
+        gain = advantages(played, self._estimator, self._discount)
         mask = torch.from_numpy(played.played)
         space = self._envs.single_action_space
         output = rollout.distribution(self._policy(played.observations[mask].to(self._device)), space)
         log_prob = output.log_prob(played.actions[mask].to(self._device))
         score = log_prob.reshape(len(log_prob), -1).sum(1)
-        factor = torch.from_numpy(weight[played.played]).to(score.dtype).to(self._device)
+        factor = torch.from_numpy((gain * self._weight)[played.played]).to(score.dtype).to(self._device)
+        loss = -(factor * score).sum()
+        if self._held:
+            weight = np.broadcast_to(self._weight, gain.shape)[played.played]
+            weight = weight * self._held * gain[played.played].std()
+            loss = loss + self._hold(played.observations[mask], output, weight)
         self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(-(factor * score).sum())
+        torch.autograd.backward(loss)
         self._optimiser.step()
         return -float(played.rewards_to_go(self._discount)[0] @ self._weight)
 
@@ -100,6 +115,29 @@ class Reinforce:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self._optimiser.load_state_dict(state["optimiser"])
+
+    def kept(self) -> dict[str, Any]:
+        """The optimiser's state."""
+        return self._optimiser.state_dict()
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        """Go on with the optimiser's state of another turn."""
+        self._optimiser.load_state_dict(kept)
+
+    def _hold(self, seen: Tensor, output: Distribution, weight: NDArray[np.float64]) -> Tensor:
+        """The weighted sum of KL(start's policy || this one) over the steps [n], one weight for each."""
+        with torch.no_grad():
+            before = rollout.distribution(self._start(seen.to(self._device)), self._envs.single_action_space)
+        try:
+            apart = kl_divergence(before, output)
+        except NotImplementedError as error:
+            kinds = " from a ".join(dict.fromkeys(type(d).__name__ for d in (before, output)))
+            raise ConfigError(
+                f"the plan has [distillation], and torch knows no KL divergence of a {kinds}",
+                "set its weight to 0, on both sides, or let the policy return a Categorical or a Normal, say",
+            ) from error
+        each = apart.reshape(len(apart), -1).sum(1)
+        return (torch.from_numpy(weight).to(each.dtype).to(self._device) * each).sum()
 
 
 def policy_gradient(
@@ -113,9 +151,11 @@ def policy_gradient(
     discount: float = 0.99,
     max_steps: int = 500,
     evaluation_episodes: int = 32,
+    evaluation_discount: float | None = None,
     held_out: Sequence[Value] = (),
     seed: int = 0,
     device: str | torch.device = "cpu",
+    distillation: Distillation = FREE,
 ) -> Task:
     """Make a Task of a reinforcement learning problem (paper, Algorithm 2, AssistPG).
 
@@ -133,18 +173,24 @@ def policy_gradient(
         discount: of a reward one step later, above 0, at most 1.
         max_steps: an episode is cut after so many; an environment's own time limit may be shorter.
         evaluation_episodes: an environment, for the loss; all are played side by side.
+        evaluation_discount: of the returns that are measured, and so selected by; None is `discount`, as in the paper. With
+            1 what comes late in an episode counts in a selection, too.
         held_out: values kept apart; the mean undiscounted return, one episode each, is shown and never sent.
         seed: of the episodes that losses and scores are measured on. Each side may have its own, and should where its
             parameters are worth guessing: who knows the seed can play the very episodes that a loss was measured on.
         device: where the policy lives.
+        distillation: `settings.plan.distillation`: a trust region. Its weight is `hold` of `Reinforce`; 1 is stiff.
+            It has neither temperature nor classes here.
 
     Raises:
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
     """
     counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
+    measured_by = discount if evaluation_discount is None else evaluation_discount
+    discounts = {"discount": discount, "evaluation_discount": measured_by}
     refuse_model(policy, "policy")
     refuse_optimiser(optimiser)
-    refused = next(_faults(parameters, estimator, discount, counts), None)
+    refused = next(chain(_faults(parameters, estimator, discounts, counts), _misfits(distillation)), None)
     if refused is not None:
         raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")
     place = torch.device(device)
@@ -173,10 +219,12 @@ def policy_gradient(
         return np.asarray(played.rewards_to_go(gamma)[0])
 
     def trainer(net: nn.Module, _seed: int) -> Trainer:  # all that is random comes from torch's global state
-        return Reinforce(net, trained(), number, estimator, discount, optimiser, max_steps, place)
+        return Reinforce(
+            net, trained(), number, estimator, discount, optimiser, max_steps, place, distillation.weight or 0.0
+        )
 
     def measure(net: nn.Module) -> LossSum:
-        return LossSum(-float(returns(measured(), net, discount).sum() / evaluation_episodes), number)
+        return LossSum(-float(returns(measured(), net, measured_by).sum() / evaluation_episodes), number)
 
     return Task(
         new_model=lambda: policy().to(place),
@@ -187,7 +235,7 @@ def policy_gradient(
     )
 
 
-def _faults(parameters: Any, estimator: Any, discount: Any, counts: dict[str, Any]) -> Iterator[str]:
+def _faults(parameters: Any, estimator: Any, discounts: dict[str, Any], counts: dict[str, Any]) -> Iterator[str]:
     """The settings that are out of range, in words."""
     if isinstance(parameters, str) or not isinstance(parameters, Sized):
         yield f"parameters is {escape(repr(parameters), 60)}, expected a list with a value for each environment"
@@ -202,5 +250,14 @@ def _faults(parameters: Any, estimator: Any, discount: Any, counts: dict[str, An
         yield f"estimator is {escape(repr(estimator), 60)}, expected one of {', '.join(get_args(Estimator))}"
     elif estimator == "reward_to_go" and counts["batch_size"] == 1:
         yield "batch_size is 1 episode, and reward_to_go compares at least two"
-    if type(discount) not in (int, float) or not 0 < discount <= 1:
-        yield f"discount is {escape(repr(discount), 60)}, expected a number above 0, at most 1"
+    for name, discount in discounts.items():
+        if type(discount) not in (int, float) or not 0 < discount <= 1:
+            yield f"{name} is {escape(repr(discount), 60)}, expected a number above 0, at most 1"
+
+
+def _misfits(distillation: Distillation) -> Iterator[str]:
+    """What a plan's [distillation] says that a policy has not, in words."""
+    if distillation.weight and distillation.temperature != 1:
+        yield "[distillation] has a temperature, and a policy is compared as it is"
+    if distillation.weight and "classes" in distillation.model_fields_set:
+        yield "[distillation] has classes, and a policy has actions: all of them are compared"

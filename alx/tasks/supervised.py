@@ -150,6 +150,14 @@ class MiniBatches:
         self._generator.set_state(state["generator"])
         self._augmentation.set_state(state["augmentation"])
 
+    def kept(self) -> dict[str, Any]:
+        """The optimiser's state."""
+        return self._optimiser.state_dict()
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        """Go on with the optimiser's state of another turn."""
+        self._optimiser.load_state_dict(kept)
+
 
 def _forward(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
     """How a model is asked in training: its outputs are float32 whatever it computes in."""

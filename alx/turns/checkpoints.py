@@ -7,6 +7,7 @@ on a CPU: a snapshot that the killed process kept is written over with the same 
 import io
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -18,6 +19,7 @@ from alx.turns.bridge import to_flat
 MAX_SECONDS = 60  # at most this much work is lost to a kill
 TIMES_ITS_COST = 50  # a checkpoint is due after as many times what the last one took: 2 % of the time goes into them
 FIRST_COST = 0.02  # seconds, a guess: the first is due after one second
+TAKEN_UP, HANDED_ON = "taken-up", "handed-on"  # in the work folder: what the trainer has of the turn before, and leaves
 ENDED = b"ended\n"  # in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
 
 
@@ -30,6 +32,7 @@ def sample(
     tell: Callable[[int, float], None],
     *,
     rounded: bool = False,
+    keep: bool = False,
 ) -> None:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
 
@@ -41,33 +44,50 @@ def sample(
         period: steps between snapshots.
         tell: called after each step with the step and its training loss.
         rounded: see `trajectory.sample`.
+        keep: begin with what `work` has as `TAKEN_UP`, unless it is empty, and leave there as `HANDED_ON` what the trainer
+            hands on.
 
     Raises:
         DivergedError: see `trajectory.sample`.
+        ConfigError: the trainer hands nothing on, or takes nothing up.
         SpaceError, StorageError: see `files.storage`.
     """
     saved = work.checkpoint()
     if saved == ENDED:
         return
     if saved:  # an empty one is what a disk that lost it gives back
-        # on the CPU, so that a turn begun on a GPU can go on without one
-        run.load_state_dict(torch.load(io.BytesIO(saved), weights_only=True, map_location="cpu"))
+        run.load_state_dict(_loaded(saved))
+    elif keep and (before := work.get(TAKEN_UP)):
+        run.take_up(_loaded(before))
+    if keep:
+        run.kept()  # a trainer that has nothing to hand on is told before hours of training
     kept_at, cost = time.monotonic(), FIRST_COST
 
-    def keep() -> None:
+    def checkpoint() -> None:
         nonlocal kept_at, cost
         begun = time.monotonic()
-        buffer = io.BytesIO()
-        torch.save(run.state_dict(), buffer)
-        work.put_checkpoint(buffer.getbuffer())
+        work.put_checkpoint(_saved(run.state_dict()))
         kept_at = time.monotonic()
         cost = kept_at - begun
 
     def told(step: int, loss: float) -> None:
         tell(step, loss)
         if time.monotonic() - kept_at > min(MAX_SECONDS, TIMES_ITS_COST * cost):
-            keep()
+            checkpoint()
 
     for step, tensors in trajectory.sample(run, steps, period, told, rounded=rounded):
         work.put_snapshot(f"t{step}", to_flat(tensors, layout))
+    if keep:
+        work.put(HANDED_ON, _saved(run.kept()))
     work.put_checkpoint(ENDED)
+
+
+def _saved(state: dict[str, Any]) -> memoryview:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getbuffer()
+
+
+def _loaded(saved: bytes) -> dict[str, Any]:
+    # on the CPU, so that a turn begun on a GPU can go on without one
+    return dict(torch.load(io.BytesIO(saved), weights_only=True, map_location="cpu"))

@@ -4,6 +4,7 @@ Killed at any point, the same call goes on: what is done lies in the site's work
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import math
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from alx.learning import blend as blends
 from alx.learning import measure, trajectory
 from alx.learning.task import Task
 from alx.progress import Tell, silent
-from alx.site import entries, shelf
+from alx.site import entries, kept, shelf
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
@@ -45,6 +46,7 @@ class Sealed:
         snapshots, blends: how many of each.
         recipes: the blends that are in it as recipes.
         again: it was sealed before.
+        afresh: the plan keeps the optimiser's state, and that of this side's turn before was not there.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Sealed:
     blends: int
     recipes: int
     again: bool
+    afresh: bool = False
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -69,6 +72,7 @@ class Sealed:
             "blends": self.blends,
             "recipes": self.recipes,
             "again": self.again,
+            "optimiser_afresh": self.afresh,
         }
 
     @property
@@ -98,6 +102,7 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     site, position = now.site, now.position
     if position.step == "export":
         files.remove_tree(site.folder / "work")  # left by a command that was killed after the ledger knew of the bundle
+        kept.forget(site.folder, position.sealed[-1].digest)  # as above
         return _sealed(now, position.sealed[-1], again=True)
     if position.step != "train":
         why = {
@@ -117,13 +122,19 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     manifest, data = turn.pack(steps, recipes, losses)
     digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
+    if (
+        site.plan.optimiser.keep
+    ):  # before the ledger knows of the turn: what is kept of one that never was is never asked for
+        kept.put(site.folder, digest, turn.work.get(checkpoints.HANDED_ON))
     final = shelf.place(site, made)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
     files.publish(turn.work.bundle, final)
     now.append(made)
+    afresh = turn.afresh
     turn.work.remove()
-    return _sealed(now, made, again=False)
+    kept.forget(site.folder, digest)
+    return dataclasses.replace(_sealed(now, made, again=False), afresh=afresh)
 
 
 def sealed(now: SiteState) -> Sealed:
@@ -148,7 +159,10 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`."""
+    """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`.
+
+    Beside them lies what the trainer takes up and hands on (`checkpoints`).
+    """
 
     now: SiteState
     task: Task
@@ -173,9 +187,19 @@ class _Turn:
         same_objective(site.plan, task, own.file)
         return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
 
+    @property
+    def afresh(self) -> bool:
+        """Whether what the turn before handed on was gone; nothing is before the first."""
+        return bool(
+            self.now.position.sealed and self.work.has(checkpoints.TAKEN_UP) and not self.work.get(checkpoints.TAKEN_UP)
+        )
+
     def put_start(self) -> None:
-        """Keep the selected state, and what blends are made of where they are asked for."""
+        """Keep the selected state, what the turn before handed on, and what blends are made of where they are asked for."""
         site, position = self.now.site, self.now.position
+        if site.plan.optimiser.keep and not self.work.has(checkpoints.TAKEN_UP):
+            before = kept.get(site.folder, position.sealed[-1].digest) if position.sealed else None
+            self.work.put(checkpoints.TAKEN_UP, before or b"")
         if not position.accepted:
             if not self.work.has("start"):
                 self.work.put("start", to_flat(initial(site, self.task), self.layout))
@@ -206,6 +230,7 @@ class _Turn:
             site.plan.period(self.steps),
             lambda step, loss: self.tell("training", step, self.steps, loss),
             rounded=site.plan.rounds_weights,
+            keep=site.plan.optimiser.keep,
         )
         return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)}
 

@@ -19,5 +19,6 @@ def make_task(settings):
         batch_size=settings.plan.batch_size,
         seed=settings.own["seed"],
         device=settings.device,
+        distillation=settings.plan.distillation,
         **settings.plan.settings,
     )

@@ -37,7 +37,9 @@ from alx.turns import checkpoints
 from tests import interrupt, places
 from tests.conftest import PLAN, World, make_world, pair_world
 
-BLENDED = PLAN.replace("sampling_period", 'candidates = "blended"\nsampling_period')
+BLENDED = PLAN.replace("sampling_period", 'candidates = "blended"\nsampling_period').replace(
+    "lr = 0.01", "lr = 0.01\nkeep = true"
+)
 OTHER: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
 # What a command may end with when a disk fails it: a full one is not always told from a failing one by SQLite.
 CODES = {SpaceError.exit_code, StorageError.exit_code}

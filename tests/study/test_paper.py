@@ -129,6 +129,20 @@ def test_a_seed_is_not_played_twice(played):
     assert (folder / "runs" / "seed-3.json").read_bytes() == before
 
 
+def test_the_gap_is_measured_for_runs_side_by_side(played):
+    folder, game = played
+    if game != "cartpole":
+        return  # real sites, whose commands other tests play
+    more = ["--seeds", "3", "--out", "gap"]
+    told = script(folder, "gap.py", game, *more)
+    (found,) = json.loads((folder / "gap" / "gap.json").read_text())["by_seed"].values()
+    assert len(found) == len(re.findall("(?m)^. [A-Zon].* ± ", told)) == 9
+    for row in found.values():
+        assert len(row["chosen"]) == 10
+        assert set(row["Test I"]) == set(row["Test II"]) == {"3", "5"}
+    assert script(folder, "gap.py", game, *more) == told[told.index("| algorithm") :]
+
+
 def test_the_figure_shows_the_numbers_of_the_run(played):
     folder, game = played
     told = script(folder, "figures.py", "runs", "--out", "pictures")

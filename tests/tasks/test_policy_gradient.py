@@ -13,11 +13,12 @@ import torch
 from gymnasium.envs.classic_control.cartpole import CartPoleEnv, CartPoleVectorEnv
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from torch import nn
-from torch.distributions import Categorical, Independent, Normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from alx import plan
 from alx.errors import ConfigError, DivergedError
 from alx.learning import measure, state, trajectory
+from alx.plan import Distillation
 from alx.site.site_file import SiteFile
 from alx.study.demo import cartpole as demo_cartpole
 from alx.tasks import check_task, load, lunar_lander, policy_gradient, rollout, sync_vector
@@ -368,6 +369,7 @@ def test_the_task_keeps_every_promise():
         ({"batch_size": 2}, "batch_size is 2 episodes, expected at least one for each of the 3 environments"),
         ({"estimator": "actor_critic"}, "estimator is 'actor_critic', expected one of reward_to_go, whole_episode"),
         ({"discount": 0}, "discount is 0, expected a number above 0, at most 1"),
+        ({"evaluation_discount": 1.5}, "evaluation_discount is 1.5, expected a number above 0, at most 1"),
         ({"discount": "0.99"}, "discount is '0.99', expected a number above 0, at most 1"),
         ({"max_steps": 500.0}, "max_steps is 500.0, expected a whole number, at least 1"),
         ({"batch_size": True}, "batch_size is True, expected a whole number, at least 1"),
@@ -451,6 +453,72 @@ def test_logits_for_a_continuous_action_are_told():
     assert "Independent(Normal(mean, std), 1)" in told.value.hint
 
 
+def moved(hold, logits):
+    """How a step of SGD moves the logits of a policy that was uniform when its trainer was made; and minus its return."""
+    policy = nn.Linear(1, 3)
+    policy.weight.data.zero_()
+    policy.bias.data.zero_()
+    levers = sync_vector(Levers)([6] * 32)
+    trainer = Reinforce(policy, levers, 1, "reward_to_go", 1.0, lambda p: torch.optim.SGD(p, lr=1.0), 5, CPU, hold)
+    policy.bias.data = logits.clone()
+    torch.manual_seed(3)
+    told = trainer.step()
+    return policy.bias.detach() - logits, told
+
+
+def test_a_policy_is_held_to_the_one_it_was_as_a_sum_by_hand_says():
+    """KL(uniform || p) has the gradient p - 1/3 in the logits; its weight is that of a deviation of the advantages."""
+    p = torch.tensor([0.5, 0.3, 0.2])
+    (free, told), (held, again) = moved(0.0, p.log()), moved(0.25, p.log())
+    assert told == again  # the same episodes
+    assert 0 < -told < 1  # some of the levers paid 1
+    spread = (-told * (1 + told)) ** 0.5
+    torch.testing.assert_close(held - free, -0.25 * spread * (p - 1 / 3), rtol=1e-5, atol=1e-7)
+
+
+def test_a_first_step_is_the_same_however_firmly_it_is_held():
+    free, held = (moved(hold, torch.zeros(3))[0] for hold in (0.0, 9.0))
+    torch.testing.assert_close(free, held, rtol=0, atol=1e-6)
+
+
+def test_a_policy_of_fractions_is_held_too_and_a_resumed_run_to_the_same_start():
+    class Gaussian(nn.Linear):
+        def forward(self, x):
+            return Independent(Normal(super().forward(x), 0.3), 1)
+
+    task = policy_gradient(
+        lambda: Gaussian(1, 1), sync_vector(Slider), [0.8], adam, batch_size=4, distillation=Distillation(weight=0.5)
+    )
+    assert check_task(task) == []
+    trajectory.seed_all(0)
+    start = state.fresh(task)
+    whole, first, rest = (trajectory.Run(task, start, 1) for _ in range(3))
+    trajectory.seed_all(1)
+    for _ in range(4):
+        whole.trainer.step()
+    trajectory.seed_all(1)
+    for _ in range(2):
+        first.trainer.step()
+    rest.load_state_dict(first.state_dict())
+    for _ in range(2):
+        rest.trainer.step()
+    ends = [state.copied(run.model.state_dict()) for run in (whole, rest)]
+    assert all(torch.equal(ends[0][n], ends[1][n]) for n in start)
+
+
+@pytest.mark.parametrize(
+    ("distillation", "told"),
+    [
+        (Distillation(weight=0.1, temperature=2.0), "has a temperature, and a policy is compared as it is"),
+        (Distillation(weight=0.1, classes="all"), "has classes, and a policy has actions"),
+    ],
+)
+def test_what_a_policy_has_not_is_refused(distillation, told):
+    with pytest.raises(ConfigError, match=told):
+        poles(distillation=distillation)
+    assert poles(distillation=distillation.model_copy(update={"weight": 0.0}))
+
+
 class Fixed(nn.Linear):
     """Whatever a test wants a policy to return."""
 
@@ -481,6 +549,16 @@ def test_a_spread_that_underflows_is_no_distribution_and_stops_no_selection():
     model = task.new_model()
     assert measure.measure(task, model, state.copied(model.state_dict())).total == np.inf
     assert measure.held_out(task, model) == -np.inf  # a receiver scores every candidate
+
+
+def test_a_distribution_that_torch_has_no_divergence_of_is_told():
+    def mixture(x):
+        parts = Independent(Normal(x.expand(-1, 2).unsqueeze(2), 1.0), 1)
+        return MixtureSameFamily(Categorical(logits=x.expand(-1, 2)), parts)
+
+    task = policy_gradient(lambda: Fixed(mixture), sync_vector(Slider), [0.5], adam, distillation=Distillation(weight=0.1))
+    with pytest.raises(ConfigError, match="torch knows no KL divergence of a MixtureSameFamily"):
+        task.trainer(task.new_model(), 0).step()
 
 
 def test_a_policy_is_given_as_a_function():
@@ -576,6 +654,10 @@ def test_what_is_measured_is_the_plain_mean_and_what_is_shown_is_not_discounted(
     model = task.new_model()
     assert task.measure(model).total == -(1 + 0.5) - (2 - 0.5**7)  # the second is cut after 8
     assert task.held_out(model) == (4 + 8 + 8) / 3
+    plain = policy_gradient(
+        lambda: nn.Linear(1, 2), sync_vector(Corridor), [2, 9], adam, max_steps=8, discount=0.5, evaluation_discount=1.0
+    )
+    assert plain.measure(model).total == -2 - 8
 
 
 def test_a_step_tells_minus_the_mean_discounted_return():

@@ -11,5 +11,6 @@ def make_task(settings):
         batch_size=settings.plan.batch_size,
         seed=settings.plan.seed,  # of its own where the constants are worth guessing: settings.own["seed"]
         device=settings.device,
+        distillation=settings.plan.distillation,
         **settings.plan.settings,
     )
