@@ -37,7 +37,7 @@ def _one_thread():
 SHORTER = {
     "own_environment": {
         "batch_size = 8\n": 'batch_size = 8\ncandidates = "trajectory"\n',
-        "sampling_period = 4": "sampling_period = 8",
+        "{ learner = 8, provider = 8 }": "{ learner = 4, provider = 4 }",
         "evaluation_episodes = 4": "evaluation_episodes = 1",
     },
     "torchvision": {"round_steps = 200": "round_steps = 40"},
