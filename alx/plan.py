@@ -24,7 +24,7 @@ MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
-FIRM = 1.0  # weight of distillation, as measured (docs/decisions/0018-trips.md)
+FIRM = 1.0  # weight of distillation for cross_entropy, as measured (docs/decisions/0018-trips.md)
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
@@ -126,14 +126,15 @@ class Distillation(Strict):
     """
 
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        default=None, description=f'of it; 0 leaves it out; where it is not said, {FIRM:g}, or 0 where `loss = "own"`'
+        default=None,
+        description=f"of it; 0 leaves it out; where it is not said, {FIRM:g} for cross_entropy and 0 for other losses",
     )
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         default=1.0, description="both answers' logits are divided by it"
     )
     classes: Literal["not_true", "all"] = Field(
         default="not_true",
-        description="cross_entropy: not_true compares all classes but the sample's own (FedNTD); all: all",
+        description="cross_entropy: not_true compares all classes but the sample's own (FedNTD), so nothing of two; all: all",
     )
 
 
@@ -252,7 +253,10 @@ class Plan(Strict):
         table = values.get("distillation", {})
         if not isinstance(table, dict) or table.get("weight") is not None:
             return values
-        return {**values, "distillation": {**table, "weight": 0.0 if values.get("loss") == "own" else FIRM}}
+        return {
+            **values,
+            "distillation": {**table, "weight": FIRM if values.get("loss", "cross_entropy") == "cross_entropy" else 0.0},
+        }
 
     @model_validator(mode="after")
     def _distillation_fits(self) -> Self:

@@ -19,7 +19,6 @@ Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(outputs [n, …], the start's [n, …], targets [n, …]) -> what is added to the training loss, [n] or [n, …], at least 0."""
 
 KEPT_BYTES = 1 << 30  # of the start's answers; where all would take more, it is asked anew for each batch
-TWO = 2  # classes: the sample's own and one other, of which not-true says nothing
 
 
 def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: float, *, not_true: bool) -> Tensor:
@@ -30,13 +29,13 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
         start: the same of the model that the turn began with.
         targets: class numbers [n, …].
         temperature: divides both logits.
-        not_true: over the classes other than the target; of two classes, over both.
+        not_true: over the classes other than the target: 0 where there are two.
 
     Returns:
         [n, …].
     """
     z, s = (outputs, start) if temperature == 1 else (outputs / temperature, start / temperature)
-    if not_true and outputs.shape[1] > TWO:
+    if not_true:
         own, least = targets.unsqueeze(1), torch.finfo(z.dtype).min
         z, s = z.scatter(1, own, least), s.scatter(1, own, least)
     theirs = s.log_softmax(1)

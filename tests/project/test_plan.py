@@ -51,8 +51,11 @@ def test_a_plan_holds_a_turn_to_its_start_unless_it_says_otherwise(more, weight)
     assert plans.parse((TINY + more).encode()).plan.distillation.weight == weight
 
 
-def test_what_a_loss_of_ones_own_compares_is_not_guessed():
-    assert plans.parse(('loss = "own"\n' + TINY).encode()).plan.distillation.weight == 0
+@pytest.mark.parametrize("loss", ["own", "mse", "binary_cross_entropy"])
+def test_other_losses_are_held_only_where_the_plan_says_so(loss):
+    assert plans.parse((f'loss = "{loss}"\n' + TINY).encode()).plan.distillation.weight == 0
+    said = plans.parse((f'loss = "{loss}"\n' + TINY + "[distillation]\nweight = 0.5\n").encode())
+    assert said.plan.distillation.weight == 0.5
 
 
 def test_kinds_of_assistance_differ_in_what_they_say():
