@@ -134,7 +134,7 @@ class Distillation(Strict):
     )
     classes: Literal["not_true", "all"] = Field(
         default="not_true",
-        description="cross_entropy: not_true compares all classes but the sample's own (FedNTD), so nothing of two; all: all",
+        description="cross_entropy: not_true compares classes other than the sample's own (FedNTD): of two, none; all: all",
     )
 
 
