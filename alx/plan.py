@@ -125,11 +125,11 @@ class Distillation(Strict):
     weight * the squared difference of both. Losses are measured, and models selected, without it.
     """
 
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+    weight: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
         default=None,
         description=f"of it; 0 leaves it out; where it is not said, {FIRM:g} for cross_entropy and 0 for other losses",
     )
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+    temperature: Annotated[float, Field(ge=0.01, le=1000)] = Field(
         default=1.0, description="both answers' logits are divided by it"
     )
     classes: Literal["not_true", "all"] = Field(
@@ -212,7 +212,7 @@ class Plan(Strict):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="a short name for people")
     rounds: Annotated[int, Field(ge=1, le=MAX_ROUNDS)] = Field(description="assistance rounds R (paper, Algorithm 1)")
     round_steps: Count | StepsBySide = Field(
-        description="steps of a round, shared in proportion to the data sizes; or {learner = N, provider = N}"
+        description="steps of a round, shared by the samples that each side sums losses over; or {learner = N, provider = N}"
     )
     sampling_period: Count | None = Field(
         default=None, description=f"steps between snapshots (the paper's I); left out: {SNAPSHOTS} snapshots of a turn"

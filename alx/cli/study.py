@@ -176,6 +176,7 @@ def simulate(
     """Play a plan's whole exchange on this machine, with real bundles, beside what could be done without it."""
     from alx.study import lengths as studied  # noqa: PLC0415 - torch
     from alx.study import study as studies  # noqa: PLC0415
+    from alx.tasks.objective import NAMED  # noqa: PLC0415 - torch
 
     study = studies.parse(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
     if len(lengths) == 1:
@@ -190,12 +191,13 @@ def simulate(
         if not as_json:
             screen.tell(f"{steps} steps a round")
         each[steps] = _simulated(studied.at(study, steps), out / f"steps-{steps}", as_json=as_json)
-    best = studied.recommended(each)
+    best = studied.recommended(each, shares=NAMED[study.plan.plan.loss].share)
     if as_json:
         found_by_length = {str(steps): results.model_dump(mode="json") for steps, results in each.items()}
         screen.machine({"lengths": found_by_length, "recommended": best and {"round_steps": best[0], "rounds": best[1]}})
         return
-    screen.tell(*_compared(each, best))
+    take = "" if best is None else studied.lines(studied.at(study, best[0]).plan.plan)
+    screen.tell(*_compared(each, best, take))
 
 
 def _simulated(study: "Study", out: Path, *, as_json: bool) -> "Results":
@@ -218,22 +220,27 @@ def _simulated(study: "Study", out: Path, *, as_json: bool) -> "Results":
     return found
 
 
-def _compared(each: "Mapping[int, Results]", best: tuple[int, int] | None) -> list[str]:
-    """What assistance reached by round at each length, and which length to take."""
+def _compared(each: "Mapping[int, Results]", best: tuple[int, int] | None, take: str) -> list[str]:
+    """What assistance reached by round at each length, and which length to take, as it stands in a plan."""
     from alx.study import lengths  # noqa: PLC0415 - torch
 
     curves = {steps: lengths.curve(results) for steps, results in each.items()}
     rows = [[f"{steps}", *(f"{s:.3f}" for s in scores)] for steps, scores in curves.items() if scores is not None]
     first = next(iter(each.values()))
-    if best is None:
-        return ["", "no samples are kept apart, so there is nothing to choose a length by; see --held-out"]
-    steps, rounds = best
+    if not rows:
+        why = "no samples are kept apart (see --held-out), or every length diverged"
+        return ["", f"there is nothing to choose a length by: {why}"]
+    verdict = "the score is no share, so how near is near enough is for you to say"
+    if best is not None:
+        verdict = f"take {take}: within 0.01 of the best of all after {count(best[1], 'round')}, {2 * best[1]} trips"
+    diverged = [str(steps) for steps, scores in curves.items() if scores is None]
     return [
         "",
         f"{first.score} of assistance after each round, by steps a round",
         *table(["steps a round", *(f"{n}" for n in range(1, first.rounds + 1))], rows),
         "",
-        f"take round_steps = {steps}: within 0.01 of the best of all after {count(rounds, 'round')}, {2 * rounds} trips",
+        *([f"diverged: {', '.join(diverged)}"] if diverged else []),
+        verdict,
     ]
 
 

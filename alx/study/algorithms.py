@@ -64,7 +64,7 @@ def agreed(plan: Plan, algorithm: Algorithm) -> PlanFile:
 
 def _firm(plan: Plan) -> dict[str, object]:
     """[distillation] that is on."""
-    return {"distillation": {"weight": plan.distillation.weight or FIRM}}
+    return {"distillation": {"weight": plan.distillation.weight or (FIRM if plan.loss == "cross_entropy" else 0.0)}}
 
 
 def _distilled(both: Parties) -> dict[Role, Task]:

@@ -30,11 +30,18 @@ def _scaled(plan: Plan, round_steps: int) -> dict[str, object]:
     before, by_side = plan.round_steps, {}
     if isinstance(before, StepsBySide):
         both = before.learner + before.provider
-        by_side = {role: max(1, round(n * round_steps / both)) for role, n in before}
+        learner = max(1, min(round_steps - 1, round(before.learner * round_steps / both)))
+        by_side = {"learner": learner, "provider": round_steps - learner}
         before = both
     period = plan.sampling_period
     scaled = {} if period is None else {"sampling_period": max(1, round(period * round_steps / before))}
     return {"round_steps": by_side or round_steps, **scaled}
+
+
+def lines(plan: Plan) -> str:
+    """What of a plan's file says how long a turn is."""
+    said = ("round_steps", "sampling_period")
+    return ", ".join(line for line in plans.written(plan).decode().splitlines() if line.startswith(said))
 
 
 def curve(found: Results) -> list[float] | None:
@@ -46,18 +53,19 @@ def curve(found: Results) -> list[float] | None:
     return [statistics.fmean(each) for each in zip(*whole, strict=True)]
 
 
-def recommended(found: Mapping[int, Results]) -> tuple[int, int] | None:
+def recommended(found: Mapping[int, Results], *, shares: bool) -> tuple[int, int] | None:
     """The length with the fewest rounds to within `NEAR` of the best score that any length reached; of equals the shortest.
 
     Args:
-        found: results by number of steps a round.
+        found: results by number of steps a round; one that diverged is left out.
+        shares: a score is a share, of which a hundredth is a point.
 
     Returns:
-        Steps a round, and how many rounds; None where there is no score on samples kept apart to judge by.
+        Steps a round, and how many rounds; None where there is nothing to judge by: no such score on samples kept apart.
     """
     curves = {steps: curve(results) for steps, results in found.items()}
     known = {steps: scores for steps, scores in curves.items() if scores is not None}
-    if len(known) < len(curves):
+    if not known or not shares:
         return None
     best = max(max(scores) for scores in known.values())
     rounds = {

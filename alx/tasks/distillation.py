@@ -4,7 +4,6 @@ Training on one's own data alone forgets what the peer taught; the start of the 
 loss gets one more term (not-true distillation: Lee et al., NeurIPS 2022, FedNTD). Knows outputs; knows no file.
 """
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -32,14 +31,30 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
         not_true: over the classes other than the target: 0 where there are two.
 
     Returns:
-        [n, …].
+        [n, …]; 0 where a target is no class.
+
+    Raises:
+        ConfigError: targets are no class numbers, and `not_true` needs them.
     """
-    z, s = (outputs, start) if temperature == 1 else (outputs / temperature, start / temperature)
-    if not_true:
-        own, least = targets.unsqueeze(1), torch.finfo(z.dtype).min
-        z, s = z.scatter(1, own, least), s.scatter(1, own, least)
+    z, s = outputs.float(), start.float()
+    if temperature != 1:
+        z, s = z / temperature, s / temperature
+    if not not_true:
+        return temperature**2 * _divergence(z, s)
+    if targets.is_floating_point() or targets.ndim != outputs.ndim - 1:
+        raise ConfigError(
+            f"distillation compares classes other than a sample's own, and labels are {targets.dtype} {list(targets.shape)}",
+            'classes = "all" in [distillation] compares all of them',
+        )
+    own, least = targets.long().unsqueeze(1), torch.finfo(z.dtype).min
+    known = (own >= 0) & (own < outputs.shape[1])  # a loss may leave others out: ignore_index
+    own = own.where(known, 0)
+    return temperature**2 * _divergence(z.scatter(1, own, least), s.scatter(1, own, least)) * known.squeeze(1)
+
+
+def _divergence(z: Tensor, s: Tensor) -> Tensor:
     theirs = s.log_softmax(1)
-    return temperature**2 * (theirs.exp() * (theirs - z.log_softmax(1))).sum(1)
+    return (theirs.exp() * (theirs - z.log_softmax(1))).sum(1)
 
 
 def binary_cross_entropy(outputs: Tensor, start: Tensor, temperature: float) -> Tensor:
@@ -82,11 +97,12 @@ def term(loss: str, wanted: Distillation) -> Term | None:
 class Start:
     """The model that a turn began with, and what it says of the turn's samples.
 
-    A sample's answer is kept from the first time it is needed. It is computed with those that stand beside it in the turn's
-    first epoch, so that it is the same to the bit wherever a run was interrupted.
+    A sample's answer is kept from the first time it is needed, where the data are at hand (`Held`): a data set of a
+    user's own may draw at random each time it is asked. It is computed with those that stand beside it in the turn's first
+    epoch, so that it is the same to the bit wherever a run was interrupted.
 
     Args:
-        model: copied as it is now; asked in evaluation mode.
+        model: as it is now, a copy that is not trained; asked in evaluation mode.
         forward: makes the function that asks it.
         data: the turn's samples.
         device: where batches go.
@@ -101,9 +117,10 @@ class Start:
         device: torch.device,
         order: Tensor,
     ) -> None:
-        self._net = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
-        self._ask, self._data, self._device, self._order = forward(self._net), data, device, order
+        self._net = model.eval().requires_grad_(requires_grad=False)
+        self._forward, self._data, self._device, self._order = forward(self._net), data, device, order
         self._answers: Tensor | None = None
+        self._at_hand = hasattr(data, "targets")
         self._block, self._missing = 0, -1
 
     @torch.no_grad()
@@ -115,9 +132,9 @@ class Start:
             inputs: the batch as the model is trained on it.
             changed: the inputs are not the samples as they are: they were augmented.
         """
-        answers = None if changed else self._kept()
+        answers = self._kept() if self._at_hand and not changed else None
         if answers is None:
-            return self._ask(inputs)
+            return self._ask(inputs.clone())  # a model may write into what it is given
         if self._missing:
             for block in set(self._place[rows].tolist()):
                 if not self._there[block]:
@@ -128,16 +145,20 @@ class Start:
                     self._missing -= 1
         return answers[rows.to(self._device)]
 
+    def _ask(self, inputs: Tensor) -> Tensor:
+        answer: object = self._forward(inputs)
+        if not isinstance(answer, Tensor):
+            raise ConfigError(
+                f"the model gives a {type(answer).__name__}, and distillation compares one tensor with another",
+                "leave out distillation=, or wrap the model in one that gives a single tensor",
+            )
+        return answer
+
     def _kept(self) -> Tensor | None:
         """The answers that are kept, if they are; found out, and room made for them, when the first is needed."""
         if self._missing < 0:
             one = first(self._data)[0].to(self._device)
             answer, count = self._ask(one), len(self._order)
-            if not isinstance(answer, Tensor):
-                raise ConfigError(
-                    f"the model gives a {type(answer).__name__}, and distillation compares one tensor with another",
-                    "leave out distillation=, or wrap the model in one that gives a single tensor",
-                )
             self._missing = 0
             if answer.nbytes * count <= KEPT_BYTES:
                 self._block = EvaluationBatch().of(self._net, lambda: one)

@@ -5,6 +5,7 @@ was made, whatever [training] says, so that both sites measure the same. An exis
 edits: the loss with `reduction="none"`, the model behind a function, and the loop gone.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class MiniBatches:
         device: where batches go.
         training: the plan's [training].
         distillation: what holds the model to what it is now, or None.
+        copied: makes another model in the same state.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class MiniBatches:
         device: torch.device,
         training: Training = PLAIN,
         distillation: Term | None = None,
+        copied: Callable[[nn.Module], nn.Module] = copy.deepcopy,
     ) -> None:
         if training.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -63,7 +66,7 @@ class MiniBatches:
         self._batch_size, self._device, self._training = batch_size, device, training
         self._optimiser = optimiser(model.parameters())
         self._generator = torch.Generator().manual_seed(seed)
-        self._term, self._start = distillation, None if distillation is None else self._began(model, seed)
+        self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
         # another stream than the order's; torch's generator looks at the lower 32 bits alone
         self._augmentation = torch.Generator().manual_seed(~seed)
         self._go_to(torch.empty(0, dtype=torch.int64), torch.empty(0, 3, dtype=torch.uint8), 0)
@@ -109,18 +112,17 @@ class MiniBatches:
         inputs, targets = (t.to(self._device) for t in self._data.samples_at(self._indices[here]))
         inputs = self._inputs(inputs, self._moves_there[here])
         self._optimiser.zero_grad(set_to_none=True)
+        answers = None
+        if self._start is not None:
+            answers = self._start.of(self._order[here], inputs, changed=self._training.augments)
         outputs = self._forward(inputs)
         loss = self._loss(outputs, targets).mean()
-        torch.autograd.backward(loss + self._held(outputs, targets, inputs, here))
+        if self._term is None or answers is None:
+            torch.autograd.backward(loss)
+        else:
+            torch.autograd.backward(loss + self._term(outputs, answers, targets).mean())
         self._optimiser.step()
         return self._told(loss.detach())
-
-    def _held(self, outputs: Any, targets: Tensor, inputs: Tensor, here: slice) -> Tensor | float:
-        """What holds the batch's answers to those of the start."""
-        if self._term is None or self._start is None:
-            return 0.0
-        answers = self._start.of(self._order[here], inputs, changed=self._training.augments)
-        return self._term(outputs, answers, targets).mean()
 
     def _told(self, loss: Tensor) -> float:
         """The loss as a number, without waiting for a GPU to come to it: the first is waited for, then the one before."""
@@ -251,8 +253,14 @@ def supervised(
     def total(net: nn.Module, where: Samples, what: Loss) -> float:
         return sums(lambda part: values([net], where, part, what), len(where))[0]
 
+    def copied(net: nn.Module) -> nn.Module:  # not every model can be deep-copied
+        with torch.random.fork_rng(devices=[]):
+            made = model().to(place)
+        made.load_state_dict(net.state_dict())
+        return made
+
     def trainer(net: nn.Module, seed: int) -> Trainer:
-        return MiniBatches(net, seed, own, loss, optimiser, batch_size, place, training, distillation)
+        return MiniBatches(net, seed, own, loss, optimiser, batch_size, place, training, distillation, copied)
 
     def objective(seed: int) -> Objective:
         with torch.random.fork_rng(devices=[]), torch.no_grad():

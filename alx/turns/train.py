@@ -32,6 +32,7 @@ from alx.turns.bridge import from_flat, refuse_negative, same_count, same_model,
 from alx.turns.introduce import initial
 from alx.turns.recipes import averaged
 
+TRAINING = 2  # how turns are trained and blended; one begun otherwise is begun anew (2: distillation, numpy's blends)
 FIRST = "t0"  # the snapshot that blends begin at: what the receiver has of the start, whatever a trainer did to it
 
 
@@ -180,6 +181,7 @@ class _Turn:
             "plan": site.plan_file.digest,
             "answers": answers,
             "blends": repr(blends.RECIPES),
+            "training": TRAINING,
         }
         work = Work(site.folder / "work", turn)
         task = load.task(site.folder, site.config, site.plan)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from alx import plan as plans
+from alx.cli import study
 from alx.study import lengths
 from alx.study.results import Round, Run
 from tests.study.test_simulation import place, simulate
@@ -19,6 +20,7 @@ class Found:
         def rounds(scores):
             return [Round(round=i, loss=1.0, score=s, carried=0, raw=0, selected=None) for i, s in enumerate(scores, 1)]
 
+        self.score, self.rounds = "accuracy", len(seeds[0])
         self.runs = [Run(algorithm="assisted", seed=i, rounds=rounds(s), seconds=1.0) for i, s in enumerate(seeds)]
 
     def of(self, _algorithm):
@@ -27,10 +29,21 @@ class Found:
 
 def test_the_fewest_trips_go_first_and_of_equals_the_shorter_turn():
     slow, quick, long = Found((0.5, 0.7, 0.9)), Found((0.7, 0.895, 0.8)), Found((0.7, 0.9, 0.9))
-    assert lengths.recommended({100: slow, 400: quick, 1600: long}) == (400, 2)
-    assert lengths.recommended({100: slow}) == (100, 3)
-    assert lengths.recommended({100: Found((0.5, 0.9), (0.7, 0.8)), 200: Found((0.84, 0.84), (0.86, 0.82))}) == (200, 1)
-    assert lengths.recommended({100: slow, 400: Found((None, None, None))}) is None
+    two = {100: Found((0.5, 0.9), (0.7, 0.8)), 200: Found((0.84, 0.84), (0.86, 0.82))}
+    assert lengths.recommended({100: slow, 400: quick, 1600: long}, shares=True) == (400, 2)
+    assert lengths.recommended({100: slow}, shares=True) == (100, 3)
+    assert lengths.recommended(two, shares=True) == (200, 1)
+    assert lengths.recommended(two, shares=False) is None  # how near is near, of squared errors?
+
+
+def test_a_length_that_diverged_is_named_and_the_others_are_compared():
+    slow, lost = Found((0.5, 0.7, 0.9)), Found((0.6, None, None))
+    assert lengths.recommended({100: slow, 400: lost}, shares=True) == (100, 3)
+    assert lengths.recommended({400: lost}, shares=True) is None
+    told = study._compared({100: slow, 400: lost}, (100, 3), "round_steps = 100")
+    assert "diverged: 400" in told
+    assert told[-1].startswith("take round_steps = 100: within 0.01 of the best of all after 3 rounds, 6 trips")
+    assert "nothing to choose a length by" in study._compared({400: lost}, None, "")[1]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +52,7 @@ def test_the_fewest_trips_go_first_and_of_equals_the_shorter_turn():
         ("round_steps = 12\nsampling_period = 4", 36, (36, 12)),
         ("round_steps = 12", 36, (36, None)),
         ("round_steps = { learner = 4, provider = 8 }\nsampling_period = 5", 6, ((2, 4), 2)),
+        ("round_steps = { learner = 10, provider = 10 }", 3, ((2, 1), None)),
     ],
 )
 def test_another_length_keeps_the_number_of_snapshots_and_the_sides_shares(before, steps, after):
@@ -55,7 +69,7 @@ def test_several_lengths_are_played_and_one_is_recommended(place, capsys):
     assert simulate("--baselines", "", "--round-steps", "8,4", "--out", "sim", "--json") == 0  # goes on: all is there
     found = json.loads(capsys.readouterr().out)
     assert {n: each["dealt"][0]["learner_steps"] for n, each in found["lengths"].items()} == {"8": 4, "4": 2}
-    assert f"take round_steps = {found['recommended']['round_steps']}: " in told
+    assert f"take round_steps = {found['recommended']['round_steps']}, sampling_period = " in told
     assert (place / "sim" / "steps-8" / "simulation.png").is_file()
 
 

@@ -63,6 +63,15 @@ def test_of_two_classes_not_true_says_nothing():
     assert z.grad.tolist() == [[0.0, 0.0]]
 
 
+def test_what_a_loss_leaves_out_is_left_out_and_small_numbers_are_compared_in_float32():
+    z, s = torch.tensor([[1.0, 40.0, 2.0]], dtype=torch.float16), torch.tensor([[1.0, 40.0, 2.0]], dtype=torch.float16)
+    term = distillation.term("cross_entropy", FIRM)
+    assert term(z, s, torch.tensor([0], dtype=torch.uint8)).tolist() == [0.0]
+    assert term(z, s + torch.tensor([0, 9, 0]), torch.tensor([-100])).tolist() == [0.0]  # ignore_index
+    with pytest.raises(ConfigError, match=r"classes other than a sample's own, and labels are torch\.float32"):
+        term(z, s, torch.tensor([[0.2, 0.3, 0.5]]))
+
+
 def test_each_position_of_a_map_has_its_own():
     z, s, y = torch.randn(2, 4, 3, 3), torch.randn(2, 4, 3, 3), torch.randint(4, (2, 3, 3))
     term = distillation.term("cross_entropy", FIRM)
@@ -150,6 +159,48 @@ def test_distillation_changes_the_steps_and_never_what_is_measured():
     assert check_task(held) == []
 
 
+class Noisy(torch.utils.data.Dataset):
+    """Draws at random each time it is asked, as a training set with transforms does."""
+
+    def __len__(self):
+        return 35
+
+    def __getitem__(self, index):
+        x, y = images()[index]
+        return x + torch.randn(()), y
+
+
+def test_a_data_set_that_draws_at_random_goes_on_bit_for_bit_too():
+    def made():
+        term = distillation.term("cross_entropy", FIRM)
+        loss, adam = losses("cross_entropy"), optimisers("adam", {"lr": 0.003})
+        return supervised(
+            lambda: small_cnn(1, 8, 3), Noisy(), loss, adam, batch_size=8, validation=images(), distillation=term
+        )
+
+    whole, run = play(made(), 6), begun(made())
+    for _ in trajectory.sample(run, 3, 1, lambda _step, _loss: None):
+        pass
+    saved = run.state_dict()
+    rest = begun(made())
+    rest.load_state_dict(saved)
+    assert same(dict(trajectory.sample(rest, 6, 1, lambda _step, _loss: None))[6], whole[6])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_model_that_cannot_be_deep_copied_is_held_too():
+    made = supervised(
+        lambda: nn.Sequential(nn.Flatten(), nn.utils.weight_norm(nn.Linear(64, 3))),
+        images(),
+        losses("cross_entropy"),
+        optimisers("sgd", {"lr": 0.1}),
+        distillation=distillation.term("cross_entropy", FIRM),
+    )
+    run = begun(made)
+    run.trainer.step()
+    assert run.trainer.step() > 0
+
+
 @pytest.mark.parametrize("training", [Training(), MOVING])
 @pytest.mark.parametrize("cut", [3, 7])  # within the first epoch, where some answers are there, and within the second
 def test_a_run_goes_on_bit_for_bit(training, cut):
@@ -172,8 +223,8 @@ def test_answers_are_those_of_the_start_whether_kept_or_not(monkeypatch):
     asked = []
 
     def start():
-        def forward(copied):
-            return lambda x: asked.append(len(x)) or copied(x)
+        def forward(twin):
+            return lambda x: asked.append(len(x)) or twin(x)
 
         return distillation.Start(net, forward, images(), torch.device("cpu"), order)
 

@@ -74,6 +74,20 @@ def test_arrays_or_a_file_for_validation_go_before_a_share(tmp_path):
     assert found(Source("npz", "more.npz")) == [(3, 3.0), (1, 3.0)]
 
 
+def test_samples_for_validation_are_others_and_of_the_same_kind(tmp_path):
+    agreed = plans.parse(ON.encode()).plan
+    x, y = np.ones((9, 4), dtype=np.float32), np.zeros(9, dtype=np.int64)
+    pixels = np.zeros((2, 4, 4), dtype=np.uint8)
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y, val_images=pixels, val_labels=y[:2])
+    for source, told in (
+        (Source("npz", "own.npz"), "the samples for validation are pixels, and those to train on numbers"),
+        (Source("npz", "own.npz", validation="./own.npz"), "names the samples that are trained on"),
+    ):
+        own, _ = kinds.load(source, tmp_path, agreed)
+        with pytest.raises(ConfigError, match=told):
+            kinds.for_selection(source, tmp_path, agreed, own)
+
+
 def test_losses_are_sums_over_validation_samples_and_training_never_sees_them(tmp_path):
     world = make_world(tmp_path, ON)
     site = world.site("learner")

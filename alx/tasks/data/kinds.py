@@ -96,11 +96,19 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     """
     kept: Held | None = None
     if source.validation is not None:
+        if (folder / source.validation).resolve() == (folder / source.path).resolve():
+            raise ConfigError(
+                "validation in site.toml names the samples that are trained on", "name others, or leave it out"
+            )
         kept, _ = READERS[source.kind](folder / source.validation, None, plan)
     elif source.kind == "npz":
         kept = arrays.read(folder / source.path, "val", plan.images)
     if kept is None:
         return validation.split(own, plan.validation_share, plan.seed)
+    if kept.inputs != own.inputs:
+        raise ConfigError(
+            f"the samples for validation are {kept.inputs}, and those to train on {own.inputs}", "make them alike"
+        )
     if plan.images is not None and plan.images.classes:
         _refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
     return own, kept
