@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,21 @@ class Plain(Dataset):
     def __getitem__(self, index):
         x, y = self._data[index]
         return x, int(y)
+
+
+# Files whose tests are few and long: sent to a worker first, so that none of them is what all wait for at the end.
+LONG = ("test_paper.py", "test_demo.py", "test_interruptions.py", "test_memory.py", "test_examples.py", "test_simulation.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By file: the long ones, then those with most tests; `make test` keeps this order (`--no-loadscope-reorder`)."""
+    counts = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        long = LONG.index(item.path.name) if item.path.name in LONG else len(LONG)
+        return long, -counts[item.path], str(item.path)
+
+    items.sort(key=place)
 
 
 @dataclass(frozen=True)
