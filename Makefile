@@ -61,7 +61,8 @@ paper-stall: paper-stall-data $(VENV)/user
 	$(BIN)/python examples/paper/stall.py digits --out runs/stall
 	$(BIN)/python examples/paper/stall.py cifar10 --data npz:$(DATA)/cifar10.npz --minors 0 0.05 --out runs/stall
 
-# What each trip brings (docs/results.md): about six hours on two cores, fewer where results are kept in docs/results/trips.
+# What each trip brings (docs/results.md): a day or more on two slow cores, less where results
+# are kept in docs/results/trips; each setting says at its start what it costs.
 trips: $(VENV)/user
 	$(BIN)/python examples/paper/trips.py --data $(DATA) --out runs/trips
 

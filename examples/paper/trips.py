@@ -1,6 +1,6 @@
 """What does each trip bring? The paper's algorithm, what alx adds to it, and rivals with and without the same.
 
-    python trips.py --data DATA --out runs/trips                        everything, about six hours on two cores
+    python trips.py --data DATA --out runs/trips                        everything: a day or more on two slow cores
     python trips.py --only digits-0 digits-5 --out runs/trips           some settings, by name
 
 DATA holds cifar10.npz; without it CIFAR-10's settings are left out, and said to be. Each setting is one `alx simulate`, and
