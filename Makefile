@@ -61,8 +61,8 @@ paper-stall: paper-stall-data $(VENV)/user
 	$(BIN)/python examples/paper/stall.py digits --out runs/stall
 	$(BIN)/python examples/paper/stall.py cifar10 --data npz:$(DATA)/cifar10.npz --minors 0 0.05 --out runs/stall
 
-# What each trip brings (docs/results.md): a day or more on two slow cores, less where results
-# are kept in docs/results/trips; each setting says at its start what it costs.
+# What each trip brings (docs/results.md): six to seven hours on two idle cores. A seed that is kept in
+# docs/results/trips is not played again.
 trips: $(VENV)/user
 	$(BIN)/python examples/paper/trips.py --data $(DATA) --out runs/trips
 

@@ -1,14 +1,16 @@
 """What does each trip bring? The paper's algorithm, what alx adds to it, and rivals with and without the same.
 
-    python trips.py --data DATA --out runs/trips                        everything: a day or more on two slow cores
+    python trips.py --data DATA --out runs/trips                        everything: six to seven hours on two idle cores
     python trips.py --only digits-0 digits-5 --out runs/trips           some settings, by name
 
-DATA holds cifar10.npz; without it CIFAR-10's settings are left out, and said to be. Each setting is one `alx simulate`, and
-goes on where it was stopped. Results are kept in KEPT, one file a setting, and what lies there already is not played again.
+DATA holds cifar10.npz; without it CIFAR-10's settings are left out, and said to be. Each seed of a setting is one
+`alx simulate`, and goes on where it was stopped. Results are kept in KEPT, one file a setting; a seed that lies there
+already is not played again.
 """
 
 import argparse
 import statistics
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import numpy as np
 from jobs import simulate
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from alx.study.results import Results, Run
+from alx.study.results import Results, Run, summarise
 
 HERE = Path(__file__).resolve().parent
 PLANS = HERE / "trips"
@@ -47,7 +49,7 @@ SOME = (
 FEW = ("blended", "blended+distillation", "fedavg", "fedavg+distillation", "centralised")
 OURS = "blended+distillation"  # alx's default
 SHOWN = (1, 2, 4, 8)  # rounds in the table
-SEEDS = "5-9"  # settings were chosen by seeds 0 to 4
+SEEDS = (5, 6, 7, 8, 9)  # settings were chosen by seeds 0 to 4
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Setting:
         plan: its name in `PLANS`.
         split: see docs/simulate.md.
         algorithms: of `NAMES`.
-        seeds: as typed.
+        seeds: to play, in this order.
         steps: a round, in place of the plan's.
         samples: drawn for each seed; None takes all.
     """
@@ -66,7 +68,7 @@ class Setting:
     plan: str
     split: str
     algorithms: tuple[str, ...] = tuple(NAMES)
-    seeds: str = SEEDS
+    seeds: tuple[int, ...] = SEEDS
     steps: int | None = None
     samples: int | None = None
 
@@ -87,9 +89,9 @@ SETTINGS = {
     **{f"cifar10-{100 * s:g}": Setting("cifar10", complementary(s), samples=5000) for s in (0, 0.05)},
     **{f"cifar10-bn-{100 * s:g}": Setting("cifar10-bn", complementary(s), FEW, samples=5000) for s in (0, 0.05)},
     "cifar10-dirichlet": Setting("cifar10", "dirichlet:0.3", SOME, samples=5000),
-    **{f"cifar10-gamma-{g:g}": Setting("cifar10", f"gamma:{g:g}", SOME, "5-7", samples=5000) for g in (0, 0.3, 0.7, 1)},
-    **{f"cifar10-5-steps-{n}": Setting("cifar10", complementary(0.05), FEW, "5-6", n, 5000) for n in (150, 2400)},
-    "cifar10-5-all": Setting("cifar10", complementary(0.05), FEW, "5", 2400),
+    **{f"cifar10-gamma-{g:g}": Setting("cifar10", f"gamma:{g:g}", SOME, SEEDS[:3], samples=5000) for g in (0, 0.3, 0.7, 1)},
+    **{f"cifar10-5-steps-{n}": Setting("cifar10", complementary(0.05), FEW, SEEDS[:2], n, 5000) for n in (150, 2400)},
+    "cifar10-5-all": Setting("cifar10", complementary(0.05), FEW, SEEDS[:1], 2400),
 }
 
 
@@ -107,14 +109,36 @@ def tables(out: Path) -> dict[str, str]:
     return found
 
 
-def arguments(setting: Setting, data: str, seeds: str | None) -> list[str]:
-    """Those of `alx simulate`; `seeds` take the place of the setting's own."""
+def arguments(setting: Setting, data: str, seed: int) -> list[str]:
+    """Those of `alx simulate` for one seed."""
     baselines = ",".join(a for a in setting.algorithms if a != OURS)
     found = [str(PLANS / f"{setting.plan}.toml"), "--data", data, "--split", setting.split, "--baselines", baselines]
-    found += ["--seeds", seeds or setting.seeds]
+    found += ["--seeds", str(seed)]
     found += [] if setting.steps is None else ["--round-steps", str(setting.steps)]
     found += [] if setting.samples is None else ["--samples", str(setting.samples)]
     return found
+
+
+def kept(path: Path) -> Results | None:
+    """What was found before; None where nothing was."""
+    return Results.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def together(before: Results | None, found: Results) -> Results:
+    """One setting with more seeds.
+
+    Raises:
+        SystemExit: they are of two studies.
+    """
+    if before is None:
+        return found
+    study = ("plan_sha256", "data", "split", "samples", "rounds", "score")
+    if any(getattr(before, name) != getattr(found, name) for name in study):
+        raise SystemExit("what is kept is of another plan, or of other data: delete it to play anew")
+    dealt = sorted([*before.dealt, *found.dealt], key=lambda d: d.seed)
+    order = list(dict.fromkeys(run.algorithm for run in found.runs))
+    runs = sorted([*before.runs, *found.runs], key=lambda run: (order.index(run.algorithm), run.seed))
+    return found.model_copy(update={"dealt": dealt, "runs": runs, "summary": summarise(runs, shares=True)})
 
 
 def scores(runs: list[Run], number: int) -> list[float]:
@@ -159,11 +183,22 @@ def table(found: Results) -> str:
     return "\n".join(lines)
 
 
+def page(folder: Path) -> str:
+    """All that is kept, Markdown."""
+    found = ((name, kept(folder / f"{name}.json")) for name in SETTINGS)
+    return "\n".join(
+        f"### {name}: {r.data}, {r.split}, {r.dealt[0].learner_steps} + {r.dealt[0].provider_steps} steps a round, "
+        f"seeds {', '.join(str(d.seed) for d in r.dealt)}\n\n{table(r)}\n"
+        for name, r in found
+        if r is not None
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="a folder with cifar10.npz")
     parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
-    parser.add_argument("--seeds", help=f"in place of each setting's own ({SEEDS}, or fewer)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of each setting's own (5 to 9, or fewer) only these")
     parser.add_argument("--jobs", type=int, default=2, help="simulations at once")
     parser.add_argument("--kept", type=Path, default=KEPT, help="where results are kept")
     parser.add_argument("--out", type=Path, required=True, help="where to play")
@@ -173,32 +208,31 @@ def main() -> None:
     where = {"digits": "digits", **tables(given.out)}
     if given.data is not None and (given.data / "cifar10.npz").is_file():
         where["cifar10"] = f"npz:{given.data / 'cifar10.npz'}"
+    todo: dict[tuple[int, str], list[str]] = {}
     for name in given.only:
-        setting, kept = SETTINGS[name], given.kept / f"{name}.json"
-        if kept.is_file():
-            print(f"{name}: kept in {kept}")
-        elif setting.data not in where:
+        setting, before = SETTINGS[name], kept(given.kept / f"{name}.json")
+        if setting.data not in where:
             print(f"{name}: left out, as there is no cifar10.npz")
-    todo = {
-        name: arguments(SETTINGS[name], where[SETTINGS[name].data], given.seeds)
-        for name in given.only
-        if SETTINGS[name].data in where and not (given.kept / f"{name}.json").is_file()
-    }
+            continue
+        played = [] if before is None else [d.seed for d in before.dealt]
+        if played:
+            print(f"{name}: seeds {', '.join(map(str, played))} are kept")
+        for place, seed in enumerate(setting.seeds):
+            if seed not in played and (given.seeds is None or seed in given.seeds):
+                todo[place, name] = arguments(setting, where[setting.data], seed)
+    keeping = threading.Lock()
 
-    def keep(name: str, found: Results) -> None:
-        (given.kept / f"{name}.json").write_text(found.model_dump_json(), encoding="utf-8")
+    def keep(job: str, found: Results) -> None:
+        path = given.kept / f"{Path(job).parent}.json"
+        with keeping:
+            path.write_text(together(kept(path), found).model_dump_json(), encoding="utf-8")
 
-    simulate(todo, given.out, given.jobs, keep)
-    page = []
-    for name in SETTINGS:
-        path = given.kept / f"{name}.json"
-        if path.is_file():
-            found = Results.model_validate_json(path.read_bytes())
-            dealt = found.dealt[0]
-            head = f"{name}: {found.data}, {found.split}, {dealt.learner_steps} + {dealt.provider_steps} steps a round"
-            page.append(f"### {head}, seeds {', '.join(str(d.seed) for d in found.dealt)}\n\n{table(found)}\n")
-    (given.out / "trips.md").write_text("\n".join(page), encoding="utf-8")
-    print("\n".join(page))
+    # the first seed of every setting before the second of any
+    jobs = {f"{name}/{SETTINGS[name].seeds[place]}": todo[place, name] for place, name in sorted(todo, key=lambda t: t[0])}
+    simulate(jobs, given.out, given.jobs, keep)
+    text = page(given.kept)
+    (given.out / "trips.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

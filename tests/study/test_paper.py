@@ -333,7 +333,8 @@ def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
         "3",
         "7",
         "--seeds",
-        "0-1",
+        "5",
+        "6",
         "--jobs",
         "1",
         "--out",
@@ -363,7 +364,8 @@ def test_what_each_trip_brings_is_played_kept_and_tabled(shelf, monkeypatch):
         "wine-dirichlet",
         "cifar10-5",
         "--seeds",
-        "0-1",
+        "5",
+        "6",
         "--jobs",
         "1",
         "--kept",
@@ -385,7 +387,7 @@ def test_what_each_trip_brings_is_played_kept_and_tabled(shelf, monkeypatch):
     assert (shelf / "kept" / "wine-dirichlet.json").is_file()
     monkeypatch.undo()
     again = script(shelf, "trips.py", *asked)  # nothing is played: no process could be started here in its place
-    assert again.splitlines()[0] == "wine-dirichlet: kept in kept/wine-dirichlet.json"
+    assert again.splitlines()[0] == "wine-dirichlet: seeds 5, 6 are kept"
     assert all(row in again for row in rows)
 
 
