@@ -71,6 +71,8 @@ def read(path: Path, part: str, images: Images | None) -> Held | None:
     found = members(path, (what, f"{part}_labels").__contains__)
     x, y = found.get(what), found.get(f"{part}_labels")
     if x is None:
+        if y is not None:
+            raise ConfigError(f"'{name}' has {part}_labels, and no {what}", NAMES)
         return None
     if y is None:
         raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)

@@ -22,9 +22,7 @@ READERS: Mapping[str, Reader] = {
     "npz": arrays.load,
     "images": images.load,
     "csv": table.load,
-    "cifar10": partial(packaged.load, "cifar10"),
-    "svhn": partial(packaged.load, "svhn"),
-    "mnist": partial(packaged.load, "mnist"),
+    **{kind: partial(packaged.load, kind) for kind in packaged.KINDS},
 }
 """By the `DataKind` of site.toml."""
 TABLES: Mapping[str, Callable[[Path], dict[str, list[str]]]] = {"csv": table.texts}
@@ -96,6 +94,11 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     """
     kept: Held | None = None
     if source.validation is not None:
+        if source.kind in packaged.KINDS:
+            raise ConfigError(
+                f"site.toml names validation, and every copy of {source.kind} holds the same samples",
+                "remove it: a share of one's own is kept",
+            )
         if (folder / source.validation).resolve() == (folder / source.path).resolve():
             raise ConfigError(
                 "validation in site.toml names the samples that are trained on", "name others, or leave it out"
