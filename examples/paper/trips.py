@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from jobs import simulate
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from alx.study.results import Results, Run, summarise
 
@@ -84,6 +84,7 @@ def complementary(share: float) -> str:
 SETTINGS = {
     **{f"digits-{100 * s:g}": Setting("digits", complementary(s)) for s in (0, 0.02, 0.05, 0.1)},
     "cancer-5": Setting("cancer", "complementary:0:0.05"),
+    "parity-column": Setting("parity", "column:group:0-4"),
     "wine-dirichlet": Setting("wine", "dirichlet:0.3"),
     **{f"digits-0-steps-{n}": Setting("digits", complementary(0), FEW, steps=n) for n in (100, 1600)},
     **{f"cifar10-{100 * s:g}": Setting("cifar10", complementary(s), samples=5000) for s in (0, 0.05)},
@@ -96,15 +97,23 @@ SETTINGS = {
 
 
 def tables(out: Path) -> dict[str, str]:
-    """Write the two tables as .npz, a fifth of each kept apart, columns scaled by the rest; where they lie, by name."""
+    """Write tables as .npz, a fifth of each kept apart, columns scaled by the rest; where they lie, by name.
+
+    "parity" is the digits' pixels with two classes, even and odd, and which five digits it is one of as the column.
+    """
     found = {}
-    for name, load in (("cancer", load_breast_cancer), ("wine", load_wine)):
-        x, y = load(return_X_y=True)
+    sets = {"cancer": load_breast_cancer(return_X_y=True), "wine": load_wine(return_X_y=True)}
+    pixels, digit = load_digits(return_X_y=True)
+    sets["parity"] = pixels, digit % 2
+    for name, (x, y) in sets.items():
         order = np.random.default_rng(0).permutation(len(y))
         own, kept = np.split(order, [round(0.8 * len(y))])
-        scaled = ((x - x[own].mean(0)) / x[own].std(0)).astype(np.float32)
+        spread = np.where(x[own].std(0) > 0, x[own].std(0), 1)  # some pixels are never written on
+        scaled = ((x - x[own].mean(0)) / spread).astype(np.float32)
         found[name] = f"npz:{out / name}.npz"
         parts = {"train_images": scaled[own], "train_labels": y[own], "test_images": scaled[kept], "test_labels": y[kept]}
+        if name == "parity":
+            parts["train_group"] = np.where(digit[own] < 5, "0-4", "5-9")  # noqa: PLR2004 - the digit 5
         np.savez(out / f"{name}.npz", **parts)
     return found
 
