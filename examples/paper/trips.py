@@ -192,14 +192,39 @@ def table(found: Results) -> str:
     return "\n".join(lines)
 
 
+def mean(found: Results, algorithm: str, number: int) -> str:
+    """Of all seeds after a round, or nothing where it was not played."""
+    values = scores(runs, min(number, found.rounds)) if (runs := of(found, algorithm)) else []
+    return f"{statistics.fmean(values):.3f}" if values and len(values) == len(runs) else ""
+
+
+def overview(found: dict[str, Results]) -> str:
+    """A line for each setting: alx's default after one and two rounds beside rivals after four; Markdown."""
+    heads = ["setting", "seeds", "default: round 1", "2", "4", "FedAvg: 1", "2", "4", "cyclic: 4"]
+    heads += ["with distillation, 4: FedAvg", "cyclic", "pooled, 4", "bytes, times FedAvg's"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, r in found.items():
+        carried = {s.algorithm: s.carried for s in r.summary}
+        cells = [mean(r, OURS, n) for n in (1, 2, 4)] + [mean(r, "fedavg", n) for n in (1, 2, 4)]
+        cells += [mean(r, a, 4) for a in ("cyclic", "fedavg+distillation", "cyclic+distillation", "centralised")]
+        lines.append(f"| {name} | {len(r.dealt)} | {' | '.join(cells)} | {carried['assisted'] / carried['fedavg']:.2f} |")
+    return "\n".join(lines)
+
+
 def page(folder: Path) -> str:
     """All that is kept, Markdown."""
-    found = ((name, kept(folder / f"{name}.json")) for name in SETTINGS)
-    return "\n".join(
-        f"### {name}: {r.data}, {r.split}, {r.dealt[0].learner_steps} + {r.dealt[0].provider_steps} steps a round, "
-        f"seeds {', '.join(str(d.seed) for d in r.dealt)}\n\n{table(r)}\n"
-        for name, r in found
-        if r is not None
+    each = {name: kept(folder / f"{name}.json") for name in SETTINGS}
+    found = {name: r for name, r in each.items() if r is not None}
+    missing = ", ".join(name for name in SETTINGS if name not in found)
+    tables = "\n".join(
+        f"## {name}\n\n{r.data}, {r.split}, {r.dealt[0].learner_steps} + {r.dealt[0].provider_steps} steps a round, seeds "
+        f"{', '.join(str(d.seed) for d in r.dealt)}; {r.machine}; {r.finished}\n\n{table(r)}\n"
+        for name, r in found.items()
+    )
+    return (
+        "# What each trip brings, setting by setting\n\nWritten by `make trips` (examples/paper/trips.py) from the files beside"
+        " it; [results.md](../../results.md) says what they mean. Accuracy on samples kept apart, mean and standard deviation"
+        f" over seeds; a round is two trips.\n\n{overview(found)}\n\nNot measured: {missing or 'nothing'}.\n\n{tables}"
     )
 
 
@@ -240,7 +265,7 @@ def main() -> None:
     jobs = {f"{name}/{SETTINGS[name].seeds[place]}": todo[place, name] for place, name in sorted(todo, key=lambda t: t[0])}
     simulate(jobs, given.out, given.jobs, keep)
     text = page(given.kept)
-    (given.out / "trips.md").write_text(text, encoding="utf-8")
+    (given.kept / "README.md").write_text(text, encoding="utf-8")
     print(text)
 
 
