@@ -222,9 +222,9 @@ def page(folder: Path) -> str:
         for name, r in found.items()
     )
     return (
-        "# What each trip brings, setting by setting\n\nWritten by `make trips` (examples/paper/trips.py) from the files beside"
-        " it; [results.md](../../results.md) says what they mean. Accuracy on samples kept apart, mean and standard deviation"
-        f" over seeds; a round is two trips.\n\n{overview(found)}\n\nNot measured: {missing or 'nothing'}.\n\n{tables}"
+        "# What each trip brings, setting by setting\n\nWritten by `make trips` (examples/paper/trips.py) from the files"
+        " beside it; [results.md](../../results.md) says what they mean. Accuracy on samples kept apart, mean and standard"
+        f" deviation over seeds; a round is two trips.\n\n{overview(found)}\n\nNot measured: {missing or 'nothing'}.\n\n{tables}"
     )
 
 
