@@ -224,7 +224,8 @@ def page(folder: Path) -> str:
     return (
         "# What each trip brings, setting by setting\n\nWritten by `make trips` (examples/paper/trips.py) from the files"
         " beside it; [results.md](../../results.md) says what they mean. Accuracy on samples kept apart, mean and standard"
-        f" deviation over seeds; a round is two trips.\n\n{overview(found)}\n\nNot measured: {missing or 'nothing'}.\n\n{tables}"
+        f" deviation over seeds; a round is two trips.\n\n{overview(found)}\n\n"
+        f"Not measured: {missing or 'nothing'}.\n\n{tables}"
     )
 
 
