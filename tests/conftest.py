@@ -220,9 +220,11 @@ def _stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     assert world.take("provider", bundle) == 0
     assert world.take("learner", world.turn("provider")) == 0
     keep("finished")
-    assert world.take("provider", world.close()) == 0
+    closing = world.close()
+    keep("closing")
+    assert world.take("provider", closing) == 0
     keep("closed")
-    return {name: root / name for name in ("paired", "sent", "answered", "second", "finished", "closed")}
+    return {path.name: path for path in root.iterdir() if path.name != "now"}
 
 
 @pytest.fixture
@@ -230,8 +232,8 @@ def stage(_stages: dict[str, Path], tmp_path: Path) -> Callable[[str], World]:
     """A private copy of the exchange at one stage.
 
     paired: nobody trained; sent: the learner's round 1 is on the disk; answered: the provider's reply too;
-    second: the learner imported it and its round 2 is on the disk; finished: both rounds done; closed: and the provider has
-    imported the learner's closing.
+    second: the learner imported it and its round 2 is on the disk; finished: both rounds done; closing: the learner's
+    closing is on the disk; closed: the provider imported it.
     """
 
     def copy(name: str) -> World:

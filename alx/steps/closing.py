@@ -13,18 +13,27 @@ from alx.site import shelf
 from alx.site.entries import Closed, Sealed
 from alx.site.state import SiteState
 
+WORK = "work"  # of the site's folder: where a bundle is put together
 
-def seal(now: SiteState) -> None:
-    """Seal the learner's last selection and put it into the outbox. Killed at any point, the same call goes on.
+
+def sealed(now: SiteState) -> Sealed:
+    """The closing in the learner's outbox: sealed now, unless it was. Killed at any point, the same call goes on.
 
     Args:
-        now: the learner's site, locked by the caller; its step is `export-closing`.
+        now: the learner's site, locked by the caller, after its last selection.
 
     Raises:
         TrustError, UsageError: see `SiteState.private_key`.
         CorruptError: the bundle that was chosen from is gone, or not the one that the ledger names.
         SpaceError, StorageError: see `files.storage`.
     """
+    if now.position.step == "export-closing":
+        _seal(now)
+    files.remove_tree(now.site.folder / WORK)
+    return now.position.sealed[-1]
+
+
+def _seal(now: SiteState) -> None:
     site, position = now.site, now.position
     now.check_agreement()
     key = now.private_key()
@@ -45,17 +54,16 @@ def seal(now: SiteState) -> None:
         samples=now.own.file.samples,
         state=state,
     )
-    work = site.folder / "work"
+    work = site.folder / WORK
     files.remove_tree(work)  # of a turn, or of a command that was killed
     files.make_folder(work / "bundle")
-    sealed = Sealed.of(said, write.seal(work / "bundle", said, [], key, now.recipients))
-    final = shelf.place(site, sealed)
+    made = Sealed.of(said, write.seal(work / "bundle", said, [], key, now.recipients))
+    final = shelf.place(site, made)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, work / "withdrawn")
     files.publish(work / "bundle", final)
     closed = Closed.of(said, chosen.label)._replace(scored=chosen.scored, held_out=chosen.held_out)
-    now.append(sealed, closed)
-    files.remove_tree(work)
+    now.append(made, closed)
 
 
 def check(now: SiteState, closing: Closing) -> Closed:

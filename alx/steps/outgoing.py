@@ -98,7 +98,7 @@ def export(
         RollbackError, StaleError: the request is about another bundle than the last one sealed.
         MalformedError: it names a file that the bundle does not have; or see `request.verify`.
         TurnError: nothing is sealed.
-        UsageError: there is no such folder; parity of a closing; or see `closing.seal`, which also raises TrustError.
+        UsageError: there is no such folder; parity of a closing; or see `closing.sealed`, which also raises TrustError.
         SpaceError, StorageError: the disk is full, read-only, or gone.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
@@ -112,9 +112,8 @@ def export(
     with files.storage(disk):
         if not disk.is_dir():
             raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
-    if ends and not last.closing:
-        closing.seal(now)
-        last = now.position.sealed[-1]
+    if ends:
+        last = closing.sealed(now)
     source = shelf.place(now.site, last)
     final = disk / (last.bundle if asked is None else f"{last.bundle}{REPAIR}{asked.digest[:8]}")
     partial = final.with_name(final.name + PARTIAL)
