@@ -18,8 +18,8 @@ from alx.errors import MalformedError, NotFiniteError, escape
 from alx.plan import MAX_ROUNDS
 
 FORMAT = "alx-closing"
-MAX_CLOSING_BYTES = 4096  # ours has about 1,000, and at most 1,120
-MAX_CLOSING_VALUES = 64  # ours has 22, as strict_json counts
+MAX_CLOSING_BYTES = 4096  # ours has at most 765
+MAX_CLOSING_VALUES = 64  # ours has 20, as strict_json counts
 
 
 class Closing(Head):

@@ -198,8 +198,10 @@ def status(site: Site, as_json: bool) -> None:
     elif last:
         loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
         screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")
+    if position.step == "export-closing":
+        screen.tell("left to do: the closing, which tells the provider what was chosen, so that both end with that")
     if position.step == "import-closing":
-        screen.tell("still to come: the learner's closing, which says what it chose last, so that both sides end with that")
+        screen.tell("still to come: the learner's closing, which tells what it chose last, so that both end with that")
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")

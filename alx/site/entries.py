@@ -100,7 +100,7 @@ class Turn(NamedTuple):
 
 
 class Sealed(Turn):
-    """A turn was trained and signed, or the closing signed: round, bundle, digest."""
+    """A turn was trained and signed, or the closing was signed: round, bundle, digest."""
 
     __slots__ = ()
 

@@ -21,6 +21,7 @@ from tests.conftest import PLAN, make_data, make_world, pair_world
 from tests.forge import Forge, command, refused, refused_import
 from tests.killed import history, killed, leftovers
 from tests.mending import export, harm
+from tests.project.test_generated import validator
 from tests.site.test_keys import PASSPHRASE, descriptor, set_passphrase
 from tests.steps.test_rotation import accept, rotate
 
@@ -102,6 +103,7 @@ def test_a_closing_is_small_and_says_no_more_than_the_beginning_of_a_turn(stage)
     assert sum(files.values()) < 2_100
     assert files["closing.json"] < MAX_CLOSING_BYTES / 4
     said = json.loads((world.closing / "closing.json").read_bytes())
+    validator("closing").validate(said)
     turn = json.loads((world.bundle("learner", 2) / "manifest.json").read_bytes())
     assert said.keys() - turn.keys() == {"state"}
     chosen = world.state("learner").position.selected[-1]
@@ -112,7 +114,7 @@ def test_a_closing_is_small_and_says_no_more_than_the_beginning_of_a_turn(stage)
 def test_what_each_side_knows_is_what_it_says(stage, alx):
     world = stage("finished")
     learner, provider = (("status", "--site", world.folder(role)) for role in ROLES)
-    assert "next: alx export DISK" in alx(*learner).out
+    assert "left to do: the closing" in alx(*learner).out
     assert "still to come: the learner's closing" in alx(*provider).out
     assert "next: alx import-and-select DISK/CLOSING" in alx(*provider).out
     told = alx("export", world.disk, "--site", world.folder("learner")).out
