@@ -313,6 +313,7 @@ FAULTS = {
         "refused; a loss in it that rose is flagged, exit 0",
         (
             f"{CLOSING}test_a_closing_before_its_time_is_refused_and_taken_later",
+            "test_every_byte::test_every_harm_of_a_sample_of_a_closings_is_refused_too",
             f"{CLOSING}test_a_loss_that_rose_is_flagged_and_both_have_the_model_all_the_same",
         ),
     ),
