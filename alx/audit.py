@@ -241,7 +241,7 @@ def check_chain(reports: list[BundleReport]) -> None:
     """Both chains, as they stand in the bundles themselves: each names its sender's last and the one it answers.
 
     Raises:
-        LedgerError: one is missing, twice there, or of another history.
+        LedgerError: one is missing, twice there, or of another history; or a closing names no model of the one it answers.
     """
     last: dict[str, str] = {}
     ordered = sorted(reports, key=lambda r: r.manifest.sequence)
@@ -252,4 +252,16 @@ def check_chain(reports: list[BundleReport]) -> None:
                 f"'{report.path.name}' does not follow from the bundles before it",
                 "put the one that is missing back, from a backup or from a disk that carried it",
             )
+        if isinstance(m, Closing):
+            _check_closing(m, ordered[number - 2].candidates)
         last[m.sender.role] = report.digest
+
+
+def _check_closing(said: Closing, offered: Sequence[Candidate]) -> None:
+    """It names a candidate of the bundle before it, and that candidate's own state."""
+    index = said.start.candidate
+    if index >= len(offered) or offered[index].state != said.state:
+        raise LedgerError(
+            f"'{said.name()}' names another model than candidate {index} of the bundle that it answers",
+            "restore the site from its backup",
+        )

@@ -167,7 +167,10 @@ def _require_own_request(now: SiteState, path: Path) -> None:
 @site_option
 @json_option
 def best(out: Path, site: Site, as_json: bool) -> None:
-    """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
+    """Write the selected model with the least global loss of all rounds; loading it needs no alx.
+
+    Once the exchange is closed, it is the model that both sides end with, and the same file on both.
+    """
     from alx import turns  # noqa: PLC0415 - torch
 
     site.require_private()

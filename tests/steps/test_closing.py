@@ -13,7 +13,7 @@ import torch
 from alx import audit
 from alx.bundle.closing import MAX_CLOSING_BYTES
 from alx.cli.main import run
-from alx.errors import CorruptError, GapError, PeerError, RollbackError, TrustError, TurnError, UsageError
+from alx.errors import CorruptError, GapError, LedgerError, PeerError, RollbackError, TrustError, TurnError, UsageError
 from alx.site import entries
 from alx.tasks import models
 from tests.cli.test_startup import BLOCK
@@ -309,6 +309,16 @@ def test_a_second_closing_of_a_restored_learner_is_the_same_one(stage, alx):
     (again,) = (world.root / "disk2").iterdir()
     assert world.state("learner").position.sealed[-1].digest == digest
     assert "already imported" in alx(*command(world, "provider", again)).out
+
+
+@pytest.mark.parametrize("change", [{"state": "0" * 64}, {"start": {"candidate": 4000, "global_loss": 9.0, "samples": 100}}])
+def test_no_ledger_is_rebuilt_with_a_closing_that_names_another_model(stage, capsys, change):
+    world = stage("closing")
+    (world.folder("learner") / "ledger.sqlite").unlink()
+    (own,) = (world.folder("learner") / "outbox").glob("*-closing")
+    Forge(own, Forge.of(world, "learner", 2).key).edit(lambda m: m.update(change))
+    words = ["reset-ledger", "--reason", "lost", "--yes", "--site", str(world.folder("learner"))]
+    refused(capsys, words, LedgerError, "names another model than candidate", hint="backup")
 
 
 def closed(world):
