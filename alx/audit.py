@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alx.bundle import age, carried, read
+from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
-from alx.bundle.manifest import Manifest
+from alx.bundle.manifest import Candidate, Manifest
 from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
 
 if TYPE_CHECKING:  # a bundle is looked at without a site
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # a bundle is looked at without a site
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """A bundle that was verified whole: signature, every file's digest, each state's digest, every weight finite.
+    """A bundle, or the closing, that was verified whole: signature, digests of files and states, every weight finite.
 
     Attributes:
         path: where it lies.
@@ -39,7 +40,7 @@ class BundleReport:
     path: Path
     digest: str
     signer: PublicKey
-    manifest: Manifest
+    manifest: Manifest | Closing
     files: int
     size: int
     encrypted: bool
@@ -48,12 +49,17 @@ class BundleReport:
     @property
     def raw_size(self) -> int:
         """Bytes of all states in it, raw."""
-        return self.manifest.layout.nbytes * self.manifest.weighed
+        return 0 if isinstance(self.manifest, Closing) else self.manifest.layout.nbytes * self.manifest.weighed
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        """The models on offer; a closing has none."""
+        return () if isinstance(self.manifest, Closing) else self.manifest.candidates
 
     @property
     def recipes(self) -> int:
         """Number of blends that are in it as recipes."""
-        return len(self.manifest.candidates) - self.manifest.weighed
+        return sum(not c.files for c in self.candidates)
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -176,10 +182,10 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
                     age.check_header(content, file.name)
             source.refuse_damage()
             return Ciphertext(path, signed.digest, key, dict(source.sizes))
-        manifest = read.read_manifest(source, signed)
+        manifest = read.read_closing(source, signed) if read.is_closing(signed) else read.read_manifest(source, signed)
         if manifest.sender.key != key.fingerprint:
             raise TrustError("the manifest names another sender than the key that signed it")
-        for _ in read.states(source, signed, manifest):
+        for _ in read.states(source, signed, manifest) if isinstance(manifest, Manifest) else ():
             pass
         size = sum(source.sizes.values())
         return BundleReport(path, signed.digest, key, manifest, len(source.sizes), size, read.is_encrypted(signed))
@@ -206,13 +212,13 @@ def site(now: "SiteState") -> SiteReport:
             continue
         path = shelf.place(now.site, turn)
         if not path.is_dir():
-            raise CorruptError(f"the {kind} bundle of round {turn.round} is gone from '{path.parent}'", "restore the site")
+            raise CorruptError(f"the {kind} {turn.what} is gone from '{path.parent}'", "restore the site")
         try:
             report = bundle(path, [now.keyring.signers[turn.digest]], now.site.secret)
-            if report.digest == turn.digest:
+            if report.digest == turn.digest and report.recipes:
                 report = _with_blends(now, turn, report)
         except AlxError as error:
-            error.within(f"{kind} bundle of round {turn.round}")
+            error.within(f"{kind} {turn.what}")
             raise
         if report.digest != turn.digest:
             raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.line.number} of the ledger names")
@@ -226,7 +232,7 @@ def _with_blends(now: "SiteState", turn: "Turn", report: BundleReport) -> Bundle
     from alx.site import shelf  # noqa: PLC0415 - see above
 
     with shelf.opened(now, turn) as opened:
-        for i in range(report.manifest.weighed, len(report.manifest.candidates)):
+        for i in range(opened.manifest.weighed, len(opened.manifest.candidates)):
             opened.state(i)
     return replace(report, made=True)
 
@@ -235,7 +241,7 @@ def check_chain(reports: list[BundleReport]) -> None:
     """Both chains, as they stand in the bundles themselves: each names its sender's last and the one it answers.
 
     Raises:
-        LedgerError: one is missing, twice there, or of another history.
+        LedgerError: one is missing, twice there, or of another history; or a closing names no model of the one it answers.
     """
     last: dict[str, str] = {}
     ordered = sorted(reports, key=lambda r: r.manifest.sequence)
@@ -246,4 +252,16 @@ def check_chain(reports: list[BundleReport]) -> None:
                 f"'{report.path.name}' does not follow from the bundles before it",
                 "put the one that is missing back, from a backup or from a disk that carried it",
             )
+        if isinstance(m, Closing):
+            _check_closing(m, ordered[number - 2].candidates)
         last[m.sender.role] = report.digest
+
+
+def _check_closing(said: Closing, offered: Sequence[Candidate]) -> None:
+    """It names a candidate of the bundle before it, and that candidate's own state."""
+    index = said.start.candidate
+    if index >= len(offered) or offered[index].state != said.state:
+        raise LedgerError(
+            f"'{said.name()}' names another model than candidate {index} of the bundle that it answers",
+            "restore the site from its backup",
+        )

@@ -145,6 +145,17 @@ class World:
         assert run(["export", str(self.disk), "--site", str(self.folder(role))]) == 0
         return self.bundle(role, self.state(role).position.sealed[-1].round)
 
+    @property
+    def closing(self) -> Path:
+        """The closing on the disk."""
+        (found,) = self.disk.glob("alx-*-closing")
+        return found
+
+    def close(self) -> Path:
+        """Export the learner's closing; where it lies on the disk."""
+        assert run(["export", str(self.disk), "--site", str(self.folder("learner"))]) == 0
+        return self.closing
+
     def take(self, role: Role, bundle: Path) -> int:
         """Import; the exit code."""
         return run(["import-and-select", str(bundle), "--site", str(self.folder(role))])
@@ -209,7 +220,11 @@ def _stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     assert world.take("provider", bundle) == 0
     assert world.take("learner", world.turn("provider")) == 0
     keep("finished")
-    return {name: root / name for name in ("paired", "sent", "answered", "second", "finished")}
+    closing = world.close()
+    keep("closing")
+    assert world.take("provider", closing) == 0
+    keep("closed")
+    return {path.name: path for path in root.iterdir() if path.name != "now"}
 
 
 @pytest.fixture
@@ -217,7 +232,8 @@ def stage(_stages: dict[str, Path], tmp_path: Path) -> Callable[[str], World]:
     """A private copy of the exchange at one stage.
 
     paired: nobody trained; sent: the learner's round 1 is on the disk; answered: the provider's reply too;
-    second: the learner imported it and its round 2 is on the disk; finished: both rounds done.
+    second: the learner imported it and its round 2 is on the disk; finished: both rounds done; closing: the learner's
+    closing is on the disk; closed: the provider imported it.
     """
 
     def copy(name: str) -> World:

@@ -33,6 +33,7 @@ class Fault:
 
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
+CLOSING = "test_closing::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -305,6 +306,16 @@ FAULTS = {
             "test_objective::test_a_weight_that_each_site_takes_from_its_own_labels_is_refused_at_pairing",
             "test_objective::test_a_task_that_leaves_the_plans_class_weights_out_is_refused_at_pairing",
             "test_objective::test_pixels_on_one_side_and_numbers_on_the_other_are_refused_at_pairing",
+        ),
+    ),
+    40: Fault(
+        "a closing that comes too early, twice but different, from the wrong side, out of another exchange, or that names "
+        "another model",
+        "refused; a loss in it that rose is flagged, exit 0",
+        (
+            f"{CLOSING}test_a_closing_before_its_time_is_refused_and_taken_later",
+            "test_every_byte::test_every_harm_of_a_sample_of_a_closings_is_refused_too",
+            f"{CLOSING}test_a_loss_that_rose_is_flagged_and_both_have_the_model_all_the_same",
         ),
     ),
 }

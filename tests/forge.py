@@ -86,6 +86,11 @@ class Forge:
         """The two sites, and the disk that the bundle lies on."""
         return World(self.bundle.parents[1])
 
+    @property
+    def closing(self) -> "Forge":
+        """The closing that lies beside the bundle, with the same key."""
+        return Forge(self.world.closing, self.key)
+
     def path(self, name: str) -> Path:
         """A file of the bundle."""
         return self.bundle / name
@@ -136,11 +141,17 @@ class Forge:
         """Put bytes where a document has to be, signed as far as it can be signed: signature, statement, manifest."""
         {"signature": self.put, "statement": self.sign_bytes, "manifest": self.manifest_bytes}[where](data)
 
-    # --- the manifest
+    # --- the manifest; of a closing, what stands in its place
+
+    @property
+    def head(self) -> Path:
+        """The file of it."""
+        closing = self.bundle / "closing.json"
+        return closing if closing.exists() else self.bundle / "manifest.json"
 
     def manifest(self) -> dict[str, Any]:
         """The manifest as it stands."""
-        return json.loads((self.bundle / "manifest.json").read_bytes())
+        return json.loads(self.head.read_bytes())
 
     def edit(self, change: Callable[[dict[str, Any]], Any]) -> None:
         """Change the manifest and sign again."""
@@ -150,7 +161,7 @@ class Forge:
 
     def manifest_bytes(self, data: bytes) -> None:
         """Put a manifest of any bytes and sign again."""
-        (self.bundle / "manifest.json").write_bytes(data)
+        self.head.write_bytes(data)
         self.sign()
 
     # --- the snapshots

@@ -9,6 +9,7 @@ import click
 from pydantic import BaseModel
 
 from alx import errors, plan
+from alx.bundle.closing import Closing
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Version1, Version2
@@ -28,6 +29,7 @@ WRITTEN = "<!-- made by `make docs` from the code and from tests/generated.py: e
 SCHEMAS: dict[str, type[BaseModel]] = {
     "manifest": Version2,
     "manifest-v1": Version1,
+    "closing": Closing,
     "plan": Plan,
     "identity": IdentityFile,
     "request": RequestFile,

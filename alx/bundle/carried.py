@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from alx import files
 from alx.bundle import age
-from alx.bundle.layout import BUNDLE, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
+from alx.bundle.layout import BUNDLE, CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
 from alx.bundle.signature import MAX_FILE_BYTES, SIGNATURE_NAME, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LimitError, StorageError, UsageError, escape
 
@@ -36,7 +36,7 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO mus
 
 
 MAX_TOLD, MAX_BAD = 20, 50  # names of one refusal, odd ones and bad files; a disk may hold thousands
-MANIFESTS = (MANIFEST_NAME, MANIFEST_NAME + age.SUFFIX)
+MANIFESTS = tuple(name + suffix for name in (MANIFEST_NAME, CLOSING_NAME) for suffix in ("", age.SUFFIX))
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from alx.errors import ModelError, escape
 from alx.records import Role, Strict
 
 MANIFEST_NAME = "manifest.json"
+CLOSING_NAME = "closing.json"  # stands in a closing where a bundle has its manifest
 DATA_FOLDER = "data"
 MAX_FILES = 50_000  # their digests fit in MAX_SIGNATURE_BYTES
 MAX_TENSORS = 20_000  # a large language model has some thousand
@@ -25,7 +26,7 @@ MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a few at once fit in any memory
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider)")
+BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider|closing)")
 # Bytes of one element, by the dtype's name in safetensors.
 DTYPES = {
     "F64": 8,
@@ -87,6 +88,11 @@ class Tensor(Strict):
 def bundle_name(plan: str, round_: int, role: Role) -> str:
     """`alx-<first 8 of the plan's digest>-r<round>-<role>`."""
     return f"alx-{plan[:8]}-r{round_:03d}-{role}"
+
+
+def closing_name(plan: str, round_: int) -> str:
+    """`alx-<first 8 of the plan's digest>-r<the last round>-closing`."""
+    return f"alx-{plan[:8]}-r{round_:03d}-closing"
 
 
 def part_name(candidate: int, part: int) -> str:

@@ -100,11 +100,11 @@ class Candidate(Strict):
         return f"blend {self.blend.own:g}+{self.blend.peer:g}{momentum}"
 
 
-class Manifest(Strict):
-    """Everything a bundle says about itself, in whichever version."""
+class Head(Strict):
+    """What a bundle's manifest begins with, and what a closing is made of: who, to whom, and where in the exchange."""
 
-    format: Literal["alx-bundle"]
-    version: Literal[1, 2]
+    format: str
+    version: int
     sender: Party
     receiver: Party
     plan: Sha256
@@ -114,6 +114,13 @@ class Manifest(Strict):
     answers: Sha256 | None = Field(description="digest of the receiver's bundle that this one answers")
     start: Start | None = Field(description="null in the learner's first turn, which starts from theta^0")
     samples: Count = Field(description="number of the sender's own samples that the losses are sums over")
+
+
+class Manifest(Head):
+    """Everything a bundle says about itself, in whichever version."""
+
+    format: Literal["alx-bundle"]
+    version: Literal[1, 2]
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)]
     candidates: Annotated[list[Candidate], Field(min_length=2, max_length=MAX_CANDIDATES)]
 

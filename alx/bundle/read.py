@@ -8,15 +8,16 @@ import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from alx import files
-from alx.bundle import age, carried, signature
+from alx.bundle import age, carried, closing, signature
 from alx.bundle.carried import Source
+from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
-from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, NAME
+from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, NAME
 from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, escape
@@ -109,16 +110,26 @@ def compare(source: Source, expected: Mapping[str, SignedFile]) -> None:
 
 def is_encrypted(signed: SignedBundle) -> bool:
     """Whether its files are encrypted: all of them are, or none."""
-    return MANIFEST_NAME + age.SUFFIX in signed.files
+    return any(name + age.SUFFIX in signed.files for name in (MANIFEST_NAME, CLOSING_NAME))
+
+
+def is_closing(signed: SignedBundle) -> bool:
+    """Whether it is a closing: one file, which is no manifest."""
+    return _ending(signed, CLOSING_NAME) in signed.files
+
+
+def _ending(signed: SignedBundle, name: str) -> str:
+    """A file's name, as it is in this bundle."""
+    return name + (age.SUFFIX if is_encrypted(signed) else "")
 
 
 def manifest_file(signed: SignedBundle) -> SignedFile:
-    """The manifest's file, as signed.
+    """The manifest's file, or that of a closing, as signed.
 
     Raises:
         MalformedError: no manifest is signed: the right key signed something else.
     """
-    name = MANIFEST_NAME + (age.SUFFIX if is_encrypted(signed) else "")
+    name = _ending(signed, CLOSING_NAME if is_closing(signed) else MANIFEST_NAME)
     if name not in signed.files:
         raise MalformedError(f"a valid signature, but over no {MANIFEST_NAME}: not an alx bundle")
     return signed.files[name]
@@ -146,14 +157,29 @@ def read_manifest(source: Reader, signed: SignedBundle) -> Manifest:
         LimitError, MalformedError, NotFiniteError: see `manifest.parse`.
     """
     manifest = parse(_plain(source, manifest_file(signed)))
-    if signed.name != manifest.name():
-        raise MalformedError(f"signed as '{escape(signed.name)}', but its manifest is that of '{manifest.name()}'")
-    suffix = age.SUFFIX if is_encrypted(signed) else ""
-    expected = {name + suffix for name in (MANIFEST_NAME, *(name for c in manifest.candidates for name in c.files))}
+    _check_names(signed, manifest.name(), (MANIFEST_NAME, *(name for c in manifest.candidates for name in c.files)))
+    return manifest
+
+
+def read_closing(source: Reader, signed: SignedBundle) -> Closing:
+    """What a closing says, after its digest was compared; checked against the folder's name and the signed files.
+
+    Raises:
+        CorruptError: it differs from what was signed.
+        LimitError, MalformedError, NotFiniteError: see `closing.parse`.
+    """
+    said = closing.parse(_plain(source, manifest_file(signed)))
+    _check_names(signed, said.name(), (CLOSING_NAME,))
+    return said
+
+
+def _check_names(signed: SignedBundle, name: str, names: Iterable[str]) -> None:
+    if signed.name != name:
+        raise MalformedError(f"signed as '{escape(signed.name)}', but its manifest is that of '{name}'")
+    expected = {_ending(signed, name) for name in names}
     if expected != set(signed.files):
         odd = min(expected.symmetric_difference(signed.files))
         raise MalformedError(f"'{escape(odd)}' is in only one of manifest and signature")
-    return manifest
 
 
 def copy(source: Reader, wanted: Collection[SignedFile], signature_bytes: bytes, folder: Path) -> None:
@@ -188,11 +214,13 @@ def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path, *, 
     """
     missing = [f for f in wanted if copied(folder / f.name, f) is None]
     files.require_space(folder, (f.size for f in missing))
-    files.make_folder(folder / DATA_FOLDER, shared=shared)
+    inner = folder / DATA_FOLDER
+    inside = any(f.name.startswith(f"{DATA_FOLDER}/") for f in wanted)
+    files.make_folder(inner if inside else folder, shared=shared)
     with files.storage(folder):
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
-        kept = {DATA_FOLDER, *(f.name for f in wanted)}
-        for there in (*folder.iterdir(), *(folder / DATA_FOLDER).iterdir()):
+        kept = {f.name for f in wanted} | ({DATA_FOLDER} if inside else set())
+        for there in (*folder.iterdir(), *(inner.iterdir() if inside else ())):
             if there.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
                 files.remove_tree(there)
     written = []
@@ -246,13 +274,14 @@ def states(
     require_memory(layout.nbytes)
     stop = manifest.weighed if last is None else last + 1
     begin = manifest.keyframe(first)
-    suffix = age.SUFFIX if is_encrypted(signed) else ""
     with enough_memory(layout.nbytes):
         flat = bytearray(layout.nbytes)
 
     def decode(candidate: Candidate, part: int) -> None:
         name = candidate.files[part]
-        codec.decode(_plain(source, signed.files[name + suffix]), flat, layout, part, name, keyframe=candidate.keyframe)
+        codec.decode(
+            _plain(source, signed.files[_ending(signed, name)]), flat, layout, part, name, keyframe=candidate.keyframe
+        )
 
     with codec.pool() as pool, memoryview(flat) as whole:
         for i, c in enumerate(manifest.candidates[begin:stop], begin):

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files
 from alx.bundle import age, codec, signature, strict_json
-from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME, Layout, part_name
+from alx.bundle.closing import Closing
+from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, Layout, part_name
 from alx.bundle.manifest import KEYFRAME_EVERY, Manifest
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
@@ -100,21 +101,26 @@ def _write(folder: Path, name: str, data: codec.Bytes, recipients: Sequence[str]
 
 
 def seal(
-    folder: Path, manifest: Manifest, data: list[SignedFile], key: ec.EllipticCurvePrivateKey, recipients: Sequence[str] = ()
+    folder: Path,
+    manifest: Manifest | Closing,
+    data: list[SignedFile],
+    key: ec.EllipticCurvePrivateKey,
+    recipients: Sequence[str] = (),
 ) -> str:
-    """Write the manifest and the signature: from here on the folder is a bundle.
+    """Write the manifest and the signature: from here on the folder is a bundle, or the closing.
 
     Args:
         folder: holds the data files already.
         manifest: what it says about itself.
-        data: the data files.
+        data: the data files; a closing has none.
         key: the sender's private key.
         recipients: whom to encrypt to; none leaves the manifest plain.
 
     Returns:
         The bundle's digest.
     """
-    listed = [*data, _write(folder, MANIFEST_NAME, strict_json.text(manifest), recipients)]
+    name = CLOSING_NAME if isinstance(manifest, Closing) else MANIFEST_NAME
+    listed = [*data, _write(folder, name, strict_json.text(manifest), recipients)]
     files.sync_tree(folder)
     files.write(folder / SIGNATURE_NAME, signature.sign(manifest.name(), listed, key))
     return signature.root_digest(listed)

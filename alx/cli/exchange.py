@@ -8,12 +8,14 @@ import click
 from alx import files
 from alx.bundle import carried
 from alx.bundle import identity as identities
+from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
 from alx.records import Role
+from alx.report import selection
 from alx.site import events, site_file
 from alx.site import site as sites
 from alx.site.entries import Restored
@@ -124,22 +126,28 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     metavar="PERCENT",
     help="Put files beside the bundle from which this share of its files can be rebuilt.",
 )
+@passphrases.option
 @site_option
 @json_option
-def export(target: Path, only: Path | None, percent: int | None, site: Site, as_json: bool) -> None:
-    """Copy the sealed turn to a disk, read it back from there, and record that it was handed over."""
+def export(target: Path, only: Path | None, percent: int | None, unlock: Unlock, site: Site, as_json: bool) -> None:
+    """Copy the sealed turn to a disk, read it back from there, and record that it was handed over.
+
+    After the last round the learner hands over the closing, which tells the provider what was chosen last. Only that is
+    signed here, so only then a passphrase is asked for.
+    """
     from alx.steps import outgoing  # noqa: PLC0415
 
     if only is not None and percent is not None:
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave out one of them")
     sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
-    with site.locked("export", str(target)) as now, screen.progress() as tell:
+    with site.unlocked_by(unlock).locked("export", str(target)) as now, screen.progress() as tell:
         done = outgoing.export(now, target, tell, only=only, parity_percent=percent)
     if as_json:
         screen.machine(done.json())
         return
     part = "" if only is None else f"{count(done.files, 'file')}, as the peer asked, "
-    screen.tell(f"round {done.round}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
+    what = "the closing" if done.closing else f"round {done.round}"
+    screen.tell(f"{what}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
     screen.tell(f"'{done.path}' ({files.size(done.size)})")
     if done.parity is not None:
         p = done.parity
@@ -160,7 +168,9 @@ def status(site: Site, as_json: bool) -> None:
     now.check_agreement()
     position = now.position
     following = _returned(site) or position.next_command
-    last = position.selected[-1] if position.selected else None
+    closed = position.closed
+    last = closed or (position.selected[-1] if position.selected else None)
+    sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
     if as_json:
         screen.machine(
             {
@@ -172,8 +182,9 @@ def status(site: Site, as_json: bool) -> None:
                 "rounds": site.plan.rounds,
                 "step": position.step,
                 "next": following,
-                "sealed": len(position.sealed),
-                "accepted": len(position.accepted),
+                "sealed": sealed,
+                "accepted": accepted,
+                "model": closed.state if closed else None,
                 "global_loss": last.global_loss if last else None,
                 "samples": last.samples if last else None,
                 "select_on": site.plan.select_on,
@@ -181,10 +192,16 @@ def status(site: Site, as_json: bool) -> None:
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    screen.tell(f"sealed {len(position.sealed)}, accepted {len(position.accepted)}")
-    if last:
+    screen.tell(f"sealed {sealed}, accepted {accepted}")
+    if closed:
+        screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
+    elif last:
         loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
         screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")
+    if position.step == "export-closing":
+        screen.tell("left to do: the closing, which tells the provider what was chosen, so that both end with that")
+    if position.step == "import-closing":
+        screen.tell("still to come: the learner's closing, which tells what it chose last, so that both end with that")
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")

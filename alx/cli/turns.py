@@ -14,6 +14,7 @@ from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
 from alx.report import selection
+from alx.site.entries import Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
 
@@ -125,7 +126,8 @@ def import_and_select(
 ) -> None:
     """Verify the peer's bundle, add one's own loss to its snapshots', and choose where to go on.
 
-    A snapshot that cannot win any more is not measured at the other samples.
+    A snapshot that cannot win any more is not measured at the other samples. The closing, after the last round, says what
+    the learner chose last.
 
     Only a request is signed, so only then a passphrase is asked for.
     """
@@ -141,14 +143,18 @@ def import_and_select(
     screen.tell(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
     if chosen.rebuilt:
         screen.tell(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
-    if chosen.recipes:
-        weighed = count(len(chosen.selected.labels) - chosen.recipes, "snapshot")
+    found = chosen.selected
+    if chosen.recipes and isinstance(found, Selected):
+        weighed = count(len(found.labels) - chosen.recipes, "snapshot")
         screen.tell(
             f"{weighed} came with weights; {count(chosen.recipes, 'blend')} came as recipes and were made here, to the bit"
         )
     if chosen.again:
         screen.tell("already imported; nothing changed")
-    screen.tell(*selection.table(chosen.selected), *selection.words(chosen.selected, site.plan))
+    if isinstance(found, Selected):
+        screen.tell(*selection.table(found), *selection.words(found, site.plan))
+    else:
+        screen.tell(*selection.closed(found, site.plan))
     screen.tell(f"next: {now.position.next_command}")
 
 
@@ -161,7 +167,10 @@ def _require_own_request(now: SiteState, path: Path) -> None:
 @site_option
 @json_option
 def best(out: Path, site: Site, as_json: bool) -> None:
-    """Write the selected model with the least global loss of all rounds; loading it needs no alx."""
+    """Write the selected model with the least global loss of all rounds; loading it needs no alx.
+
+    Once the exchange is closed, it is the model that both sides end with, and the same file on both.
+    """
     from alx import turns  # noqa: PLC0415 - torch
 
     site.require_private()

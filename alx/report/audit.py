@@ -7,6 +7,8 @@ from pathlib import Path
 
 from alx import files
 from alx.audit import BundleReport, Ciphertext, SiteReport
+from alx.bundle.closing import Closing
+from alx.bundle.manifest import Manifest
 from alx.errors import count, escape
 from alx.site import entries
 
@@ -30,9 +32,6 @@ def _ciphertext(report: Ciphertext) -> list[str]:
 
 def _bundle(report: BundleReport) -> list[str]:
     m = report.manifest
-    numbers = sum(t.nbytes for t in m.tensors)
-    steps = ", ".join(str(c.step) for c in m.snapshots)
-    losses = [c.loss for c in m.candidates]
     lines = [
         f"bundle '{escape(report.path.name)}': good",
         f"  digest       {report.digest}",
@@ -50,28 +49,47 @@ def _bundle(report: BundleReport) -> list[str]:
         f"  answers      {m.answers or 'nothing: it is the first'}",
         f"  follows      {m.previous or 'nothing: it is the first of its sender'}",
         "what it holds:",
-        f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
-        *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
-        f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
-        *_blends(report),
-        "numbers about the sender's data:",
-        f"  samples      {m.samples}",
-        f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
+        *(_closing(m) if isinstance(m, Closing) else _offer(report, m)),
     ]
     if m.start is not None:
-        lines.append(
-            f"  global loss  {m.start.global_loss:.6g} over {m.start.samples} samples on both sides, where it started"
-        )
+        where = "at the chosen model" if isinstance(m, Closing) else "where it started"
+        lines.append(f"  global loss  {m.start.global_loss:.6g} over {m.start.samples} samples on both sides, {where}")
+    what = "closing" if isinstance(m, Closing) else "manifest"
     lines += [
-        "no other file, tensor or field: each file is signed, and signature, manifest and headers have their one form",
+        f"no other file, tensor or field: each file is signed, and signature, {what} and headers have their one form",
         "the numbers themselves, and how they are compressed, can tell more: docs/threat-model.md",
     ]
     return lines
 
 
-def _blends(report: BundleReport) -> list[str]:
+def _closing(said: Closing) -> list[str]:
+    """What the closing says, which has no weights."""
+    return [
+        "  no model     it closes the exchange: it names the model that both sides end with",
+        f"  chosen       candidate {said.start.candidate} of the bundle that it answers, the model {said.state}",
+        "numbers about the sender's data:",
+        f"  samples      {said.samples}",
+    ]
+
+
+def _offer(report: BundleReport, m: Manifest) -> list[str]:
+    """The models that a bundle offers, and what it says of the sender's data."""
+    numbers = sum(t.nbytes for t in m.tensors)
+    steps = ", ".join(str(c.step) for c in m.snapshots)
+    losses = [c.loss for c in m.candidates]
+    return [
+        f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
+        *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
+        f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
+        *_blends(report, len(m.candidates) - len(m.snapshots)),
+        "numbers about the sender's data:",
+        f"  samples      {m.samples}",
+        f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
+    ]
+
+
+def _blends(report: BundleReport, blends: int) -> list[str]:
     """How the blends travel, and what was seen of them."""
-    blends = len(report.manifest.candidates) - len(report.manifest.snapshots)
     mixes = "mixes of the last snapshot with states that the receiver has"
     if not blends:
         return []
@@ -90,7 +108,9 @@ def site(target: Path, report: SiteReport) -> list[str]:
         target: as a person named it.
         report: what was verified.
     """
+    closing = ", the closing among them" if any(isinstance(b.manifest, Closing) for b in report.bundles) else ""
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
+    counts = f"{len(sent)} sealed, {len(report.bundles) - len(sent)} accepted"
     refused, resets = (sum(e.line.kind == kind for e in report.events) for kind in ("refused", "reset"))
     made = sum(b.recipes for b in report.bundles)
     blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
@@ -99,7 +119,7 @@ def site(target: Path, report: SiteReport) -> list[str]:
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
         f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
-        f"  bundles      {len(sent)} sealed, {len(report.bundles) - len(sent)} accepted; each was verified whole{blends}",
+        f"  bundles      {counts}{closing}; each was verified whole{blends}",
         "history, with the time in UTC by the machine's clock:",
         *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
         *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),
@@ -127,6 +147,10 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"round {event.round}{_part(event)}" + ("" if by_reset else ", read back from the disk")
         case entries.Selected():
             return f"round {event.round}, {event.label}, global loss {event.global_loss:.6g}{_flags(event.flags)}"
+        case entries.Closed():
+            rose = " (LOOK: the loss rose)" if event.loss_rose else ""
+            loss = f"global loss {event.global_loss:.6g}"
+            return f"round {event.round}, {event.label}, {loss}, model {event.state[:16]}…{rose}"
         case entries.Restored():
             return f"from a backup with {count(event.entries, 'entry', 'entries')} in its ledger"
         case entries.Reset():
@@ -153,7 +177,7 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
-    size, losses = files.size(sum(b.size for b in gone)), sum(len(b.manifest.candidates) for b in gone)
+    size, losses = files.size(sum(b.size for b in gone)), sum(len(b.candidates) for b in gone)
     recipes = sum(b.recipes for b in gone)
     of = f", recipes of {count(recipes, 'blend')}" if recipes else ""
     models, samples = count(losses - recipes, "model"), gone[-1].manifest.samples

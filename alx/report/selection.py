@@ -4,8 +4,9 @@ Knows the ledger's entry on a selection; knows no bundle.
 """
 
 from alx.plan import Plan
+from alx.records import Role
 from alx.report import columns
-from alx.site.entries import Selected
+from alx.site.entries import Closed, Selected
 
 
 def _mean(value: float) -> str:
@@ -27,13 +28,42 @@ def table(chosen: Selected) -> list[str]:
     return columns.table(["snapshot", "their loss sum", "own loss sum", "global mean", ""], rows)
 
 
+def closed(found: Closed, plan: Plan) -> list[str]:
+    """What the closing means, and what about it deserves a look."""
+    out = [f"the learner chose last: {_chosen(found, plan)}", f"this site has it too, bit for bit: model {found.state}"]
+    if found.loss_rose:
+        out.append("LOOK: the learner's global loss is above the one found here last, which it cannot be on fixed data")
+    return out
+
+
+def ends(found: Closed, role: Role, plan: Plan, *, done: bool) -> list[str]:
+    """What a site knows at the end; nobody tells the learner that the provider has imported its closing.
+
+    Args:
+        found: the ledger's record.
+        role: this site's.
+        plan: the agreed one.
+        done: False where the closing was not handed over yet.
+    """
+    if role == "provider":
+        begins = "done: both sides have"
+    else:
+        begins = (
+            f"{'done: the closing was handed over' if done else 'the closing is sealed'}; once it is imported, both have"
+        )
+    return [f"{begins} {_chosen(found, plan)}", f"model {found.state}"]
+
+
+def _chosen(found: Selected | Closed, plan: Plan) -> str:
+    loss = f"global loss {found.global_loss:.6g}{plan.summed_over} ({_mean(found.mean)} a sample)"
+    score = "not finite" if found.held_out is None else f"{found.held_out:.4f}"
+    return f"{found.label} of round {found.round}, {loss}" + (f", held-out score {score}" if found.scored else "")
+
+
 def words(chosen: Selected, plan: Plan) -> list[str]:
     """What the selection means, and what about it deserves a look."""
     flags = chosen.flags
-    loss = f"global loss {chosen.global_loss:.6g}{plan.summed_over} ({_mean(chosen.mean)} a sample)"
-    out = [f"chosen: {chosen.label} of round {chosen.round}, {loss}"]
-    if chosen.scored:
-        out[0] += ", held-out score " + ("not finite" if chosen.held_out is None else f"{chosen.held_out:.4f}")
+    out = [f"chosen: {_chosen(chosen, plan)}"]
     if chosen.evaluations and chosen.scan and any(x is not None for x in chosen.at_least or ()):
         out.append(
             f"{chosen.evaluations / chosen.scan:.0%} of a full scan's evaluations were needed "

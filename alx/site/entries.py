@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from alx import order
 from alx.records import Role
 
 if TYPE_CHECKING:  # the ledger is read without it
+    from alx.bundle.closing import Closing
     from alx.bundle.identity import Identity
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
@@ -65,7 +67,7 @@ class PeerRotated(Renewal):
 
 
 class Turn(NamedTuple):
-    """A bundle of one turn: its folder's name, its digest, and those of its sender's last and of the one it answers."""
+    """A turn's bundle, or the closing: its folder's name, its digest, those of its sender's last and of what it answers."""
 
     round: int
     sequence: int
@@ -75,7 +77,7 @@ class Turn(NamedTuple):
     answers: str | None
 
     @classmethod
-    def of(cls, manifest: "Manifest", digest: str) -> Self:
+    def of(cls, manifest: "Manifest | Closing", digest: str) -> Self:
         """As the bundle says itself."""
         return cls(
             round=manifest.round,
@@ -86,9 +88,19 @@ class Turn(NamedTuple):
             answers=manifest.answers,
         )
 
+    @property
+    def closing(self) -> bool:
+        """Whether it is the closing, behind the turns of its round."""
+        return self.sequence == order.closing(self.round)
+
+    @property
+    def what(self) -> str:
+        """What it is, for people: `bundle of round 2`, `closing after round 2`."""
+        return f"{'closing after' if self.closing else 'bundle of'} round {self.round}"
+
 
 class Sealed(Turn):
-    """A turn was trained and signed: round, bundle, digest."""
+    """A turn was trained and signed, or the closing was signed: round, bundle, digest."""
 
     __slots__ = ()
 
@@ -219,6 +231,52 @@ class Selected(NamedTuple):
         return None if self.own is None else self.own[self.index]
 
 
+class Closed(NamedTuple):
+    """The exchange was closed, and both sides end with one model: its round, label and digest (state), its global loss.
+
+    Attributes:
+        digest: of the provider's last bundle, out of which the learner chose it.
+        candidate, label: the chosen one there.
+        state: SHA-256 of its raw state.
+        samples: on both sides.
+        scored, held_out: as of a selection, by this site's own data.
+        loss_rose: the learner says that it is above the global loss that this site found last; None where it says so itself.
+    """
+
+    round: int
+    digest: str
+    candidate: int
+    label: str
+    state: str
+    global_loss: float
+    samples: int
+    scored: bool
+    held_out: float | None
+    loss_rose: bool | None
+
+    @classmethod
+    def of(cls, closing: "Closing", label: str) -> Self:
+        """As the closing says; a score is not known yet."""
+        start = closing.start
+        return cls(
+            round=closing.round,
+            digest=closing.answers,
+            candidate=start.candidate,
+            label=label,
+            state=closing.state,
+            global_loss=start.global_loss,
+            samples=start.samples,
+            scored=False,
+            held_out=None,
+            loss_rose=None,
+        )
+
+    @property
+    def mean(self) -> float:
+        """The global loss a sample."""
+        return self.global_loss / self.samples
+
+
 class Restored(NamedTuple):
     """The site was restored from a backup: number of entries that its ledger had, digest of the last."""
 
@@ -265,7 +323,7 @@ class Refused(NamedTuple):
     message: str
 
 
-Record = Created | Paired | Renewal | Turn | Exported | Selected | Restored | Reset
+Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Restored | Reset
 Event = Record | Passphrase | BackedUp | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
@@ -276,6 +334,7 @@ LEDGER: Mapping[str, Callable[..., Record]] = {
     "exported": Exported,
     "accepted": Accepted,
     "selected": Selected,
+    "closed": Closed,
     "restored": Restored,
     "reset": Reset,
 }

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from alx.records import Role
-from alx.site.entries import Accepted, Created, Exported, Paired, Sealed, Selected
+from alx.site.entries import Accepted, Closed, Created, Exported, Paired, Sealed, Selected
 from alx.site.ledger import Entry
 
-Step = Literal["pair", "train", "export", "import", "done"]
+Step = Literal["pair", "train", "export", "import", "export-closing", "import-closing", "done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Position:
     Attributes:
         step: what this site has to do next.
         round: the round that it belongs to.
-        sealed, accepted, selected: the records of each kind, oldest first.
+        sealed, accepted, selected: the records of each kind, oldest first; the closing is among the sealed or accepted.
+        closed: the model that both sides end with, once this site knows it.
     """
 
     step: Step
@@ -29,6 +30,7 @@ class Position:
     sealed: tuple[Sealed, ...]
     accepted: tuple[Accepted, ...]
     selected: tuple[Selected, ...]
+    closed: Closed | None
 
     @property
     def next_command(self) -> str:
@@ -38,6 +40,8 @@ class Position:
             "train": "alx train-local",
             "export": "alx export DISK",
             "import": "alx import-and-select DISK/BUNDLE",
+            "export-closing": "alx export DISK",
+            "import-closing": "alx import-and-select DISK/CLOSING",
             "done": "alx best OUT.safetensors",
         }[self.step]
 
@@ -58,23 +62,32 @@ def of(entries: Sequence[Entry], role: Role, rounds: int) -> Position:
         tuple(r for r in records if isinstance(r, Sealed)),
         tuple(r for r in records if isinstance(r, Accepted)),
         tuple(r for r in records if isinstance(r, Selected)),
+        next((r for r in records if isinstance(r, Closed)), None),
     )
 
 
 def _next(records: Sequence[object], role: Role, rounds: int) -> tuple[Step, int]:  # noqa: PLR0911 - one for each kind
     """What comes next, and in which round."""
-    turns = Created | Paired | Sealed | Accepted | Selected
+    turns = Created | Paired | Sealed | Selected | Closed
     match next((r for r in reversed(records) if isinstance(r, turns)), None):
         case Paired():
             return ("train" if role == "learner" else "import"), 1
         case Selected(round=round_):
             if role == "provider":
                 return "train", round_
-            return ("done", round_) if round_ == rounds else ("train", round_ + 1)
-        case Sealed(round=round_, digest=digest) | Accepted(round=round_, digest=digest):
-            if not any(isinstance(r, Exported) and r.digest == digest and r.names is None for r in records):
+            return ("export-closing", round_) if round_ == rounds else ("train", round_ + 1)
+        case Closed(round=round_):
+            return ("export" if role == "learner" and not _exported(records) else "done"), round_
+        case Sealed(round=round_):
+            if not _exported(records):
                 return "export", round_
             if role == "learner":
                 return "import", round_
-            return ("done", round_) if round_ == rounds else ("import", round_ + 1)
+            return ("import-closing", round_) if round_ == rounds else ("import", round_ + 1)
     return "pair", 1
+
+
+def _exported(records: Sequence[object]) -> bool:
+    """Whether what was sealed last was handed over, whole."""
+    digest = next((r.digest for r in reversed(records) if isinstance(r, Sealed)), None)
+    return any(isinstance(r, Exported) and r.digest == digest and r.names is None for r in records)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from alx import files, order
 from alx.bundle import carried, copies, read, request
 from alx.bundle.carried import Source
+from alx.bundle.closing import Closing
 from alx.bundle.copies import Copies
 from alx.bundle.layout import check_model
 from alx.bundle.manifest import MAX_BLENDS, Manifest
@@ -37,10 +38,11 @@ from alx.errors import (
 )
 from alx.records import Role
 from alx.site import shelf
-from alx.site.entries import Accepted, Selected
+from alx.site.entries import Accepted, Closed, Selected
 from alx.site.keyring import Keyring
 from alx.site.position import Position
 from alx.site.state import SiteState
+from alx.steps import closing as closings
 
 if TYPE_CHECKING:
     from alx.bundle.recipe import Parts
@@ -121,8 +123,24 @@ class Staged:
                     break
 
 
+@dataclass(frozen=True, slots=True)
+class StagedClosing:
+    """The closing in private staging, verified to the last byte, and not accepted yet.
+
+    Attributes:
+        folder, signed: as of any bundle.
+        manifest: what it says.
+        closed: the ledger's record of it, without what this site finds itself.
+    """
+
+    folder: Path
+    signed: SignedBundle
+    manifest: Closing
+    closed: Closed
+
+
 @contextlib.contextmanager
-def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | Path]:
+def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | StagedClosing | Path]:
     """Verify a bundle on a disk, copy it into private staging, and verify the copy to the last byte.
 
     Args:
@@ -155,10 +173,12 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
             with _asking(now, source, signed, ask):
                 source.copy(signed, data, staging)
-        manifest = read.read_manifest(source, signed)
-        check_sides(now, manifest)
-        check_turn(now.position, manifest, signed.digest, now.peer.file.role, site.plan.rounds)
-        check_contents(now, manifest)
+        said = read.read_closing(source, signed) if read.is_closing(signed) else read.read_manifest(source, signed)
+        check_sides(now, said)
+        check_turn(now.position, said, signed.digest, now.peer.file.role, site.plan.rounds)
+        closed = closings.check(now, said) if isinstance(said, Closing) else None
+        if isinstance(said, Manifest):
+            check_contents(now, said)
         _clear_other(staging)
         with _asking(now, source, signed, ask):
             source.copy(signed, data, staging)
@@ -166,7 +186,10 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
     with carried.survey(staging, site.secret) as copy:
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
-        yield Staged(staging, copy, signed, manifest, rebuilt, now)
+        if isinstance(said, Manifest):
+            yield Staged(staging, copy, signed, said, rebuilt, now)
+        elif closed is not None:
+            yield StagedClosing(staging, signed, said, closed)
 
 
 def _signature(ring: Keyring, copies: Copies) -> tuple[bytes, SignedBundle]:
@@ -223,24 +246,25 @@ def _asking(now: SiteState, copies: Copies, signed: SignedBundle, ask: Path | No
         raise
 
 
-def accept(now: SiteState, staged: Staged, selection: Selected) -> Path:
-    """Take a staged bundle in: its folder moves to the inbox, and the ledger says so and what was selected.
+def accept(now: SiteState, staged: Staged | StagedClosing, found: Selected | Closed) -> Path:
+    """Take a staged bundle in: its folder moves to the inbox, and the ledger says so and what was selected, or closed.
 
     Args:
         now: this site, locked by the caller.
         staged: what was verified.
-        selection: the ledger's record of it.
+        found: the ledger's record of it.
 
     Returns:
         The bundle's folder in the inbox.
     """
-    staged.check()
+    if isinstance(staged, Staged):
+        staged.check()
     accepted = Accepted.of(staged.manifest, staged.signed.digest)
     final = shelf.place(now.site, accepted)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, staged.folder.with_name(final.name))
     files.publish(staged.folder, final)
-    now.append(accepted, selection)
+    now.append(accepted, found)
     return final
 
 
@@ -258,15 +282,14 @@ def _known(now: SiteState, signed: SignedBundle) -> Path | None:
         if turn.digest == signed.digest:
             if turn is not accepted[-1]:
                 raise RollbackError(
-                    f"this is the bundle of round {turn.round}, which was imported; "
-                    f"the last one imported is that of round {accepted[-1].round}",
+                    f"this is the {turn.what}, which was imported; the last one imported is the {accepted[-1].what}",
                     "import the newest bundle on the disk",
                 )
             return shelf.place(now.site, turn)
     return None
 
 
-def check_sides(now: SiteState, manifest: Manifest) -> None:
+def check_sides(now: SiteState, manifest: Manifest | Closing) -> None:
     """From the peer, to this site, under this plan.
 
     Raises:
@@ -290,8 +313,8 @@ def check_sides(now: SiteState, manifest: Manifest) -> None:
             )
 
 
-def check_turn(position: Position, manifest: Manifest, digest: str, role: Role, rounds: int) -> None:
-    """The next bundle of the peer within the plan's rounds, and an answer to this site's last one.
+def check_turn(position: Position, manifest: Manifest | Closing, digest: str, role: Role, rounds: int) -> None:
+    """The next bundle of the peer within the plan's rounds, or the closing after them; an answer to this site's last one.
 
     Raises:
         RollbackError, ForkError, GapError, StaleError: say which round was expected and which came.
@@ -300,7 +323,11 @@ def check_turn(position: Position, manifest: Manifest, digest: str, role: Role, 
     sealed = {turn.sequence: turn.digest for turn in position.sealed}
     last = max(accepted, default=0)
     expected = order.sequence(role, order.round_of(last) + 1)
-    came = f"this is the {role}'s bundle of round {manifest.round}"
+    closing = isinstance(manifest, Closing)
+    came = f"this is the {role}'s {'closing after' if closing else 'bundle of'} round {manifest.round}"
+    next_ = f"next: {position.next_command}"
+    if manifest.round > rounds or (closing and manifest.round != rounds):
+        raise GapError(f"{came}, and the plan has {count(rounds, 'round')}", next_)
     if manifest.sequence in accepted and accepted[manifest.sequence] != digest:
         raise ForkError(
             f"{came}, and a different one of that round was imported before: the peer has sealed the round twice",
@@ -308,10 +335,9 @@ def check_turn(position: Position, manifest: Manifest, digest: str, role: Role, 
         )
     if manifest.sequence < expected:
         raise RollbackError(f"{came}, expected that of round {order.round_of(expected)}", "import the newest bundle")
-    if manifest.round > rounds:
-        raise GapError(f"{came}, and the plan has {rounds} rounds", f"next: {position.next_command}")
     if manifest.sequence > expected:
-        raise GapError(f"{came}, expected that of round {order.round_of(expected)}", f"next: {position.next_command}")
+        which = "the bundle" if closing else "that"
+        raise GapError(f"{came}, expected {which} of round {order.round_of(expected)}", next_)
     if manifest.previous != accepted.get(last):
         raise ForkError(
             f"{came}, but it continues another history than the bundle imported last",

@@ -34,6 +34,7 @@ from alx.site import entries, shelf
 from alx.site.entries import Sealed
 from alx.site.position import Position
 from alx.site.state import SiteState
+from alx.steps import closing
 
 PARTIAL = ".partial"  # a copy in progress has this suffix, so nothing half-done ever looks finished
 REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of the request's digest
@@ -58,6 +59,7 @@ class Exported:
     digest: str
     size: int
     round: int
+    closing: bool
     files: int
     again: bool
     """True if the disk held this very bundle already; it was read back all the same."""
@@ -69,6 +71,7 @@ class Exported:
             "bundle": self.path,
             "digest": self.digest,
             "round": self.round,
+            "closing": self.closing,
             "files": self.files,
             "bytes": self.size,
             "again": self.again,
@@ -80,6 +83,8 @@ def export(
     now: SiteState, disk: Path, tell: Tell = silent, *, only: Path | None = None, parity_percent: int | None = None
 ) -> Exported:
     """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
+
+    After the learner's last selection that bundle is the closing, which is sealed first.
 
     Args:
         now: this site, locked by the caller.
@@ -93,17 +98,22 @@ def export(
         RollbackError, StaleError: the request is about another bundle than the last one sealed.
         MalformedError: it names a file that the bundle does not have; or see `request.verify`.
         TurnError: nothing is sealed.
-        UsageError: there is no such folder.
+        UsageError: there is no such folder; parity of a closing; or see `closing.sealed`, which also raises TrustError.
         SpaceError, StorageError: the disk is full, read-only, or gone.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
     asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), now.peer_key)
     last = _last_sealed(now.position, asked)
+    ends = last.closing or now.position.step == "export-closing"
     if parity_percent is not None:
+        if ends:
+            raise UsageError("a closing is one small file, with nothing to rebuild it from", "leave out --parity")
         parity.zfec()
     with files.storage(disk):
         if not disk.is_dir():
             raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
+    if ends:
+        last = closing.sealed(now)
     source = shelf.place(now.site, last)
     final = disk / (last.bundle if asked is None else f"{last.bundle}{REPAIR}{asked.digest[:8]}")
     partial = final.with_name(final.name + PARTIAL)
@@ -132,7 +142,7 @@ def export(
     if asked is not None:
         made = made._replace(request=asked.digest, files=len(wanted), names=tuple(wanted))
     now.append(made)
-    return Exported(final, signed.digest, total, last.round, len(wanted) + 1, again, spare)
+    return Exported(final, signed.digest, total, last.round, last.closing, len(wanted) + 1, again, spare)
 
 
 def _refuse_links(*paths: Path) -> None:
@@ -163,9 +173,10 @@ def _last_sealed(position: Position, asked: Request | None) -> Sealed:
         raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
     if asked is not None:
         _check_request(position, asked)
-    if position.step == "train":
+    if position.step == "train" or (position.step == "export-closing" and asked is not None):
+        due = "turn" if position.step == "train" else "closing"
         raise TurnError(
-            f"the turn of round {position.round} is not trained yet, and the one before was answered already",
+            f"the {due} of round {position.round} is not sealed yet, and the bundle before was answered already",
             f"next: {position.next_command}",
         )
     return position.sealed[-1]
@@ -177,8 +188,8 @@ def _check_request(position: Position, asked: Request) -> None:
     for turn in position.sealed[:-1]:
         if turn.digest == asked.bundle:
             raise RollbackError(
-                f"the request is about the bundle of round {turn.round}, which the peer has answered since; "
-                f"the last one sealed is that of round {last.round}",
+                f"the request is about the {turn.what}, which the peer has answered since; "
+                f"the last one sealed is the {last.what}",
                 "is it an old request? ask the peer for the newest",
             )
     if asked.bundle != last.digest:

@@ -58,11 +58,11 @@ def _check_turn(position: Position) -> None:
         raise TurnError("no peer has pinned this site's key yet", "make a new site, which has a new key")
     if position.step == "done":
         raise TurnError("the exchange is done: this key signs nothing any more", "a new exchange begins with alx init")
-    if position.step == "train" or not position.sealed:
+    if position.step in ("train", "export-closing") or not position.sealed:
         return
     where = "waits in the outbox" if position.step == "export" else "is on its way"
     raise TurnError(
-        f"the bundle of round {position.sealed[-1].round}, signed with the present key, {where}",
+        f"the {position.sealed[-1].what}, signed with the present key, {where}",
         "rotate once the peer's answer to it was imported; if the key was stolen, tell the peer at once to import nothing "
         "more, and make new sites on both sides",
     )

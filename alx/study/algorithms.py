@@ -87,9 +87,10 @@ def _assisted(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
     def one(number: int, _saved: Saved | None) -> Played:
         there, back = sites.play(number)
         model = turns.latest(sites.sites["learner"].look())
+        closing = sites.close() if number == both.plan.plan.rounds else 0
         sites.forget()
         sealed = there.sealed, back.sealed
-        carried = sum(s.size for s in sealed), sum(s.raw_size for s in sealed)
+        carried = sum(s.size for s in sealed) + closing, sum(s.raw_size for s in sealed)
         selected = there.chosen.selected.label, back.chosen.selected.label
         return Played(from_flat(model.state, model.layout), None, carried, selected)
 

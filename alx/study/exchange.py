@@ -83,6 +83,21 @@ class Exchange:
         )
         return Turn(sealed, chosen)
 
+    def close(self) -> int:
+        """After the last round: the learner's closing, with which both sides end with one model. May be called again.
+
+        Returns:
+            Bytes of the closing.
+        """
+        learner, provider = self.sites["learner"], self.sites["provider"]
+        with learner.locked("export") as now:
+            copied = outgoing.export(now, self.folder / "disk")
+        with provider.locked("import-and-select", copied.path.name) as now:
+            chosen = turns.import_and_select(now, copied.path)
+        size = files.size(copied.size)
+        self.say(f"closing, {size}: the learner's last choice, {chosen.selected.label}, is what both sides have now")
+        return copied.size
+
     def forget(self) -> None:
         """Delete the bundles that nothing is made of any more, and those on the disk: a long study fills no disk.
 

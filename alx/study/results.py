@@ -33,8 +33,9 @@ class Round(Strict):
     loss: Finite | None = Field(description="training loss on both parties' samples, mean a sample; null: diverged")
     score: Finite | None = Field(description="on samples kept apart, higher is better; null: none, or diverged")
     carried: Whole = Field(
-        description="bytes carried in this round, both ways: assisted, all files of two bundles; cyclic and fedavg, two "
-        "models packed as a bundle packs one, with no manifest or signature; 0 for whoever trains alone"
+        description="bytes carried in this round, both ways: assisted, all files of two bundles, in the last round of the "
+        "closing too; cyclic and fedavg, two models packed as a bundle packs one, with no manifest or signature; 0 for "
+        "whoever trains alone"
     )
     raw: Whole = Field(description="bytes of the models in it before compression, and of nothing else")
     selected: tuple[str, str] | None = Field(description="candidates chosen by provider and learner; null where none are")

@@ -12,7 +12,7 @@ from alx import files
 from alx.bundle.layout import Layout
 from alx.errors import MalformedError, UsageError, escape
 from alx.site import shelf
-from alx.site.entries import Selected
+from alx.site.entries import Closed, Selected
 from alx.site.state import SiteState
 from alx.turns.bridge import from_flat
 
@@ -21,9 +21,9 @@ BEST = "alx"  # the metadata key of `best_file`
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """A selected model: the best so far, or the latest."""
+    """A selected model: the best so far, or the latest; or the one that the exchange was closed with."""
 
-    selected: Selected
+    selected: Selected | Closed
     state: bytes
     layout: Layout
 
@@ -31,10 +31,16 @@ class Best:
 def best(now: SiteState) -> Best:
     """The selected model with the least global loss of all rounds (paper: "output: the best model").
 
+    Once the exchange is closed, the one it was closed with: that is the same, up to rounding, and the peer's is it too.
+
     Raises:
         UsageError: nothing was selected yet.
     """
-    return _of(now, min(_selections(now), key=lambda selected: selected.global_loss))
+    closed = now.position.closed
+    if closed is not None:
+        return _of(now, closed, closed.candidate)
+    least = min(_selections(now), key=lambda selected: selected.global_loss)
+    return _of(now, least, least.index)
 
 
 def latest(now: SiteState) -> Best:
@@ -43,7 +49,8 @@ def latest(now: SiteState) -> Best:
     Raises:
         UsageError: nothing was selected yet.
     """
-    return _of(now, _selections(now)[-1])
+    last = _selections(now)[-1]
+    return _of(now, last, last.index)
 
 
 def _selections(now: SiteState) -> tuple[Selected, ...]:
@@ -53,10 +60,11 @@ def _selections(now: SiteState) -> tuple[Selected, ...]:
     return position.selected
 
 
-def _of(now: SiteState, selected: Selected) -> Best:
-    turn = next(turn for turn in now.position.accepted if turn.digest == selected.digest)
+def _of(now: SiteState, selected: Selected | Closed, index: int) -> Best:
+    # what a provider's exchange was closed with lies in a bundle of its own
+    turn = next(turn for turn in (*now.position.accepted, *now.position.sealed) if turn.digest == selected.digest)
     with shelf.opened(now, turn) as bundle:
-        return Best(selected, bundle.state(selected.index), bundle.manifest.layout)
+        return Best(selected, bundle.state(index), bundle.manifest.layout)
 
 
 def require_best_file(path: Path) -> None:

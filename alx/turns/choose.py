@@ -14,11 +14,11 @@ from torch import nn
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Task
 from alx.progress import Tell, silent
-from alx.site import entries
-from alx.site.entries import Selected
+from alx.site import entries, shelf
+from alx.site.entries import Closed, Selected
 from alx.site.state import SiteState
 from alx.steps import incoming
-from alx.steps.incoming import Staged
+from alx.steps.incoming import Staged, StagedClosing
 from alx.tasks import load
 from alx.turns import looks, recipes
 from alx.turns.bridge import from_flat, same_count, same_model, same_objective
@@ -27,12 +27,12 @@ from alx.turns.looks import Start
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What `import_and_select` found; all of it stands in the ledger too."""
+    """What `import_and_select` found; all of it stands in the ledger too. Of the closing: what the learner chose."""
 
     bundle: Path
     signer: str
     again: bool
-    selected: Selected
+    selected: Selected | Closed
     rebuilt: int = 0
     """Number of files that came out of parity."""
     recipes: int = 0
@@ -46,7 +46,7 @@ class Chosen:
             "again": self.again,
             "rebuilt": self.rebuilt,
             "recipes": self.recipes,
-            "selection": entries.plain(self.selected),
+            "selection" if isinstance(self.selected, Selected) else "closed": entries.plain(self.selected),
         }
 
 
@@ -60,6 +60,8 @@ def import_and_select(
     full: bool = False,
 ) -> Chosen:
     """Verify the peer's bundle, measure one's own loss at its candidates, choose, and only then accept and record.
+
+    The closing offers no candidates: it says which of this site's own the learner chose last.
 
     Args:
         now: this site, locked by the caller.
@@ -76,9 +78,14 @@ def import_and_select(
     """
     with incoming.verified(now, (path, *also), ask) as found:
         if isinstance(found, Path):
-            selected = now.position.selected[-1]
-            signer = now.keyring.signers[selected.digest].fingerprint
-            return Chosen(found, signer, again=True, selected=selected)
+            last, closed = now.position.accepted[-1], now.position.closed
+            signer = now.keyring.signers[last.digest].fingerprint
+            known = closed if last.closing and closed is not None else now.position.selected[-1]
+            return Chosen(found, signer, again=True, selected=known)
+        if isinstance(found, StagedClosing):
+            closed = _close(now, found)
+            taken, signer = incoming.accept(now, found, closed), found.signed.signer.fingerprint
+            return Chosen(taken, signer, again=False, selected=closed)
         selected = _select(now, found, tell, full=full)
         taken, signer = incoming.accept(now, found, selected), found.signed.signer.fingerprint
         made = len(found.manifest.candidates) - found.manifest.weighed
@@ -170,6 +177,18 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
         own_least=chosen.least_own,
         flags=looks.flags(now, manifest, chosen, start, _finite(score)),
     )
+
+
+def _close(now: SiteState, staged: StagedClosing) -> Closed:
+    """Make the model that the closing names, out of this site's own bundle, and score it."""
+    site, closed = now.site, staged.closed
+    task = load.task(site.folder, site.config, site.plan)
+    same_model(task, now.own.layout)
+    with shelf.opened(now, now.position.sealed[-1]) as mine:
+        flat, layout = mine.state(closed.candidate), mine.manifest.layout
+    score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout)))
+    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss)
+    return closed._replace(scored=score is not None, held_out=_finite(score), loss_rose=rose)
 
 
 def _finite(value: float | None) -> float | None:

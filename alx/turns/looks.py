@@ -73,7 +73,7 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
     if manifest.start is not None:
         claimed = manifest.start.global_loss
         found = chosen.totals[0]  # a lower bound where it was dropped: enough to find a claim too low
-        if chosen.whole[0] or _more(found, claimed):
+        if chosen.whole[0] or more(found, claimed):
             start_loss_true = math.isclose(found, claimed, rel_tol=LOSS_SLACK)
         stalled = manifest.start.candidate == 0 and chosen.index == 0
         way.append(claimed)
@@ -83,18 +83,18 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
     return Flags(
         start_sent=start.sent,
         start_loss_true=start_loss_true,
-        loss_rose=any(_more(b, a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
+        loss_rose=any(more(b, a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
         stalled=stalled,
         claim_low=claim_low(chosen, len(manifest.snapshots)) if now.site.plan.loss != "own" else None,
         own_before=own_before,
-        own_rose=None if own_before is None else _more(own, own_before),
+        own_rose=None if own_before is None else more(own, own_before),
         held_out_before=score_before,
-        score_fell=None if score is None or score_before is None else _more(score_before, score),
-        by_claim=_more(own, chosen.own[chosen.least_own]),
+        score_fell=None if score is None or score_before is None else more(score_before, score),
+        by_claim=more(own, chosen.own[chosen.least_own]),
     )
 
 
-def _more(value: float, than: float) -> bool:
+def more(value: float, than: float) -> bool:
     """Whether it is more, by more than rounding explains."""
     return value - than > LOSS_SLACK * abs(than)
 

@@ -101,7 +101,7 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
         SpaceError, StorageError: see `files.storage`.
     """
     site, position = now.site, now.position
-    if position.step == "export":
+    if position.step == "export" and not position.sealed[-1].closing:
         files.remove_tree(site.folder / "work")  # left by a command that was killed after the ledger knew of the bundle
         kept.forget(site.folder, position.sealed[-1].digest)  # as above
         return _sealed(now, position.sealed[-1], again=True)
@@ -109,8 +109,7 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
         why = {
             "pair": "no peer is paired yet",
             "import": f"it is the peer's turn: its bundle of round {position.round} was not imported yet",
-            "done": f"round {site.plan.rounds} was the plan's last",
-        }[position.step]
+        }.get(position.step, f"round {site.plan.rounds} was the plan's last")
         raise TurnError(f"there is no turn to train now: {why}", f"next: {position.next_command}")
     now.check_agreement()
     key = now.private_key()  # before hours of training, not after

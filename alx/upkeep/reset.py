@@ -13,6 +13,7 @@ from typing import Literal
 from alx import audit, files
 from alx.audit import BundleReport
 from alx.bundle import identity, keys, rotation
+from alx.bundle.closing import Closing
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import BUNDLE
@@ -21,6 +22,7 @@ from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustEr
 from alx.site import events, keyring, ledger
 from alx.site.entries import (
     Accepted,
+    Closed,
     Created,
     Exported,
     Flags,
@@ -334,6 +336,8 @@ def _records(site: Site, findings: Findings) -> list[Record]:
         if m.sender.role == site.role:
             rotate_to(Rotated, report)
             out.append(Sealed.of(m, report.digest))
+            if isinstance(m, Closing):  # a learner's; a provider imports it again
+                out.append(Closed.of(m, reports[i - 1].candidates[m.start.candidate].label))
             if report.digest in answered:  # the peer had it, so it was handed over
                 out.append(Exported(round=m.round, bundle=report.path.name, digest=report.digest))
         else:
@@ -345,11 +349,11 @@ def _records(site: Site, findings: Findings) -> list[Record]:
 def _selection(report: BundleReport, answer: BundleReport, before: BundleReport | None) -> Selected:
     """What this site selected out of a bundle, as its own signed answer tells; what it does not tell is unknown: None."""
     m, start = report.manifest, answer.manifest.start
-    if start is None or start.candidate >= len(m.candidates):
+    if isinstance(m, Closing) or start is None or start.candidate >= len(m.candidates):
         raise LedgerError(f"'{answer.path.name}' does not begin at a candidate of '{report.path.name}'")
     sent = None
     if m.start is not None and before is not None:
-        offered = before.manifest.candidates
+        offered = before.candidates
         sent = m.start.candidate < len(offered) and offered[m.start.candidate].state == m.candidates[0].state
     made = Selected.of(m, report.digest, start.candidate, samples=start.samples, global_loss=start.global_loss)
     return made._replace(flags=Flags(start_sent=sent))

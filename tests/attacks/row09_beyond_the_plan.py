@@ -11,7 +11,7 @@ FAULT = 9
 ERROR = GapError
 EXIT = 16
 WORDS = ("round 3", "the plan has 2 rounds")
-HINT = "alx best"
+HINT = "import-and-select"
 STAGE = ("finished", "learner", 2)
 
 

@@ -1,6 +1,6 @@
 """A sample of `make campaign`'s every byte: the smallest bundle, harmed in one step, is refused whatever the step."""
 
-from tests.campaign import every_byte
+from tests.campaign import every_byte, every_byte_of_a_closing
 
 
 def test_every_harm_of_the_sample_is_refused_and_changes_nothing():
@@ -8,3 +8,9 @@ def test_every_harm_of_the_sample_is_refused_and_changes_nothing():
     assert figures["cases tried"] > 1000
     assert figures["accepted"] == 0
     assert {"refused as CorruptError", "refused as TrustError", "refused as MalformedError"} <= set(figures)
+
+
+def test_every_harm_of_a_sample_of_a_closings_is_refused_too():
+    figures = every_byte_of_a_closing.campaign(every=61)
+    assert figures["cases tried"] > 400
+    assert (figures["accepted"], figures["files"]) == (0, 2)

@@ -13,7 +13,7 @@ import pytest
 
 from alx.bundle import carried, keys, read
 from alx.cli.main import run
-from tests.golden import vectors
+from tests.golden import closing, vectors
 from tests.golden.make import found
 
 HERE = Path(__file__).parents[1]
@@ -36,6 +36,16 @@ def before(bundle: Path) -> list[Path]:
     said = json.loads((bundle / "manifest.json").read_text())
     by_digest = {told(b)["digest"]: b for b in BUNDLES if b.parent == bundle.parent}
     return [by_digest[said[name]] for name in ("answers", "previous") if said[name]]
+
+
+def test_the_golden_closing_is_verified_and_says_what_it_said(capsys):
+    folder = HERE / "golden" / "closing-v1"
+    told = json.loads((folder / "found.json").read_text())
+    assert closing.found(folder) == told
+    (bundle,) = folder.glob("alx-*")
+    assert json.loads((bundle / "closing.json").read_text()) == told["says"]
+    assert run(["audit", str(bundle), "--key", str(folder / "sender.pem"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["manifest"] == told["says"]
 
 
 def test_the_golden_bundles_of_every_version_are_there():

@@ -9,7 +9,7 @@ import io
 import itertools
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from alx import files
@@ -29,12 +29,11 @@ Case = tuple[str, dict[str, bytes | None]]
 """What was done, and the files that are other than they were: their bytes, or None for one that is gone."""
 
 
-def smallest(root: Path) -> World:
+def smallest(root: Path) -> tuple[World, Path]:
     """Two paired sites, and on the disk a learner's bundle of the fewest files and bytes that a plan allows."""
     with contextlib.redirect_stdout(io.StringIO()):
         world = pair_world(make_world(root, SMALLEST))
-        world.turn("learner")
-    return world
+        return world, world.turn("learner")
 
 
 def content(bundle: Path) -> dict[str, bytes]:
@@ -62,10 +61,9 @@ def cases(good: dict[str, bytes]) -> Iterator[Case]:
 class Harm:
     """A world whose bundle is harmed, tried, and mended again."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._bundle = world.bundle("learner")
-        self._good = content(self._bundle)
+    def __init__(self, world: World, bundle: Path) -> None:
+        self._world, self._bundle = world, bundle
+        self._good = content(bundle)
         self._before = world.fingerprint("provider")
 
     def _put(self, change: dict[str, bytes | None]) -> None:
@@ -115,17 +113,21 @@ class Harm:
             return self._world.take("provider", self._bundle) == 0
 
 
-def campaign(every: int = 1) -> dict[str, object]:
+def campaign(every: int = 1, make: Callable[[Path], tuple[World, Path]] = smallest) -> dict[str, object]:
     """Try every case, or each `every`th.
+
+    Args:
+        every: 1 for all.
+        make: what is harmed: a world, and a bundle of the learner's on its disk.
 
     Returns:
         The figures.
     """
     refusals: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=places.MEMORY) as root:  # nothing here is about disks
-        world = smallest(Path(root) / "world")
-        good = content(world.bundle("learner"))
-        harm = Harm(world)
+        world, bundle = make(Path(root) / "world")
+        good = content(bundle)
+        harm = Harm(world, bundle)
         for i, case in enumerate(itertools.islice(cases(good), 0, None, every)):
             refusals[harm.refused(case, by_command=i % BY_COMMAND == 0)] += 1
         assert harm.good()

@@ -13,6 +13,7 @@ FILES = (
     "upkeep/test_backup.py",
     "steps/test_repair.py",
     "steps/test_parity.py",
+    "steps/test_closing.py",
 )
 
 

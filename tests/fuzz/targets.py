@@ -14,7 +14,7 @@ from pathlib import Path
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import codec, identity, keys, manifest, request, signature, strict_json
+from alx.bundle import closing, codec, identity, keys, manifest, request, signature, strict_json
 from alx.bundle import rotation as rotations
 from alx.bundle.identity import IdentityFile
 from alx.bundle.keys import PublicKey
@@ -81,6 +81,12 @@ def manifest_json(data: bytes) -> None:
     assert again == said
 
 
+def closing_json(data: bytes) -> None:
+    """A closing; one that is taken is written and read to the same."""
+    said = closing.parse(data)
+    assert closing.parse(strict_json.text(said)) == said
+
+
 def frame(data: bytes) -> None:
     """A compressed file."""
     codec.decode(data, bytearray(layout().nbytes), layout(), 0, "a frame", keyframe=True)
@@ -118,6 +124,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "round_sig": round_sig,
     "statement": statement,
     "manifest": manifest_json,
+    "closing": closing_json,
     "frame": frame,
     "header": header,
     "request": request_file,
@@ -166,6 +173,7 @@ def seeds(target: str) -> list[bytes]:
         "round_sig": signatures,
         "statement": [base64.b64decode(json.loads(s)["dsseEnvelope"]["payload"]) for s in signatures],
         "manifest": [p.read_bytes() for p in sorted(GOLDEN.parent.glob("v*/alx-*/manifest.json"))],
+        "closing": [p.read_bytes() for p in sorted(GOLDEN.parent.glob("closing-v*/alx-*/closing.json"))],
         "frame": frames,
         "header": [zstandard.ZstdDecompressor().decompress(f) for f in frames],
     }[target]

@@ -38,7 +38,7 @@ def test_every_local_link_and_path_of_a_page_leads_somewhere(page):
 
 
 def test_the_limits_on_the_format_page_are_those_of_the_code():
-    from alx.bundle import codec, layout, manifest, signature, strict_json  # noqa: PLC0415
+    from alx.bundle import closing, codec, layout, manifest, signature, strict_json  # noqa: PLC0415
     from alx.plan import MAX_ROUNDS  # noqa: PLC0415
 
     page = (ROOT / "docs" / "format.md").read_text()
@@ -46,6 +46,7 @@ def test_the_limits_on_the_format_page_are_those_of_the_code():
     assert signature.MAX_FILE_BYTES == (64 << 20) + (64 << 10)
     assert layout.PART_BYTES == 16_777_216
     assert codec.MAX_WINDOW_BYTES == 8 << 20
+    assert f"{closing.MAX_CLOSING_BYTES:,} bytes, {closing.MAX_CLOSING_VALUES} values" in page
     assert f"{strict_json.MAX_VALUES:,} ({signature.MAX_SIGNATURE_VALUES} around" in page
     for number in (layout.MAX_FILES, manifest.MAX_CANDIDATES, layout.MAX_TENSORS, codec.MAX_HEADER_BYTES, MAX_ROUNDS):
         assert f"{number:,}" in page

@@ -113,7 +113,13 @@ def test_a_provider_rotates_before_round_one_while_the_first_bundle_comes(stage)
 
 @pytest.mark.parametrize(
     ("at", "role", "why"),
-    [("sent", "learner", "is on its way"), ("answered", "provider", "is on its way"), ("finished", "learner", "is done")],
+    [
+        ("sent", "learner", "is on its way"),
+        ("answered", "provider", "is on its way"),
+        ("finished", "provider", "is on its way"),
+        ("closing", "learner", "is done"),
+        ("closed", "provider", "is done"),
+    ],
 )
 def test_no_rotation_while_something_is_on_the_way_or_for_nothing(stage, capsys, at, role, why):
     world = stage(at)

@@ -7,7 +7,7 @@ from tests import attacks, faults
 from tests.forge import refused_import, well_told
 
 # What only the receiving site can see: its history, its peer, its plan, its model.
-FOR_THE_SITE = (9, 10, 12, 13, 36)
+FOR_THE_SITE = (9, 10, 12, 13, 36, 40)
 OUT_OF_TURN = (9, 10)
 
 

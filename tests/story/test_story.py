@@ -17,12 +17,17 @@ from alx.tasks import load, models
 from tests.conftest import PLAN, make_world, pair_world
 
 
-def test_two_sites_that_share_nothing_but_a_disk_finish_two_rounds(stage, alx):
-    world = stage("finished")
+def test_two_sites_that_share_nothing_but_a_disk_finish_two_rounds_with_one_model(stage, alx):
+    world = stage("closed")
+    models = []
     for role in ("learner", "provider"):
         told = json.loads(alx("status", "--site", world.folder(role), "--json").out)
         assert (told["step"], told["sealed"], told["accepted"]) == ("done", 2, 2)
         assert alx("audit", world.folder(role)).code == 0
+        assert alx("best", world.root / role / "best.st", "--site", world.folder(role)).code == 2  # not into a site
+        assert alx("best", world.root / f"{role}.st", "--site", world.folder(role)).code == 0
+        models.append((told["model"], told["global_loss"], (world.root / f"{role}.st").read_bytes()))
+    assert models[0] == models[1]
 
 
 def test_the_global_loss_never_rises_and_every_start_was_sent(stage):
@@ -158,7 +163,9 @@ def test_status_always_names_the_next_command(stage, alx):
         "sent": ("import-and-select", "import-and-select"),
         "answered": ("import-and-select", "import-and-select"),
         "second": ("import-and-select", "import-and-select"),
-        "finished": ("best", "best"),
+        "finished": ("export", "import-and-select"),
+        "closing": ("best", "import-and-select"),
+        "closed": ("best", "best"),
     }
     for name, commands in expected.items():
         world = stage(name)

@@ -56,6 +56,7 @@ def run(folder: Path, task: str, rounds: int | None, seed: int, say: Say) -> Dem
     say(case.intro)
     both = exchange.begin(folder, case.plan, case.configs, seed, say, returns=case.returns)
     played = [_round(both, case, number) for number in range(1, rounds + 1)]
+    both.close()
     say("for comparison: the learner alone, the provider alone, both pooled, and federated averaging for the same trips")
     tasks = {name: _task(both, case, name) for name in ("learner", "provider", "pooled")}
     plan = both.sites["learner"].plan
