@@ -9,6 +9,7 @@ import click
 from pydantic import BaseModel
 
 from alx import errors, plan
+from alx.bundle.description import Description
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Version1, Version2
@@ -30,6 +31,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "manifest-v1": Version1,
     "plan": Plan,
     "identity": IdentityFile,
+    "description": Description,
     "request": RequestFile,
     "parity": ParityFile,
     "rotation": RotationFile,
