@@ -88,6 +88,13 @@ def test_a_table_is_told_in_lines(tmp_path):
     ]
 
 
+def test_a_declared_value_is_no_missing_cell_whatever_it_is_called(tmp_path):
+    more = '[columns]\nlabel = "y"\nclasses = ["0", "1"]\n[columns.categorical.country]\n'
+    more += 'values = ["NA", "DE"]\nmissing = "zeros"\n'
+    (tmp_path / "own.csv").write_text("y,country\n0,NA\n1,DE\n1,n/a\n1, NA \n")
+    assert of(tmp_path, Source("csv", "own.csv"), more).columns["country"] == Values({"NA": 2, "DE": 1}, 1)
+
+
 def test_classes_without_names_are_as_many_as_the_model_has(tmp_path):
     x = np.zeros((4, 6, 6), np.uint8)
     np.savez(tmp_path / "own.npz", train_images=x, train_labels=[0, 2, 2, 0], test_images=x[:1], test_labels=[1])
