@@ -60,35 +60,27 @@ def _cut(told: list[str]) -> list[str]:
 
 
 def _pictures(pictures: Pictures) -> str:
-    heights, widths = pictures.heights.values, pictures.widths.values
-    same = heights[0] == heights[-1] and widths[0] == widths[-1]
-    sizes = f"{heights[0]:g} x {widths[0]:g}"
-    sizes += "" if same else f" to {heights[-1]:g} x {widths[-1]:g}"
-    resized = f"{pictures.resized} of {len(heights)} are resized" if pictures.resized else "none is resized"
-    return f"pictures: {sizes} (least and most height x width), colours {listed(pictures.modes)}; {resized}"
+    sides = (pictures.heights.values, pictures.widths.values)
+    heights, widths = (f"{v[0]:g}" if v[0] == v[-1] else f"{v[0]:g} to {v[-1]:g}" for v in sides)
+    resized = f"{pictures.resized} of {len(sides[0])} are resized" if pictures.resized else "none is resized"
+    return f"pictures: {heights} high and {widths} wide, colours {listed(pictures.modes)}; {resized}"
 
 
 def _columns(summary: Summary) -> list[str]:
     told = dict(list(summary.columns.items())[:MOST_ROWS])
-    rows = [
-        [
-            escape(name, 40),
-            str(c.missing),
-            *(f"{x:.6g}" for x in ((c.values[0], c.quantile(0.5), c.values[-1]) if c.values else ())),
-        ]
-        for name, c in told.items()
-        if isinstance(c, Numbers)
-    ]
-    lines = (
-        columns.table(["column", "missing", "least", "median", "most"], [[*row, "", "", ""][:5] for row in rows])
-        if rows
-        else []
-    )
-    for name, c in told.items():
-        if isinstance(c, Values):
-            lines.append(f"column {escape(name, 40)}: {listed(c.counts)}; {c.missing} missing")
+    rows = [_row(name, column) for name, column in told.items() if isinstance(column, Numbers)]
+    lines = columns.table(["column", "missing", "least", "median", "most"], rows) if rows else []
+    for name, column in told.items():
+        if isinstance(column, Values):
+            lines.append(f"column {escape(name, 40)}: {listed(column.counts)}; {column.missing} missing")
     more = len(summary.columns) - len(told)
     return [*lines, *([f"and {more} more columns: --json has all"] if more else [])]
+
+
+def _row(name: str, numbers: Numbers) -> list[str]:
+    v = numbers.values
+    told = [f"{x:.6g}" for x in (v[0], numbers.quantile(0.5), v[-1])] if v else [""] * 3
+    return [escape(name, 40), str(numbers.missing), *told]
 
 
 def looks(summary: Summary) -> list[str]:

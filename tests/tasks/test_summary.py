@@ -152,7 +152,9 @@ def test_pictures_are_counted_by_their_heads(tmp_path):
         exif[274] = turned
         Image.new(mode, size).save(path, exif=exif)
     more = '[images]\nsize = [8, 8]\nclasses = ["a", "b"]\n'
-    found = of(tmp_path, Source("images", "own"), more).pictures
+    whole = of(tmp_path, Source("images", "own"), more)
+    assert "pictures: 4 to 8 high and 2 to 8 wide, colours RGB 2, L 1; 2 of 3 are resized" in words.words(whole)
+    found = whole.pictures
     assert list(found.heights.values) == [4, 8, 8]
     assert list(found.widths.values) == [2, 6, 8]  # the last one lies on its side: 2 wide, 8 high
     assert found.modes == {"RGB": 2, "L": 1}
