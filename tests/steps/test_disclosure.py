@@ -7,6 +7,7 @@ import pytest
 
 from alx.bundle.description import FEW, HIDDEN
 from alx.errors import ConfigError
+from alx.report import description as words
 from alx.steps import disclosure
 from alx.summary import Numbers, Part, Pictures, Summary, Values
 
@@ -184,3 +185,41 @@ def test_pictures_are_told_by_the_sizes_that_many_have():
         "height": {"0.25": 512.0, "0.5": 512.0, "0.75": 512.0},
         "width": {"0.25": 64.0, "0.5": 64.0, "0.75": 64.0},
     }
+
+
+def leaves(value):
+    """Every name and every value of a document."""
+    if isinstance(value, dict):
+        return [*value, *(leaf for inner in value.values() for leaf in leaves(inner))]
+    return [leaf for inner in value for leaf in leaves(inner)] if isinstance(value, list) else [value]
+
+
+def test_the_screen_tells_all_that_stands_in_the_file():
+    values = Values({f"value {i}": 40 + i for i in range(45)} | {"rare": 3}, 7)
+    found = Pictures(numbers(range(400)), numbers(range(1000, 1400)), {"L": 400}, 0)
+    columns = {"a": numbers(range(2000), 12), "b": values, "c": numbers(range(3), 2009)}
+    for own in (
+        Part(2012, classes={"yes": 2000, "no": 12}),
+        Part(2012, marks={"left": 1000, "right": 2}),
+        Part(2012, numbers={"length": numbers(range(2012))}),
+    ):
+        told = described(own, columns=columns, pictures=found)
+        shown = "\n".join(words.words(told))
+        fields = {
+            "format",
+            "version",
+            "plan",
+            "least",
+            "samples",
+            "shape",
+            "labels",
+            "columns",
+            "pictures",
+            "alx-description",
+        }
+        fields |= {"classes", "marks", "numbers", "missing", "values", "quantiles", FEW}  # a few is told by its number
+        for leaf in leaves(told.model_dump(exclude_none=True)):
+            share = isinstance(leaf, str) and leaf.startswith("0.")
+            spelled = f"{float(leaf):.0%}" if share else f"{leaf:.12g}" if isinstance(leaf, float) else str(leaf)
+            assert leaf in fields or spelled in shown, leaf
+        assert "fewer than 10" in shown
