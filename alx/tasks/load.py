@@ -140,13 +140,13 @@ def samples(source: kinds.Source, folder: Path, plan: Plan) -> kinds.Parts:
 
 
 def classes(folder: Path, plan: Plan, source: kinds.Source, read: kinds.Parts) -> int | None:
-    """How many classes the plan's model tells apart; None where there is no model yet, or the loss is of something else.
+    """How many classes the plan's model tells apart: of a plan that names none, and has a model and a loss of classes.
 
     Raises:
         ConfigError: the model cannot be made, or does not fit the samples.
     """
-    if plan.model is None or plan.loss != "cross_entropy":
-        return None
+    if kinds.classes(plan) or plan.model is None or plan.loss != "cross_entropy":
+        return None  # a draft's code is not run without need
     with torch.random.fork_rng(devices=[]):
         model = models.find(plan.model, folder)()
     fit.refuse_misfit(model, read.own, plan, f"'{escape(Path(source.path).name)}'", CPU)

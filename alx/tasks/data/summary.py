@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alx.plan import MAX_NAMES, Images, Plan
 from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
-from alx.tasks.data import arrays, images, table
+from alx.tasks.data import arrays, images, kinds, table
 from alx.tasks.data.kinds import Parts, Source
 from alx.tasks.data.samples import Held, first
 
@@ -39,22 +39,18 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         What the samples that were read hold; the files are looked at once more for columns and pictures.
     """
     path = folder / source.path
-    names = [] if plan.columns is None else plan.columns.classes
-    if plan.images is not None and plan.images.classes:
-        names = plan.images.classes
+    names = kinds.classes(plan)
 
-    def part(held: Held | None) -> Part | None:
-        return None if held is None else _part(held.targets, plan.loss, names, classes)
+    def part(held: Held) -> Part:
+        return _part(held.targets, plan.loss, names, classes)
 
-    own = part(read.read)
-    assert own is not None  # noqa: S101 - for mypy: it was given
     return Summary(
         kind=source.kind,
         shape=tuple(first(read.read)[0].shape[1:]),
-        own=own,
+        own=part(read.read),
         shared=read.validation is not None and len(read.own) < len(read.read),
-        validation=part(read.validation),
-        held_out=part(read.held_out),
+        validation=None if read.validation is None else part(read.validation),
+        held_out=None if read.held_out is None else part(read.held_out),
         columns=_columns(source.kind, path, plan, read.read),
         pictures=_pictures(path, plan.images) if source.kind == "images" and plan.images is not None else None,
         stored=arrays.shapes(path) if source.kind == "npz" else None,
