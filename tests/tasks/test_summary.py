@@ -133,6 +133,13 @@ def test_yes_or_no_labels_are_classes_where_each_sample_has_one(tmp_path, labels
     assert (own.classes, own.marks, own.agreed) == (classes, marks, True)
 
 
+def test_of_a_class_for_each_pixel_the_samples_that_have_it_are_counted(tmp_path):
+    labels = [[[0, 0], [0, 2]], [[0, 0], [0, 0]], [[2, 2], [2, 2]]]
+    np.savez(tmp_path / "own.npz", train_images=np.zeros((3, 2, 2), np.uint8), train_labels=labels)
+    own = of(tmp_path, Source("npz", "own.npz"), classes=4).own
+    assert (own.marks, own.classes) == ({"0": 2, "1": 0, "2": 2, "3": 0}, None)
+
+
 def test_labels_that_are_ids_are_seen_and_take_no_memory(tmp_path):
     ids = np.arange(40) * 1_000_000_007
     np.savez(tmp_path / "own.npz", train_images=np.zeros((40, 2)), train_labels=ids)

@@ -69,16 +69,22 @@ def _part(targets: Tensor, loss: str, names: Sequence[str], classes: int | None)
         return Part(n, numbers={_place("label", labels.shape[1:], i): _numbers(flat[:, i]) for i in range(flat.shape[1])})
     if labels.ndim == 1 or labels[0].size == 1:
         return Part(n, classes=_counts(labels.reshape(n), loss, names, classes), agreed=agreed)
-    rows = labels.reshape(n, -1)
+    return _several(labels.reshape(n, -1), loss, names, classes, agreed=agreed)
+
+
+def _several(rows: Array, loss: str, names: Sequence[str], classes: int | None, *, agreed: bool) -> Part:
+    """Where a sample has several labels: yes or no for each, or a class for each of its pixels."""
+    n = len(rows)
     if loss == "binary_cross_entropy":
         found = (rows > 0).sum(0).tolist()
-        if rows.shape[1] > MOST_COLUMNS:
-            return Part(n)
         told = {names[i] if len(names) == len(found) else str(i): count for i, count in enumerate(found)}
-        # each sample has exactly one: then they are classes, and their counts add up
-        return Part(n, classes=told) if bool(((rows > 0).sum(1) == 1).all()) else Part(n, marks=told)
-    several = _counts(rows.reshape(-1), loss, names, classes)
-    return Part(n, marks={name: int((rows == i).any(1).sum()) for i, name in enumerate(several)}, agreed=agreed)
+        if bool(((rows > 0).sum(1) == 1).all()):  # then they are classes, and their counts add up
+            return Part(n, classes=told)
+    else:
+        several = _counts(rows.reshape(-1), loss, names, classes)
+        several = several if len(several) <= MOST_COLUMNS else {}
+        told = {name: int((rows == i).any(1).sum()) for i, name in enumerate(several)}
+    return Part(n, marks=told if 0 < len(told) <= MOST_COLUMNS else None, agreed=agreed)
 
 
 def _counts(labels: Array, loss: str, names: Sequence[str], classes: int | None) -> dict[str, int]:
