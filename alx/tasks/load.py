@@ -145,7 +145,7 @@ def classes(folder: Path, plan: Plan, source: kinds.Source, read: kinds.Parts) -
     Raises:
         ConfigError: the model cannot be made, or does not fit the samples.
     """
-    if kinds.classes(plan) or plan.model is None or plan.loss != "cross_entropy":
+    if plan.class_names or plan.model is None or plan.loss != "cross_entropy":
         return None  # a draft's code is not run without need
     with torch.random.fork_rng(devices=[]):
         model = models.find(plan.model, folder)()

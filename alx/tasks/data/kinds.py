@@ -154,11 +154,6 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     return own, kept
 
 
-def classes(plan: Plan) -> list[str]:
-    """The names that the plan has for classes, in label order; none where it has none."""
-    return plan.columns.classes if plan.columns is not None else plan.images.classes if plan.images is not None else []
-
-
 def made_of(samples: Held, plan: Plan) -> Literal["pixels", "table", "numbers"]:
     """What a sample's input is made of: the same on both sides, or the same sample would be another input there."""
     return "table" if samples.inputs == "numbers" and plan.columns is not None else samples.inputs

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from alx.plan import MAX_NAMES, Images, Plan
 from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
-from alx.tasks.data import arrays, images, kinds, table
+from alx.tasks.data import arrays, images, table
 from alx.tasks.data.kinds import Parts, Source
 from alx.tasks.data.samples import Held, first
 
@@ -39,7 +39,7 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         What the samples that were read hold; the files are looked at once more for columns and pictures.
     """
     path = folder / source.path
-    names = kinds.classes(plan)
+    names = plan.class_names
 
     def part(held: Held) -> Part:
         return _part(held.targets, plan.loss, names, classes)
