@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from alx import errors, plan
 from alx.bundle.closing import Closing
+from alx.bundle.description import Description
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Version1, Version2
@@ -32,6 +33,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "closing": Closing,
     "plan": Plan,
     "identity": IdentityFile,
+    "description": Description,
     "request": RequestFile,
     "parity": ParityFile,
     "rotation": RotationFile,

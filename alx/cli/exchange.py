@@ -1,7 +1,6 @@
 """The commands of an exchange that need no torch: `alx status` starts at once."""
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
@@ -14,74 +13,11 @@ from alx.cli import screen
 from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
-from alx.records import Role
 from alx.report import selection
-from alx.site import events, site_file
+from alx.site import events
 from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
-from alx.site.site_file import Data, DataKind, SiteFile
-
-KINDS = get_args(DataKind)
-
-
-def _data(value: str | None, held_out: str | None, validation: str | None, task: str) -> Data | None:
-    if value is None:
-        for option, given in (("--held-out", held_out), ("--validation", validation)):
-            if given is not None:
-                raise UsageError(f"{option} without --data", "a task of your own brings all its data itself")
-        return None
-    if task != "built-in":
-        raise UsageError("--data is for the built-in task", "a task of your own brings its data itself: docs/tasks.md")
-    return site_file.named(value, held_out, validation)
-
-
-@click.command(epilog="Example: alx init clinic --role learner --plan plan.toml --data npz:clinic.npz")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="SITE")
-@click.option("--role", type=click.Choice(get_args(Role)), required=True, help="The learner goes first.")
-@click.option("--plan", "plan_path", type=click.Path(path_type=Path), required=True, help="The agreed plan.toml.")
-@click.option("--task", default="built-in", show_default=True, metavar="built-in|FILE", help="A file with make_task.")
-@click.option("--data", metavar="KIND:PATH", help=f"For the built-in task: {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
-@click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
-@click.option(
-    "--validation", metavar="PATH", help="Data of the same kind to select on, where the plan selects on validation samples."
-)
-@click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
-@click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
-@click.option(
-    "--passphrase-fd",
-    "descriptor",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="The same, read as one line from this file descriptor.",
-)
-@json_option
-def init(
-    folder: Path,
-    role: Role,
-    plan_path: Path,
-    task: str,
-    data: str | None,
-    held_out: str | None,
-    validation: str | None,
-    init_path: Path | None,
-    ask: bool,
-    descriptor: int | None,
-    as_json: bool,
-) -> None:
-    """Make a site's folder: key, plan, ledger."""
-    from alx.steps import new  # noqa: PLC0415 - this and its like: `alx status` does without
-
-    config = SiteFile(role=role, task=task, data=_data(data, held_out, validation, task))
-    passphrase = passphrases.choose(descriptor) if ask or descriptor is not None else None
-    site = new.create(folder, config, plan_path, init=init_path, passphrase=passphrase)
-    if as_json:
-        screen.machine(
-            {"site": site.folder, "role": role, "plan": site.plan_file.digest, "key": site.look().public_key.fingerprint}
-        )
-        return
-    screen.tell(f"made the {role}'s site '{folder}' under plan '{site.plan.name}' ({site.plan_file.digest[:16]}…)")
-    screen.tell("next: alx identity")
 
 
 @click.command(epilog="Example: alx pair /media/disk/centre.json")

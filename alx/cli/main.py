@@ -17,10 +17,11 @@ os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
 
 # Where each command lives, and its line in `alx --help`: the help must not import what the commands need.
 COMMANDS = {
-    "init": ("exchange", "Make a site's folder."),
+    "init": ("data", "Make a site's folder."),
+    "describe": ("data", "Write what may be told of the data, small counts hidden."),
     "identity": ("turns", "Write the small file that introduces this site to its peer."),
     "pair": ("exchange", "Pin the peer, after two people compared the words."),
-    "check": ("turns", "Say what is wrong with this site's task."),
+    "check": ("turns", "What the data hold, what a turn takes, what is wrong."),
     "train-local": ("turns", "Train one turn and seal it in the outbox."),
     "export": ("exchange", "Copy the sealed turn to a disk and read it back."),
     "import-and-select": ("turns", "Verify the peer's bundle and choose where to go on."),

@@ -13,7 +13,7 @@ from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
-from alx.report import selection
+from alx.report import selection, summary
 from alx.site.entries import Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
@@ -55,23 +55,25 @@ def _require_own_identity(site: Site, path: Path) -> None:
 @site_option
 @json_option
 def check(site: Site, as_json: bool) -> None:
-    """Try the task of this site and say what is wrong with it."""
-    from alx.tasks import check as checks  # noqa: PLC0415 - torch
-    from alx.tasks import load  # noqa: PLC0415
-    from alx.turns import initial  # noqa: PLC0415
+    """Try the task of this site: what it sees in the data, what a turn will take, and what is wrong with it.
+
+    LOOK stands before what deserves a look. Nothing of this leaves the site.
+    """
+    from alx import turns  # noqa: PLC0415 - torch
 
     site.require_private()
-    task = load.task(site.folder, site.config, site.plan)
-    found = checks.check_task(task, site.plan.seed)
-    if not found:  # a model that is not fit has no weights that others could be compared with
-        initial(site, task)
+    done = turns.inspect(site)
+    looks = [] if done.summary is None else summary.looks(done.summary)
     if as_json:
-        screen.machine({"fit": not found, "found": found})
-    elif not found:
-        screen.tell("the task is fit for a first round")
-    if found:
+        screen.machine(done.json() | {"looks": looks})
+    else:
+        data = (
+            ["the task is one of your own: it alone knows its data"] if done.summary is None else summary.words(done.summary)
+        )
+        screen.tell(*data, *done.words(), *looks, *([] if done.found else ["the task is fit for a first round"]))
+    if done.found:
         raise ConfigError(
-            "the task is not fit for a first round: " + "; ".join(found), "docs/tasks.md says what a task promises"
+            "the task is not fit for a first round: " + "; ".join(done.found), "docs/tasks.md says what a task promises"
         )
 
 

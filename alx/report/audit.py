@@ -133,7 +133,7 @@ def _event(event: entries.Event, *, by_reset: bool = False) -> str:
     return f"rebuilt, the time is the reset's: {told}" if by_reset else told
 
 
-def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR0911 - one case for each kind
+def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR0911, PLR0912 - one case for each kind
     match event:
         case entries.Created():
             return f"as the {event.role}, key {event.key[:16]}…"
@@ -159,6 +159,8 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"of the private key {event.what}"
         case entries.BackedUp():
             return f"to '{event.folder}', {count(event.files, 'file')}"
+        case entries.Described():
+            return f"in '{event.file}', digest {event.digest[:16]}…, no count below {event.least}"
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"

@@ -313,6 +313,14 @@ class BackedUp(NamedTuple):
     files: int
 
 
+class Described(NamedTuple):
+    """What may be told of this site's data was written into a file: its name, its digest, the least count it tells."""
+
+    file: str
+    digest: str
+    least: int
+
+
 class Refused(NamedTuple):
     """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
 
@@ -324,7 +332,7 @@ class Refused(NamedTuple):
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Restored | Reset
-Event = Record | Passphrase | BackedUp | Refused
+Event = Record | Passphrase | BackedUp | Described | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
     "paired": Paired,
@@ -339,7 +347,13 @@ LEDGER: Mapping[str, Callable[..., Record]] = {
     "reset": Reset,
 }
 """The kinds of entries of the ledger."""
-EVENTS: Mapping[str, Callable[..., Event]] = {**LEDGER, "passphrase": Passphrase, "backed-up": BackedUp, "refused": Refused}
+EVENTS: Mapping[str, Callable[..., Event]] = {
+    **LEDGER,
+    "passphrase": Passphrase,
+    "backed-up": BackedUp,
+    "described": Described,
+    "refused": Refused,
+}
 """The kinds of events of the event log; what is said of each stands in docs/events.md."""
 _KINDS = {made: kind for kind, made in EVENTS.items()}
 

@@ -43,11 +43,8 @@ def create(
         UsageError, ConfigError: something named is not there or cannot be used.
         SpaceError, StorageError: see `files.storage` and `files.require_modes`.
     """
-    plan_file = site.read_plan(plan_path)
+    plan_file, copies = drafted(folder, config, plan_path, init)
     folder = folder.absolute()
-    require_new(folder)
-    config, copies = _copies(config, plan_file, plan_path, init)
-    written = _utf8(config)
     secrets = {AGE_NAME: age.generate().encode("ascii")} if plan_file.plan.encrypt else {}
     key = keys.generate() if key is None else key
     public = keys.PublicKey(key.public_key())
@@ -55,12 +52,26 @@ def create(
         for name, content in (secrets | {KEY_NAME: keys.private_pem(key, passphrase)}).items():
             files.write(staging / name, content)
         files.write(staging / PUBLIC_NAME, public.pem.encode("ascii"))
-        files.write(staging / SITE_NAME, written)
         for name, content in copies.items():
             files.write(staging / name, content)
         created = Created(role=config.role, key=public.fingerprint, plan=plan_file.digest)
         events.create(staging / events.EVENTS_NAME, ledger.create(staging / ledger.LEDGER_NAME, created))
     return site.load(folder)
+
+
+def drafted(folder: Path, config: SiteFile, plan_path: Path, init: Path | None) -> tuple[PlanFile, dict[str, bytes]]:
+    """All that can be refused of a new site before anything is written; see `create` for the arguments.
+
+    Returns:
+        The plan, and the files that are no secrets, by name.
+
+    Raises:
+        UsageError, ConfigError: something named is not there or cannot be used, or the folder cannot become a site.
+    """
+    plan_file = site.read_plan(plan_path)
+    require_new(folder.absolute())
+    config, copies = _copies(config, plan_file, plan_path, init)
+    return plan_file, {SITE_NAME: _utf8(config), **copies}
 
 
 def _utf8(config: SiteFile) -> bytes:

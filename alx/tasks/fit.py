@@ -46,7 +46,7 @@ def refuse_misfit(
         ConfigError: says which sample's label cannot be, or why the model cannot take the data.
     """
     labels, loss = samples.targets, plan.loss
-    _labels(labels, loss, where)
+    refuse_labels(labels, loss, where)
     with _apart(device):
         model.eval()
         inputs, _ = first(samples)
@@ -66,6 +66,14 @@ def refuse_misfit(
     if trained:
         with _apart(device):
             _training(model, samples, plan, where, device, min(TRIED, plan.batch_size, len(labels)))
+
+
+def classes(model: nn.Module, samples: Held, device: torch.device) -> int:
+    """How many classes a model that fits tells apart, where the loss is of classes; see `refuse_misfit`."""
+    with _apart(device):
+        inputs, _ = first(samples)
+        outputs: Tensor = model.eval()(inputs.to(device))
+    return outputs.shape[1]
 
 
 @contextlib.contextmanager
@@ -102,7 +110,17 @@ def _refuse(labels: Tensor, good: Tensor, where: str, expected: str) -> None:
         )
 
 
-def _labels(labels: Tensor, loss: str, where: str) -> None:
+def refuse_labels(labels: Tensor, loss: str, where: str) -> None:
+    """Compare labels and loss, without a model.
+
+    Args:
+        labels: of all samples.
+        loss: the plan's.
+        where: the data's name, for messages.
+
+    Raises:
+        ConfigError: says which sample's label cannot be.
+    """
     if loss == "cross_entropy":
         if labels.is_floating_point():
             raise ConfigError(

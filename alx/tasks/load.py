@@ -4,7 +4,7 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from alx.plan import Plan
 from alx.records import Scalar
 from alx.tasks import code, distillation, fit, models
 from alx.tasks.data import kinds
+from alx.tasks.data.samples import CPU, Held
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import NAMED, Loss, losses, optimisers
@@ -126,13 +127,49 @@ def device(name: str) -> torch.device:
     return place
 
 
-def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
+def samples(source: kinds.Source, folder: Path, plan: Plan) -> kinds.Parts:
+    """A site's samples, their labels such as the plan's loss is for.
+
+    Raises:
+        ConfigError: see `kinds.parts` and `fit.refuse_labels`.
+    """
+    found = kinds.parts(source, folder, plan)
+    for part, where in _named(found, source):
+        fit.refuse_labels(part.targets, plan.loss, where)
+    return found
+
+
+def classes(folder: Path, plan: Plan, source: kinds.Source, read: kinds.Parts) -> int | None:
+    """How many classes the plan's model tells apart: of a plan that names none, and has a model and a loss of classes.
+
+    Raises:
+        ConfigError: the model cannot be made, or does not fit the samples.
+    """
+    if plan.class_names or plan.model is None or plan.loss != "cross_entropy":
+        return None  # a draft's code is not run without need
+    with torch.random.fork_rng(devices=[]):
+        model = models.find(plan.model, folder)()
+    fit.refuse_misfit(model, read.own, plan, f"'{escape(Path(source.path).name)}'", CPU)
+    return fit.classes(model, read.own, CPU)
+
+
+def _named(found: kinds.Parts, source: kinds.Source) -> Iterator[tuple[Held, str]]:
+    """Samples, and how messages call them: those trained on come first."""
+    name = escape(Path(source.path).name)
+    yield found.own, f"'{name}'"
+    for more, where in ((found.validation, "for validation"), (found.held_out, "apart")):
+        if more is not None:
+            yield more, f"the samples kept {where} from '{name}'"
+
+
+def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None = None) -> Task:
     """The site's task.
 
     Args:
         folder: the site's folder.
         config: its site.toml.
         plan: the agreement.
+        read: what `samples` gave, for the built-in task; None reads them now.
 
     Raises:
         ConfigError: something named cannot be used.
@@ -146,15 +183,8 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         raise ConfigError("the plan has no [model], and the built-in task needs one", "docs/plan.md describes it")
     if plan.loss == "own":
         raise ConfigError('loss = "own" needs a task of your own', "docs/tasks.md shows one")
-    own, held_out = kinds.load(config.data, folder, plan)
-    kept = None
-    if config.data.validation is not None and plan.select_on == "training":
-        raise ConfigError(
-            'site.toml names validation, and the plan says select_on = "training"',
-            'remove it; or agree on select_on = "validation" and make new sites on both sides',
-        )
-    if plan.select_on == "validation":
-        own, kept = kinds.for_selection(config.data, folder, plan, own)
+    found = read or samples(config.data, folder, plan)
+    own, kept, held_out = found.own, found.validation, found.held_out
     made = supervised(
         models.find(plan.model, folder),
         own,
@@ -169,11 +199,9 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         distillation=distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names),
     )
     safe = guarded(made, plan.seed)
-    model, name = _tried(safe), escape(Path(config.data.path).name)
-    fit.refuse_misfit(model, own, plan, f"'{name}'", place, trained=True)
-    for more, where in ((kept, "for validation"), (held_out, "apart")):
-        if more is not None:
-            fit.refuse_misfit(model, more, plan, f"the samples kept {where} from '{name}'", place)
+    model = _tried(safe)
+    for number, (part, where) in enumerate(_named(found, config.data)):
+        fit.refuse_misfit(model, part, plan, where, place, trained=not number)
     return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
 
 

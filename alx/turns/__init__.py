@@ -2,17 +2,20 @@
 
 from alx.turns.best import Best, best, best_file, latest, require_best_file
 from alx.turns.choose import Chosen, import_and_select
+from alx.turns.inspection import Inspection, inspect
 from alx.turns.introduce import initial, introduce
 from alx.turns.train import Sealed, sealed, train, turn_seed
 
 __all__ = [
     "Best",
     "Chosen",
+    "Inspection",
     "Sealed",
     "best",
     "best_file",
     "import_and_select",
     "initial",
+    "inspect",
     "introduce",
     "latest",
     "require_best_file",

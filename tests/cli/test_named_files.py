@@ -14,6 +14,7 @@ from tests.forge import refused
 KINDS = {
     "identity": "no identity file of this site's",
     "key rotate": "no rotation file of this site's",
+    "describe": "no description",
     "best": "no model of alx best",
     "request": "no request of this site's",
 }
@@ -61,7 +62,7 @@ def test_only_what_alx_made_of_that_kind_is_replaced(kind, world, capsys):
     assert run(writing("request", world, outs["request"])) == CorruptError.exit_code
     if kind != "request":
         assert world.take("learner", world.bundle("provider")) == 0
-        assert [run(writing(k, world, out)) for k, out in outs.items() if k != "request"] == [0, 0, 0]
+        assert [run(writing(k, world, out)) for k, out in outs.items() if k != "request"] == [0, 0, 0, 0]
     before = contents(world.root)
     others = [out for k, out in outs.items() if k != kind and out.exists()]
     for out in (*sorted((world.root / "things").iterdir()), *others, world.disk / "provider.json"):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PLAN
+
 BLOCK = """
 import sys
 class NoTorch:
@@ -79,20 +81,14 @@ def test_no_plugin_of_pydantic_is_shown_what_is_validated():
     assert done.stdout == "[]\n"
 
 
-def test_init_needs_no_torch(tmp_path, stage):
-    root = stage("paired").root
-    words = [
-        "init",
-        tmp_path / "new",
-        "--role",
-        "learner",
-        "--plan",
-        root / "plan.toml",
-        "--data",
-        f"npz:{root}/learner.npz",
-    ]
-    done = subprocess.run([sys.executable, "-c", BLOCK, *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def test_init_needs_no_torch_where_there_are_no_data_to_look_at(tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+    (tmp_path / "task.py").write_text("")
+    for name, more in (("a", []), ("b", ["--task", tmp_path / "task.py"])):
+        words = ["init", tmp_path / name, "--role", "learner", "--plan", tmp_path / "plan.toml", *more]
+        done = subprocess.run([sys.executable, "-c", BLOCK, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "the data were not looked at" in done.stdout
 
 
 def test_the_auditors_packages_that_the_readme_names_are_enough():

@@ -116,19 +116,32 @@ def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:
             return {key: _array(archive, entry, name) for key, entry in entries.items() if wanted(key)}
 
 
+def shapes(path: Path) -> dict[str, str]:
+    """Type and shape of each array of a file that can be read, by name: `uint8 [120, 28, 28]`."""
+    with zipfile.ZipFile(path) as archive:
+        entries = [e for e in archive.infolist() if e.filename.endswith(".npy")]
+        heads = {e.filename.removesuffix(".npy"): _head(archive, e) for e in entries}
+    return {name: f"{dtype} {list(shape)}" for name, (shape, dtype, _) in heads.items()}
+
+
 def rows_made_by(path: Path) -> str | None:
     """The [columns] that its numbers were made by, as JSON, where `alx simulate` dealt out a table; of no use by hand."""
     found = members(path, MADE_BY.__eq__).get(MADE_BY)
     return None if found is None else str(found)
 
 
-def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Array:
-    """One array, read only where its header and its size agree."""
+def _head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Shape and type by an array's header, and the bytes that follow it."""
     with archive.open(entry) as member:
         version = np.lib.format.read_magic(member)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = header(member)
-        there = entry.file_size - member.tell()
+        return shape, dtype, entry.file_size - member.tell()
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Array:
+    """One array, read only where its header and its size agree."""
+    shape, dtype, there = _head(archive, entry)
     what, claimed = f"'{name}' holds {escape(entry.filename)}, an array", math.prod(shape) * dtype.itemsize
     if dtype.hasobject:
         raise ConfigError(f"{what} of Python objects, and nothing is unpickled", _NUMBERS)

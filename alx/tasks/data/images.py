@@ -123,6 +123,21 @@ def folder(path: Path, images: Images) -> NormalisedImages:
             "an image folder needs [images] size and classes in the plan, the same on both sides",
             "docs/plan.md describes them",
         )
+    pixels, targets = [], []
+    for label, file in _files(path, images):
+        pixels.append(picture.read(file, images.channels, images.size))
+        targets.append(label)
+    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+    return NormalisedImages(stacked, torch.tensor(targets), images.mean, images.std)
+
+
+def looks(path: Path, images: Images) -> list[picture.Look]:
+    """How each image of a folder that `folder` takes is stored, by the heads of the files, in its order."""
+    return [picture.look(file) for _, file in _files(path, images)]
+
+
+def _files(path: Path, images: Images) -> list[tuple[int, Path]]:
+    """Each image file with its label, at least one; see `folder`."""
     hint = f"one folder for each class: {escape(', '.join(images.classes), 200)}"
     found = {entry.name: entry for entry in _visible(path)}
     for name, entry in found.items():
@@ -134,15 +149,10 @@ def folder(path: Path, images: Images) -> NormalisedImages:
             )
         if not entry.is_dir():
             raise ConfigError(f"'{escape(path.name)}/{escape(name)}' is a file, expected the folder of a class", hint)
-    pixels, targets = [], []
-    for label, name in enumerate(images.classes):
-        for file in _visible(found[name]) if name in found else ():
-            pixels.append(picture.read(file, images.channels, images.size))
-            targets.append(label)
-    if not pixels:
+    files = [(i, file) for i, name in enumerate(images.classes) if name in found for file in _visible(found[name])]
+    if not files:
         raise ConfigError(f"'{escape(str(path), 200)}' holds no images", hint)
-    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
-    return NormalisedImages(stacked, torch.tensor(targets), images.mean, images.std)
+    return files
 
 
 def _visible(path: Path) -> Iterator[Path]:

@@ -6,7 +6,7 @@ Knows where a site's data are named; each format has a module of its own. Nothin
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -47,6 +47,43 @@ class Source(Protocol):
     def kind(self) -> str:
         """How it is stored."""
         ...
+
+
+class Parts(NamedTuple):
+    """A site's samples, by what they are for.
+
+    Attributes:
+        read: all of its own, as they were read.
+        own: those of them that are trained on.
+        validation: those that models are selected on, where these are not the ones trained on.
+        held_out: those kept apart for a score.
+    """
+
+    read: Held
+    own: Held
+    validation: Held | None
+    held_out: Held | None
+
+
+def parts(source: Source, folder: Path, plan: Plan) -> Parts:
+    """Read a site's data, and part them as the plan says.
+
+    Args:
+        source: the [data] of site.toml.
+        folder: the site's folder; relative paths start there.
+        plan: the agreement.
+
+    Raises:
+        ConfigError: see `load` and `for_selection`; or samples for validation are named, and the plan has no use for them.
+    """
+    if source.validation is not None and plan.select_on == "training":
+        raise ConfigError(
+            'site.toml names validation, and the plan says select_on = "training"',
+            'remove it; or agree on select_on = "validation" and make new sites on both sides',
+        )
+    read, held_out = load(source, folder, plan)
+    own, validation_ = for_selection(source, folder, plan, read) if plan.select_on == "validation" else (read, None)
+    return Parts(read, own, validation_, held_out)
 
 
 def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:

@@ -5,7 +5,7 @@ Knows Pillow and its formats; knows no class and no plan.
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
@@ -20,6 +20,7 @@ _COLOURS = ("1", "L", "P", "RGB", "YCbCr")  # Pillow's modes whose way to grey o
 _ALPHA = ("LA", "PA", "RGBA")
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT, _SIGNED = 258, 339, 2  # TIFF 6.0, sections 8 and 19
+_ORIENTATION, _LYING = 274, 5  # EXIF 2.3, 4.6.4 A: from 5 on rows and columns change places
 _PNG_DEPTH = 24  # PNG (RFC 2083), 3.1 and 4.1.1: signature 8, length 4, "IHDR", width 4, height 4, and then one byte
 
 
@@ -49,6 +50,28 @@ def read(file: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, An
             shown = _opaque(ImageOps.exif_transpose(image), name).convert("L" if channels == 1 else "RGB")
             shown = shown.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(shown).reshape(*size, channels)
+
+
+class Look(NamedTuple):
+    """How a picture is stored: its size as people see it, and Pillow's mode."""
+
+    height: int
+    width: int
+    mode: str
+
+
+def look(file: Path) -> Look:
+    """How a picture that `read` takes is stored; no pixel is decoded.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    name = f"'{escape(file.parent.name)}/{escape(file.name)}'"
+    with decoder.reading(f"{name} cannot be read as an image", "save it anew, replace it, or move it elsewhere"):
+        _heed_warnings()
+        with _opened(file, name) as image:
+            size = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) < _LYING else image.size
+            return Look(*size, image.mode)
 
 
 def _heed_warnings() -> None:

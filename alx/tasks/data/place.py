@@ -16,5 +16,5 @@ def checked(path: Path, wanted: Literal["file", "folder"]) -> Path:
     if got != wanted:
         name = f"'{escape(str(path), 200)}'"
         told = f"there is no data at {name}" if got is None else f"{name} is a {got}, expected a {wanted}"
-        raise ConfigError(told, "look at [data] in site.toml")
+        raise ConfigError(told, "look at --data, or at [data] in site.toml")
     return path

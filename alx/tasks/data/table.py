@@ -7,6 +7,7 @@ import csv
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -72,6 +73,37 @@ def texts(path: Path) -> dict[str, list[str]]:
     """
     header, *rows = (cells for _, cells in _lines(path))
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}
+
+
+class Cells(NamedTuple):
+    """The declared columns but the label's, as they stand there: None is a missing cell, whatever the plan fills it with.
+
+    Attributes:
+        numbers: of each numeric column, before it is scaled.
+        texts: of each column of categories.
+    """
+
+    numbers: dict[str, list[float | None]]
+    texts: dict[str, list[str | None]]
+
+
+def cells(path: Path, columns: Columns) -> Cells:
+    """What a table that `read` takes holds.
+
+    Raises:
+        ConfigError: as `read`.
+    """
+    lines = _lines(path)
+    _, header = next(lines)
+    at = {name: _position(name, header, escape(path.name)) for name in (*columns.numeric, *columns.categorical)}
+    rows = list(lines)
+    return Cells(
+        {
+            n: [None if _missing(row[at[n]]) else _number(row[at[n]], where, n) for where, row in rows]
+            for n in columns.numeric
+        },
+        {n: [row[at[n]] if row[at[n]] in c.values else None for _, row in rows] for n, c in columns.categorical.items()},
+    )
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -1,0 +1,125 @@
+"""What a site's data hold, told to the site's own people: exact numbers, and what about them deserves a look.
+
+Knows a summary; reads no data.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from alx.errors import count, escape
+from alx.report import columns
+from alx.summary import FAR, LIKE_AN_ID, Numbers, Part, Pictures, Summary, Values
+
+FEW = 5  # samples of a class: fewer, and a batch hardly ever has one
+TABLE = 2  # dimensions of which, and more, a shape tells by itself what it is
+MOST_NAMES, MOST_ROWS = 20, 40  # told of one list, and of the columns: the rest is counted, and --json has it
+
+
+def words(summary: Summary) -> list[str]:
+    """All of it, line by line."""
+    out = brief(summary)
+    for part, where in ((summary.validation, "for validation"), (summary.held_out, "kept apart")):
+        out += [] if part is None else [f"{where}, {line}" for line in _labels(part)]
+    shape = " x ".join(map(str, summary.shape)) or "1"
+    out.append(f"a sample as the model gets it: {shape}{' numbers' if len(summary.shape) < TABLE else ''}")
+    if summary.stored:
+        out.append(f"arrays: {', '.join(f'{escape(name)} {escape(kind)}' for name, kind in summary.stored.items())}")
+    if summary.pictures is not None:
+        out.append(_pictures(summary.pictures))
+    return out + _columns(summary)
+
+
+def brief(summary: Summary) -> list[str]:
+    """How many samples, and what their labels say: two lines."""
+    told = count(summary.own.samples, "sample")
+    if summary.validation is not None:
+        n = summary.validation.samples
+        told += f", {n} of them not trained on but kept for validation" if summary.shared else f", and {n} for validation"
+    if summary.held_out is not None:
+        told += f", and {summary.held_out.samples} kept apart for a score"
+    return [told, *_labels(summary.own)]
+
+
+def _labels(part: Part) -> list[str]:
+    if part.classes is not None:
+        return [f"classes: {listed(part.classes)}"]
+    if part.marks is not None:
+        return [f"labels, and the samples that have each: {listed(part.marks)}"]
+    if part.numbers:
+        told = {name: f"{n.values[0]:g} to {n.values[-1]:g}, median {n.quantile(0.5):g}" for name, n in part.numbers.items()}
+        return [f"to predict: {'; '.join(_cut([f'{name} {span}' for name, span in told.items()]))}"]
+    return ["labels: too many numbers of each sample to tell"]
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """`no 250, yes 50`: at most `MOST_NAMES`, each escaped."""
+    return ", ".join(_cut([f"{escape(name)} {number}" for name, number in counts.items()]))
+
+
+def _cut(told: list[str]) -> list[str]:
+    return told if len(told) <= MOST_NAMES else [*told[:MOST_NAMES], f"and {len(told) - MOST_NAMES} more"]
+
+
+def _pictures(pictures: Pictures) -> str:
+    sides = (pictures.heights.values, pictures.widths.values)
+    heights, widths = (f"{v[0]:g}" if v[0] == v[-1] else f"{v[0]:g} to {v[-1]:g}" for v in sides)
+    resized = f"{pictures.resized} of {len(sides[0])} are resized" if pictures.resized else "none is resized"
+    return f"pictures: {heights} high and {widths} wide, colours {listed(pictures.modes)}; {resized}"
+
+
+def _columns(summary: Summary) -> list[str]:
+    told = dict(list(summary.columns.items())[:MOST_ROWS])
+    rows = [_row(name, column) for name, column in told.items() if isinstance(column, Numbers)]
+    lines = columns.table(["column", "missing", "least", "median", "most"], rows) if rows else []
+    for name, column in told.items():
+        if isinstance(column, Values):
+            lines.append(f"column {escape(name, 40)}: {listed(column.counts)}; {column.missing} missing")
+    more = len(summary.columns) - len(told)
+    return [*lines, *([f"and {more} more columns: --json has all"] if more else [])]
+
+
+def _row(name: str, numbers: Numbers) -> list[str]:
+    v = numbers.values
+    told = [f"{x:.6g}" for x in (v[0], numbers.quantile(0.5), v[-1])] if v else [""] * 3
+    return [escape(name, 40), str(numbers.missing), *told]
+
+
+def looks(summary: Summary) -> list[str]:
+    """What deserves a look; it stops nothing."""
+    return [f"LOOK: {line}" for line in (*_classes(summary), *_odd(summary))]
+
+
+def _classes(summary: Summary) -> Iterator[str]:
+    own = summary.own
+    for counts, what in ((own.classes, "class"), (own.marks, "label")):
+        none = [escape(name) for name, n in (counts or {}).items() if n == 0]
+        few = {name: n for name, n in (counts or {}).items() if 0 < n < FEW}
+        if none:
+            yield f"no sample of the {what} {', '.join(_cut(none))}: what is known of it comes from the peer alone"
+        if few:
+            yield f"fewer than {FEW} samples of a {what}: {listed(few)}"
+    if own.classes is not None and own.samples >= LIKE_AN_ID and sum(1 for n in own.classes.values() if n) > own.samples / 2:
+        yield "the labels look like an id: most of them occur once; is it the right column, or array?"
+    for name, numbers in (own.numbers or {}).items():
+        if numbers.like_an_id:
+            yield f"'{escape(name)}' looks like an id: whole numbers, none of them twice; is it what you want to predict?"
+
+
+def _odd(summary: Summary) -> Iterator[str]:
+    odd = [(f"column '{escape(name)}'", column) for name, column in summary.columns.items()]
+    constant = [name for name, column in odd if column.constant]
+    if len(constant) > MOST_NAMES:  # the dark corners of digits, say
+        yield f"{len(constant)} of {len(odd)} columns have the same value in all rows"
+        constant = []
+    for name, column in odd:
+        rows = column.missing + (len(column.values) if isinstance(column, Numbers) else sum(column.counts.values()))
+        if name in constant:
+            yield f"{name} has the same value in all rows: a model learns nothing from it here"
+        if column.missing > rows / 2:
+            yield f"{name} is missing in {column.missing} of {rows} rows"
+        if isinstance(column, Numbers) and column.far:
+            yield (
+                f"{name} lies beyond -{FAR:g} to {FAR:g} in {count(column.far, 'row')} once scaled as the plan says "
+                f"({column.values[0]:g} to {column.values[-1]:g} before): is it scaled, or a code for a missing value?"
+            )
+        if isinstance(column, Numbers) and column.like_an_id:
+            yield f"{name} looks like an id: whole numbers, none of them twice"

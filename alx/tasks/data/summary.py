@@ -1,0 +1,139 @@
+"""What a site's data hold, counted: made of samples as they were read, and of the files where these say more.
+
+Knows labels, and what each kind of data keeps beside its samples; knows no model.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alx.plan import MAX_NAMES, Images, Plan
+from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
+from alx.tasks.data import arrays, images, table
+from alx.tasks.data.kinds import Parts, Source
+from alx.tasks.data.samples import Held, first
+
+Array = NDArray[Any]
+
+MOST_COLUMNS = 1000  # of an .npz of numbers; one with more is no table, and nobody reads on
+MOST_CELLS = 20_000_000  # of such columns: they are sorted in memory, eight bytes each
+
+
+def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | None = None) -> Summary:
+    """Count.
+
+    Args:
+        source: the [data] of site.toml.
+        folder: the site's folder.
+        plan: the agreement.
+        read: the samples.
+        classes: how many the model tells apart, where that is known; the plan's names go first.
+
+    Returns:
+        What the samples that were read hold; the files are looked at once more for columns and pictures.
+    """
+    path = folder / source.path
+    names = plan.class_names
+
+    def part(held: Held) -> Part:
+        return _part(held.targets, plan.loss, names, classes)
+
+    return Summary(
+        kind=source.kind,
+        shape=tuple(first(read.read)[0].shape[1:]),
+        own=part(read.read),
+        shared=read.validation is not None and len(read.own) < len(read.read),
+        validation=None if read.validation is None else part(read.validation),
+        held_out=None if read.held_out is None else part(read.held_out),
+        columns=_columns(source.kind, path, plan, read.read),
+        pictures=_pictures(path, plan.images) if source.kind == "images" and plan.images is not None else None,
+        stored=arrays.shapes(path) if source.kind == "npz" else None,
+    )
+
+
+def _part(targets: Tensor, loss: str, names: Sequence[str], classes: int | None) -> Part:
+    labels = targets.numpy()
+    n = len(labels)
+    agreed = bool(names) or classes is not None or loss == "binary_cross_entropy"
+    whole = labels.dtype.kind in "iub" or bool((labels == np.floor(labels)).all())
+    if loss == "mse" or not whole:
+        flat = labels.reshape(n, -1)
+        if flat.shape[1] > MOST_COLUMNS or flat.size > MOST_CELLS:
+            return Part(n)
+        return Part(n, numbers={_place("label", labels.shape[1:], i): _numbers(flat[:, i]) for i in range(flat.shape[1])})
+    if labels.ndim == 1 or labels[0].size == 1:
+        return Part(n, classes=_counts(labels.reshape(n), loss, names, classes), agreed=agreed)
+    return _several(labels.reshape(n, -1), loss, names, classes, agreed=agreed)
+
+
+def _several(rows: Array, loss: str, names: Sequence[str], classes: int | None, *, agreed: bool) -> Part:
+    """Where a sample has several labels: yes or no for each, or a class for each of its pixels."""
+    n = len(rows)
+    if loss == "binary_cross_entropy":
+        found = (rows > 0).sum(0).tolist()
+        told = {names[i] if len(names) == len(found) else str(i): count for i, count in enumerate(found)}
+        if bool(((rows > 0).sum(1) == 1).all()):  # then they are classes, and their counts add up
+            return Part(n, classes=told)
+    else:
+        several = _counts(rows.reshape(-1), loss, names, classes)
+        several = several if len(several) <= MOST_COLUMNS else {}
+        told = {name: int((rows == i).any(1).sum()) for i, name in enumerate(several)}
+    return Part(n, marks=told if 0 < len(told) <= MOST_COLUMNS else None, agreed=agreed)
+
+
+def _counts(labels: Array, loss: str, names: Sequence[str], classes: int | None) -> dict[str, int]:
+    """Samples of each class, those without one too."""
+    found = dict(zip(*(x.tolist() for x in np.unique(labels.astype(np.int64), return_counts=True)), strict=True))
+    known = len(names) or (2 if loss == "binary_cross_entropy" else classes or 0)
+    most = max(known, max(found) + 1)
+    places = range(most) if most <= MAX_NAMES else sorted(found)  # labels that are ids may be of any size
+    return {names[i] if i < len(names) else str(i): found.get(i, 0) for i in places}
+
+
+def _numbers(values: Sequence[float | None] | Array, mean: float = 0.0, std: float = 1.0) -> Numbers:
+    held = values if isinstance(values, np.ndarray) else [v for v in values if v is not None]
+    there = np.sort(np.asarray(held, dtype=np.float64))
+    far = int((np.abs((there - mean) / std) > FAR).sum())
+    return Numbers(array("d", there.tobytes()), len(values) - len(there), far)
+
+
+def _columns(kind: str, path: Path, plan: Plan, read: Held) -> dict[str, Column]:
+    if kind == "csv" and plan.columns is not None:
+        cells = table.cells(path, plan.columns)
+        out: dict[str, Column] = {}
+        for name, numeric in plan.columns.numeric.items():
+            out[name] = _numbers(cells.numbers[name], numeric.mean, numeric.std)
+        for name, categorical in plan.columns.categorical.items():
+            found = Counter(cells.texts[name])
+            out[name] = Values({value: found[value] for value in categorical.values}, found[None])
+        return out
+    if kind != "npz" or read.inputs != "numbers":
+        return {}
+    values, _ = read.arrays()
+    flat = values.reshape(len(values), -1)
+    if flat.shape[1] > MOST_COLUMNS or flat.size > MOST_CELLS:
+        return {}
+    return {_place("train_images", values.shape[1:], i): _numbers(flat[:, i]) for i in range(flat.shape[1])}
+
+
+def _place(name: str, shape: tuple[int, ...], index: int) -> str:
+    """How NumPy calls one number of each sample: `train_images[:, 3]`; the bare name where there is just one."""
+    if not shape:
+        return name
+    return f"{name}[:, {', '.join(map(str, np.unravel_index(index, shape)))}]"
+
+
+def _pictures(path: Path, wanted: Images) -> Pictures:
+    found = images.looks(path, wanted)
+    return Pictures(
+        _numbers([float(each.height) for each in found]),
+        _numbers([float(each.width) for each in found]),
+        dict(Counter(each.mode for each in found).most_common()),
+        sum((each.height, each.width) != wanted.size for each in found),
+    )

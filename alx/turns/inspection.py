@@ -1,0 +1,112 @@
+"""What `alx check` finds out: is the task fit for a first round, what do the data hold, what will a turn take and carry?"""
+
+from dataclasses import dataclass
+
+from alx import files
+from alx.errors import count
+from alx.site.site import Site
+from alx.summary import Summary
+from alx.tasks import check, footprint, load
+from alx.tasks.data import summary as summaries
+from alx.tasks.footprint import Footprint
+from alx.turns.introduce import initial
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of this side.
+
+    Attributes:
+        steps: optimiser steps; at most so many, where the peer's sample count is not known yet.
+        exact: it is known: the sites are paired, or the plan has fixed steps a side.
+        snapshots: models in its bundle that travel with their weights.
+        nbytes: of these, before compression.
+    """
+
+    steps: int
+    exact: bool
+    snapshots: int
+    nbytes: int
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {"steps": self.steps, "exact": self.exact, "snapshots": self.snapshots, "bytes_at_most": self.nbytes}
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        found: what is wrong with the task, one sentence each.
+        summary: of the data; None for a task of one's own, which alone knows them.
+        footprint, turn: None where the task is not fit.
+    """
+
+    found: list[str]
+    summary: Summary | None
+    footprint: Footprint | None
+    turn: Turn | None
+
+    def words(self) -> list[str]:
+        """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
+        if self.footprint is None or self.turn is None:
+            return []
+        f, t = self.footprint, self.turn
+        trained = "all" if f.trained == f.parameters else f"{f.trained:,}"
+        buffers = f", {count(f.buffers, 'number')} beside them" if f.buffers else ""
+        whose = "of the whole process" if f.device == "cpu" else "of the GPU"
+        model = f"{f.parameters:,} parameters, {trained} of them trained{buffers}"
+        steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
+        bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)}"
+        return [
+            f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
+            f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
+            f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
+        ]
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "fit": not self.found,
+            "found": self.found,
+            "data": None if self.summary is None else self.summary.json(),
+            "model": None if self.footprint is None else self.footprint.json(),
+            "turn": None if self.turn is None else self.turn.json(),
+        }
+
+
+def _time(seconds: float) -> str:
+    for unit, least in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= least:
+            return f"{seconds / least:.1f} {unit}"
+    return f"{1000 * seconds:.3g} ms"
+
+
+def inspect(site: Site) -> Inspection:
+    """Try the task of a site, and measure.
+
+    Raises:
+        ConfigError: the data, the plan or the weights to start from cannot be used.
+    """
+    plan, source, summary, read = site.plan, site.config.data, None, None
+    if site.config.task == "built-in" and source is not None:
+        read = load.samples(source, site.folder, plan)
+    task = load.task(site.folder, site.config, plan, read)
+    if read is not None and source is not None:
+        classes = load.classes(site.folder, plan, source, read)
+        summary = summaries.of(source, site.folder, plan, read, classes)
+    found = check.check_task(task, plan.seed)
+    if found:  # a model that is not fit has no weights that others could be compared with
+        return Inspection(found, summary, None, None)
+    size = sum(t.nbytes for t in initial(site, task).values())
+    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size))
+
+
+def _turn(site: Site, size: int) -> Turn:
+    """By the counts that were exchanged at pairing; before it, as if the peer had no samples."""
+    now = site.look()
+    own, peer = (1, 0) if now.pairing is None else (now.own.file.samples, now.peer.file.samples)
+    snapshots = len(site.plan.schedule(site.role, own, peer))
+    exact = now.pairing is not None or not isinstance(site.plan.round_steps, int)
+    return Turn(site.plan.steps(site.role, own, peer), exact, snapshots, snapshots * size)

@@ -1,0 +1,178 @@
+"""What is counted in a site's data, by hand; and what about it deserves a look."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alx import plan as plans
+from alx.report import summary as words
+from alx.summary import Numbers, Values
+from alx.tasks import load
+from alx.tasks.data import summary as summaries
+from tests.tasks.test_data import PLAN, Source
+
+TABLE = """
+[columns]
+label = "sick"
+classes = ["no", "yes", "perhaps"]
+[columns.numeric.age]
+mean = 50
+std = 10
+missing = 50
+[columns.numeric.constant]
+[columns.numeric.patient]
+[columns.numeric.rare]
+missing = 0
+[columns.categorical.sex]
+values = ["f", "m", "x"]
+missing = "zeros"
+"""
+
+
+def of(folder, source, more="", classes=None):
+    plan = plans.parse((PLAN + more).encode()).plan
+    return summaries.of(source, folder, plan, load.samples(source, folder, plan), classes)
+
+
+def table(folder):
+    """Thirty rows: ages 31, 32, … and one missing, an id, and a column that five rows have."""
+    rows = ["sick,age,constant,patient,rare,sex"]
+    for i in range(30):
+        age, sex = (str(31 + i) if i else "NA"), ("f", "m", "")[min(i // 10, 2)]
+        rows.append(f"{'yes' if i < 3 else 'no'},{age},7,{1000 + i},{'' if i >= 5 else '0.5'},{sex}")
+    (folder / "own.csv").write_text("\n".join(rows) + "\n")
+    return of(folder, Source("csv", "own.csv"), TABLE)
+
+
+def test_a_table_is_counted_by_column(tmp_path):
+    found = table(tmp_path)
+    assert found.own.classes == {"no": 27, "yes": 3, "perhaps": 0}
+    age = found.columns["age"]
+    assert isinstance(age, Numbers)
+    assert (age.missing, list(age.values), age.far) == (1, [float(31 + i) for i in range(1, 30)], 0)
+    assert (age.quantile(0), age.quantile(0.5), age.quantile(1)) == (32, 46, 60)
+    assert found.columns["sex"] == Values({"f": 10, "m": 10, "x": 0}, 10)
+    assert found.columns["rare"].missing == 25
+    assert found.shape == (7,)
+
+
+UNSCALED = (
+    "LOOK: column 'patient' lies beyond -10 to 10 in 30 rows once scaled as the plan says (1000 to 1029 before): is it "
+    "scaled, or a code for a missing value?"
+)
+
+
+def test_what_deserves_a_look_in_a_table(tmp_path):
+    assert words.looks(table(tmp_path)) == [
+        "LOOK: no sample of the class perhaps: what is known of it comes from the peer alone",
+        "LOOK: fewer than 5 samples of a class: yes 3",
+        "LOOK: column 'age' looks like an id: whole numbers, none of them twice",
+        "LOOK: column 'constant' has the same value in all rows: a model learns nothing from it here",
+        UNSCALED,
+        "LOOK: column 'patient' looks like an id: whole numbers, none of them twice",
+        "LOOK: column 'rare' is missing in 25 of 30 rows",
+    ]
+
+
+def test_a_table_is_told_in_lines(tmp_path):
+    assert words.words(table(tmp_path)) == [
+        "30 samples",
+        "classes: no 27, yes 3, perhaps 0",
+        "a sample as the model gets it: 7 numbers",
+        "column    missing  least  median  most",
+        "age             1     32      46    60",
+        "constant        0      7       7     7",
+        "patient         0   1000    1014  1029",
+        "rare           25    0.5     0.5   0.5",
+        "column sex: f 10, m 10, x 0; 10 missing",
+    ]
+
+
+def test_a_declared_value_is_no_missing_cell_whatever_it_is_called(tmp_path):
+    more = '[columns]\nlabel = "y"\nclasses = ["0", "1"]\n[columns.categorical.country]\n'
+    more += 'values = ["NA", "DE"]\nmissing = "zeros"\n'
+    (tmp_path / "own.csv").write_text("y,country\n0,NA\n1,DE\n1,n/a\n1, NA \n")
+    assert of(tmp_path, Source("csv", "own.csv"), more).columns["country"] == Values({"NA": 2, "DE": 1}, 1)
+
+
+def test_classes_without_names_are_as_many_as_the_model_has(tmp_path):
+    x = np.zeros((4, 6, 6), np.uint8)
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=[0, 2, 2, 0], test_images=x[:1], test_labels=[1])
+    found = of(tmp_path, Source("npz", "own.npz"), classes=5)
+    assert found.own.classes == {"0": 2, "1": 0, "2": 2, "3": 0, "4": 0}
+    assert found.own.agreed
+    alone = of(tmp_path, Source("npz", "own.npz"))
+    assert (alone.own.classes, alone.own.agreed) == ({"0": 2, "1": 0, "2": 2}, False)
+    assert alone.held_out.classes == {"0": 0, "1": 1}
+    assert alone.stored["train_images"] == "uint8 [4, 6, 6]"
+    assert alone.columns == {}
+
+
+def test_numbers_in_an_npz_are_counted_by_their_places(tmp_path):
+    x = np.array([[[1, 0]], [[2, 0]], [[30, 0]]], np.float64)
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=[0.5, 1.5, 2.5])
+    found = of(tmp_path, Source("npz", "own.npz"), 'loss = "mse"\n')
+    assert list(found.columns) == ["train_images[:, 0, 0]", "train_images[:, 0, 1]"]
+    assert list(found.columns["train_images[:, 0, 0]"].values) == [1, 2, 30]
+    assert (found.columns["train_images[:, 0, 0]"].far, found.columns["train_images[:, 0, 1]"].constant) == (1, True)
+    assert list(found.own.numbers["label"].values) == [0.5, 1.5, 2.5]
+    assert words.brief(found) == ["3 samples", "to predict: label 0.5 to 2.5, median 1.5"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "marks"),
+    [
+        ([[1, 0, 0], [0, 0, 1], [0, 0, 1]], {"0": 1, "1": 0, "2": 2}, None),  # one each: they add up
+        ([[1, 0, 1], [0, 0, 0], [0, 1, 1]], None, {"0": 1, "1": 1, "2": 2}),
+        ([0, 1, 1], {"0": 1, "1": 2}, None),
+    ],
+)
+def test_yes_or_no_labels_are_classes_where_each_sample_has_one(tmp_path, labels, classes, marks):
+    np.savez(tmp_path / "own.npz", train_images=np.zeros((3, 2)), train_labels=labels)
+    own = of(tmp_path, Source("npz", "own.npz"), 'loss = "binary_cross_entropy"\n').own
+    assert (own.classes, own.marks, own.agreed) == (classes, marks, True)
+
+
+def test_of_a_class_for_each_pixel_the_samples_that_have_it_are_counted(tmp_path):
+    labels = [[[0, 0], [0, 2]], [[0, 0], [0, 0]], [[2, 2], [2, 2]]]
+    np.savez(tmp_path / "own.npz", train_images=np.zeros((3, 2, 2), np.uint8), train_labels=labels)
+    own = of(tmp_path, Source("npz", "own.npz"), classes=4).own
+    assert (own.marks, own.classes) == ({"0": 2, "1": 0, "2": 2, "3": 0}, None)
+
+
+def test_labels_that_are_ids_are_seen_and_take_no_memory(tmp_path):
+    ids = np.arange(40) * 1_000_000_007
+    np.savez(tmp_path / "own.npz", train_images=np.zeros((40, 2)), train_labels=ids)
+    found = of(tmp_path, Source("npz", "own.npz"))
+    assert len(found.own.classes) == 40
+    assert any("the labels look like an id" in line for line in words.looks(found))
+    told = words.brief(found)[1]
+    assert told.startswith("classes: 0 1, 1000000007 1, ")
+    assert told.endswith("and 20 more")
+
+
+def test_pictures_are_counted_by_their_heads(tmp_path):
+    for name, mode, size, turned in (("a/1", "L", (6, 4), 1), ("a/2", "RGB", (8, 8), 1), ("b/3", "RGB", (8, 2), 6)):
+        path = tmp_path / "own" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[274] = turned
+        Image.new(mode, size).save(path, exif=exif)
+    more = '[images]\nsize = [8, 8]\nclasses = ["a", "b"]\n'
+    whole = of(tmp_path, Source("images", "own"), more)
+    assert "pictures: 4 to 8 high and 2 to 8 wide, colours RGB 2, L 1; 2 of 3 are resized" in words.words(whole)
+    found = whole.pictures
+    assert list(found.heights.values) == [4, 8, 8]
+    assert list(found.widths.values) == [2, 6, 8]  # the last one lies on its side: 2 wide, 8 high
+    assert found.modes == {"RGB": 2, "L": 1}
+    assert found.resized == 2
+
+
+def test_samples_that_a_share_takes_for_validation_are_among_the_sites_own(tmp_path):
+    np.savez(tmp_path / "own.npz", train_images=np.zeros((20, 2)), train_labels=[0, 1] * 10)
+    found = of(tmp_path, Source("npz", "own.npz"), 'select_on = "validation"\n')
+    assert (found.own.samples, found.validation.classes, found.shared) == (20, {"0": 1, "1": 1}, True)
+    assert words.brief(found)[0] == "20 samples, 2 of them not trained on but kept for validation"
+    np.savez(tmp_path / "more.npz", train_images=np.zeros((4, 2)), train_labels=[0, 1] * 2)
+    found = of(tmp_path, Source("npz", "own.npz", validation="more.npz"), 'select_on = "validation"\n')
+    assert words.brief(found)[0] == "20 samples, and 4 for validation"
