@@ -14,6 +14,7 @@ from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
 from alx.records import Role
+from alx.report import scores
 from alx.site import events, site_file
 from alx.site import site as sites
 from alx.site.entries import Restored
@@ -177,6 +178,7 @@ def status(site: Site, as_json: bool) -> None:
                 "global_loss": last.global_loss if last else None,
                 "samples": last.samples if last else None,
                 "select_on": site.plan.select_on,
+                "metrics": last.metrics and last.metrics._asdict() if last else None,
             }
         )
         return
@@ -185,6 +187,8 @@ def status(site: Site, as_json: bool) -> None:
     if last:
         loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
         screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")
+        if last.metrics is not None:
+            screen.tell(f"on samples kept apart: {scores.line(last.metrics.values, last.metrics.majority)}")
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")

@@ -10,8 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alx.errors import ConfigError
-from alx.learning.task import Averager, Keeper, LossSum, SampleLosses, State, Task, Trainer, load_whole, whole_state
+from alx.errors import ConfigError, escape
+from alx.learning.task import (
+    Averager,
+    Keeper,
+    LossSum,
+    SampleLosses,
+    Scores,
+    State,
+    Task,
+    Trainer,
+    Values,
+    load_whole,
+    whole_state,
+)
 from alx.learning.trajectory import seed_all
 from alx.tasks import code
 from alx.tasks.fresh import Fresh
@@ -77,6 +89,20 @@ def _mapping(what: str, found: object) -> State:
     return found
 
 
+def _scores(found: object) -> float | Values | Scores:
+    if isinstance(found, Scores):
+        return found
+    if not isinstance(found, Mapping):
+        return code.number("held_out", lambda: found)
+    if not found:
+        raise ConfigError("held_out gave no number", "the first that it gives is compared from selection to selection")
+    told = {}
+    for name, value in found.items():
+        what = f"held_out's {escape(str(name), 40)}"
+        told[str(name)] = None if value is None else code.number(what, lambda v: v, value)
+    return told
+
+
 def guarded(task: Task, seed: int) -> Task:
     """The same task: every model made after the plan's seed, and what a user's code raises reported."""
 
@@ -111,11 +137,12 @@ def guarded(task: Task, seed: int) -> Task:
         return _KINDS[isinstance(made, Averager), isinstance(made, Keeper)](made)
 
     held_out, made_up = task.held_out, task.objective
+
     return Task(
         new_model=new_model,
         trainer=trainer,
         measure=measure,
-        held_out=None if held_out is None else lambda model: code.number("held_out", held_out, model),
+        held_out=None if held_out is None else lambda model: _scores(code.call("held_out", held_out, model)),
         signed=task.signed,
         sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
