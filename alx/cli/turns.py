@@ -152,7 +152,8 @@ def import_and_select(
     worth = chosen.selected.metrics
     if worth is not None and len(worth.values) > 1:
         before = next((s.metrics for s in reversed(now.position.selected[:-1]) if s.metrics), None)
-        screen.tell("", *scores.table(worth.values, worth.majority, worth.groups, before and before.values), "")
+        told = scores.table(worth.values, worth.majority, worth.groups, before and before.values, confusion=worth.confusion)
+        screen.tell("", *told, "")
     screen.tell(f"next: {now.position.next_command}")
 
 

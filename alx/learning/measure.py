@@ -5,6 +5,7 @@ Knows a task; knows nothing of where candidates come from.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -84,11 +85,12 @@ def held_out(task: Task, model: nn.Module) -> Scores | None:
     model.eval()
     with torch.no_grad():
         found = task.held_out(model)
-    if isinstance(found, Scores):
-        return found
-    return Scores(finite(found if isinstance(found, Mapping) else {"score": float(found)}))
+    if not isinstance(found, Scores):
+        return Scores(_finite(found if isinstance(found, Mapping) else {"score": float(found)}))
+    groups = {column: {value: _finite(inside) for value, inside in each.items()} for column, each in found.groups.items()}
+    return replace(found, values=_finite(found.values), majority=_finite(found.majority), groups=groups)
 
 
-def finite(values: Values) -> Values:
+def _finite(values: Values) -> Values:
     """What JSON has no word for, NaN and the infinite, becomes None."""
     return {name: v if v is not None and math.isfinite(v) else None for name, v in values.items()}

@@ -64,11 +64,13 @@ class Scores:
         values: by name. The first is compared from one selection to the next, and is higher where it is better.
         majority: the same of the best answer that needs no model: the same for every sample.
         groups: by column and its value, the same of those samples alone.
+        confusion: how many samples of each class, by its name, were answered with each class, in the same order.
     """
 
     values: Values
     majority: Values = field(default_factory=dict)
     groups: dict[str, dict[str, Values]] = field(default_factory=dict)
+    confusion: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def score(self) -> float | None:

@@ -3,15 +3,25 @@
 Knows numbers by name; knows no model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from alx.errors import escape
 from alx.report import columns
 
 Values = Mapping[str, float | None]
-ONE_BY_ONE = " of "  # in the name of a number of one class, or of one label
+EACH = " of "  # in the name of a number of one class, or of one label
 FEW = ("AUC", "RMSE")  # beside the score, in one line
-LONGEST = 40  # of a name on the screen
+NARROW = (
+    "no model",
+    "AUC",
+    "sensitivity",
+    "specificity",
+    "RMSE",
+    "MAE",
+)  # beside a group's score: what a screen has room for
+SAMPLES = "samples"  # of a group
+LONGEST = 40  # letters of a name on the screen
+MAX_CLASSES = 10  # of a confusion matrix on the screen: more are too wide for it
 
 
 def line(values: Values, majority: Values) -> str:
@@ -30,6 +40,7 @@ def table(
     groups: Mapping[str, Mapping[str, Values]],
     before: Values | None = None,
     *,
+    confusion: Mapping[str, Sequence[int]] | None = None,
     whole: bool = False,
 ) -> list[str]:
     """Every number by name, and below the same by group.
@@ -39,9 +50,10 @@ def table(
         majority: of the best answer that is the same for every sample.
         groups: by column and its value.
         before: of the model that was chosen before, or None.
-        whole: those of one class, or one label, too.
+        confusion: by true class, how many were answered with each class, in the same order.
+        whole: those of one class, or one label, too, and every number of a group.
     """
-    shown = [name for name in values if whole or ONE_BY_ONE not in name]
+    shown = [name for name in values if whole or EACH not in name]
     head = ["on samples kept apart", "now", *(["before"] if before is not None else []), *(["no model"] if majority else [])]
     rows = [
         [
@@ -54,12 +66,17 @@ def table(
     ]
     out = columns.table(head, rows)
     for column, each in groups.items():
-        names = [n for n in shown if any(v.get(n) is not None for v in each.values())]
+        first, known = next(iter(values)), {n: None for v in each.values() for n, x in v.items() if x is not None}
+        names = [n for n in known if n != SAMPLES and (whole or n == first or n in NARROW)]
         cells = [
-            [escape(value, LONGEST) or "(empty)", f"{numbers['samples']:.0f}", *(_number(numbers.get(n)) for n in names)]
+            [escape(value, LONGEST) or "(empty)", f"{numbers[SAMPLES]:.0f}", *(_number(numbers.get(n)) for n in names)]
             for value, numbers in each.items()
         ]
-        out += ["", *columns.table([escape(column, LONGEST), "samples", *names], cells)]
+        out += ["", *columns.table([escape(column, LONGEST), SAMPLES, *names], cells)]
+    if confusion and (whole or len(confusion) <= MAX_CLASSES):
+        names = [escape(name, LONGEST) for name in confusion]
+        rows = [[name, *(f"{n}" for n in row)] for name, row in zip(names, confusion.values(), strict=True)]
+        out += ["", *columns.table(["true class, by answer", *names], rows)]
     return out
 
 

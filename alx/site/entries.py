@@ -4,7 +4,7 @@ Knows values; knows no file. A record's body is one JSON object: its fields, in 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from alx.records import Role
@@ -133,11 +133,13 @@ class Metrics(NamedTuple):
         values: by name; None where one means nothing.
         majority: the same of the best answer that needs no model.
         groups: by column and its value.
+        confusion: by true class, how many were answered with each class, in the same order.
     """
 
     values: Mapping[str, float | None]
     majority: Mapping[str, float | None]
     groups: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    confusion: Mapping[str, Sequence[int]]
 
 
 class Flags(NamedTuple):

@@ -124,6 +124,9 @@ def read(source: Data, plan: Plan, by: Sequence[str] = ()) -> Pool:
     held_out = None if kept is None else kept.arrays()
     images, labels = own.arrays()
     made_by = None if plan.columns is None else plan.columns.model_dump_json()
+    taken = [name for name in by if name in ("images", "labels")]  # of the .npz that is written for a party
+    if taken:
+        raise ConfigError(f"a column to tell scores by is called '{taken[0]}'", "rename it")
     apart = 0 if held_out is None else len(held_out[1])
     held_columns = {name: np.array(kinds.column(source, Path(), name, apart)) for name in by}
     return Pool(images, labels, held_out, _columns(source, len(labels)), made_by, held_columns)

@@ -29,6 +29,7 @@ from alx.tasks import code
 from alx.tasks.fresh import Fresh
 
 NOISE = 1e-6  # what float32 may leave below 0 of a loss that is 0
+MAX_SCORES, MAX_NAME = 100, 80  # of one's own, and letters of a name: all are kept in the ledger, for each selection
 
 
 class _Guarded:
@@ -94,13 +95,17 @@ def _scores(found: object) -> float | Values | Scores:
         return found
     if not isinstance(found, Mapping):
         return code.number("held_out", lambda: found)
-    if not found:
-        raise ConfigError("held_out gave no number", "the first that it gives is compared from selection to selection")
-    told = {}
-    for name, value in found.items():
-        what = f"held_out's {escape(str(name), 40)}"
-        told[str(name)] = None if value is None else code.number(what, lambda v: v, value)
-    return told
+    if not 0 < len(found) <= MAX_SCORES:
+        raise ConfigError(
+            f"held_out gave {len(found):,} numbers, expected 1 to {MAX_SCORES}",
+            "the first is compared from selection to selection; all of them are kept in the ledger",
+        )
+    return {
+        escape(str(name), MAX_NAME): None
+        if v is None
+        else code.number(f"held_out's {escape(str(name), MAX_NAME)}", lambda x: x, v)
+        for name, v in found.items()
+    }
 
 
 def guarded(task: Task, seed: int) -> Task:
@@ -137,7 +142,6 @@ def guarded(task: Task, seed: int) -> Task:
         return _KINDS[isinstance(made, Averager), isinstance(made, Keeper)](made)
 
     held_out, made_up = task.held_out, task.objective
-
     return Task(
         new_model=new_model,
         trainer=trainer,

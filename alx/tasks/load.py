@@ -4,7 +4,7 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,9 @@ from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import NAMED, optimisers
 from alx.tasks.supervised import supervised
+
+
+NO_HELD_OUT = "name held_out in [data]; an .npz has test_images and test_labels"
 
 
 class Wanted(Protocol):
@@ -193,20 +196,35 @@ def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -
     Raises:
         ConfigError: a class or a column is not there.
     """
-    if config.data is None or held_out is None or (plan.loss == "cross_entropy" and held_out.targets.ndim > 1):
-        return None
     wanted = config.metrics
+    if config.data is None or held_out is None:
+        if wanted.by:
+            raise ConfigError("[metrics] by names columns of the samples kept apart, and there are none", NO_HELD_OUT)
+        return None
+    if plan.loss == "cross_entropy" and held_out.targets.ndim > 1:
+        return None
     groups = {name: kinds.column(config.data, folder, name, len(held_out)) for name in wanted.by}
     for name, cells in groups.items():
         metrics.refuse_many(name, cells)
     classes = kinds.classes(plan)
-    if wanted.positive is not None and wanted.positive not in classes:
+    return metrics.Judge(plan.loss, classes, wanted.threshold, _positive(wanted.positive, plan, classes), groups)
+
+
+def _positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
+    if name is None:
+        return 1
+    two = [*classes] or ["0", "1"]  # an .npz's labels are numbers
+    if plan.loss != "cross_entropy" or len(two) != 2:  # noqa: PLR2004 - two classes
         raise ConfigError(
-            f"[metrics] positive in site.toml is '{escape(wanted.positive)}', and the plan names no such class",
-            f"classes: {escape(', '.join(classes), 200) or 'none'}",
+            f"the positive class is '{escape(name)}', and the plan does not tell two classes apart",
+            "leave it out: of several, each class is told against the rest",
         )
-    positive = 1 if wanted.positive is None else classes.index(wanted.positive)
-    return metrics.Judge(plan.loss, classes, wanted.threshold, positive, groups)
+    if name not in two:
+        raise ConfigError(
+            f"the positive class is '{escape(name)}', and the plan names no such class",
+            f"classes: {escape(', '.join(two), 200)}",
+        )
+    return two.index(name)
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:

@@ -6,7 +6,7 @@ Nothing here chooses a model: what is selected, and what travels, is a sum of lo
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,14 @@ from torch import Tensor
 from alx.errors import ConfigError, escape
 from alx.learning.task import Scores
 
+EACH = " of "  # in the name of a number of one class, or of one label
 BINS = 10  # of the calibration error: equally wide, as in Naeini et al., AAAI 2015
-MAX_GROUPS = 50  # values of a column: more, and it is an id or a number
-MAX_EACH = 20  # classes, or labels, that are told one by one: more, and nobody reads them
+MAX_GROUPS, MAX_VALUE = 50, 80  # values of a column, letters of one: more, and it is an id, a number or free text
+MAX_EACH = 20  # classes, or labels, that are told one by one, or in a confusion matrix: more, and nobody reads them
+MAX_TAKEN_APART = 200  # classes or labels: each takes two sortings of all samples
+NO_MODEL = "no model"  # beside a group's score: what is had there without one
+HALF = 0.5
+LEAST = 1e-15  # of a share, so that its logarithm is finite
 
 Array = NDArray[Any]
 Values = dict[str, float | None]
@@ -44,7 +49,7 @@ class Judge:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Scores:
-        """Everything that fits the loss; the first is the one that is compared from one selection to the next.
+        """Everything that fits the loss; the first is compared from one selection to the next, and no threshold changes it.
 
         Args:
             outputs: of all samples: logits [n, classes]; [n, labels] or [n] for `binary_cross_entropy`; numbers for `mse`.
@@ -53,17 +58,31 @@ class Judge:
         Returns:
             None under a name where it means nothing: the AUC of samples of one class alone, say.
         """
-        answers, truth = _float64(outputs), targets.detach().cpu().numpy()
-        told = _MEASURES[self.loss](self, answers, truth)
+        answers, truth = outputs.detach().cpu().to(torch.float64).numpy(), targets.detach().cpu().numpy()
+        measure = _MEASURES[self.loss]
         constant = _CONSTANTS[self.loss](answers, truth)
-        found = Scores(told, {name: v for name, v in _MEASURES[self.loss](self, constant, truth).items() if v is not None})
+        bare = measure(replace(self, threshold=HALF), constant, truth)
+        if self.loss == "mse":
+            bare["MAE"] = _least_distance(truth)
+        found = Scores(measure(self, answers, truth), {name: v for name, v in bare.items() if v is not None})
+        first = next(iter(found.values))
         for column, cells in self.groups.items():
             values = np.asarray(cells)
             for value in sorted(set(cells)):
                 here = values == value
-                inside = _MEASURES[self.loss](self, answers[here], truth[here])
-                found.groups.setdefault(column, {})[value] = {"samples": float(here.sum()), **inside}
+                inside = {name: v for name, v in measure(self, answers[here], truth[here]).items() if EACH not in name}
+                none = measure(replace(self, threshold=HALF), constant[here], truth[here])[first]
+                told = {"samples": float(here.sum()), first: inside.pop(first), NO_MODEL: none, **inside}
+                found.groups.setdefault(column, {})[value] = told
+        if self.loss == "cross_entropy" and answers.shape[1] <= MAX_EACH and np.isfinite(answers).all():
+            chosen = self.decided(probabilities(answers, self.loss))
+            rows = confusion(chosen, truth, answers.shape[1])
+            found.confusion.update({self.name(k): row for k, row in enumerate(rows)})
         return found
+
+    def name(self, k: int) -> str:
+        """Of the class with this number."""
+        return self.classes[k] if k < len(self.classes) else str(k)
 
     def decided(self, probabilities: Array) -> NDArray[np.int64]:
         """The class that is answered, [n, classes] -> [n]; of two by the threshold, else the likeliest."""
@@ -77,13 +96,20 @@ def refuse_many(column: str, cells: Sequence[str]) -> None:
     """A column of which each sample has its own value tells no groups apart.
 
     Raises:
-        ConfigError: it has more than `MAX_GROUPS` values.
+        ConfigError: it has more than `MAX_GROUPS` values, or one of more than `MAX_VALUE` letters.
     """
-    values = len(set(cells))
-    if values > MAX_GROUPS:
+    values = set(cells)
+    if len(values) > MAX_GROUPS:
         raise ConfigError(
-            f"column '{escape(column)}' has {values:,} values, expected at most {MAX_GROUPS} to tell groups apart",
+            f"column '{escape(column)}' has {len(values):,} values, expected at most {MAX_GROUPS} to tell groups apart",
             "is it an id, or a number? name another under [metrics] by",
+        )
+    longest = max(values, key=len, default="")
+    if len(longest) > MAX_VALUE:
+        raise ConfigError(
+            f"column '{escape(column)}' has a value of {len(longest):,} letters, expected at most {MAX_VALUE}: "
+            f"'{escape(longest, 40)}'",
+            "is it free text? name another under [metrics] by",
         )
 
 
@@ -117,10 +143,6 @@ def calibration_error(truth: Array, probability: Array) -> float:
     return float(np.abs(gaps).sum() / len(truth))
 
 
-def _float64(outputs: Tensor) -> Array:
-    return outputs.detach().cpu().to(torch.float64).numpy()
-
-
 def _known(measure: Callable[[], float]) -> float | None:
     """None where scikit-learn has no number: one class alone, no sample, a constant target."""
     with warnings.catch_warnings():
@@ -150,55 +172,60 @@ def _two(truth: Array, probability: Array, answer: Array) -> Values:
     }
 
 
+def _at(judge: Judge, answer: Array, truth: Array) -> Values:
+    """How many are right at a threshold of one's own; at one half it is the score itself."""
+    return {} if judge.threshold == HALF else {f"accuracy at {judge.threshold:g}": float((answer == truth).mean())}
+
+
+def _mean(each: Sequence[Values], name: str) -> float | None:
+    known = [v for v in (one[name] for one in each) if v is not None]
+    return float(np.mean(known)) if known else None
+
+
 def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
 
-    count = outputs.shape[1]
     if not np.isfinite(outputs).all():
         return {"accuracy": None}
-    p = probabilities(outputs, judge.loss)
+    count, p = outputs.shape[1], probabilities(outputs, judge.loss)
     answer = judge.decided(p)
-    found: Values = {"accuracy": float((answer == truth).mean())}
+    found: Values = {"accuracy": float((outputs.argmax(1) == truth).mean())}
     if count == 2:  # noqa: PLR2004 - two classes
         yes = judge.positive
-        return found | _two((truth == yes).astype(int), p[:, yes], (answer == yes).astype(int))
-    here = np.unique(truth)
-    each = {k: _two((truth == k).astype(int), p[:, k], (answer == k).astype(int)) for k in here}
-    several = len(here) > 1
-
-    def mean(name: str) -> float | None:
-        values = [v[name] for v in each.values()]
-        return _known(lambda: float(np.mean([v for v in values if v is not None]))) if several else None
-
+        here = (truth == yes).astype(int)
+        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int))
+    there = np.unique(truth)
+    several = len(there) > 1
+    taken_apart = there if len(there) <= MAX_TAKEN_APART else there[:0]
+    each = {k: _two((truth == k).astype(int), p[:, k], (answer == k).astype(int)) for k in taken_apart}
     right = p[np.arange(len(p)), truth]
     found |= {
-        "AUC": mean("AUC"),
-        "average precision": mean("average precision"),
+        "AUC": _mean([*each.values()], "AUC"),
+        "average precision": _mean([*each.values()], "average precision"),
         "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
-        "F1": mean("F1"),
+        "F1": _known(lambda: m.f1_score(truth, answer, labels=there, average="macro")) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
         "calibration error": calibration_error(answer == truth, p.max(1)),
     }
-    for k in here[:MAX_EACH]:
-        name = judge.classes[k] if k < len(judge.classes) else str(k)
-        found |= {f"{what} of {name}": each[k][what] for what in ("sensitivity", "specificity", "F1")}
+    for k in taken_apart[:MAX_EACH]:
+        found |= {f"{what}{EACH}{judge.name(k)}": each[k][what] for what in ("sensitivity", "specificity", "F1")}
     return found
 
 
 def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
     if not np.isfinite(outputs).all():
         return {"share of labels found": None}
-    p, y = (a.reshape(len(truth), -1) for a in (probabilities(outputs, judge.loss), truth))
+    z, y = outputs.reshape(len(truth), -1), truth.reshape(len(truth), -1)
+    p = probabilities(z, judge.loss)
     answer = (p > judge.threshold).astype(int)
-    found: Values = {"share of labels found": float((answer == y).mean())}
+    found: Values = {"share of labels found": float(((z > 0) == y).mean()), **_at(judge, answer, y)}
+    if y.shape[1] > MAX_TAKEN_APART:
+        return found | {"Brier": float(((p - y) ** 2).mean())}
     each = [_two(y[:, k].astype(int), p[:, k], answer[:, k]) for k in range(y.shape[1])]
-    if len(each) == 1:
-        return found | each[0]
-    for name in each[0]:
-        known = [v for v in (one[name] for one in each) if v is not None]
-        found[name] = float(np.mean(known)) if known else None
-    for k, one in enumerate(each[:MAX_EACH]):
-        found |= {f"{what} of label {k}": one[what] for what in ("AUC", "sensitivity", "specificity")}
+    found |= {name: _mean(each, name) for name in each[0]}
+    if len(each) > 1:
+        for k, one in enumerate(each[:MAX_EACH]):
+            found |= {f"{what}{EACH}label {k}": one[what] for what in ("AUC", "sensitivity", "specificity")}
     return found
 
 
@@ -208,11 +235,11 @@ def _numbers(_judge: Judge, outputs: Array, truth: Array) -> Values:
     if not np.isfinite(outputs).all():
         return {"minus the squared error": None}
     z, y = outputs.reshape(len(truth), -1), truth.reshape(len(truth), -1).astype(np.float64)
-    squared = float(((z - y) ** 2).mean())
+    squared = float(m.mean_squared_error(y, z))
     return {
         "minus the squared error": -squared,
         "RMSE": squared**0.5,
-        "MAE": float(np.abs(z - y).mean()),
+        "MAE": float(m.mean_absolute_error(y, z)),
         "R2": _known(lambda: m.r2_score(y, z)) if len(y) > 1 else None,
     }
 
@@ -224,27 +251,33 @@ _MEASURES: Mapping[str, Callable[[Judge, Array, Array], Values]] = {
 }
 
 
-def _one_class(outputs: Array, truth: Array) -> Array:
-    """Logits that always answer the most frequent class of these samples."""
-    most = np.bincount(truth).argmax()
-    return np.where(np.arange(outputs.shape[1]) == most, 0.0, -1e3) * np.ones((len(truth), 1))
+def _shares(outputs: Array, truth: Array) -> Array:
+    """Logits of the share of each class among these samples: answers the most frequent one, and has the least Brier score."""
+    shares = np.bincount(truth, minlength=outputs.shape[1]) / len(truth)
+    return np.broadcast_to(np.log(np.maximum(shares, LEAST)), outputs.shape)
 
 
-def _one_label(outputs: Array, truth: Array) -> Array:
+def _label_shares(outputs: Array, truth: Array) -> Array:
     """The same for each yes-or-no label."""
-    often = truth.reshape(len(truth), -1).mean(0) > 0.5  # noqa: PLR2004 - more than half
-    return np.broadcast_to(np.where(often, 1e3, -1e3), (len(truth), len(often))).reshape(outputs.shape)
+    shares = np.clip(truth.reshape(len(truth), -1).mean(0, dtype=np.float64), LEAST, 1 - LEAST)
+    return np.broadcast_to(np.log(shares / (1 - shares)), (len(truth), len(shares))).reshape(outputs.shape)
 
 
-def _mean(outputs: Array, truth: Array) -> Array:
+def _center(outputs: Array, truth: Array) -> Array:
     """The mean of these samples' numbers: what has the least squared error."""
     y = truth.reshape(len(truth), -1).astype(np.float64)
     return np.broadcast_to(y.mean(0), y.shape).reshape(outputs.shape)
 
 
+def _least_distance(truth: Array) -> float:
+    """The mean distance to the median, which no other number has less of."""
+    y = truth.reshape(len(truth), -1).astype(np.float64)
+    return float(np.abs(y - np.median(y, axis=0)).mean())
+
+
 _CONSTANTS: Mapping[str, Callable[[Array, Array], Array]] = {
-    "cross_entropy": _one_class,
-    "binary_cross_entropy": _one_label,
-    "mse": _mean,
+    "cross_entropy": _shares,
+    "binary_cross_entropy": _label_shares,
+    "mse": _center,
 }
 """The best answer that is the same for every sample: what is had without a model, on these very samples."""

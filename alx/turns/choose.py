@@ -166,7 +166,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
         scan=chosen.scan,
         scored=score is not None,
         held_out=None if score is None else score.score,
-        metrics=None if score is None else entries.Metrics(score.values, score.majority, score.groups),
+        metrics=None if score is None else entries.Metrics(score.values, score.majority, score.groups, score.confusion),
         blend_true=None if made.blend is None else True,  # else it was refused above
         own_least=chosen.least_own,
         flags=looks.flags(now, manifest, chosen, start, None if score is None else score.score),
