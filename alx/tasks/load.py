@@ -24,7 +24,6 @@ from alx.tasks.guard import guarded
 from alx.tasks.objective import NAMED, optimisers
 from alx.tasks.supervised import supervised
 
-
 NO_HELD_OUT = "name held_out in [data]; an .npz has test_images and test_labels"
 
 
