@@ -13,7 +13,7 @@ from alx.cli import screen
 from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
-from alx.report import selection
+from alx.report import scores, selection
 from alx.site import events
 from alx.site import site as sites
 from alx.site.entries import Restored
@@ -107,6 +107,7 @@ def status(site: Site, as_json: bool) -> None:
     closed = position.closed
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
+    best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
     if as_json:
         screen.machine(
             {
@@ -124,6 +125,8 @@ def status(site: Site, as_json: bool) -> None:
                 "global_loss": last.global_loss if last else None,
                 "samples": last.samples if last else None,
                 "select_on": site.plan.select_on,
+                "metrics": last.metrics._asdict() if last and last.metrics else None,
+                "best": {"round": best.round, "metrics": best.metrics and best.metrics._asdict()} if best else None,
             }
         )
         return
@@ -134,6 +137,11 @@ def status(site: Site, as_json: bool) -> None:
     elif last:
         loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
         screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")
+    if last is not None and last.metrics is not None:
+        screen.tell(f"on samples kept apart: {scores.line(last.metrics.values, last.metrics.majority)}")
+    if closed is None and best is not last and best is not None:
+        told = f": {scores.line(best.metrics.values, best.metrics.majority)}" if best.metrics is not None else ""
+        screen.tell(f"least global loss: {best.label} of round {best.round}{told}")
     if position.step == "export-closing":
         screen.tell("left to do: the closing, which tells the provider what was chosen, so that both end with that")
     if position.step == "import-closing":

@@ -13,7 +13,7 @@ from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
-from alx.report import selection, summary
+from alx.report import scores, selection, summary
 from alx.site.entries import Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
@@ -157,6 +157,12 @@ def import_and_select(
         screen.tell(*selection.table(found), *selection.words(found, site.plan))
     else:
         screen.tell(*selection.closed(found, site.plan))
+    worth = found.metrics
+    if worth is not None and len(worth.values) > 1:
+        earlier = now.position.selected[:-1] if isinstance(found, Selected) else now.position.selected
+        before = next((s.metrics for s in reversed(earlier) if s.metrics), None)
+        told = scores.table(worth.values, worth.majority, worth.groups, before and before.values, confusion=worth.confusion)
+        screen.tell("", *told, "")
     screen.tell(f"next: {now.position.next_command}")
 
 

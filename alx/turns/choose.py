@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from alx.learning import measure, select
-from alx.learning.task import SampleLosses, Task
+from alx.learning.task import SampleLosses, Scores, Task
 from alx.progress import Tell, silent
 from alx.site import entries, shelf
 from alx.site.entries import Closed, Selected
@@ -172,10 +172,11 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
         evaluations=chosen.evaluations,
         scan=chosen.scan,
         scored=score is not None,
-        held_out=_finite(score),
+        held_out=None if score is None else score.score,
+        metrics=_metrics(score),
         blend_true=None if made.blend is None else True,  # else it was refused above
         own_least=chosen.least_own,
-        flags=looks.flags(now, manifest, chosen, start, _finite(score)),
+        flags=looks.flags(now, manifest, chosen, start, None if score is None else score.score),
     )
 
 
@@ -188,7 +189,13 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
         flat, layout = mine.state(closed.candidate), mine.manifest.layout
     score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout)))
     rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss)
-    return closed._replace(scored=score is not None, held_out=_finite(score), loss_rose=rose)
+    return closed._replace(
+        scored=score is not None, held_out=None if score is None else score.score, metrics=_metrics(score), loss_rose=rose
+    )
+
+
+def _metrics(score: Scores | None) -> entries.Metrics | None:
+    return None if score is None else entries.Metrics(score.values, score.majority, score.groups, score.confusion)
 
 
 def _finite(value: float | None) -> float | None:

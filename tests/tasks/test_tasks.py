@@ -18,7 +18,9 @@ from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
 from alx.tasks import check_task, evaluation, load, supervised
-from alx.tasks.objective import NAMED, accuracy, labels_found, losses, optimisers
+from alx.tasks.guard import guarded
+from alx.tasks.metrics import Judge
+from alx.tasks.objective import NAMED, accuracy, losses, optimisers
 from tests.conftest import PLAN as PLAN_FILE
 from tests.conftest import Plain, make_world, pair_world
 
@@ -290,7 +292,7 @@ def test_the_held_out_score_is_a_mean_and_higher_is_better():
     kept = tensors(40, seed=1)
     with torch.no_grad():
         found = (model.eval()(kept.tensors[0]).argmax(1) == kept.tensors[1]).double().mean()
-    assert measure.held_out(made, model) == pytest.approx(float(found))
+    assert measure.held_out(made, model).score == pytest.approx(float(found))
     assert measure.held_out(task(), model) is None
 
 
@@ -353,7 +355,7 @@ OPTIMISER = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
             "loss is the class MSELoss, expected a function of outputs and targets (make one: MSELoss(red",
         ),
         ({"loss": "mse"}, "loss is a str, expected a function of outputs and targets"),
-        ({"score": None}, "score is a NoneType, expected a function of outputs and targets"),
+        ({"score": 0.5}, "score is a float, expected a function of outputs and targets"),
         ({"batch_size": 0}, "batch_size is 0, expected a whole number, at least 1"),
         ({"batch_size": 8.0}, "batch_size is 8.0, expected a whole number, at least 1"),
     ],
@@ -519,15 +521,82 @@ def test_an_optimiser_of_the_plan_is_torchs_and_takes_the_options_that_the_plan_
     assert {"lr", "weight_decay", *plan.OPTIONS[name]} <= made.defaults.keys()
 
 
-def test_scores_are_shares_that_were_found_or_minus_the_squared_error():
+def test_accuracy_is_the_share_of_classes_that_were_found():
     out = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
     assert accuracy(out, torch.tensor([0, 0])).tolist() == [1.0, 0.0]
     assert accuracy(torch.tensor([[0.5], [-1.0]]), torch.tensor([1, 1])).tolist() == [1.0, 0.0]
     assert accuracy(torch.tensor([0.5, -1.0]), torch.tensor([[1.0], [0.0]])).tolist() == [1.0, 1.0]
     assert accuracy(out.reshape(1, 2, 2), torch.tensor([[0, 0]])).tolist() == [0.5]  # a class at each place
-    assert labels_found(out, torch.tensor([[1, 0], [1, 0]])).tolist() == [1.0, 0.5]
-    assert NAMED["mse"].score(torch.tensor([1.0]), torch.tensor([3.0])).tolist() == [-4.0]
-    assert NAMED["cross_entropy"].score is accuracy
+
+
+def test_a_score_of_ones_own_is_given_what_the_loss_is_given():
+    class Forecast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return {"mean": self.net(x), "rest": (torch.ones(len(x)), [x])}
+
+    def score(outputs, targets):
+        mean, (ones, (x,)) = outputs["mean"], outputs["rest"]
+        assert mean.shape == (600, 1)
+        assert (len(ones), x.shape, len(targets)) == (600, (600, 4), 600)
+        return float(mean.sum())
+
+    made = task(model=Forecast, held_out=tensors(600, seed=1), score=score)
+    model = made.new_model()
+    with torch.no_grad():
+        found = model(tensors(600, seed=1).tensors[0])["mean"].sum()
+    assert measure.held_out(made, model).score == pytest.approx(float(found), rel=1e-5)
+
+
+def test_what_cannot_be_told_of_a_model_is_refused():
+    class Whole(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).sum()
+
+    made = task(model=lambda: Whole(4, 3), held_out=tensors(8), score=lambda _outputs, _targets: 0.0)
+    with pytest.raises(
+        ConfigError, match=r"the model gives a tensor of shape \[\] for 8 samples, expected tensors of a row"
+    ):
+        measure.held_out(made, made.new_model())
+    for given, message in (
+        ({}, "held_out gave 0 numbers, expected 1 to 100"),
+        ({str(i): 0.0 for i in range(101)}, "held_out gave 101 numbers, expected 1 to 100"),
+        ({"AUC": "high"}, "held_out's 'AUC' gave a str, expected a number"),
+    ):
+        own = guarded(dataclasses.replace(task(), held_out=lambda _model, given=given: given), 0)
+        with pytest.raises(ConfigError, match=message):
+            measure.held_out(own, own.new_model())
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "score"),
+    [
+        ("cross_entropy", [[2.0, -1.0], [0.5, 3.0]], [0, 0], 0.5),
+        ("binary_cross_entropy", [[2.0, -1.0], [0.5, 3.0]], [[1, 0], [1, 0]], 0.75),
+        ("mse", [1.0], [3.0], -4.0),
+    ],
+)
+def test_the_score_of_a_loss_is_what_its_words_say(loss, outputs, targets, score):
+    found = Judge(loss)(torch.tensor(outputs), torch.tensor(targets))
+    assert next(iter(found.values)) == NAMED[loss].scored
+    assert found.score == score
+
+
+def test_a_score_of_ones_own_sees_all_answers_at_once_and_may_have_several_numbers():
+    seen = []
+
+    def score(outputs, targets):
+        seen.append((outputs.shape, targets.shape, outputs.device.type))
+        return {"mine": float(outputs.mean()), "other": float("nan"), "none": None}
+
+    made = task(held_out=tensors(40, seed=1), score=score)
+    found = measure.held_out(made, made.new_model())
+    assert seen == [((40, 3), (40,), "cpu")]
+    assert found.score == found.values["mine"]
+    assert (found.values["other"], found.values["none"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,45 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     return own, kept
 
 
+def classes(plan: Plan) -> list[str]:
+    """The names that the plan has for classes, in label order; none where it has none."""
+    return plan.columns.classes if plan.columns is not None else plan.images.classes if plan.images is not None else []
+
+
+def column(source: Source, folder: Path, name: str, count: int) -> list[str]:
+    """The cells of a column, declared in the plan or not, of the samples kept apart.
+
+    Args:
+        source: the [data] of site.toml.
+        folder: the site's folder.
+        name: of a table's column; or of an .npz's array `test_<name>`.
+        count: how many samples.
+
+    Raises:
+        ConfigError: there is no such column, or it has another number of cells.
+    """
+    where = folder / (source.held_out or source.path)
+    if source.kind in TABLES:
+        found = TABLES[source.kind](where)
+    elif source.kind == "npz":
+        own = ("test_images", "test_labels")
+        members = arrays.members(where, lambda member: member.startswith("test_") and member not in own)
+        found = {member.removeprefix("test_"): [str(v) for v in values.tolist()] for member, values in members.items()}
+    else:
+        raise ConfigError(f"data of the kind {source.kind} have no columns", "leave out [metrics] by in site.toml")
+    if name not in found:
+        raise ConfigError(
+            f"'{escape(where.name)}' has no column '{escape(name)}'",
+            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array test_<name>",
+        )
+    if len(found[name]) != count:
+        raise ConfigError(
+            f"column '{escape(name)}' of '{escape(where.name)}' has {len(found[name]):,} cells, expected {count:,}",
+            "one for each sample kept apart",
+        )
+    return found[name]
+
+
 def made_of(samples: Held, plan: Plan) -> Literal["pixels", "table", "numbers"]:
     """What a sample's input is made of: the same on both sides, or the same sample would be another input there."""
     return "table" if samples.inputs == "numbers" and plan.columns is not None else samples.inputs
