@@ -62,7 +62,7 @@ def _seal(now: SiteState) -> None:
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, work / "withdrawn")
     files.publish(work / "bundle", final)
-    closed = Closed.of(said, chosen.label)._replace(scored=chosen.scored, held_out=chosen.held_out)
+    closed = Closed.of(said, chosen.label)._replace(scored=chosen.scored, held_out=chosen.held_out, metrics=chosen.metrics)
     now.append(made, closed)
 
 
