@@ -67,16 +67,25 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
         ConfigError: says which file, row or column cannot be used, and why.
     """
     path = folder / source.path
+    refuse_kind(source, plan)
+    own, kept = READERS[source.kind](path, None if source.held_out is None else folder / source.held_out, plan)
+    for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
+        if samples is not None and plan.images is not None and plan.images.classes:
+            refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
+    return own, kept
+
+
+def refuse_kind(source: Source, plan: Plan) -> None:
+    """Refuse a kind of data that has no columns where the plan has them.
+
+    Raises:
+        ConfigError: says which.
+    """
     if plan.columns is not None and source.kind not in _OF_COLUMNS:
         raise ConfigError(
             f"the plan has [columns], and data of the kind {source.kind} have none",
             "leave [columns] out of the plan, on both sides",
         )
-    own, kept = READERS[source.kind](path, None if source.held_out is None else folder / source.held_out, plan)
-    for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
-        if samples is not None and plan.images is not None and plan.images.classes:
-            _refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
-    return own, kept
 
 
 def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[Held, Held]:
@@ -110,7 +119,7 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
             f"the samples for validation are {kept.inputs}, and those to train on {own.inputs}", "make them alike"
         )
     if plan.images is not None and plan.images.classes:
-        _refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
+        refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
     return own, kept
 
 
@@ -119,8 +128,17 @@ def made_of(samples: Held, plan: Plan) -> Literal["pixels", "table", "numbers"]:
     return "table" if samples.inputs == "numbers" and plan.columns is not None else samples.inputs
 
 
-def _refuse_unnamed(labels: Tensor, classes: int, where: str) -> None:
-    """A label is the place of its class in the plan's list, as it is for a folder of images."""
+def refuse_unnamed(labels: Tensor, classes: int, where: str) -> None:
+    """A label is the place of its class in the plan's list, as it is for a folder of images.
+
+    Args:
+        labels: of all samples.
+        classes: how many the plan names.
+        where: the data's name, for messages.
+
+    Raises:
+        ConfigError: names the first sample whose label is none.
+    """
     bad = ((labels < 0) | (labels >= classes) | (labels != labels.floor())).reshape(len(labels), -1).any(1)
     if bad.any():
         row = int(bad.nonzero()[0])
