@@ -14,6 +14,7 @@ from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
 from alx.records import Role
+from alx.report import scores
 from alx.site import events, site_file
 from alx.site import site as sites
 from alx.site.entries import Restored
@@ -161,6 +162,7 @@ def status(site: Site, as_json: bool) -> None:
     position = now.position
     following = _returned(site) or position.next_command
     last = position.selected[-1] if position.selected else None
+    best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
     if as_json:
         screen.machine(
             {
@@ -177,6 +179,8 @@ def status(site: Site, as_json: bool) -> None:
                 "global_loss": last.global_loss if last else None,
                 "samples": last.samples if last else None,
                 "select_on": site.plan.select_on,
+                "metrics": last.metrics._asdict() if last and last.metrics else None,
+                "best": {"round": best.round, "metrics": best.metrics and best.metrics._asdict()} if best else None,
             }
         )
         return
@@ -185,6 +189,11 @@ def status(site: Site, as_json: bool) -> None:
     if last:
         loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
         screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")
+        if last.metrics is not None:
+            screen.tell(f"on samples kept apart: {scores.line(last.metrics.values, last.metrics.majority)}")
+        if best is not last and best is not None:
+            told = f": {scores.line(best.metrics.values, best.metrics.majority)}" if best.metrics is not None else ""
+            screen.tell(f"least global loss: {best.label} of round {best.round}{told}")
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")

@@ -14,6 +14,7 @@ from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import count, escape
 from alx.report.columns import table
+from alx.site import site_file
 
 if TYPE_CHECKING:
     from alx.study.demo.case import Case
@@ -145,6 +146,11 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
     metavar="0,1,…",
     help="Or 0-4: each a run; they take the place of the plan's.",
 )
+@click.option(
+    "--by", multiple=True, metavar="COLUMN", help="Tell the score by this column's values too; may be given again."
+)
+@click.option("--positive", metavar="CLASS", help="Of two classes, the one to be found; left out: the second.")
+@click.option("--threshold", default=0.5, show_default=True, metavar="P", help="Of its probability: above it is the answer.")
 @click.option("--samples", type=click.IntRange(2), metavar="N", help="Only so many, drawn anew for each seed.")
 @click.option(
     "--round-steps",
@@ -168,6 +174,9 @@ def simulate(
     split: str,
     baselines: str,
     seeds: tuple[int, ...],
+    by: tuple[str, ...],
+    positive: str | None,
+    threshold: float,
     samples: int | None,
     lengths: tuple[int, ...],
     out: Path,
@@ -178,7 +187,8 @@ def simulate(
     from alx.study import study as studies  # noqa: PLC0415
     from alx.tasks.objective import NAMED  # noqa: PLC0415 - torch
 
-    study = studies.parse(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples)
+    metrics = site_file.judged(by, positive, threshold)
+    study = studies.parse(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples, metrics)
     if len(lengths) == 1:
         study = studied.at(study, lengths[0])
     if len(lengths) < 2:  # noqa: PLR2004 - nothing to compare

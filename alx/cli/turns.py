@@ -13,7 +13,7 @@ from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
-from alx.report import selection
+from alx.report import scores, selection
 from alx.site.site import Site
 from alx.site.state import SiteState
 
@@ -149,6 +149,11 @@ def import_and_select(
     if chosen.again:
         screen.tell("already imported; nothing changed")
     screen.tell(*selection.table(chosen.selected), *selection.words(chosen.selected, site.plan))
+    worth = chosen.selected.metrics
+    if worth is not None and len(worth.values) > 1:
+        before = next((s.metrics for s in reversed(now.position.selected[:-1]) if s.metrics), None)
+        told = scores.table(worth.values, worth.majority, worth.groups, before and before.values, confusion=worth.confusion)
+        screen.tell("", *told, "")
     screen.tell(f"next: {now.position.next_command}")
 
 

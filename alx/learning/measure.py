@@ -3,13 +3,15 @@
 Knows a task; knows nothing of where candidates come from.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from alx.learning import state as states
-from alx.learning.task import LossSum, State, Task, exact_sum, whole_state
+from alx.learning.task import LossSum, Scores, State, Task, Values, exact_sum, whole_state
 
 # Of weights, and of models, that are held at once, so that samples are read once for several small models.
 TOGETHER_BYTES, TOGETHER = 64 << 20, 32
@@ -76,10 +78,19 @@ def sums(of: Callable[[Tensor], Tensor], count: int) -> list[float]:
     return [exact_sum(each) for each in zip(*parts, strict=True)]
 
 
-def held_out(task: Task, model: nn.Module) -> float | None:
-    """The task's score on data kept apart, for the state that `measure` loaded last, or None where it has none."""
+def held_out(task: Task, model: nn.Module) -> Scores | None:
+    """What the state that `measure` loaded last is worth on data kept apart, or None where the task has none."""
     if task.held_out is None:
         return None
     model.eval()
     with torch.no_grad():
-        return float(task.held_out(model))
+        found = task.held_out(model)
+    if not isinstance(found, Scores):
+        return Scores(_finite(found if isinstance(found, Mapping) else {"score": float(found)}))
+    groups = {column: {value: _finite(inside) for value, inside in each.items()} for column, each in found.groups.items()}
+    return replace(found, values=_finite(found.values), majority=_finite(found.majority), groups=groups)
+
+
+def _finite(values: Values) -> Values:
+    """What JSON has no word for, NaN and the infinite, becomes None."""
+    return {name: v if v is not None and math.isfinite(v) else None for name, v in values.items()}

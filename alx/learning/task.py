@@ -6,7 +6,7 @@ and a model's state, through no other door.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -50,6 +50,32 @@ def exact_sum(losses: Iterable[float]) -> float:
         return math.inf
     except ValueError:  # infinity and minus infinity
         return math.nan
+
+
+Values = Mapping[str, float | None]
+"""Numbers by name; None where one means nothing, or is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model is worth on samples kept apart: shown to people, never sent.
+
+    Attributes:
+        values: by name. The first is compared from one selection to the next, and is higher where it is better.
+        majority: the same of the best answer that needs no model: the same for every sample.
+        groups: by column and its value, the same of those samples alone.
+        confusion: how many samples of each class, by its name, were answered with each class, in the same order.
+    """
+
+    values: Values
+    majority: Values = field(default_factory=dict)
+    groups: dict[str, dict[str, Values]] = field(default_factory=dict)
+    confusion: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float | None:
+        """The one that is compared; None where it is not finite."""
+        return next(iter(self.values.values()), None)
 
 
 class Trainer(Protocol):
@@ -125,7 +151,8 @@ class Task:
         new_model: a model with its initial weights; called after torch's random state was seeded with the plan's seed.
         trainer: (model, seed) -> Trainer of that model on one's own data.
         measure: (model) -> LossSum over one's own data; called in evaluation mode without gradients; repeatable.
-        held_out: optional (model) -> a score on data kept apart, higher is better; shown to people, never sent.
+        held_out: optional (model) -> what it is worth on data kept apart: a number, higher is better; or numbers by name, of
+            which the first is; or `Scores`. Shown to people, never sent.
         signed: losses may be below 0, as minus a return is; the plan then has to say `loss = "own"`.
         sample_losses: optional: the terms of `measure`'s sum one by one, where none is below 0. With it candidates that
             cannot win are not measured at all samples, and samples are read once for several models.
@@ -141,7 +168,7 @@ class Task:
     new_model: Callable[[], nn.Module]
     trainer: Callable[[nn.Module, int], Trainer]
     measure: Callable[[nn.Module], LossSum]
-    held_out: Callable[[nn.Module], float] | None = None
+    held_out: Callable[[nn.Module], float | Values | Scores] | None = None
     signed: bool = False
     sample_losses: SampleLosses | None = None
     objective: Callable[[int], Objective] | None = None

@@ -4,7 +4,7 @@ Knows values; knows no file. A record's body is one JSON object: its fields, in 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from alx.records import Role
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
 
-_LEFT_OUT = ("request", "files", "names", "parity")  # of a body, where they are None
+_LEFT_OUT = ("request", "files", "names", "parity", "metrics")  # of a body, where they are None
 
 
 class Created(NamedTuple):
@@ -126,6 +126,22 @@ class Blended(NamedTuple):
     momentum: float
 
 
+class Metrics(NamedTuple):
+    """What the chosen model is worth on samples kept apart; it stays in this site's ledger.
+
+    Attributes:
+        values: by name; None where one means nothing.
+        majority: the same of the best answer that needs no model.
+        groups: by column and its value.
+        confusion: by true class, how many were answered with each class, in the same order.
+    """
+
+    values: Mapping[str, float | None]
+    majority: Mapping[str, float | None]
+    groups: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    confusion: Mapping[str, Sequence[int]]
+
+
 class Flags(NamedTuple):
     """What about a selection deserves a look; see `alx.turns.looks`. None: nothing to compare with, or unknown."""
 
@@ -155,6 +171,7 @@ class Selected(NamedTuple):
         claimed_start: the global loss that the sender says it began at.
         blend: how the chosen one was made, where it is a blend; `blend_true`: it was made anew here, to the bit.
         own_least: the candidate with the least own loss.
+        metrics: beside `held_out`, which is the first of them; None where there are none.
     """
 
     round: int
@@ -176,6 +193,7 @@ class Selected(NamedTuple):
     blend_true: bool | None
     own_least: int | None
     flags: Flags
+    metrics: Metrics | None = None
 
     @classmethod
     def of(cls, manifest: "Manifest", digest: str, index: int, *, samples: int, global_loss: float) -> Self:
@@ -297,7 +315,7 @@ def plain(record: Event) -> dict[str, object]:
         if isinstance(value, Flags):
             out |= value._asdict()
         elif value is not None or name not in _LEFT_OUT:
-            out[name] = value._asdict() if isinstance(value, Blended) else value
+            out[name] = value._asdict() if isinstance(value, Blended | Metrics) else value
     return out
 
 
@@ -317,5 +335,10 @@ def of(kind: str, values: Mapping[str, Any]) -> Event:
         given = dict.fromkeys(("own", "at_least"), None) | {"labels": (), "signed": ()} | given  # of an event
         flags = {name: given.pop(name) for name in Flags._fields if name in given}
         blend = given.get("blend")
-        given |= {"flags": Flags(**flags), "blend": None if blend is None else Blended(**blend)}
+        metrics = given.get("metrics")
+        given |= {
+            "flags": Flags(**flags),
+            "blend": None if blend is None else Blended(**blend),
+            "metrics": None if metrics is None else Metrics(**metrics),
+        }
     return EVENTS[kind](**given)

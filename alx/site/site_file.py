@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -24,6 +25,16 @@ class Data(Strict):
     )
 
 
+class Metrics(Strict):
+    """How the best answers are told apart from good ones, on the samples kept apart. Chooses no model; stays here."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="of the probability of the positive of two classes, or of a label: above it is the answer"
+    )
+    positive: str | None = Field(default=None, description="of two classes, the one to be found; left out: the second")
+    by: list[str] = Field(default_factory=list, description="columns, such as the hospital: the same numbers by its values")
+
+
 class SiteFile(Strict):
     """site.toml."""
 
@@ -31,7 +42,19 @@ class SiteFile(Strict):
     task: str = Field(default="built-in", description="built-in, or the file that holds make_task, beside site.toml")
     device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
     data: Data | None = Field(default=None, description="for the built-in task")
+    metrics: Metrics = Field(default_factory=Metrics, description="how answers are judged")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
+
+
+def judged(by: Sequence[str], positive: str | None, threshold: float) -> Metrics:
+    """[metrics] as people type it.
+
+    Raises:
+        UsageError: the threshold is no probability.
+    """
+    if not 0 < threshold < 1:
+        raise UsageError(f"the threshold is {threshold:g}, expected a probability between 0 and 1")
+    return Metrics(by=list(dict.fromkeys(by)), positive=positive, threshold=threshold)
 
 
 def named(value: str, held_out: str | None, validation: str | None = None) -> Data:
@@ -72,6 +95,9 @@ def text(config: SiteFile) -> str:
             lines.append(f"held_out = {quoted(config.data.held_out)}")
         if config.data.validation is not None:
             lines.append(f"validation = {quoted(config.data.validation)}")
+    told = config.metrics.model_dump(exclude_defaults=True)
+    if told:
+        lines += ["", "[metrics]", *(f"{quoted(k)} = {quoted(v)}" for k, v in told.items())]
     if config.task != "built-in" and not config.settings:
         lines += ["", "# What the task needs of this side alone goes below a line [settings]; it stays here."]
     if config.settings:

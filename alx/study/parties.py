@@ -16,7 +16,7 @@ from alx.errors import UsageError
 from alx.learning.task import Task
 from alx.plan import PlanFile
 from alx.records import Role
-from alx.site.site_file import Data, SiteFile
+from alx.site.site_file import Data, Metrics, SiteFile
 from alx.study.pool import Pool
 from alx.study.splits import Indices, Split
 from alx.tasks import load
@@ -83,7 +83,14 @@ def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tu
 
 
 def deal(
-    whole: Pool, split: Split, file: PlanFile, code: bytes | None, folder: Path, seed: int, rng: np.random.Generator
+    whole: Pool,
+    split: Split,
+    file: PlanFile,
+    code: bytes | None,
+    folder: Path,
+    seed: int,
+    rng: np.random.Generator,
+    metrics: Metrics,
 ) -> Parties:
     """Write each party's samples into `folder` and make the tasks.
 
@@ -95,6 +102,7 @@ def deal(
         folder: where to write; made when missing.
         seed: of the first model and every batch.
         rng: decides who gets which.
+        metrics: how the judge judges answers.
 
     Raises:
         UsageError, ConfigError: the split, the data or the model cannot be used.
@@ -110,6 +118,7 @@ def deal(
         name: SiteFile(role="provider" if name == "provider" else "learner", data=Data(kind="npz", path=f"{name}.npz"))
         for name in (*get_args(Role), POOLED)
     }
+    configs[POOLED] = configs[POOLED].model_copy(update={"metrics": metrics})
     bare = plans.altered(agreed.plan, PLAIN).plan
     tasks = {name: load.task(folder, config, bare) for name, config in configs.items()}
     return Parties(folder, agreed, code, configs, tasks, {"learner": len(learner), "provider": len(provider)})

@@ -4,8 +4,8 @@ Knows arrays and the .npz that a site reads; knows no split.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Pool:
         labels: [n] or [n, …].
         held_out: the same two of the samples kept apart, or None.
         columns: further values of each sample [n], by name.
+        held_columns: of each of those kept apart.
         made_by: the plan's [columns], as JSON, where the numbers are made by them.
     """
 
@@ -36,6 +37,7 @@ class Pool:
     held_out: tuple[NDArray[Any], NDArray[Any]] | None
     columns: Mapping[str, NDArray[Any]]
     made_by: str | None = None
+    held_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def decided_by(self, column: str | None) -> NDArray[Any]:
         """What a split looks at: the column's values, or the labels where there is none [n].
@@ -64,18 +66,20 @@ class Pool:
     def part(self, most: int, rng: np.random.Generator) -> "Pool":
         """At most so many of the samples, and at most so many of those kept apart; `rng` decides which."""
         chosen = np.sort(rng.permutation(len(self.labels))[:most])
-        held_out = self.held_out
+        held_out, held_columns = self.held_out, self.held_columns
         if held_out is not None:
             kept = np.sort(rng.permutation(len(held_out[1]))[:most])
             held_out = held_out[0][kept], held_out[1][kept]
+            held_columns = {name: values[kept] for name, values in held_columns.items()}
         columns = {name: values[chosen] for name, values in self.columns.items()}
-        return Pool(self.images[chosen], self.labels[chosen], held_out, columns, self.made_by)
+        return Pool(self.images[chosen], self.labels[chosen], held_out, columns, self.made_by, held_columns)
 
     def write(self, path: Path, indices: NDArray[np.int64], *, held_out: bool) -> None:
         """Write some of the samples as a site's .npz, with those kept apart if asked for."""
         parts = {"train_images": self.images[indices], "train_labels": self.labels[indices]}
         if held_out and self.held_out is not None:
             parts |= dict(zip(("test_images", "test_labels"), self.held_out, strict=True))
+            parts |= {f"test_{name}": values for name, values in self.held_columns.items()}
         if self.made_by is not None:
             from alx.tasks.data import arrays  # noqa: PLC0415 - torch
 
@@ -103,12 +107,13 @@ def digits(rng: np.random.Generator) -> Pool:
     return Pool(images[:kept], labels[:kept], (images[kept:], labels[kept:]), {})
 
 
-def read(source: Data, plan: Plan) -> Pool:
+def read(source: Data, plan: Plan, by: Sequence[str] = ()) -> Pool:
     """Read everything as one site would that had it all.
 
     Args:
         source: as in site.toml.
         plan: says how an input is made; images are resized here once.
+        by: columns of the samples kept apart; see `kinds.column`.
 
     Raises:
         ConfigError: names the file, row or column that cannot be used.
@@ -119,7 +124,12 @@ def read(source: Data, plan: Plan) -> Pool:
     held_out = None if kept is None else kept.arrays()
     images, labels = own.arrays()
     made_by = None if plan.columns is None else plan.columns.model_dump_json()
-    return Pool(images, labels, held_out, _columns(source, len(labels)), made_by)
+    taken = [name for name in by if name in ("images", "labels")]  # of the .npz that is written for a party
+    if taken:
+        raise ConfigError(f"a column to tell scores by is called '{taken[0]}'", "rename it")
+    apart = 0 if held_out is None else len(held_out[1])
+    held_columns = {name: np.array(kinds.column(source, Path(), name, apart)) for name in by}
+    return Pool(images, labels, held_out, _columns(source, len(labels)), made_by, held_columns)
 
 
 def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:

@@ -32,6 +32,9 @@ class Round(Strict):
     round: int = Field(ge=1, description="from 1")
     loss: Finite | None = Field(description="training loss on both parties' samples, mean a sample; null: diverged")
     score: Finite | None = Field(description="on samples kept apart, higher is better; null: none, or diverged")
+    metrics: dict[str, Finite | None] = Field(
+        default_factory=dict, description="the score and what else is known on samples kept apart; null: it means nothing"
+    )
     carried: Whole = Field(
         description="bytes carried in this round, both ways: assisted, all files of two bundles; cyclic and fedavg, two "
         "models packed as a bundle packs one, with no manifest or signature; 0 for whoever trains alone"
@@ -67,6 +70,9 @@ class Summary(Strict):
     seeds: int = Field(ge=1, description="how many")
     loss: Spread | None = Field(description="training loss on both parties' samples, mean a sample; null: a seed diverged")
     score: Spread | None = Field(description="on samples kept apart; null: there are none, or a seed diverged")
+    metrics: dict[str, Spread] = Field(
+        default_factory=dict, description="the score and what else is known on samples kept apart, where each seed has it"
+    )
     near: list[int | None] = Field(
         description="for each seed, the first round with a share within 0.01 of centralised's last; null: none, or not known"
     )
@@ -81,6 +87,9 @@ class Dealt(Strict):
     provider: int = Field(ge=1, description="samples")
     learner_steps: int = Field(ge=1, description="optimiser steps of a turn")
     provider_steps: int = Field(ge=1, description="optimiser steps of a turn")
+    majority: dict[str, Finite | None] = Field(
+        default_factory=dict, description="on samples kept apart, the best answer that is the same for every sample"
+    )
 
 
 class Results(Strict):
@@ -113,6 +122,11 @@ def spread(values: Sequence[float | None]) -> Spread | None:
     return Spread(mean=statistics.fmean(known), sd=statistics.stdev(known) if len(known) > 1 else None)
 
 
+def _spreads(each: Sequence[dict[str, float | None]]) -> dict[str, Spread]:
+    known = {name: spread([values.get(name) for values in each]) for name in each[0]}
+    return {name: found for name, found in known.items() if found is not None}
+
+
 def summarise(runs: Sequence[Run], *, shares: bool) -> list[Summary]:
     """Each algorithm after its last round, in the order in which they come.
 
@@ -130,6 +144,7 @@ def summarise(runs: Sequence[Run], *, shares: bool) -> list[Summary]:
                 seeds=len(mine),
                 loss=spread([run.rounds[-1].loss for run in mine]),
                 score=spread([run.rounds[-1].score for run in mine]),
+                metrics=_spreads([run.rounds[-1].metrics for run in mine]),
                 near=[_near(run, goals.get(run.seed)) for run in mine],
                 carried=statistics.fmean(sum(r.carried for r in run.rounds) for run in mine),
             )

@@ -22,6 +22,7 @@ import torch
 from alx import __version__, files
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning import measure
+from alx.learning.task import Scores
 from alx.study import algorithms, cost, parties, results
 from alx.study import study as studies
 from alx.study.cost import Cost, minutes
@@ -162,14 +163,16 @@ def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
 
 def _deal(study: Study, whole: Pool | None, place: Path, seed: int) -> Parties:
     rng = np.random.default_rng(seed)
-    both = parties.deal(study.pool(whole, rng), study.split, study.plan, study.code, place, seed, rng)
-    n, steps = both.samples, both.steps
+    both = parties.deal(study.pool(whole, rng), study.split, study.plan, study.code, place, seed, rng, study.metrics)
+    n, steps, judge = both.samples, both.steps, both.tasks[POOLED]
+    worth = measure.held_out(judge, judge.new_model())
     dealt = Dealt(
         seed=seed,
         learner=n["learner"],
         provider=n["provider"],
         learner_steps=steps["learner"],
         provider_steps=steps["provider"],
+        majority={} if worth is None else dict(worth.majority),
     )
     files.replace(place / DEALT, dealt.model_dump_json().encode("utf-8"))
     return both
@@ -210,13 +213,14 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: 
             rounds += [nothing.model_copy(update={"round": n}) for n in range(number, count + 1)]
             estimate.done += (count - number + 1) * estimate.round(algorithm)
             break
-        loss = measure.measure(task, judge, played.state)
+        loss, worth = measure.measure(task, judge, played.state), measure.held_out(task, judge)
         carried, raw = played.carried
         rounds.append(
             Round(
                 round=number,
                 loss=_finite(loss.total / loss.count),
-                score=_finite(measure.held_out(task, judge)),
+                score=None if worth is None else worth.score,
+                metrics={} if worth is None else _all(worth),
                 carried=carried,
                 raw=raw,
                 selected=played.selected,
@@ -233,6 +237,17 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: 
         estimate.done += estimate.round(algorithm)
         tell(_progress(estimate))
     return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
+
+
+def _all(worth: Scores) -> dict[str, float | None]:
+    """By name; of a group the column and its value before it."""
+    grouped = {
+        f"{column} {value}: {name}": number
+        for column, values in worth.groups.items()
+        for value, numbers in values.items()
+        for name, number in numbers.items()
+    }
+    return {**worth.values, **grouped}
 
 
 def _finite(value: float | None) -> float | None:

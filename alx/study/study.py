@@ -6,7 +6,7 @@ Knows what people type; plays nothing.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +17,7 @@ from alx.errors import ConfigError, UsageError, escape
 from alx.plan import PlanFile
 from alx.site import site as sites
 from alx.site import site_file
-from alx.site.site_file import Data
+from alx.site.site_file import Data, Metrics
 from alx.study import parties, pool, splits
 from alx.study.algorithms import ASSISTED
 from alx.study.algorithms import agreed as agreed_by
@@ -42,6 +42,7 @@ class Study:
         algorithms: what to play.
         seeds: of the split, the first model and every batch.
         samples: so many, and at most so many kept apart, drawn for each seed; None takes all.
+        metrics: how answers are judged, as in site.toml.
         as_planned: the name of a kind of assistance that was asked for and is what the plan says; played once, as assisted.
     """
 
@@ -52,6 +53,7 @@ class Study:
     algorithms: tuple[Algorithm, ...]
     seeds: tuple[int, ...]
     samples: int | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     as_planned: Algorithm | None = None
 
     @property
@@ -61,7 +63,7 @@ class Study:
 
     def whole(self) -> Pool | None:
         """All samples, read once; None where each seed has its own (the packaged digits)."""
-        return None if self.data is None else pool.read(self.data, self.plan.plan)
+        return None if self.data is None else pool.read(self.data, self.plan.plan, self.metrics.by)
 
     def pool(self, whole: Pool | None, rng: np.random.Generator) -> Pool:
         """The samples of one seed.
@@ -103,6 +105,7 @@ def parse(
     baselines: str,
     seeds: tuple[int, ...],
     samples: int | None,
+    metrics: Metrics,
 ) -> Study:
     """A study as people type it.
 
@@ -115,6 +118,7 @@ def parse(
         baselines: names, with commas between.
         seeds: see `Study`.
         samples: see `Study`.
+        metrics: see `Study`.
 
     Raises:
         UsageError: something names nothing.
@@ -142,6 +146,7 @@ def parse(
         tuple(names),
         seeds,
         samples,
+        metrics,
         as_planned=same,
     )
 
@@ -179,6 +184,7 @@ def mark(study: Study, whole: Pool | None) -> dict[str, str | int | None]:
         "split": study.split.text,
         "data": "digits" if whole is None else whole.digest(),
         "number of samples": study.samples,
+        "metrics": study.metrics.model_dump_json(exclude_defaults=True),
         "version of alx": __version__,
     }
 

@@ -6,6 +6,7 @@ Knows the seam's promises and tries each on the task itself.
 import dataclasses
 import io
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 
 from alx.errors import AlxError, escape
 from alx.learning import measure, state, trajectory
-from alx.learning.task import Averager, Keeper, LossSum, State, Task, load_whole, whole_state
+from alx.learning.task import Averager, Keeper, LossSum, Scores, State, Task, load_whole, whole_state
 from alx.tasks import code
 from alx.tasks.fresh import Fresh, tried
 from alx.tasks.guard import refuse_unsafe
@@ -188,7 +189,7 @@ def _held_out(task: Task, start: State, _seed: int) -> list[str]:
     model = measure.loaded(task, task.new_model(), start)
     with torch.no_grad():
         score = task.held_out(model)
-    if not isinstance(score, (int, float)):
+    if not isinstance(score, (int, float, Mapping, Scores)):
         return [f"held_out() returned a {type(score).__name__}, expected float: float(…) makes one"]
     if not _same(state.of(task, model), start):
         return ["held_out() changes the model: it has to leave weights and buffers alone"]

@@ -10,13 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alx.errors import ConfigError
-from alx.learning.task import Averager, Keeper, LossSum, SampleLosses, State, Task, Trainer, load_whole, whole_state
+from alx.errors import ConfigError, escape
+from alx.learning.task import (
+    Averager,
+    Keeper,
+    LossSum,
+    SampleLosses,
+    Scores,
+    State,
+    Task,
+    Trainer,
+    Values,
+    load_whole,
+    whole_state,
+)
 from alx.learning.trajectory import seed_all
 from alx.tasks import code
 from alx.tasks.fresh import Fresh
 
 NOISE = 1e-6  # what float32 may leave below 0 of a loss that is 0
+MAX_SCORES, MAX_NAME = 100, 80  # of one's own, and letters of a name: all are kept in the ledger, for each selection
 
 
 class _Guarded:
@@ -77,6 +90,24 @@ def _mapping(what: str, found: object) -> State:
     return found
 
 
+def _scores(found: object) -> float | Values | Scores:
+    if isinstance(found, Scores):
+        return found
+    if not isinstance(found, Mapping):
+        return code.number("held_out", lambda: found)
+    if not 0 < len(found) <= MAX_SCORES:
+        raise ConfigError(
+            f"held_out gave {len(found):,} numbers, expected 1 to {MAX_SCORES}",
+            "the first is compared from selection to selection; all of them are kept in the ledger",
+        )
+    return {
+        escape(str(name), MAX_NAME): None
+        if v is None
+        else code.number(f"held_out's {escape(str(name), MAX_NAME)}", lambda x: x, v)
+        for name, v in found.items()
+    }
+
+
 def guarded(task: Task, seed: int) -> Task:
     """The same task: every model made after the plan's seed, and what a user's code raises reported."""
 
@@ -115,7 +146,7 @@ def guarded(task: Task, seed: int) -> Task:
         new_model=new_model,
         trainer=trainer,
         measure=measure,
-        held_out=None if held_out is None else lambda model: code.number("held_out", held_out, model),
+        held_out=None if held_out is None else lambda model: _scores(code.call("held_out", held_out, model)),
         signed=task.signed,
         sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),

@@ -4,7 +4,7 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,12 +16,30 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Scalar
-from alx.tasks import code, distillation, fit, models
+from alx.tasks import code, distillation, fit, metrics, models
 from alx.tasks.data import kinds
+from alx.tasks.data.samples import Held
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import NAMED, optimisers
 from alx.tasks.supervised import supervised
+
+
+NO_HELD_OUT = "name held_out in [data]; an .npz has test_images and test_labels"
+
+
+class Wanted(Protocol):
+    """What is needed of the [metrics] of site.toml; `alx.site.site_file.Metrics` is one.
+
+    Attributes:
+        threshold: of a probability, above which it is the answer.
+        positive: the class whose probability it is.
+        by: columns whose groups are told apart.
+    """
+
+    threshold: float
+    positive: str | None
+    by: list[str]
 
 
 class SiteConfig(Protocol):
@@ -40,6 +58,11 @@ class SiteConfig(Protocol):
     @property
     def data(self) -> kinds.Source | None:
         """The site's own data."""
+        ...
+
+    @property
+    def metrics(self) -> Wanted:
+        """How answers are judged."""
         ...
 
 
@@ -151,7 +174,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         batch_size=plan.batch_size,
         validation=kept,
         held_out=held_out,
-        score=NAMED[plan.loss].score,
+        score=judge(config, folder, plan, held_out),
         device=place,
         training=plan.training,
         distillation=distillation.term(plan.loss, plan.distillation),
@@ -163,6 +186,45 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         if more is not None:
             fit.refuse_misfit(model, more, plan.loss, f"the samples kept {where} from '{name}'", place)
     return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
+
+
+def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -> metrics.Judge | None:
+    """How answers to the samples kept apart are judged, by site.toml's [metrics].
+
+    None where there are none, or where each sample has many classes, pixel by pixel: then it is accuracy.
+
+    Raises:
+        ConfigError: a class or a column is not there.
+    """
+    wanted = config.metrics
+    if config.data is None or held_out is None:
+        if wanted.by:
+            raise ConfigError("[metrics] by names columns of the samples kept apart, and there are none", NO_HELD_OUT)
+        return None
+    if plan.loss == "cross_entropy" and held_out.targets.ndim > 1:
+        return None
+    groups = {name: kinds.column(config.data, folder, name, len(held_out)) for name in wanted.by}
+    for name, cells in groups.items():
+        metrics.refuse_many(name, cells)
+    classes = kinds.classes(plan)
+    return metrics.Judge(plan.loss, classes, wanted.threshold, _positive(wanted.positive, plan, classes), groups)
+
+
+def _positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
+    if name is None:
+        return 1
+    two = [*classes] or ["0", "1"]  # an .npz's labels are numbers
+    if plan.loss != "cross_entropy" or len(two) != 2:  # noqa: PLR2004 - two classes
+        raise ConfigError(
+            f"the positive class is '{escape(name)}', and the plan does not tell two classes apart",
+            "leave it out: of several, each class is told against the rest",
+        )
+    if name not in two:
+        raise ConfigError(
+            f"the positive class is '{escape(name)}', and the plan names no such class",
+            f"classes: {escape(', '.join(two), 200)}",
+        )
+    return two.index(name)
 
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:

@@ -1,4 +1,4 @@
-"""Losses, scores and optimisers by the names they have in the plan.
+"""Losses and optimisers by the names they have in the plan.
 
 Knows outputs and targets; knows no data set and no model.
 """
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
+from alx.learning.task import Scores, Values
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs [n, …], targets [n, …]) -> losses [n], one a sample, at least 0 unless the plan says `loss = "own"`."""
 
-Score = Callable[[Tensor, Tensor], Tensor]
-"""(outputs [n, …], targets [n, …]) -> scores [n], one a sample, higher is better."""
+Score = Callable[[Tensor, Tensor], float | Values | Scores]
+"""(all outputs [n, …], all targets [n, …]), on the CPU -> what they are worth; see `Task.held_out`."""
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -32,12 +33,6 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     n = len(outputs)
     found = outputs.argmax(1) if outputs.ndim > 1 and outputs.shape[1] > 1 else (outputs > 0).long()
     return (found.reshape(n, -1) == targets.reshape(n, -1)).cpu().to(torch.float64).mean(1)
-
-
-def labels_found(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The share of each sample's yes-or-no labels that was found: logits and targets [n] or [n, labels] -> float64 [n]."""
-    n = len(outputs)
-    return ((outputs > 0).reshape(n, -1) == (targets > 0).reshape(n, -1)).cpu().to(torch.float64).mean(1)
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -63,21 +58,19 @@ class Named:
 
     Attributes:
         loss: one value a sample.
-        score: the held-out score that goes with it.
-        scored: that score, in words.
+        scored: the score that is compared, of those that `metrics.Judge` gives for it: its first.
         share: it is a share, of which a hundredth is a point.
     """
 
     loss: Loss
-    score: Score
     scored: str
     share: bool
 
 
 NAMED: Mapping[str, Named] = {
-    "cross_entropy": Named(_cross_entropy, accuracy, "accuracy", share=True),
-    "binary_cross_entropy": Named(_binary_cross_entropy, labels_found, "share of labels found", share=True),
-    "mse": Named(_mse, lambda outputs, targets: -_mse(outputs, targets), "minus the squared error", share=False),
+    "cross_entropy": Named(_cross_entropy, "accuracy", share=True),
+    "binary_cross_entropy": Named(_binary_cross_entropy, "share of labels found", share=True),
+    "mse": Named(_mse, "minus the squared error", share=False),
 }
 
 

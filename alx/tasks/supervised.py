@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
-from alx.learning.task import LossSum, Objective, SampleLosses, Task, Trainer
+from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
 from alx.plan import Training
 from alx.tasks import augmentation, probe
+from alx.tasks.answers import answers
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
 from alx.tasks.distillation import Start, Term
@@ -195,7 +196,7 @@ def supervised(
     batch_size: int = 64,
     validation: Samples | Dataset[Any] | None = None,
     held_out: Samples | Dataset[Any] | None = None,
-    score: Score = accuracy,
+    score: Score | None = None,
     device: str | torch.device = "cpu",
     training: Training = PLAIN,
     distillation: Term | None = None,
@@ -213,8 +214,9 @@ def supervised(
         batch_size: samples a step.
         validation: samples that losses are summed over in place of `data`: those that models are selected on, where the plan
             says `select_on = "validation"`.
-        held_out: samples kept apart; their mean score is shown, and never sent.
-        score: (outputs, targets) -> a score for each sample, higher is better.
+        held_out: samples kept apart; what the model is worth there is shown, and never sent.
+        score: (all outputs, all targets) -> what they are worth: a number, higher is better, or numbers by name, of which
+            the first is; it takes the memory of all outputs at once. None: accuracy, a batch at a time.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
         training: `settings.plan.training`, for augmentation and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
@@ -272,11 +274,20 @@ def supervised(
         new_model=lambda: model().to(place),
         trainer=trainer,
         measure=lambda net: LossSum(total(net, judged, loss), len(judged)),
-        held_out=None if kept is None else lambda net: total(net, kept, score) / len(kept),
+        held_out=None if kept is None else _worth(kept, place, score, total),
         signed=signed,
         sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
     )
+
+
+def _worth(
+    kept: Samples, place: torch.device, score: Score | None, total: Callable[[nn.Module, Samples, Loss], float]
+) -> Callable[[nn.Module], float | Values | Scores]:
+    if score is None:
+        return lambda net: total(net, kept, accuracy) / len(kept)
+    batches = EvaluationBatch()
+    return lambda net: score(*answers(net, kept, place, batches))
 
 
 def _refuse_other_kinds(sets: Mapping[str, object], loss: object, score: object, batch_size: object) -> None:
@@ -288,7 +299,7 @@ def _refuse_other_kinds(sets: Mapping[str, object], loss: object, score: object,
     for name, each in sets.items():
         if isinstance(each, DataLoader):
             raise ConfigError(f"{name} is a DataLoader, expected a data set", "give its .dataset: batches are made here")
-    for name, function in (("loss", loss), ("score", score)):
+    for name, function in (("loss", loss), *([] if score is None else [("score", score)])):
         if isinstance(function, type):
             raise ConfigError(
                 f"{name} is the class {function.__name__}, expected a function of outputs and targets",

@@ -165,10 +165,11 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
         evaluations=chosen.evaluations,
         scan=chosen.scan,
         scored=score is not None,
-        held_out=_finite(score),
+        held_out=None if score is None else score.score,
+        metrics=None if score is None else entries.Metrics(score.values, score.majority, score.groups, score.confusion),
         blend_true=None if made.blend is None else True,  # else it was refused above
         own_least=chosen.least_own,
-        flags=looks.flags(now, manifest, chosen, start, _finite(score)),
+        flags=looks.flags(now, manifest, chosen, start, None if score is None else score.score),
     )
 
 

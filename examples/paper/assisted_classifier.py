@@ -89,7 +89,7 @@ def play(text: str, seed: int) -> dict[str, dict]:
         def judged(weights: State) -> dict:
             total = measure.measure(of["pooled"], judge, weights).total
             line = [round(x, 5) for x in (*weights["weight"].flatten().tolist(), *weights["bias"].tolist())]
-            return {"accuracy": measure.held_out(of["pooled"], judge), "loss": round(total, 5), "line": line}
+            return {"accuracy": measure.held_out(of["pooled"], judge).score, "loss": round(total, 5), "line": line}
 
         both = exchange.begin(folder, text, configs, seed, lambda _line: None)
         for number in range(1, agreed.rounds + 1):

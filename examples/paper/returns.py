@@ -77,7 +77,7 @@ class Judge:
         for role, task in self.own.items():
             measured = measure.measure(task, self.model, weights)
             out[role] = -measured.total / measured.count
-        return out | {name: measure.held_out(task, self.model) for name, task in self.tests.items()}
+        return out | {name: measure.held_out(task, self.model).score for name, task in self.tests.items()}
 
 
 def assisted(folder: Path, text: str, configs: dict[str, SiteFile], seed: int) -> Iterator[tuple[dict[str, Tensor], str]]:

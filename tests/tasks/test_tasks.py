@@ -18,7 +18,8 @@ from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
 from alx.tasks import check_task, evaluation, load, supervised
-from alx.tasks.objective import NAMED, accuracy, labels_found, losses, optimisers
+from alx.tasks.metrics import Judge
+from alx.tasks.objective import NAMED, accuracy, losses, optimisers
 from tests.conftest import PLAN as PLAN_FILE
 from tests.conftest import Plain, make_world, pair_world
 
@@ -290,7 +291,7 @@ def test_the_held_out_score_is_a_mean_and_higher_is_better():
     kept = tensors(40, seed=1)
     with torch.no_grad():
         found = (model.eval()(kept.tensors[0]).argmax(1) == kept.tensors[1]).double().mean()
-    assert measure.held_out(made, model) == pytest.approx(float(found))
+    assert measure.held_out(made, model).score == pytest.approx(float(found))
     assert measure.held_out(task(), model) is None
 
 
@@ -353,7 +354,7 @@ OPTIMISER = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
             "loss is the class MSELoss, expected a function of outputs and targets (make one: MSELoss(red",
         ),
         ({"loss": "mse"}, "loss is a str, expected a function of outputs and targets"),
-        ({"score": None}, "score is a NoneType, expected a function of outputs and targets"),
+        ({"score": 0.5}, "score is a float, expected a function of outputs and targets"),
         ({"batch_size": 0}, "batch_size is 0, expected a whole number, at least 1"),
         ({"batch_size": 8.0}, "batch_size is 8.0, expected a whole number, at least 1"),
     ],
@@ -519,15 +520,40 @@ def test_an_optimiser_of_the_plan_is_torchs_and_takes_the_options_that_the_plan_
     assert {"lr", "weight_decay", *plan.OPTIONS[name]} <= made.defaults.keys()
 
 
-def test_scores_are_shares_that_were_found_or_minus_the_squared_error():
+def test_accuracy_is_the_share_of_classes_that_were_found():
     out = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
     assert accuracy(out, torch.tensor([0, 0])).tolist() == [1.0, 0.0]
     assert accuracy(torch.tensor([[0.5], [-1.0]]), torch.tensor([1, 1])).tolist() == [1.0, 0.0]
     assert accuracy(torch.tensor([0.5, -1.0]), torch.tensor([[1.0], [0.0]])).tolist() == [1.0, 1.0]
     assert accuracy(out.reshape(1, 2, 2), torch.tensor([[0, 0]])).tolist() == [0.5]  # a class at each place
-    assert labels_found(out, torch.tensor([[1, 0], [1, 0]])).tolist() == [1.0, 0.5]
-    assert NAMED["mse"].score(torch.tensor([1.0]), torch.tensor([3.0])).tolist() == [-4.0]
-    assert NAMED["cross_entropy"].score is accuracy
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "score"),
+    [
+        ("cross_entropy", [[2.0, -1.0], [0.5, 3.0]], [0, 0], 0.5),
+        ("binary_cross_entropy", [[2.0, -1.0], [0.5, 3.0]], [[1, 0], [1, 0]], 0.75),
+        ("mse", [1.0], [3.0], -4.0),
+    ],
+)
+def test_the_score_of_a_loss_is_what_its_words_say(loss, outputs, targets, score):
+    found = Judge(loss)(torch.tensor(outputs), torch.tensor(targets))
+    assert next(iter(found.values)) == NAMED[loss].scored
+    assert found.score == score
+
+
+def test_a_score_of_ones_own_sees_all_answers_at_once_and_may_have_several_numbers():
+    seen = []
+
+    def score(outputs, targets):
+        seen.append((outputs.shape, targets.shape, outputs.device.type))
+        return {"mine": float(outputs.mean()), "other": float("nan"), "none": None}
+
+    made = task(held_out=tensors(40, seed=1), score=score)
+    found = measure.held_out(made, made.new_model())
+    assert seen == [((40, 3), (40,), "cpu")]
+    assert found.score == found.values["mine"]
+    assert (found.values["other"], found.values["none"]) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,21 @@ def test_samples_for_validation_are_others_and_of_the_same_kind(tmp_path):
     x, y = np.ones((9, 4), dtype=np.float32), np.zeros(9, dtype=np.int64)
     pixels = np.zeros((2, 4, 4), dtype=np.uint8)
     np.savez(tmp_path / "own.npz", train_images=x, train_labels=y, val_images=pixels, val_labels=y[:2])
+    np.savez(tmp_path / "labels.npz", train_images=x, train_labels=y, val_labels=y[:2])
     for source, told in (
+        (Source("npz", "labels.npz"), "'labels.npz' has val_labels, and no val_images"),
         (Source("npz", "own.npz"), "the samples for validation are pixels, and those to train on numbers"),
         (Source("npz", "own.npz", validation="./own.npz"), "names the samples that are trained on"),
     ):
         own, _ = kinds.load(source, tmp_path, agreed)
         with pytest.raises(ConfigError, match=told):
             kinds.for_selection(source, tmp_path, agreed, own)
+
+
+def test_torchvisions_sets_have_no_others_to_select_on(tmp_path):
+    agreed = plans.parse(ON.encode()).plan
+    with pytest.raises(ConfigError, match="every copy of mnist holds the same samples"):
+        kinds.for_selection(Source("mnist", "a", validation="b"), tmp_path, agreed, rows([0, 1]))
 
 
 def test_losses_are_sums_over_validation_samples_and_training_never_sees_them(tmp_path):

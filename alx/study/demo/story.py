@@ -157,4 +157,5 @@ def _fedavg(both: Exchange, tasks: Mapping[str, Task]) -> Play:
 
 def _scores(task: Task, play: Play, rounds: int) -> list[float]:
     judge = task.new_model()
-    return [measure.held_out(task, measure.loaded(task, judge, s)) or 0.0 for s in baselines.states(play, rounds)]
+    worth = [measure.held_out(task, measure.loaded(task, judge, s)) for s in baselines.states(play, rounds)]
+    return [0.0 if each is None else each.score or 0.0 for each in worth]

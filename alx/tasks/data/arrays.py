@@ -82,6 +82,8 @@ def read(path: Path, part: str, images: Images | None, *, labelled: bool = True)
     found = members(path, (what, f"{part}_labels" if labelled else "").__contains__)
     x, y = found.get(what), found.get(f"{part}_labels")
     if x is None:
+        if y is not None:
+            raise ConfigError(f"'{name}' has {part}_labels, and no {what}", NAMES)
         return None
     if not labelled:
         y = np.zeros(x.shape[:1], np.int64)

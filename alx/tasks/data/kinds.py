@@ -22,9 +22,7 @@ READERS: Mapping[str, Reader] = {
     "npz": arrays.load,
     "images": images.load,
     "csv": table.load,
-    "cifar10": partial(packaged.load, "cifar10"),
-    "svhn": partial(packaged.load, "svhn"),
-    "mnist": partial(packaged.load, "mnist"),
+    **{kind: partial(packaged.load, kind) for kind in packaged.KINDS},
 }
 """By the `DataKind` of site.toml."""
 TABLES: Mapping[str, Callable[[Path], dict[str, list[str]]]] = {"csv": table.texts}
@@ -105,6 +103,11 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     """
     kept: Held | None = None
     if source.validation is not None:
+        if source.kind in packaged.KINDS:
+            raise ConfigError(
+                f"site.toml names validation, and every copy of {source.kind} holds the same samples",
+                "remove it: a share of one's own is kept",
+            )
         if (folder / source.validation).resolve() == (folder / source.path).resolve():
             raise ConfigError(
                 "validation in site.toml names the samples that are trained on", "name others, or leave it out"
@@ -121,6 +124,45 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     if plan.images is not None and plan.images.classes:
         refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
     return own, kept
+
+
+def classes(plan: Plan) -> list[str]:
+    """The names that the plan has for classes, in label order; none where it has none."""
+    return plan.columns.classes if plan.columns is not None else plan.images.classes if plan.images is not None else []
+
+
+def column(source: Source, folder: Path, name: str, count: int) -> list[str]:
+    """The cells of a column, declared in the plan or not, of the samples kept apart.
+
+    Args:
+        source: the [data] of site.toml.
+        folder: the site's folder.
+        name: of a table's column; or of an .npz's array `test_<name>`.
+        count: how many samples.
+
+    Raises:
+        ConfigError: there is no such column, or it has another number of cells.
+    """
+    where = folder / (source.held_out or source.path)
+    if source.kind in TABLES:
+        found = TABLES[source.kind](where)
+    elif source.kind == "npz":
+        own = ("test_images", "test_labels")
+        members = arrays.members(where, lambda member: member.startswith("test_") and member not in own)
+        found = {member.removeprefix("test_"): [str(v) for v in values.tolist()] for member, values in members.items()}
+    else:
+        raise ConfigError(f"data of the kind {source.kind} have no columns", "leave out [metrics] by in site.toml")
+    if name not in found:
+        raise ConfigError(
+            f"'{escape(where.name)}' has no column '{escape(name)}'",
+            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array test_<name>",
+        )
+    if len(found[name]) != count:
+        raise ConfigError(
+            f"column '{escape(name)}' of '{escape(where.name)}' has {len(found[name]):,} cells, expected {count:,}",
+            "one for each sample kept apart",
+        )
+    return found[name]
 
 
 def made_of(samples: Held, plan: Plan) -> Literal["pixels", "table", "numbers"]:

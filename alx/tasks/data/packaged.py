@@ -15,7 +15,8 @@ from alx.tasks.data.images import NormalisedImages, of_pixels
 from alx.tasks.data.samples import Held
 from alx.tasks.torchvision_cpu import torchvision
 
-_NAMES = {"cifar10": "CIFAR10", "svhn": "SVHN", "mnist": "MNIST"}
+KINDS = {"cifar10": "CIFAR10", "svhn": "SVHN", "mnist": "MNIST"}
+"""By the `DataKind` of site.toml: the class of torchvision.datasets."""
 _LIES_AT = {
     "cifar10": "cifar-10-batches-py/data_batch_1 and the others",
     "svhn": "train_32x32.mat and test_32x32.mat",
@@ -48,7 +49,7 @@ def read(kind: str, path: Path, images: Images, *, train: bool) -> NormalisedIma
     Raises:
         ConfigError: the files are not there or cannot be read; the hint says how to get them.
     """
-    name = _NAMES[kind]
+    name = KINDS[kind]
     part = "train" if train else "test"
     sets = torchvision().datasets
     each = ', split="train" and split="test"' if kind == "svhn" else ""

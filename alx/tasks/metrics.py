@@ -1,0 +1,283 @@
+"""Numbers that people decide by, of a model's answers on samples that it was not trained on, beside those of no model.
+
+Knows outputs and targets; knows no file and no model. scikit-learn computes all but the calibration error, which it lacks.
+Nothing here chooses a model: what is selected, and what travels, is a sum of losses.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alx.errors import ConfigError, escape
+from alx.learning.task import Scores
+
+EACH = " of "  # in the name of a number of one class, or of one label
+BINS = 10  # of the calibration error: equally wide, as in Naeini et al., AAAI 2015
+MAX_GROUPS, MAX_VALUE = 50, 80  # values of a column, letters of one: more, and it is an id, a number or free text
+MAX_EACH = 20  # classes, or labels, that are told one by one, or in a confusion matrix: more, and nobody reads them
+MAX_TAKEN_APART = 200  # classes or labels: each takes two sortings of all samples
+NO_MODEL = "no model"  # beside a group's score: what is had there without one
+HALF = 0.5
+LEAST = 1e-15  # of a share, so that its logarithm is finite
+
+Array = NDArray[Any]
+Values = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """How answers are judged.
+
+    Attributes:
+        loss: the plan's, by its name: what an answer is.
+        classes: their names in label order; as many as the model tells apart, or none: then they are numbered.
+        threshold: of the probability of the positive of two classes, or of a label, above which it is the answer.
+        positive: the place of that class.
+        groups: by column, the value of each sample; the same numbers are told of each value's samples alone.
+    """
+
+    loss: str
+    classes: Sequence[str] = ()
+    threshold: float = 0.5
+    positive: int = 1
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Scores:
+        """Everything that fits the loss; the first is compared from one selection to the next, and no threshold changes it.
+
+        Args:
+            outputs: of all samples: logits [n, classes]; [n, labels] or [n] for `binary_cross_entropy`; numbers for `mse`.
+            targets: class numbers [n]; 0 or 1 as outputs; numbers as outputs.
+
+        Returns:
+            None under a name where it means nothing: the AUC of samples of one class alone, say.
+        """
+        answers, truth = outputs.detach().cpu().to(torch.float64).numpy(), targets.detach().cpu().numpy()
+        measure = _MEASURES[self.loss]
+        constant = _CONSTANTS[self.loss](answers, truth)
+        bare = measure(replace(self, threshold=HALF), constant, truth)
+        if self.loss == "mse":
+            bare["MAE"] = _least_distance(truth)
+        found = Scores(measure(self, answers, truth), {name: v for name, v in bare.items() if v is not None})
+        first = next(iter(found.values))
+        for column, cells in self.groups.items():
+            values = np.asarray(cells)
+            for value in sorted(set(cells)):
+                here = values == value
+                inside = {name: v for name, v in measure(self, answers[here], truth[here]).items() if EACH not in name}
+                none = measure(replace(self, threshold=HALF), constant[here], truth[here])[first]
+                told = {"samples": float(here.sum()), first: inside.pop(first), NO_MODEL: none, **inside}
+                found.groups.setdefault(column, {})[value] = told
+        if self.loss == "cross_entropy" and answers.shape[1] <= MAX_EACH and np.isfinite(answers).all():
+            chosen = self.decided(probabilities(answers, self.loss))
+            rows = confusion(chosen, truth, answers.shape[1])
+            found.confusion.update({self.name(k): row for k, row in enumerate(rows)})
+        return found
+
+    def name(self, k: int) -> str:
+        """Of the class with this number."""
+        return self.classes[k] if k < len(self.classes) else str(k)
+
+    def decided(self, probabilities: Array) -> NDArray[np.int64]:
+        """The class that is answered, [n, classes] -> [n]; of two by the threshold, else the likeliest."""
+        if probabilities.shape[1] != 2:  # noqa: PLR2004 - two classes
+            return np.asarray(probabilities.argmax(1))
+        chosen = probabilities[:, self.positive] > self.threshold
+        return np.where(chosen, self.positive, 1 - self.positive)
+
+
+def refuse_many(column: str, cells: Sequence[str]) -> None:
+    """A column of which each sample has its own value tells no groups apart.
+
+    Raises:
+        ConfigError: it has more than `MAX_GROUPS` values, or one of more than `MAX_VALUE` letters.
+    """
+    values = set(cells)
+    if len(values) > MAX_GROUPS:
+        raise ConfigError(
+            f"column '{escape(column)}' has {len(values):,} values, expected at most {MAX_GROUPS} to tell groups apart",
+            "is it an id, or a number? name another under [metrics] by",
+        )
+    longest = max(values, key=len, default="")
+    if len(longest) > MAX_VALUE:
+        raise ConfigError(
+            f"column '{escape(column)}' has a value of {len(longest):,} letters, expected at most {MAX_VALUE}: "
+            f"'{escape(longest, 40)}'",
+            "is it free text? name another under [metrics] by",
+        )
+
+
+def probabilities(outputs: Array, loss: str) -> Array:
+    """What a model's answers mean, float64: of classes [n, classes]; of labels [n, labels]; numbers are left as they are."""
+    from scipy.special import expit, softmax  # noqa: PLC0415 - not needed to train
+
+    if loss == "cross_entropy":
+        return np.asarray(softmax(outputs, axis=1))
+    if loss == "binary_cross_entropy":
+        return np.asarray(expit(outputs))
+    return outputs
+
+
+def confusion(answered: Array, truth: Array, classes: int) -> list[list[int]]:
+    """How many samples of each true class (row) were answered with each class (column)."""
+    from sklearn.metrics import confusion_matrix  # noqa: PLC0415 - not needed to train
+
+    return confusion_matrix(truth, answered, labels=range(classes)).tolist()  # type: ignore[no-any-return]
+
+
+def calibration_error(truth: Array, probability: Array) -> float:
+    """By how much the share of positives differs from the probability that was answered: mean over samples, in `BINS` bins.
+
+    Args:
+        truth: 0 or 1, or True where the answer was right, [n].
+        probability: of it, [n].
+    """
+    place = np.minimum((probability * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(place, truth.astype(float) - probability, BINS)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def _known(measure: Callable[[], float]) -> float | None:
+    """None where scikit-learn has no number: one class alone, no sample, a constant target."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns, and gives 0 or NaN
+        try:
+            value = float(measure())
+        except ValueError:
+            return None
+    return value if np.isfinite(value) else None
+
+
+def _two(truth: Array, probability: Array, answer: Array) -> Values:
+    """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n]."""
+    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
+
+    both = len(np.unique(truth)) == 2  # noqa: PLR2004 - of one class alone there is nothing to tell apart
+    yes, no = truth == 1, truth == 0
+    return {
+        "AUC": _known(lambda: m.roc_auc_score(truth, probability)) if both else None,
+        "average precision": _known(lambda: m.average_precision_score(truth, probability)) if both else None,
+        "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if both else None,
+        "sensitivity": _known(answer[yes].mean) if yes.any() else None,
+        "specificity": _known(lambda: 1 - answer[no].mean()) if no.any() else None,
+        "F1": _known(lambda: m.f1_score(truth, answer)) if yes.any() else None,
+        "Brier": _known(lambda: np.mean((probability - truth) ** 2)),
+        "calibration error": calibration_error(truth, probability),
+    }
+
+
+def _at(judge: Judge, answer: Array, truth: Array) -> Values:
+    """How many are right at a threshold of one's own; at one half it is the score itself."""
+    return {} if judge.threshold == HALF else {f"accuracy at {judge.threshold:g}": float((answer == truth).mean())}
+
+
+def _mean(each: Sequence[Values], name: str) -> float | None:
+    known = [v for v in (one[name] for one in each) if v is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
+    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
+
+    if not np.isfinite(outputs).all():
+        return {"accuracy": None}
+    count, p = outputs.shape[1], probabilities(outputs, judge.loss)
+    answer = judge.decided(p)
+    found: Values = {"accuracy": float((outputs.argmax(1) == truth).mean())}
+    if count == 2:  # noqa: PLR2004 - two classes
+        yes = judge.positive
+        here = (truth == yes).astype(int)
+        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int))
+    there = np.unique(truth)
+    several = len(there) > 1
+    taken_apart = there if len(there) <= MAX_TAKEN_APART else there[:0]
+    each = {k: _two((truth == k).astype(int), p[:, k], (answer == k).astype(int)) for k in taken_apart}
+    right = p[np.arange(len(p)), truth]
+    found |= {
+        "AUC": _mean([*each.values()], "AUC"),
+        "average precision": _mean([*each.values()], "average precision"),
+        "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
+        "F1": _known(lambda: m.f1_score(truth, answer, labels=there, average="macro")) if several else None,
+        "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
+        "calibration error": calibration_error(answer == truth, p.max(1)),
+    }
+    for k in taken_apart[:MAX_EACH]:
+        found |= {f"{what}{EACH}{judge.name(k)}": each[k][what] for what in ("sensitivity", "specificity", "F1")}
+    return found
+
+
+def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
+    if not np.isfinite(outputs).all():
+        return {"share of labels found": None}
+    z, y = outputs.reshape(len(truth), -1), truth.reshape(len(truth), -1)
+    p = probabilities(z, judge.loss)
+    answer = (p > judge.threshold).astype(int)
+    found: Values = {"share of labels found": float(((z > 0) == y).mean()), **_at(judge, answer, y)}
+    if y.shape[1] > MAX_TAKEN_APART:
+        return found | {"Brier": float(((p - y) ** 2).mean())}
+    each = [_two(y[:, k].astype(int), p[:, k], answer[:, k]) for k in range(y.shape[1])]
+    found |= {name: _mean(each, name) for name in each[0]}
+    if len(each) > 1:
+        for k, one in enumerate(each[:MAX_EACH]):
+            found |= {f"{what}{EACH}label {k}": one[what] for what in ("AUC", "sensitivity", "specificity")}
+    return found
+
+
+def _numbers(_judge: Judge, outputs: Array, truth: Array) -> Values:
+    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
+
+    if not np.isfinite(outputs).all():
+        return {"minus the squared error": None}
+    z, y = outputs.reshape(len(truth), -1), truth.reshape(len(truth), -1).astype(np.float64)
+    squared = float(m.mean_squared_error(y, z))
+    return {
+        "minus the squared error": -squared,
+        "RMSE": squared**0.5,
+        "MAE": float(m.mean_absolute_error(y, z)),
+        "R2": _known(lambda: m.r2_score(y, z)) if len(y) > 1 else None,
+    }
+
+
+_MEASURES: Mapping[str, Callable[[Judge, Array, Array], Values]] = {
+    "cross_entropy": _classes,
+    "binary_cross_entropy": _labels,
+    "mse": _numbers,
+}
+
+
+def _shares(outputs: Array, truth: Array) -> Array:
+    """Logits of the share of each class among these samples: answers the most frequent one, and has the least Brier score."""
+    shares = np.bincount(truth, minlength=outputs.shape[1]) / len(truth)
+    return np.broadcast_to(np.log(np.maximum(shares, LEAST)), outputs.shape)
+
+
+def _label_shares(outputs: Array, truth: Array) -> Array:
+    """The same for each yes-or-no label."""
+    shares = np.clip(truth.reshape(len(truth), -1).mean(0, dtype=np.float64), LEAST, 1 - LEAST)
+    return np.broadcast_to(np.log(shares / (1 - shares)), (len(truth), len(shares))).reshape(outputs.shape)
+
+
+def _center(outputs: Array, truth: Array) -> Array:
+    """The mean of these samples' numbers: what has the least squared error."""
+    y = truth.reshape(len(truth), -1).astype(np.float64)
+    return np.broadcast_to(y.mean(0), y.shape).reshape(outputs.shape)
+
+
+def _least_distance(truth: Array) -> float:
+    """The mean distance to the median, which no other number has less of."""
+    y = truth.reshape(len(truth), -1).astype(np.float64)
+    return float(np.abs(y - np.median(y, axis=0)).mean())
+
+
+_CONSTANTS: Mapping[str, Callable[[Array, Array], Array]] = {
+    "cross_entropy": _shares,
+    "binary_cross_entropy": _label_shares,
+    "mse": _center,
+}
+"""The best answer that is the same for every sample: what is had without a model, on these very samples."""

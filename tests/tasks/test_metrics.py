@@ -1,0 +1,139 @@
+"""Numbers on samples kept apart: those of scikit-learn, or by hand; beside the best answer that needs no model."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as m
+
+from alx.errors import ConfigError
+from alx.tasks.metrics import Judge, calibration_error, confusion, probabilities, refuse_many
+
+RNG = np.random.default_rng(3)
+LABELS = RNG.integers(0, 2, 200)
+LOGITS = np.stack([np.zeros(200), RNG.normal(size=200) + LABELS], 1)
+P = 1 / (1 + np.exp(-LOGITS[:, 1]))
+
+
+def judged(judge, outputs, targets):
+    return judge(torch.as_tensor(outputs), torch.as_tensor(targets))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.3])
+def test_two_classes_are_judged_as_scikit_learn_judges_them(threshold):
+    found = judged(Judge("cross_entropy", threshold=threshold), LOGITS, LABELS).values
+    answer = (threshold < P).astype(int)
+    by_hand = {
+        "accuracy": m.accuracy_score(LABELS, answer),
+        "AUC": m.roc_auc_score(LABELS, P),
+        "average precision": m.average_precision_score(LABELS, P),
+        "balanced accuracy": m.balanced_accuracy_score(LABELS, answer),
+        "sensitivity": m.recall_score(LABELS, answer),
+        "specificity": m.recall_score(1 - LABELS, 1 - answer),
+        "F1": m.f1_score(LABELS, answer),
+        "Brier": m.brier_score_loss(LABELS, P),
+    }
+    assert found == pytest.approx(by_hand | {"calibration error": found["calibration error"]})
+
+
+def test_the_positive_class_may_be_the_first():
+    first, second = (judged(Judge("cross_entropy", positive=k), LOGITS, LABELS).values for k in (0, 1))
+    assert first["sensitivity"] == pytest.approx(second["specificity"])
+    assert first["AUC"] == pytest.approx(second["AUC"])
+    assert first["average precision"] != pytest.approx(second["average precision"])
+
+
+def test_several_classes_are_one_against_the_rest_each():
+    truth = RNG.integers(0, 3, 150)
+    logits = RNG.normal(size=(150, 3)) + 2 * np.eye(3)[truth]
+    p = probabilities(logits, "cross_entropy")
+    found = judged(Judge("cross_entropy", ["a", "b", "c"]), logits, truth).values
+    assert next(iter(found)) == "accuracy"
+    assert found["AUC"] == pytest.approx(m.roc_auc_score(truth, p, multi_class="ovr"))
+    assert found["F1"] == pytest.approx(m.f1_score(truth, p.argmax(1), average="macro"))
+    assert found["balanced accuracy"] == pytest.approx(m.balanced_accuracy_score(truth, p.argmax(1)))
+    assert found["Brier"] == pytest.approx(((p - np.eye(3)[truth]) ** 2).sum(1).mean())
+    assert found["sensitivity of b"] == pytest.approx(m.recall_score(truth == 1, p.argmax(1) == 1))
+    assert found["specificity of c"] == pytest.approx(m.recall_score(truth != 2, p.argmax(1) != 2))
+    assert confusion(p.argmax(1), truth, 3) == m.confusion_matrix(truth, p.argmax(1)).tolist()
+
+
+def test_labels_are_yes_or_no_questions_and_their_mean():
+    truth = RNG.integers(0, 2, (80, 2))
+    logits = RNG.normal(size=(80, 2)) + truth
+    found = judged(Judge("binary_cross_entropy"), logits, truth.astype(np.float32)).values
+    assert found["share of labels found"] == pytest.approx(((logits > 0) == truth).mean())
+    assert found["AUC"] == pytest.approx(m.roc_auc_score(truth, logits))
+    assert found["AUC of label 1"] == pytest.approx(m.roc_auc_score(truth[:, 1], logits[:, 1]))
+    one = judged(Judge("binary_cross_entropy"), LOGITS[:, 1:], LABELS).values
+    two = judged(Judge("cross_entropy"), LOGITS, LABELS).values
+    assert {k: one[k] for k in ("AUC", "Brier", "sensitivity", "F1")} == pytest.approx(
+        {k: two[k] for k in ("AUC", "Brier", "sensitivity", "F1")}
+    )
+
+
+def test_numbers_are_judged_by_their_distance():
+    y = RNG.normal(size=50)
+    z = y + RNG.normal(size=50)
+    found = judged(Judge("mse"), z[:, None], y)
+    assert found.values == pytest.approx(
+        {
+            "minus the squared error": -m.mean_squared_error(y, z),
+            "RMSE": m.root_mean_squared_error(y, z),
+            "MAE": m.mean_absolute_error(y, z),
+            "R2": m.r2_score(y, z),
+        }
+    )
+    assert found.majority["R2"] == pytest.approx(0.0)
+    assert found.majority["RMSE"] == pytest.approx(y.std())
+
+
+def test_the_majority_answer_stands_beside_every_score():
+    truth = np.array([0] * 849 + [1] * 151)  # Framingham's share
+    found = judged(Judge("cross_entropy"), RNG.normal(size=(1000, 2)), truth)
+    assert found.majority["accuracy"] == 0.849
+    assert found.majority["balanced accuracy"] == 0.5
+    assert found.majority["AUC"] == 0.5
+    assert found.majority["sensitivity"] == 0.0
+    labels = judged(Judge("binary_cross_entropy"), RNG.normal(size=(1000, 1)), truth)
+    assert labels.majority["share of labels found"] == 0.849
+
+
+def test_what_means_nothing_is_none_and_no_number():
+    found = judged(Judge("cross_entropy"), LOGITS[:5], np.zeros(5, dtype=np.int64)).values
+    assert {name for name, value in found.items() if value is None} == {
+        "AUC",
+        "average precision",
+        "balanced accuracy",
+        "sensitivity",
+        "F1",
+    }
+    assert judged(Judge("cross_entropy"), np.full((5, 2), math.nan), LABELS[:5]).score is None
+    assert judged(Judge("mse"), np.array([1.0]), np.array([2.0])).values["R2"] is None
+
+
+def test_groups_are_judged_alone():
+    sex = ["f", "m"] * 100
+    found = judged(Judge("cross_entropy", groups={"sex": sex}), LOGITS, LABELS).groups["sex"]
+    assert list(found) == ["f", "m"]
+    assert found["f"]["samples"] == 100
+    assert found["m"]["AUC"] == pytest.approx(m.roc_auc_score(LABELS[1::2], P[1::2]))
+
+
+def test_a_column_of_ids_tells_no_groups_apart():
+    refuse_many("sex", ["f", "m"])
+    with pytest.raises(ConfigError, match="column 'id' has 51 values, expected at most 50"):
+        refuse_many("id", [str(i) for i in range(51)])
+
+
+def test_the_calibration_error_is_the_mean_gap_over_bins():
+    # bins of 0.1: (0.95, right, wrong) and (0.55, right): |1 - 1.9| + |1 - 0.55| over three samples
+    found = calibration_error(np.array([1, 0, 1]), np.array([0.95, 0.95, 0.55]))
+    assert found == pytest.approx((0.9 + 0.45) / 3)
+    assert calibration_error(np.array([1]), np.array([1.0])) == 0.0
+
+
+def test_probabilities_of_large_logits_are_finite():
+    assert probabilities(np.array([[1e4, -1e4]]), "cross_entropy").tolist() == [[1.0, 0.0]]
+    assert probabilities(np.array([[-1e4]]), "binary_cross_entropy").tolist() == [[0.0]]
