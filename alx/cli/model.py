@@ -12,7 +12,7 @@ from alx.cli import screen
 from alx.cli.options import around, new_file, site_option, unused_file
 from alx.cli.screen import json_option
 from alx.errors import MalformedError, UsageError, count, escape
-from alx.report import answers, card
+from alx.report import answers, card, scores
 from alx.site import site as sites
 from alx.site.site import Site
 
@@ -101,83 +101,127 @@ def _require_card(path: Path, plan_digest: str) -> None:
         raise MalformedError(f"'{escape(path.name)}' is no card")
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Which model, and how the data are read."""
-    for option in reversed(
-        (
-            click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.safetensors]"),
-            click.option(
-                "--round",
-                "round_",
-                type=click.IntRange(min=1),
-                metavar="N",
-                help="In a site: what was selected in that round.",
-            ),
-            click.option(
-                "--plan",
-                "plan_path",
-                type=click.Path(path_type=Path),
-                metavar="FILE",
-                help="The plan that MODEL was trained under; default: the one beside it, else the site's.",
-            ),
-            click.option(
-                "--part",
-                type=click.Choice(["train", "val", "test"]),
-                help="Of an .npz or torchvision's sets; default: test, where there is one.",
-            ),
-            click.option(
-                "--threshold",
-                type=click.FloatRange(0, 1, min_open=True, max_open=True),
-                metavar="P",
-                help="Of two classes the second is answered from this probability on.",
-            ),
-            click.option("--device", metavar="DEVICE", help="auto, cpu, cuda:0, …; default: the site's, else auto."),
-            click.option(
-                "--site",
-                "place",
-                type=click.Path(path_type=Path),
-                envvar="ALX_SITE",
-                metavar="SITE",
-                help="The site's folder; default: the one around the current folder, if any.",
-            ),
-            json_option,
-        )
-    ):
-        command = option(command)
+def asked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which model, and how it is asked: what `alx evaluate` and `alx predict` both take."""
+    parameters = (
+        click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.safetensors]"),
+        click.option(
+            "--plan",
+            "plan_path",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="The plan that MODEL was trained under; default: the one beside it, else the site's.",
+        ),
+        click.option(
+            "--round",
+            "round_",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Without MODEL: what the site selected in that round; default: the best of all.",
+        ),
+        click.option(
+            "--part",
+            type=click.Choice(["train", "val", "test"]),
+            help="Of an .npz or of torchvision's sets; default: test, where there is one.",
+        ),
+        click.option(
+            "--threshold",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            metavar="P",
+            help="Of two classes: above this probability the positive one is answered; default: [metrics], else 0.5.",
+        ),
+        click.option(
+            "--positive", metavar="CLASS", help="Of two classes, the one to be found; default: [metrics], else the second."
+        ),
+        click.option("--device", metavar="DEVICE", help="auto, cpu, cuda:0, …; default: the site's, else auto."),
+        click.option(
+            "--site",
+            "place",
+            type=click.Path(path_type=Path),
+            envvar="ALX_SITE",
+            metavar="SITE",
+            help="The site's folder; default: the one around the current folder, if there is one.",
+        ),
+        json_option,
+    )
+    for parameter in reversed(parameters):
+        command = parameter(command)
     return command
 
 
-def _asked(
-    model: Path | None, round_: int | None, plan_path: Path | None, place: Path | None, device: str | None
+def _in_use(
+    model: Path | None, plan_path: Path | None, round_: int | None, device: str | None, place: Path | None
 ) -> "InUse":
     """The model that a person named."""
     from alx.turns import ask  # noqa: PLC0415 - torch
 
-    if model is not None and round_ is not None:
-        raise UsageError("--round and a MODEL were given", "leave out one: --round is for a model of the site's")
     site = around(place)
+    if model is None and site is None:
+        raise UsageError("no MODEL was given, and there is no site here", "name a file of alx best, or a site with --site")
+    for option, given, other in (("--round", round_, model), ("--plan", plan_path, site if model is None else None)):
+        if given is not None and other is not None:
+            raise UsageError(f"{option} beside {'a MODEL' if model else 'no MODEL'}", "leave out one of them")
     if model is not None:
         return ask.in_file(model, plan_path, site, device)
-    if site is None:
-        raise UsageError("no MODEL was given, and there is no site here", "name a file of alx best, or a site with --site")
-    if plan_path is not None:
-        raise UsageError("--plan without a MODEL", "a site has its own plan")
-    return ask.selected(site, round_, device)
+    return ask.selected(site, round_, device)  # type: ignore[arg-type] # refused above
+
+
+@click.command(epilog="Example: alx evaluate model.safetensors --data csv:last-year.csv --by hospital")
+@asked
+@click.option("--data", metavar="KIND:PATH", help="Samples with labels; default: what the site keeps apart.")
+@click.option("--by", multiple=True, metavar="COLUMN", help="The same for each value of a column; may be given again.")
+def evaluate(
+    model: Path | None,
+    plan_path: Path | None,
+    round_: int | None,
+    part: "Part | None",
+    threshold: float | None,
+    positive: str | None,
+    device: str | None,
+    place: Path | None,
+    as_json: bool,
+    data: str | None,
+    by: tuple[str, ...],
+) -> None:
+    """Say how good a model is on samples with labels: the plan's loss, and metrics beside those of no model.
+
+    MODEL is a file of alx best, with its plan beside it; without it, a model of the site's. Of a site's own data, --part
+    takes what is trained on, what models are selected on, or what is kept apart. Nothing of it is sent.
+    """
+    from alx.turns import ask  # noqa: PLC0415 - torch
+
+    used = _in_use(model, plan_path, round_, device, place)
+    found = ask.evaluate(used, data, part, by, threshold, positive)
+    told = found.scores
+    if as_json:
+        values = (
+            {}
+            if told is None
+            else {"metrics": told.values, "majority": told.majority, "groups": told.groups, "confusion": told.confusion}
+        )
+        screen.machine({"model": used.called, "data": found.where, "samples": found.samples, "loss": found.loss, **values})
+        return
+    loss = f"{used.plan.loss} {found.loss:.6g} a sample".replace("own ", "loss ")
+    screen.tell(f"{used.called}, {count(found.samples, 'sample')} of {found.where}: {loss}")
+    if told is not None:
+        shown = scores.table(
+            told.values, told.majority, told.groups, confusion=told.confusion, whole=True, head="on these samples"
+        )
+        screen.tell(*shown)
 
 
 @click.command(epilog="Example: alx predict model.safetensors --data csv:patients.csv --id patient --out answers.csv")
-@model_options
-@click.option("--data", required=True, metavar="KIND:PATH", help="What to answer; labels are not needed.")
-@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT.csv", help="Where the answers go.")
-@click.option(
-    "--id", "name_by", metavar="COLUMN", help="A column of the data that names each row; default: the file, or the row."
-)
+@asked
+@click.option("--data", required=True, metavar="KIND:PATH", help="What is to be answered; labels are not looked at.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT.csv", help="A new file.")
+@click.option("--id", "name_by", metavar="COLUMN", help="What names each row; default: a picture's path, else its place.")
 def predict(
     model: Path | None,
-    round_: int | None,
     plan_path: Path | None,
+    round_: int | None,
     part: "Part | None",
     threshold: float | None,
+    positive: str | None,
     device: str | None,
     place: Path | None,
     as_json: bool,
@@ -185,16 +229,16 @@ def predict(
     out: Path,
     name_by: str | None,
 ) -> None:
-    """Write a model's answers to data as a CSV: a line for each row or picture, in their order.
+    """Write a model's answers as a CSV: a line for each row or picture, in their order.
 
-    Which one it is, the answer, and the probability of each class; or the number. MODEL is a file of alx best, with the plan
-    beside it; without it, the site's best. Rows are counted from 0.
+    It says which one it is, the answer, and the probability of each class; or the number. MODEL is a file of alx best,
+    with its plan beside it; without it, a model of the site's. Rows are counted from 0.
     """
     unused_file(out)
     from alx.turns import ask  # noqa: PLC0415 - torch
 
-    used = _asked(model, round_, plan_path, place, device)
-    found = ask.predict(used, data, part, name_by, threshold)
+    used = _in_use(model, plan_path, round_, device, place)
+    found = ask.predict(used, data, part, name_by, threshold, positive)
     written, mended = answers.text(found.columns)
     files.replace(out, written)
     if as_json:

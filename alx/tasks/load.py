@@ -24,7 +24,6 @@ from alx.tasks.guard import guarded
 from alx.tasks.objective import NAMED, optimisers
 from alx.tasks.supervised import supervised
 
-
 NO_HELD_OUT = "name held_out in [data]; an .npz has test_images and test_labels"
 
 
@@ -207,10 +206,15 @@ def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -
     for name, cells in groups.items():
         metrics.refuse_many(name, cells)
     classes = kinds.classes(plan)
-    return metrics.Judge(plan.loss, classes, wanted.threshold, _positive(wanted.positive, plan, classes), groups)
+    return metrics.Judge(plan.loss, classes, wanted.threshold, positive(wanted.positive, plan, classes), groups)
 
 
-def _positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
+def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
+    """The place of the class to be found, of two; the second where nobody names one.
+
+    Raises:
+        ConfigError: there are no two classes, or none of that name.
+    """
     if name is None:
         return 1
     two = [*classes] or ["0", "1"]  # an .npz's labels are numbers

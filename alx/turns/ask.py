@@ -4,27 +4,28 @@ Knows model files, sites and data; writes nothing, and nothing of what it finds 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alx.bundle.layout import Layout, check_model
 from alx.errors import ConfigError, UsageError, escape
+from alx.learning import measure, trajectory
 from alx.learning import state as states
-from alx.learning import trajectory
-from alx.learning.task import State, Task
+from alx.learning.task import Scores, State, Task, exact_sum
 from alx.plan import Plan, PlanFile
 from alx.site import site as sites
 from alx.site import site_file
 from alx.site.site import Site
 from alx.site.site_file import Data
-from alx.tasks import fit, load, models, predictions
+from alx.tasks import fit, load, metrics, models, predictions
 from alx.tasks.answers import answers
-from alx.tasks.data import questions
+from alx.tasks.data import kinds, questions
 from alx.tasks.data.questions import Part
+from alx.tasks.objective import NAMED, accuracy, losses
 from alx.tasks.predictions import Column
 from alx.turns import model_file
 from alx.turns.best import best, of_round
@@ -46,6 +47,23 @@ class Predicted:
     columns: list[tuple[str, Column]]
     samples: int
     where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a model is worth.
+
+    Attributes:
+        where: the data, for people.
+        samples: number.
+        loss: the plan's, a sample.
+        scores: of these samples; of a task of one's own, of what it keeps apart; None where there are none.
+    """
+
+    where: str
+    samples: int
+    loss: float
+    scores: Scores | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +175,7 @@ def _ready(
     place = load.device(device)
     task = None
     if site is not None and site.config.task != "built-in":
-        task = load.task(folder, site.config.model_copy(update={"device": device}), plan.plan)
+        task = load.task(site.folder, site.config.model_copy(update={"device": device}), plan.plan)
         net = task.new_model()
         states.put(task, net, held(layout_of(states.of(task, net))))
         return InUse(net.eval(), plan.plan, place, called, site, task)
@@ -169,7 +187,9 @@ def _ready(
     return InUse(net.to(place).eval(), plan.plan, place, called, site, None)
 
 
-def predict(used: InUse, data: str, part: Part | None, name_by: str | None, threshold: float | None) -> Predicted:
+def predict(
+    used: InUse, data: str, part: Part | None, name_by: str | None, threshold: float | None, positive: str | None
+) -> Predicted:
     """Ask a model about data, whether they have labels or not.
 
     Args:
@@ -177,7 +197,8 @@ def predict(used: InUse, data: str, part: Part | None, name_by: str | None, thre
         data: KIND:PATH, from the current folder.
         part: of an .npz or of torchvision's sets; see `questions.read`.
         name_by: what names each sample; see `questions.read`.
-        threshold: see `predictions.of`.
+        threshold: as in `evaluate`.
+        positive: as in `evaluate`.
 
     Raises:
         ConfigError: the data or the answers cannot be used; or the task is the site's own.
@@ -186,14 +207,104 @@ def predict(used: InUse, data: str, part: Part | None, name_by: str | None, thre
     _refuse_own(used, "predict")
     asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
     fit.first_outputs(used.net, asked.samples, asked.where, used.device)
+    judge = _judge(used, threshold, positive, {})
     outputs, _ = answers(used.net, asked.samples, used.device)
-    found = predictions.of(outputs, used.plan, threshold)
+    _refuse_useless(used.plan.loss, outputs, threshold, positive)
+    found = predictions.of(outputs, judge)
     if asked.called in found:
         raise ConfigError(
             f"the samples are named by '{escape(asked.called)}', and so is a column of the answers",
             "rename the column in the data, or leave out --id",
         )
     return Predicted([(asked.called, asked.names), *found.items()], len(asked.names), asked.where)
+
+
+def evaluate(
+    used: InUse, data: str | None, part: Part | None, by: Sequence[str], threshold: float | None, positive: str | None
+) -> Judged:
+    """Judge a model by samples with labels.
+
+    Args:
+        used: the model.
+        data: KIND:PATH, from the current folder; None is what the site keeps apart, or another part of its own data.
+        part: of an .npz or of torchvision's sets; of a site's own data train, val or test.
+        by: columns whose groups are told apart; none: of a site's own data those of its [metrics].
+        threshold: of the probability of the positive of two classes; None is that of the site's [metrics], else a half.
+        positive: of two classes, the one to be found; None is that of the site's [metrics], else the second.
+
+    Raises:
+        ConfigError: the data cannot be used, or do not fit the model.
+        UsageError: no such data.
+    """
+    if used.task is not None:
+        return _by_own(used.task, used.net, given=(data, part, *by, threshold, positive))
+    if data is None:
+        source, folder, part = _own_part(used.site, part)
+    else:
+        source, folder = _named(used, data), Path()
+    plan = used.plan
+    asked = questions.read(source, folder, plan, part, None, labelled=True)
+    fit.refuse_misfit(used.net, asked.samples, plan.loss, asked.where, used.device)
+    if not by and data is None and used.site is not None:
+        by = used.site.config.metrics.by
+    groups = {name: questions.column(source, folder, part, name, len(asked.names)) for name in by}
+    for name, cells in groups.items():
+        metrics.refuse_many(name, cells)
+    judge = _judge(used, threshold, positive, groups)
+    outputs, targets = answers(used.net, asked.samples, used.device)
+    _refuse_useless(used.plan.loss, outputs, threshold, positive)
+    total = exact_sum(losses(plan.loss)(outputs, targets).double().tolist())
+    if plan.loss == "cross_entropy" and targets.ndim > 1:  # a class for each pixel
+        found = Scores({NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())})
+    else:
+        found = judge(outputs, targets)
+    return Judged(asked.where, len(targets), total / len(targets), found)
+
+
+def _judge(used: InUse, threshold: float | None, positive: str | None, groups: Mapping[str, Sequence[str]]) -> metrics.Judge:
+    """How answers are judged: as was asked for, else as the site's [metrics] says."""
+    wanted = site_file.Metrics() if used.site is None else used.site.config.metrics
+    classes = kinds.classes(used.plan)
+    place = load.positive(wanted.positive if positive is None else positive, used.plan, classes)
+    return metrics.Judge(used.plan.loss, classes, wanted.threshold if threshold is None else threshold, place, groups)
+
+
+def _refuse_useless(loss: str, outputs: Tensor, threshold: float | None, positive: str | None) -> None:
+    """What was asked for and would change nothing."""
+    two = loss == "cross_entropy" and outputs.ndim > 1 and outputs.shape[1] == 2  # noqa: PLR2004 - two classes
+    if positive is not None and not two:
+        raise ConfigError(
+            f"the positive class is '{escape(positive)}', and the model tells no two classes apart", "leave it out"
+        )
+    if threshold is not None and not two and loss != "binary_cross_entropy":
+        raise ConfigError(f"a threshold of {threshold:g}, and the model tells no two classes apart", "leave it out")
+
+
+def _own_part(site: Site | None, part: Part | None) -> tuple[Data, Path, Part | None]:
+    """A part of a site's own data, as if somebody had named it: what site.toml calls so, else an array of its .npz."""
+    if site is None or site.config.data is None:
+        raise UsageError("no --data was given, and there is no site of this plan here", "--data KIND:PATH names samples")
+    data, part = site.config.data, part or "test"
+    named = {"train": data.path, "val": data.validation, "test": data.held_out}[part]
+    has_parts = data.kind not in ("csv", "images")
+    if named is None and not has_parts:
+        raise UsageError(
+            f"site.toml names no {'validation' if part == 'val' else 'held_out'} under [data]",
+            "name samples with --data KIND:PATH; --part train are those trained on",
+        )
+    other = data.model_copy(update={"path": named or data.path, "held_out": None, "validation": None})
+    if part == "val" and named is not None:
+        part = "train"  # what a file of its own has them under
+    return other, site.folder, part if has_parts else None
+
+
+def _by_own(task: Task, net: nn.Module, given: Sequence[object]) -> Judged:
+    """What a task of one's own says itself."""
+    if any(given):
+        raise ConfigError("a task of your own brings its data itself, and judges by them itself", "leave out these options")
+    with torch.no_grad():
+        found = task.measure(net)
+    return Judged("the task's own samples", found.count, found.total / found.count, measure.held_out(task, net))
 
 
 def _named(used: InUse, data: str) -> Data:

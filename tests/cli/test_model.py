@@ -14,13 +14,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import log_loss, roc_auc_score
 
 from alx.cli.main import run
 from alx.errors import ConfigError, CorruptError, LimitError, MalformedError, ModelError, NotFiniteError, UsageError
 from alx.report import card
 from alx.site.site_file import Data, SiteFile
 from alx.steps import new
-from tests.conftest import PLAN, World, pair_world
+from tests.conftest import PLAN, World, make_data, pair_world
 from tests.forge import refused
 from tests.killed import killed
 
@@ -108,7 +109,7 @@ def read(path):
 def by_hand(folder, people):
     """Probabilities with torch alone."""
     weights = load_file(folder / "model.safetensors")
-    inputs = torch.tensor([[(age - 50) / 10, float(sex == "f"), float(sex == "m")] for age, sex in people])
+    inputs = torch.tensor([[(int(age) - 50) / 10, float(sex == "f"), float(sex == "m")] for age, sex in people])
     return (inputs @ weights["weight"].T + weights["bias"]).double().softmax(1)
 
 
@@ -159,6 +160,10 @@ def test_of_two_classes_the_second_is_answered_from_the_threshold_on(away, alx):
         command = ("predict", "model.safetensors", "--data", "csv:new.csv", "-o", out, "--threshold", str(threshold - 1e-5))
         assert alx(*command).code == 0
         assert sum(row[1] == "'=ill()" for row in read(away / out)) == 3 - number
+    other = (*command[:-1], "0.4", "--positive", "well")
+    assert alx(*other[:5], "other.csv", *other[6:]).code == 0
+    well = by_hand(away, PEOPLE)[:, 0] > 0.4
+    assert [row[1] for row in read(away / "other.csv")[1:]] == ["well" if each else "'=ill()" for each in well]
 
 
 def test_best_writes_what_it_takes_to_use_the_model(away, world):
@@ -264,7 +269,7 @@ def test_in_a_site_it_is_the_sites_best_model_or_that_of_a_round(world, tmp_path
         "nothing was selected in round 2",
         hint="rounds with a selection: 1",
     )
-    refused(capsys, ["predict", "../m.safetensors", "--round", "1", *data], UsageError, "--round and a MODEL")
+    refused(capsys, ["predict", "../m.safetensors", "--round", "1", *data], UsageError, "--round beside a MODEL")
     refused(capsys, ["predict", *data[:2], "-o", "answers.csv"], UsageError, "lies in the site")
     monkeypatch.chdir(tmp_path)
     refused(capsys, ["predict", *data], UsageError, "no MODEL was given, and there is no site here")
@@ -383,12 +388,13 @@ def test_arrays_are_answered_with_their_names_or_rows(stage, tmp_path, monkeypat
     assert run(["predict", "m.safetensors", "--data", "npz:new.npz", "--id", "patient", "-o", "b.csv"]) == 0
     assert [row[0] for row in read(tmp_path / "b.csv")] == ["patient", *(str(100 + i) for i in range(10))]
     more = ["predict", "m.safetensors", "--data", "npz:new.npz", "-o", "c.csv"]
-    refused(
-        capsys, [*more, "--part", "train", "--id", "patient"], ConfigError, "train_patient of shape [40, 2], expected [40]"
-    )
+    odd = [*more, "--part", "train", "--id", "patient"]
+    refused(capsys, odd, ConfigError, "'new.npz' has no column 'patient'", hint="an array train_<name>")
     refused(capsys, [*more, "--part", "val"], ConfigError, "train_images, test_images, and val_images was asked for")
-    refused(capsys, [*more, "--id", "x"], ConfigError, "has no array 'test_x'")
-    refused(capsys, [*more, "--threshold", "0.4"], ConfigError, "tells 3 classes apart")
+    refused(capsys, [*more, "--id", "x"], ConfigError, "has no column 'x'", hint="columns: patient")
+    refused(
+        capsys, [*more, "--threshold", "0.4"], ConfigError, "a threshold of 0.4, and the model tells no two classes apart"
+    )
     np.savez("new.npz", test_images=np.ones((2, 5), np.float32))
     refused(capsys, more, ConfigError, "the model cannot take test_images of 'new.npz'")
 
@@ -499,3 +505,136 @@ def test_killed_anywhere_predict_leaves_no_file_or_a_whole_one(world, tmp_path):
         out.unlink(missing_ok=True)
         assert run([a.format(each.root) for a in command]) == 0
         assert before in (None, out.read_bytes()), what
+
+
+def test_evaluate_says_what_sklearn_says_beside_what_is_had_without_a_model(away, alx):
+    people = rows(30, 9)
+    table(away / "last.csv", [[*row, "north" if i % 3 else "south"] for i, row in enumerate(people)], [*HEADER, "ward"])
+    done = alx("evaluate", "model.safetensors", "--data", "csv:last.csv", "--by", "ward", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    p = by_hand(away, [(row[1], row[2]) for row in people])
+    truth = np.array([row[3] == "=ill()" for row in people]).astype(int)
+    assert (found["samples"], found["data"]) == (30, "'last.csv'")
+    assert found["loss"] == pytest.approx(log_loss(truth, p.numpy()), abs=1e-6)
+    assert found["metrics"]["AUC"] == pytest.approx(roc_auc_score(truth, p[:, 1]))
+    assert found["metrics"]["accuracy"] == pytest.approx(((p[:, 1] > 0.5).numpy() == truth).mean())
+    assert found["majority"]["accuracy"] == pytest.approx(max(truth.mean(), 1 - truth.mean()))
+    assert {ward: inside["samples"] for ward, inside in found["groups"]["ward"].items()} == {"north": 20, "south": 10}
+    shown = alx("evaluate", "model.safetensors", "--data", "csv:last.csv", "--by", "ward").out
+    assert f"'model.safetensors', 30 samples of 'last.csv': cross_entropy {found['loss']:.6g} a sample" in shown
+    assert f"{found['metrics']['AUC']:.4f}" in shown
+    assert "south" in shown
+
+
+def test_evaluate_and_predict_count_the_same_answers(away, alx):
+    people = rows(40, 11)
+    table(away / "last.csv", people)
+    for threshold in ("0.3", "0.5", "0.7"):
+        out = f"answers{threshold}.csv"
+        more = ("model.safetensors", "--data", "csv:last.csv", "--threshold", threshold)
+        assert alx("predict", *more, "-o", out).code == 0
+        answered = [row[1].removeprefix("'") for row in read(away / out)[1:]]
+        found = json.loads(alx("evaluate", *more, "--json").out)
+        pairs = list(zip([row[3] for row in people], answered, strict=True))
+        classes = ["well", "=ill()"]
+        assert found["confusion"] == {true: [pairs.count((true, other)) for other in classes] for true in classes}
+
+
+def test_in_a_site_evaluate_takes_what_the_site_keeps_apart(world, alx, capsys):
+    site = ["--site", str(world.folder("learner"))]
+    chosen = world.state("learner").position.selected[-1]
+    found = json.loads(alx("evaluate", *site, "--round", "1", "--json").out)
+    assert (found["samples"], found["data"]) == (10, "'learner-kept.csv'")
+    assert found["metrics"]["accuracy"] == chosen.held_out
+    trained = json.loads(alx("evaluate", *site, "--part", "train", "--json").out)
+    assert trained["samples"] == 20
+    assert trained["loss"] == pytest.approx(chosen.own[chosen.index] / 20, rel=1e-6)
+    refused(capsys, ["evaluate", *site, "--part", "val"], UsageError, "site.toml names no validation under [data]")
+    refused(capsys, ["evaluate", *site, "--by", "ward"], ConfigError, "has no column 'ward'")
+    table(world.root / "many.csv", rows(60, 4))
+    command = ["evaluate", *site, "--data", f"csv:{world.root}/many.csv", "--by", "patient"]
+    refused(capsys, command, ConfigError, "column 'patient' has 60 values")
+
+
+def test_evaluate_refuses_labels_that_the_model_has_no_answer_for(away, capsys):
+    table(away / "last.csv", [["p", 30, "f", "dead"]])
+    command = ["evaluate", "model.safetensors", "--data", "csv:last.csv"]
+    refused(capsys, command, ConfigError, "'last.csv' line 2: 'dead' in column 'outcome' is no class of the plan")
+    table(away / "last.csv", [["f", 30]], ["sex", "age, years"])
+    refused(capsys, command, ConfigError, "'last.csv' has no column 'outcome'")
+    refused(capsys, command[:2], UsageError, "no --data was given, and there is no site of this plan here")
+    refused(capsys, [*command, "--positive", "dead"], ConfigError)
+    refused(capsys, ["evaluate", "--data", "csv:last.csv"], UsageError, "no MODEL was given")
+
+
+OWN = """\
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from alx.tasks import supervised
+
+
+def make_task(settings):
+    held = np.load(settings.folder / ".." / f"{settings.folder.name}.npz")
+    data = TensorDataset(torch.from_numpy(held["train_images"]), torch.from_numpy(held["train_labels"]))
+    kept = TensorDataset(torch.from_numpy(held["test_images"]), torch.from_numpy(held["test_labels"]))
+    loss = nn.CrossEntropyLoss(reduction="none")
+    return supervised(settings.model, data, loss, settings.optimiser, batch_size=8, held_out=kept)
+"""
+
+
+def test_a_task_of_ones_own_is_judged_by_itself_and_answers_nothing_by_the_plan(tmp_path, alx, capsys):
+    root = tmp_path / "own"
+    (root / "disk").mkdir(parents=True)
+    (root / "plan.toml").write_text(PLAN.replace("rounds = 2", "rounds = 1").replace("= 12", "= 2"))
+    (root / "task.py").write_text(OWN)
+    make_data(root)
+    for role in ("learner", "provider"):
+        new.create(root / role, SiteFile(role=role, task=str(root / "task.py")), root / "plan.toml")
+    world = pair_world(World(root))
+    assert world.take("provider", world.turn("learner")) == 0
+    site = ["--site", str(world.folder("provider"))]
+    chosen = world.state("provider").position.selected[-1]
+    found = json.loads(alx("evaluate", *site, "--json").out)
+    assert found["loss"] == pytest.approx(chosen.own[chosen.index] / 60)
+    assert next(iter(found["metrics"].values())) == chosen.held_out
+    data = ["--data", f"npz:{root}/provider.npz"]
+    refused(capsys, ["evaluate", *site, *data], ConfigError, "a task of your own brings its data itself")
+    out = ["-o", str(root / "a.csv")]
+    refused(capsys, ["predict", *site, *data, *out], ConfigError, "predict is for the built-in task", hint="docs/tasks.md")
+    model = str(tmp_path / "m.safetensors")
+    assert run(["best", model, *site]) == 0
+    assert "A program of the site's own makes the inputs" in (tmp_path / "m.md").read_text()
+    refused(capsys, ["predict", model, *data, *out], ConfigError, "was trained by a task of one's own", hint="docs/tasks.md")
+    assert json.loads(alx("evaluate", model, *site, "--json").out)["loss"] == found["loss"]
+
+
+def test_evaluate_reads_arrays_and_folders_by_their_labels(stage, tmp_path, monkeypatch, alx, capsys):
+    world = stage("finished")
+    monkeypatch.chdir(tmp_path)
+    assert run(["best", "m.safetensors", "--site", str(world.folder("learner"))]) == 0
+    shutil.copy(world.root / "learner.npz", "learner.npz")
+    assert run(["predict", "m.safetensors", "--data", "npz:learner.npz", "-o", "a.csv"]) == 0
+    answered = [int(row[1]) for row in read(tmp_path / "a.csv")[1:]]
+    found = json.loads(alx("evaluate", "m.safetensors", "--data", "npz:learner.npz", "--json").out)
+    assert (found["samples"], found["data"]) == (10, "test_images of 'learner.npz'")
+    assert found["metrics"]["accuracy"] == (np.load("learner.npz")["test_labels"] == answered).mean()
+    refused(
+        capsys,
+        ["evaluate", "m.safetensors", "--data", "npz:learner.npz", "--positive", "1"],
+        ConfigError,
+        "two classes apart",
+    )
+    (tmp_path / "plan.toml").write_text(IMAGE_PLAN)
+    (tmp_path / "net.py").write_text(FLAT)
+    save_file({"1.weight": torch.tensor([[0.0] * 4, [1.0] * 4]), "1.bias": torch.tensor([0.0, -2.0])}, "n.safetensors")
+    for name, grey in (("dark/a.png", 0), ("dark/b.png", 255), ("light/c.png", 255), ("light/d.png", 204)):
+        (tmp_path / "new" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (2, 2), grey).save(tmp_path / "new" / name)
+    command = ("evaluate", "n.safetensors", "--plan", "plan.toml", "--data", "images:new")
+    assert json.loads(alx(*command, "--json").out)["confusion"] == {"dark": [1, 1], "light": [0, 2]}
+    Image.new("L", (2, 2), 0).save(tmp_path / "new" / "loose.png")
+    refused(capsys, [*command], ConfigError, "has a file 'loose.png', which is no class of the plan")

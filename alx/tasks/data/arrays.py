@@ -145,22 +145,6 @@ def parts(path: Path) -> list[str]:
         return [part for part in ("train", "val", "test") if f"{part}_images" in entries]
 
 
-def column(path: Path, part: str, name: str, count: int) -> list[str]:
-    """What an array `<part>_<name>` says of each sample, as text.
-
-    Raises:
-        ConfigError: there is no such array, or not one value a sample.
-    """
-    what = f"{part}_{name}"
-    found = members(path, what.__eq__).get(what)
-    if found is None:
-        raise ConfigError(f"'{escape(path.name)}' has no array '{escape(what)}'", "one value for each sample goes there")
-    if found.shape != (count,):
-        got = f"{escape(what)} of shape {list(found.shape)}"
-        raise ConfigError(f"'{escape(path.name)}' has {got}, expected [{count}]", "one value for each sample goes there")
-    return [str(value) for value in found.tolist()]
-
-
 def rows_made_by(path: Path) -> str | None:
     """The [columns] that its numbers were made by, as JSON, where `alx simulate` dealt out a table; of no use by hand."""
     found = members(path, MADE_BY.__eq__).get(MADE_BY)

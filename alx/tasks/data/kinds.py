@@ -131,14 +131,15 @@ def classes(plan: Plan) -> list[str]:
     return plan.columns.classes if plan.columns is not None else plan.images.classes if plan.images is not None else []
 
 
-def column(source: Source, folder: Path, name: str, count: int) -> list[str]:
+def column(source: Source, folder: Path, name: str, count: int, part: str = "test") -> list[str]:
     """The cells of a column, declared in the plan or not, of the samples kept apart.
 
     Args:
         source: the [data] of site.toml.
         folder: the site's folder.
-        name: of a table's column; or of an .npz's array `test_<name>`.
+        name: of a table's column; or of an .npz's array `<part>_<name>`, one value a sample.
         count: how many samples.
+        part: of an .npz.
 
     Raises:
         ConfigError: there is no such column, or it has another number of cells.
@@ -147,15 +148,19 @@ def column(source: Source, folder: Path, name: str, count: int) -> list[str]:
     if source.kind in TABLES:
         found = TABLES[source.kind](where)
     elif source.kind == "npz":
-        own = ("test_images", "test_labels")
-        members = arrays.members(where, lambda member: member.startswith("test_") and member not in own)
-        found = {member.removeprefix("test_"): [str(v) for v in values.tolist()] for member, values in members.items()}
+        own = (f"{part}_images", f"{part}_labels")
+        members = arrays.members(where, lambda member: member.startswith(f"{part}_") and member not in own)
+        found = {
+            member.removeprefix(f"{part}_"): [str(v) for v in values.tolist()]
+            for member, values in members.items()
+            if values.ndim == 1
+        }
     else:
-        raise ConfigError(f"data of the kind {source.kind} have no columns", "leave out [metrics] by in site.toml")
+        raise ConfigError(f"data of the kind {source.kind} have no columns", "leave it out: by, or --id")
     if name not in found:
         raise ConfigError(
             f"'{escape(where.name)}' has no column '{escape(name)}'",
-            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array test_<name>",
+            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array {part}_<name>",
         )
     if len(found[name]) != count:
         raise ConfigError(

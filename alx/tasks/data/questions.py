@@ -40,7 +40,7 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     """Read data that a model is asked about.
 
     Args:
-        source: what and where; what it says of samples kept apart does not matter.
+        source: what and where; it names nothing that is kept apart.
         folder: relative paths start there.
         plan: says how an input is made.
         part: of an .npz or of torchvision's sets; None is the test part where there is one, else the only one.
@@ -70,24 +70,8 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
 
 
 def column(source: Source, folder: Path, part: Part | None, name: str, count: int) -> list[str]:
-    """What a column says of each sample, as text: of a table, declared in the plan or not; or an .npz's `<part>_<name>`.
-
-    Args:
-        source: as in `read`.
-        folder: as in `read`.
-        part: as in `read`.
-        name: of the column.
-        count: number of samples.
-
-    Raises:
-        ConfigError: there is none, or the kind has no columns.
-    """
-    path = folder / source.path
-    if source.kind in kinds.TABLES:
-        return table.column(path, name)
-    if source.kind == "npz":
-        return arrays.column(path, str(_part(source, path, part)), name, count)
-    raise ConfigError(f"data of the kind {source.kind} have no columns, and '{escape(name)}' was asked for", "leave it out")
+    """What a column says of each sample that `read` reads of the same; see `kinds.column`."""
+    return kinds.column(source, folder, name, count, str(_part(source, folder / source.path, part)))
 
 
 def _part(source: Source, path: Path, wanted: Part | None) -> Part | None:

@@ -85,18 +85,6 @@ def texts(path: Path) -> dict[str, list[str]]:
     return {name: [row[i] for row in rows] for i, name in enumerate(header)}
 
 
-def column(path: Path, name: str) -> list[str]:
-    """One column's cells as they stand there, declared in the plan or not, spaces around them left off.
-
-    Raises:
-        ConfigError: there is no such column, or there are several; else as `read`.
-    """
-    lines = _lines(path)
-    _, header = next(lines)
-    at = _position(name, header, escape(path.name))
-    return [cells[at] for _, cells in lines]
-
-
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Where it stands, and its cells, of the header and each row."""
     name = escape(path.name)
@@ -129,7 +117,7 @@ def _position(wanted: str, header: list[str], name: str) -> int:
     raise ConfigError(
         f"'{name}' has no column '{escape(wanted)}'",
         _in_the_file(wanted, header)
-        or f"its first line says {escape(', '.join(header), 200)}; look at [columns] in the plan, or at what was asked for",
+        or f"its first line says {escape(', '.join(header), 200)}; look at [columns] in the plan",
     )
 
 
