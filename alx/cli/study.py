@@ -13,6 +13,7 @@ from alx import plan as plans
 from alx.cli import screen
 from alx.cli.screen import json_option
 from alx.errors import count, escape
+from alx.report import scores
 from alx.report.columns import table
 from alx.site import site_file
 
@@ -71,12 +72,13 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
         ]
         for i, r in enumerate(rounds)
     ]
-    last = rounds[-1]["bundles"][-1]["path"]
+    last, worth = rounds[-1]["bundles"][-1]["path"], result["metrics"]
     return [
         "",
         f"{case.scored}, each after as many steps; the {objective} is that of assisted",
         *table(["", "learner alone", "provider alone", "FedAvg", "assisted", "pooled data", objective], rows),
         "",
+        *([f"assisted, on samples kept apart: {scores.line(*worth.values())}", ""] if worth else []),
         f"{result['seconds']:.1f} s in all",
         f"sites    {folder / 'learner'}, {folder / 'provider'}",
         f"bundles  {folder / 'disk'}",
@@ -261,6 +263,11 @@ def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> list[str]:
         f"after round {found.rounds}": [s.algorithm for s in found.summary],
         "seeds": [str(s.seeds) for s in found.summary],
         found.score: _spreads([s.score for s in found.summary], ""),
+        **{
+            name: _spreads([s.metrics.get(name) for s in found.summary], "")
+            for name in scores.FEW
+            if any(name in s.metrics for s in found.summary)
+        },
         "loss a sample": _spreads([s.loss for s in found.summary], "diverged"),
         "within 0.01 of centralised at round": [
             ", ".join(str(n or "-") for n in s.near) if compared and s.algorithm != "centralised" else ""
@@ -275,7 +282,28 @@ def _found(found: "Results", out: Path, pictures: Sequence[Path]) -> list[str]:
     }
     rows = list(zip(*told.values(), strict=True))
     header = list(told)
-    return ["", *table(header, rows), "", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
+    paths = ["", f"results  {out / 'results.json'}", f"plot     {pictures[0]}"]
+    return ["", *table(header, rows), *_without_a_model(found), *_by_group(found), *paths]
+
+
+def _without_a_model(found: "Results") -> list[str]:
+    """What the same answer for everybody reaches: a score that is no higher is worth nothing."""
+    known = [v for v in (next(iter(d.majority.values()), None) for d in found.dealt) if v is not None]
+    return ["", f"without a model, the same answer for everybody: {sum(known) / len(known):.3f}"] if known else []
+
+
+def _by_group(found: "Results") -> list[str]:
+    """Assistance's score by the values of the columns that were asked for."""
+    ending = f": {found.score}"
+    metrics = next(s.metrics for s in found.summary if s.algorithm == "assisted")
+    groups = {name.removesuffix(ending): value for name, value in metrics.items() if name.endswith(ending)}
+    if not groups:
+        return []
+    rows = [
+        [escape(group), f"{counted.mean:.0f}" if (counted := metrics.get(f"{group}: samples")) else "", value.text(".3f")]
+        for group, value in groups.items()
+    ]
+    return ["", *table(["assisted, by group", "samples", found.score], rows)]
 
 
 def _spreads(values: Sequence["Spread | None"], missing: str) -> list[str]:

@@ -9,16 +9,9 @@ from alx.errors import escape
 from alx.report import columns
 
 Values = Mapping[str, float | None]
-EACH = " of "  # in the name of a number of one class, or of one label
+EACH = (" of class ", " of label ")  # in the name of a number of one of them
 FEW = ("AUC", "RMSE")  # beside the score, in one line
-NARROW = (
-    "no model",
-    "AUC",
-    "sensitivity",
-    "specificity",
-    "RMSE",
-    "MAE",
-)  # beside a group's score: what a screen has room for
+NARROW = ("no model", "AUC", "sensitivity", "specificity", "RMSE", "MAE")  # of a group: what a screen has room for
 SAMPLES = "samples"  # of a group
 LONGEST = 40  # letters of a name on the screen
 MAX_CLASSES = 10  # of a confusion matrix on the screen: more are too wide for it
@@ -55,7 +48,7 @@ def table(
         whole: those of one class, or one label, too, and every number of a group.
         head: over the names: which samples these are.
     """
-    shown = [name for name in values if whole or EACH not in name]
+    shown = [name for name in values if whole or not any(each in name for each in EACH)]
     heads = [head, "now", *(["before"] if before is not None else []), *(["no model"] if majority else [])]
     rows = [
         [

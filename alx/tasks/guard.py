@@ -100,12 +100,11 @@ def _scores(found: object) -> float | Values | Scores:
             f"held_out gave {len(found):,} numbers, expected 1 to {MAX_SCORES}",
             "the first is compared from selection to selection; all of them are kept in the ledger",
         )
-    return {
-        escape(str(name), MAX_NAME): None
-        if v is None
-        else code.number(f"held_out's {escape(str(name), MAX_NAME)}", lambda x: x, v)
-        for name, v in found.items()
-    }
+    told: dict[str, float | None] = {}
+    for name, value in found.items():
+        short = escape(str(name), MAX_NAME)
+        told[short] = None if value is None else code.number(f"held_out's '{short}'", float, value)
+    return told
 
 
 def guarded(task: Task, seed: int) -> Task:

@@ -17,7 +17,7 @@ from torch import Tensor
 from alx.errors import ConfigError, escape
 from alx.learning.task import Scores
 
-EACH = " of "  # in the name of a number of one class, or of one label
+OF_CLASS, OF_LABEL = " of class ", " of label "  # in the name of a number of one of them
 BINS = 10  # of the calibration error: equally wide, as in Naeini et al., AAAI 2015
 MAX_GROUPS, MAX_VALUE = 50, 80  # values of a column, letters of one: more, and it is an id, a number or free text
 MAX_EACH = 20  # classes, or labels, that are told one by one, or in a confusion matrix: more, and nobody reads them
@@ -70,7 +70,8 @@ class Judge:
             values = np.asarray(cells)
             for value in sorted(set(cells)):
                 here = values == value
-                inside = {name: v for name, v in measure(self, answers[here], truth[here]).items() if EACH not in name}
+                inside = measure(self, answers[here], truth[here])
+                inside = {name: v for name, v in inside.items() if OF_CLASS not in name and OF_LABEL not in name}
                 none = measure(replace(self, threshold=HALF), constant[here], truth[here])[first]
                 told = {"samples": float(here.sum()), first: inside.pop(first), NO_MODEL: none, **inside}
                 found.groups.setdefault(column, {})[value] = told
@@ -208,7 +209,7 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
         "calibration error": calibration_error(answer == truth, p.max(1)),
     }
     for k in taken_apart[:MAX_EACH]:
-        found |= {f"{what}{EACH}{judge.name(k)}": each[k][what] for what in ("sensitivity", "specificity", "F1")}
+        found |= {f"{what}{OF_CLASS}{judge.name(k)}": each[k][what] for what in ("sensitivity", "specificity", "F1")}
     return found
 
 
@@ -225,7 +226,7 @@ def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
     found |= {name: _mean(each, name) for name in each[0]}
     if len(each) > 1:
         for k, one in enumerate(each[:MAX_EACH]):
-            found |= {f"{what}{EACH}label {k}": one[what] for what in ("AUC", "sensitivity", "specificity")}
+            found |= {f"{what}{OF_LABEL}{k}": one[what] for what in ("AUC", "sensitivity", "specificity")}
     return found
 
 
@@ -252,7 +253,7 @@ _MEASURES: Mapping[str, Callable[[Judge, Array, Array], Values]] = {
 
 
 def _shares(outputs: Array, truth: Array) -> Array:
-    """Logits of the share of each class among these samples: answers the most frequent one, and has the least Brier score."""
+    """Logits of each class's share of these samples: the most frequent one is the answer, and no other has less Brier."""
     shares = np.bincount(truth, minlength=outputs.shape[1]) / len(truth)
     return np.broadcast_to(np.log(np.maximum(shares, LEAST)), outputs.shape)
 

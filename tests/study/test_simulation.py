@@ -615,6 +615,29 @@ def test_a_table_is_split_by_its_hospital(place, capsys):
     assert "of 2 samples drawn with seed 0: no sample has 'C' in that column" in capsys.readouterr().err
 
 
+def test_scores_are_told_by_hospital_beside_the_answer_that_needs_no_model(place, capsys):
+    shutil.copy(generated.ROOT / "examples" / "csv" / "plan.toml", place / "table.toml")
+    head = "diagnosis,mean radius,mean texture,mean smoothness,worst concavity,scanner,hospital"
+    for name, count in (("all", 40), ("kept", 20)):
+        rows = [f"{('benign', 'malignant')[i % 4 == 0]},{14 + i % 4},19,0.09,0.2,north,{'AB'[i % 2]}" for i in range(count)]
+        (place / f"{name}.csv").write_text("\n".join([head, *rows]))
+    arguments = ["--data", "csv:all.csv", "--held-out", "kept.csv", "--split", "column:hospital:A", "--baselines", ""]
+    asked = ["simulate", "table.toml", *arguments, "--by", "hospital", "--positive", "malignant", "--out", "sim"]
+    assert run(asked) == 0
+    told = capsys.readouterr().out
+    assert "without a model, the same answer for everybody: 0.750" in told
+    assert re.search(r"hospital A +10 +\d\.\d{3}", told)
+    found = results(place / "sim")
+    last = found.runs[0].rounds[-1]
+    assert last.metrics["accuracy"] == last.score
+    assert last.metrics["hospital B: sensitivity"] is None  # nobody is ill there
+    assert (last.metrics["hospital A: samples"], found.dealt[0].majority["sensitivity"]) == (10.0, 0.0)
+    assert run([*asked[:-4], "--by", "ward", "--out", "other"]) == 2
+    assert "'kept.csv' has no column 'ward'" in capsys.readouterr().err
+    assert run([*asked[:-1], "other", "--threshold", "1.5"]) == 2
+    assert "the threshold is 1.5, expected a probability between 0 and 1" in capsys.readouterr().err
+
+
 def test_an_npzs_further_arrays_are_columns(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"train_images": rng.integers(0, 255, (6, 8, 8), np.uint8), "train_labels": np.arange(6)}

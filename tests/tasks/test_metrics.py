@@ -25,7 +25,7 @@ def test_two_classes_are_judged_as_scikit_learn_judges_them(threshold):
     found = judged(Judge("cross_entropy", threshold=threshold), LOGITS, LABELS).values
     answer = (threshold < P).astype(int)
     by_hand = {
-        "accuracy": m.accuracy_score(LABELS, answer),
+        "accuracy": m.accuracy_score(LABELS, (P > 0.5).astype(int)),  # what is compared is no matter of the threshold
         "AUC": m.roc_auc_score(LABELS, P),
         "average precision": m.average_precision_score(LABELS, P),
         "balanced accuracy": m.balanced_accuracy_score(LABELS, answer),
@@ -34,7 +34,10 @@ def test_two_classes_are_judged_as_scikit_learn_judges_them(threshold):
         "F1": m.f1_score(LABELS, answer),
         "Brier": m.brier_score_loss(LABELS, P),
     }
+    if threshold != 0.5:
+        by_hand["accuracy at 0.3"] = m.accuracy_score(LABELS, answer)
     assert found == pytest.approx(by_hand | {"calibration error": found["calibration error"]})
+    assert next(iter(found)) == "accuracy"
 
 
 def test_the_positive_class_may_be_the_first():
@@ -54,8 +57,8 @@ def test_several_classes_are_one_against_the_rest_each():
     assert found["F1"] == pytest.approx(m.f1_score(truth, p.argmax(1), average="macro"))
     assert found["balanced accuracy"] == pytest.approx(m.balanced_accuracy_score(truth, p.argmax(1)))
     assert found["Brier"] == pytest.approx(((p - np.eye(3)[truth]) ** 2).sum(1).mean())
-    assert found["sensitivity of b"] == pytest.approx(m.recall_score(truth == 1, p.argmax(1) == 1))
-    assert found["specificity of c"] == pytest.approx(m.recall_score(truth != 2, p.argmax(1) != 2))
+    assert found["sensitivity of class b"] == pytest.approx(m.recall_score(truth == 1, p.argmax(1) == 1))
+    assert found["specificity of class c"] == pytest.approx(m.recall_score(truth != 2, p.argmax(1) != 2))
     assert confusion(p.argmax(1), truth, 3) == m.confusion_matrix(truth, p.argmax(1)).tolist()
 
 
@@ -64,6 +67,8 @@ def test_labels_are_yes_or_no_questions_and_their_mean():
     logits = RNG.normal(size=(80, 2)) + truth
     found = judged(Judge("binary_cross_entropy"), logits, truth.astype(np.float32)).values
     assert found["share of labels found"] == pytest.approx(((logits > 0) == truth).mean())
+    grouped = judged(Judge("binary_cross_entropy", groups={"all": ["x"] * 80}), logits, truth).groups["all"]["x"]
+    assert grouped["share of labels found"] == found["share of labels found"]
     assert found["AUC"] == pytest.approx(m.roc_auc_score(truth, logits))
     assert found["AUC of label 1"] == pytest.approx(m.roc_auc_score(truth[:, 1], logits[:, 1]))
     one = judged(Judge("binary_cross_entropy"), LOGITS[:, 1:], LABELS).values
@@ -87,6 +92,7 @@ def test_numbers_are_judged_by_their_distance():
     )
     assert found.majority["R2"] == pytest.approx(0.0)
     assert found.majority["RMSE"] == pytest.approx(y.std())
+    assert found.majority["MAE"] == pytest.approx(m.mean_absolute_error(y, np.full(50, np.median(y))))
 
 
 def test_the_majority_answer_stands_beside_every_score():
@@ -96,6 +102,10 @@ def test_the_majority_answer_stands_beside_every_score():
     assert found.majority["balanced accuracy"] == 0.5
     assert found.majority["AUC"] == 0.5
     assert found.majority["sensitivity"] == 0.0
+    assert found.majority["Brier"] == pytest.approx(0.849 * 0.151)  # of the share; "0" for sure would have 0.151
+    assert found.majority["calibration error"] == pytest.approx(0.0, abs=1e-12)
+    low = judged(Judge("cross_entropy", threshold=0.1), RNG.normal(size=(1000, 2)), truth)
+    assert low.majority["sensitivity"] == 0.0  # the threshold is one for a model
     labels = judged(Judge("binary_cross_entropy"), RNG.normal(size=(1000, 1)), truth)
     assert labels.majority["share of labels found"] == 0.849
 
@@ -118,13 +128,49 @@ def test_groups_are_judged_alone():
     found = judged(Judge("cross_entropy", groups={"sex": sex}), LOGITS, LABELS).groups["sex"]
     assert list(found) == ["f", "m"]
     assert found["f"]["samples"] == 100
+    zeros = float((LABELS[::2] == 0).mean())
+    assert found["f"]["no model"] == (zeros if LABELS.mean() <= 0.5 else 1 - zeros)
     assert found["m"]["AUC"] == pytest.approx(m.roc_auc_score(LABELS[1::2], P[1::2]))
+
+
+def test_a_group_of_one_class_has_no_auc_and_still_its_accuracy():
+    hospital = ["a" if label else "b" for label in LABELS]
+    found = judged(Judge("cross_entropy", groups={"hospital": hospital}), LOGITS, LABELS).groups["hospital"]
+    assert found["a"]["AUC"] is None
+    assert found["a"]["specificity"] is None
+    assert found["a"]["accuracy"] == found["a"]["sensitivity"] == m.recall_score(LABELS, LOGITS[:, 1] > 0)
+
+
+def test_ties_count_half_in_the_auc():
+    found = judged(Judge("cross_entropy"), np.zeros((4, 2)), np.array([0, 1, 0, 1])).values
+    assert found["AUC"] == 0.5
+    assert found["accuracy"] == 0.5  # of equals the first is the answer
+    assert found["sensitivity"] == 0.0
+
+
+def test_the_confusion_matrix_has_the_truth_in_its_rows():
+    found = judged(Judge("cross_entropy", ["no", "yes"], threshold=0.3), LOGITS, LABELS).confusion
+    assert found == dict(zip(["no", "yes"], m.confusion_matrix(LABELS, P > 0.3).tolist(), strict=True))
+    assert judged(Judge("cross_entropy"), np.full((5, 2), math.nan), LABELS[:5]).confusion == {}
+
+
+def test_many_classes_are_not_taken_apart_one_by_one():
+    truth = np.arange(300)
+    found = judged(Judge("cross_entropy"), 9 * np.eye(300), truth)
+    assert found.values["balanced accuracy"] == 1.0
+    assert found.values["AUC"] is None
+    assert len(found.values) == 7
+    assert not found.confusion
+    pixels = judged(Judge("binary_cross_entropy"), np.ones((3, 300)), np.ones((3, 300)))
+    assert list(pixels.values) == ["share of labels found", "Brier"]
 
 
 def test_a_column_of_ids_tells_no_groups_apart():
     refuse_many("sex", ["f", "m"])
     with pytest.raises(ConfigError, match="column 'id' has 51 values, expected at most 50"):
         refuse_many("id", [str(i) for i in range(51)])
+    with pytest.raises(ConfigError, match="column 'note' has a value of 81 letters, expected at most 80: 'xxx"):
+        refuse_many("note", ["x" * 81])
 
 
 def test_the_calibration_error_is_the_mean_gap_over_bins():

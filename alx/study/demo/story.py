@@ -13,6 +13,7 @@ from alx.errors import UsageError
 from alx.learning import measure
 from alx.learning.task import Task
 from alx.site import site as sites
+from alx.site.entries import Metrics
 from alx.study import baselines, exchange, figures
 from alx.study.baselines import Play
 from alx.study.demo import cartpole, digits
@@ -71,6 +72,7 @@ def run(folder: Path, task: str, rounds: int | None, seed: int, say: Say) -> Dem
         "assisted": best.selected.held_out,
         "alone": curves,
         "rounds": played,
+        "metrics": _known(best.selected.metrics),
         "samples": best.selected.samples,
         "seed": seed,
     }
@@ -94,6 +96,13 @@ def run(folder: Path, task: str, rounds: int | None, seed: int, say: Say) -> Dem
     result["seconds"] = round(time.monotonic() - begun, 1)
     files.replace(folder / RESULT, json.dumps(result, indent=1).encode("utf-8"), shared=True)
     return Demo(folder, case, result)
+
+
+def _known(worth: Metrics | None) -> dict[str, Any] | None:
+    """What the best model is worth on samples kept apart, where more than one number says it."""
+    if worth is None or len(worth.values) == 1:
+        return None
+    return {"values": worth.values, "majority": worth.majority}
 
 
 def _clear(folder: Path) -> None:

@@ -1,0 +1,91 @@
+"""What a model is worth on samples kept apart, on the screens: beside the answer that needs no model, and by group."""
+
+import json
+
+import numpy as np
+import pytest
+
+from alx.report import scores
+from tests.conftest import make_world, pair_world, run
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """An import's screen where the provider knows which ward a sample comes from."""
+    root = tmp_path_factory.mktemp("scores")
+    world = make_world(root)
+    with np.load(root / "provider.npz") as held:
+        arrays = dict(held)
+    wards = np.array(["\x1b[2Jnorth", "south"] * 5)
+    np.savez(root / "provider.npz", **arrays, test_ward=wards)
+    site = world.folder("provider") / "site.toml"
+    site.write_text(site.read_text() + '\n[metrics]\nby = ["ward"]\n')
+    pair_world(world)
+    bundle = world.turn("learner")
+    return world, arrays, bundle
+
+
+def test_an_import_tells_them_and_the_ledger_keeps_them(told, capsys):
+    world, arrays, bundle = told
+    assert world.take("provider", bundle) == 0
+    screen = capsys.readouterr().out
+    selected = world.state("provider").position.selected[-1]
+    worth = selected.metrics
+    assert worth.values["accuracy"] == selected.held_out
+    most = np.bincount(arrays["test_labels"]).max() / len(arrays["test_labels"])
+    assert worth.majority["accuracy"] == most
+    assert ["accuracy", f"{selected.held_out:.4f}", f"{most:.4f}"] in [line.split() for line in screen.splitlines()]
+    assert worth.groups["ward"]["south"]["samples"] == 5
+    assert "\\x1b[2Jnorth" in screen
+    assert "\x1b" not in screen
+    assert run(["status", "--site", str(world.folder("provider"))]) == 0
+    assert f"accuracy {selected.held_out:.4f} ({most:.4f} without a model)" in capsys.readouterr().out
+    assert run(["status", "--json", "--site", str(world.folder("provider"))]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["values"] == worth.values
+
+
+def test_they_stay_at_home(told):
+    world, _, _ = told
+    bundle = world.turn("provider")
+    for path in bundle.rglob("*"):
+        if path.is_file():
+            assert b"accuracy" not in path.read_bytes()
+            assert b"ward" not in path.read_bytes()
+    assert "sensitivity" not in (world.folder("provider") / "events.sqlite").read_bytes().decode("latin-1")
+
+
+def test_they_choose_no_model(told, tmp_path):
+    world, _, _ = told
+    other = pair_world(make_world(tmp_path))
+    assert other.take("provider", other.turn("learner")) == 0
+    here, there = (w.state("provider").position.selected[0] for w in (world, other))
+    assert (here.label, here.global_loss) == (there.label, there.global_loss)
+    assert there.metrics.groups == {}
+
+
+def test_a_table_has_what_came_before_and_leaves_single_classes_to_those_who_ask():
+    values = {"accuracy": 0.9, "AUC": None, "sensitivity of class ill": 0.5}
+    lines = scores.table(values, {"accuracy": 0.8}, {}, {"accuracy": 0.7})
+    assert [line.split() for line in lines] == [
+        ["on", "samples", "kept", "apart", "now", "before", "no", "model"],
+        ["accuracy", "0.9000", "0.7000", "0.8000"],
+        ["AUC", "-", "-", "-"],
+    ]
+    assert "sensitivity of class ill" in scores.table(values, {}, {}, whole=True)[3]
+    assert scores.line(values, {"accuracy": 0.8}) == "accuracy 0.9000 (0.8000 without a model)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('by = ["bed"]', "'provider.npz' has no column 'bed'"),
+        ('positive = "ill"', "the positive class is 'ill', and the plan names no such class"),
+        ("threshold = 1.0", "metrics.threshold"),
+    ],
+)
+def test_what_is_asked_for_and_is_not_there_is_refused(tmp_path, capsys, text, message):
+    world = make_world(tmp_path)
+    site = world.folder("provider") / "site.toml"
+    site.write_text(f"{site.read_text()}\n[metrics]\n{text}\n")
+    assert run(["check", "--site", str(site.parent)]) == 2
+    assert message in capsys.readouterr().err
