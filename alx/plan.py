@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from alx.errors import ConfigError, UsageError, escape
+from alx.objective import Objective
 from alx.records import Finite, Role, Scalar, Strict, explain
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
@@ -111,6 +112,9 @@ class Training(Strict):
         default="float32", description="bfloat16: torch's autocast; weights stay as they are"
     )
     compile: bool = Field(default=False, description="torch.compile the model; on a CPU it needs a C++ compiler")
+    balanced: bool = Field(
+        default=False, description="draw each class of a site's samples equally often: rare ones several times an epoch"
+    )
 
     @property
     def augments(self) -> bool:
@@ -122,7 +126,8 @@ class Distillation(Strict):
     """What holds a turn to the model that it began with: [distillation]; that model knows what the peer taught.
 
     To the training loss of each sample comes weight * temperature^2 * KL(start's answer || the model's answer); for mse,
-    weight * the squared difference of both. Losses are measured, and models selected, without it.
+    weight * the squared difference of both; times what [objective] makes the sample weigh. Losses are measured, and models
+    selected, without it.
     """
 
     weight: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
@@ -236,6 +241,7 @@ class Plan(Strict):
     loss: Literal["cross_entropy", "binary_cross_entropy", "mse", "own"] = Field(
         default="cross_entropy", description="the objective; own: what the task of the user measures, of any sign"
     )
+    objective: Objective = Field(default_factory=Objective, description="what a sample's loss weighs; costs of answers")
     optimiser: Optimiser = Field(description="local training")
     training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
     distillation: Distillation = Field(default_factory=Distillation, description="what holds a turn to its start")
@@ -265,6 +271,19 @@ class Plan(Strict):
         if self.loss != "cross_entropy" and self.distillation.classes != "not_true":
             raise ValueError('[distillation] classes is for loss = "cross_entropy"')
         return self
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> Self:
+        if self.training.balanced and self.loss == "mse":
+            raise ValueError("[training] balanced draws by class, and mse has none")
+        self.objective.refuse_misfit(self.loss, self.class_names, balanced=self.training.balanced)
+        return self
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes in label order; none where the plan names none."""
+        named = self.images if self.images is not None and self.images.classes else self.columns
+        return [] if named is None else list(named.classes)
 
     @property
     def rounds_weights(self) -> bool:

@@ -303,6 +303,7 @@ FAULTS = {
         "refused at pairing (PeerError 15)",
         (
             "test_objective::test_a_weight_that_each_site_takes_from_its_own_labels_is_refused_at_pairing",
+            "test_objective::test_a_task_that_leaves_the_plans_class_weights_out_is_refused_at_pairing",
             "test_objective::test_pixels_on_one_side_and_numbers_on_the_other_are_refused_at_pairing",
         ),
     ),

@@ -163,6 +163,16 @@ small square images, and `alx.tasks.models:mlp` (`inputs`, `classes`, `hidden`) 
 of numeric columns plus, for each categorical column, the number of its values; `classes` is 1 for `binary_cross_entropy`
 and for a number to predict.
 
+What a wrong answer costs, and what rare classes weigh, is agreed here too, as the two sites add their losses up
+([tasks.md](tasks.md#rare-classes-and-dear-mistakes) says which to take). Credit where a bad customer who is called good
+costs five times as much as a good one who is called bad, of classes `good` and `bad`:
+
+```toml
+[objective.costs]
+good = {{ bad = 1.0 }}
+bad = {{ good = 5.0 }}
+```
+
 A whole plan, from `examples/csv`:
 
 ```toml

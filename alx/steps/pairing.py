@@ -62,7 +62,7 @@ def check_peer(now: SiteState, peer: Identity) -> None:
     if odd:
         raise PeerError(
             f"the peer's loss is another one: {odd}",
-            "losses are added up, so both sides need the same; a constant of a loss belongs into the plan's [settings]",
+            "losses are added up, so both sides need the same; its constants go into the plan: [objective], [settings]",
         )
     for role, samples, others in (
         (site.role, own.file.samples, peer.file.samples),

@@ -4,15 +4,17 @@ Training on one's own data alone forgets what the peer taught; the start of the 
 loss gets one more term (not-true distillation: Lee et al., NeurIPS 2022, FedNTD). Knows outputs; knows no file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from alx.errors import ConfigError
+from alx.objective import Objective
 from alx.plan import Distillation
 from alx.tasks.data.samples import Samples, first
 from alx.tasks.evaluation import EvaluationBatch
+from alx.tasks.objective import PLAIN, weights
 
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(outputs [n, …], the start's [n, …], targets [n, …]) -> what is added to the training loss, [n] or [n, …], at least 0."""
@@ -64,13 +66,17 @@ def binary_cross_entropy(outputs: Tensor, start: Tensor, temperature: float) -> 
     return temperature**2 * (soft(z, entropy, reduction="none") - soft(s, entropy, reduction="none"))
 
 
-def term(loss: str, wanted: Distillation) -> Term | None:
+def term(loss: str, wanted: Distillation, objective: Objective = PLAIN, classes: Sequence[str] = ()) -> Term | None:
     """The plan's [distillation], for one of its losses by name.
+
+    A sample that [objective] makes weigh twice as much is as good as two samples, so its term weighs twice as much too.
 
     Args:
         loss: the plan's; for `mse` the term is the squared difference of both answers, for `binary_cross_entropy` the KL of
             each label's.
         wanted: the plan's [distillation].
+        objective: the plan's [objective].
+        classes: the plan's names of classes, or none.
 
     Returns:
         The term with its weight in it; None where the weight is 0.
@@ -91,22 +97,23 @@ def term(loss: str, wanted: Distillation) -> Term | None:
             f'[distillation] in the plan cannot tell what loss = "{loss}" compares',
             "weight = 0 leaves it out; or give alx.tasks.supervised a term of your own",
         )
-    return terms[loss]
+    plain, weigh = terms[loss], weights(loss, objective, classes)
+    return plain if weigh is None else lambda z, s, y: plain(z, s, y) * weigh(z, y)
 
 
 class Start:
     """The model that a turn began with, and what it says of the turn's samples.
 
     A sample's answer is kept from the first time it is needed, where the data are at hand (`Held`): a data set of a
-    user's own may draw at random each time it is asked. It is computed with those that stand beside it in the turn's first
-    epoch, so that it is the same to the bit wherever a run was interrupted.
+    user's own may draw at random each time it is asked. It is computed with those that stand beside it in `order`, so that
+    it is the same to the bit wherever a run was interrupted.
 
     Args:
         model: as it is now, a copy that is not trained; asked in evaluation mode.
         forward: makes the function that asks it.
         data: the turn's samples.
         device: where batches go.
-        order: of the first epoch, int64 [n] on the CPU.
+        order: each sample once, int64 [n] on the CPU: the first epoch's, where that takes each once.
     """
 
     def __init__(

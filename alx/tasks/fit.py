@@ -1,6 +1,6 @@
 """Do a site's data fit the plan's loss and model? Tried on a sample or two, before any training.
 
-Knows tensors, the plan's loss by name and the model; reads no file.
+Knows tensors, the plan's loss with its [objective], and the model; reads no file.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
+from alx.plan import Plan
 from alx.tasks import code
 from alx.tasks.data.samples import Held, Samples, first
 from alx.tasks.objective import losses
@@ -27,7 +28,7 @@ _HINT = "look at loss and [model] in the plan, and at the labels"
 
 
 def refuse_misfit(
-    model: nn.Module, samples: Held, loss: str, where: str, device: torch.device, batch_size: int | None = None
+    model: nn.Module, samples: Held, plan: Plan, where: str, device: torch.device, *, trained: bool = False
 ) -> None:
     """Compare labels, loss and model: a forward pass over one sample in evaluation mode, and over two in training mode.
 
@@ -36,20 +37,22 @@ def refuse_misfit(
     Args:
         model: the plan's, one to throw away.
         samples: as read.
-        loss: the plan's.
+        plan: the agreement.
         where: the data's name, for messages.
         device: where the model lives.
-        batch_size: samples of a step, or None where the samples are not trained on.
+        trained: whether the samples are trained on.
 
     Raises:
         ConfigError: says which sample's label cannot be, or why the model cannot take the data.
     """
-    labels = samples.targets
+    labels, loss = samples.targets, plan.loss
     _labels(labels, loss, where)
-    _shapes(first_outputs(model, samples, where, device), labels, loss, where)
-    if batch_size is not None:
+    outputs = first_outputs(model, samples, where, device)
+    _shapes(outputs, labels, loss, where)
+    _weighed(outputs, plan)
+    if trained:
         with _apart(device):
-            _training(model, samples, loss, where, device, min(TRIED, batch_size, len(labels)))
+            _training(model, samples, plan, where, device, min(TRIED, plan.batch_size, len(labels)))
 
 
 def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.device) -> Tensor:
@@ -88,7 +91,7 @@ def _apart(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _training(model: nn.Module, samples: Held, loss: str, where: str, device: torch.device, count: int) -> None:
+def _training(model: nn.Module, samples: Held, plan: Plan, where: str, device: torch.device, count: int) -> None:
     """Training asks the model in another mode, in which some give more than one output."""
     inputs, labels = (t.to(device) for t in samples.samples_at(torch.arange(count)))
     try:
@@ -100,7 +103,8 @@ def _training(model: nn.Module, samples: Held, loss: str, where: str, device: to
             f"the model gives a {type(outputs).__name__} in training, expected a tensor [{count}, …] as in evaluation",
             _AUXILIARY,
         )
-    code.call(f'loss = "{loss}" of what the model gives in training', losses(loss), outputs, labels)
+    loss = losses(plan.loss, plan.objective, plan.class_names)
+    code.call(f'loss = "{plan.loss}" of what the model gives in training', loss, outputs, labels)
 
 
 def _refuse(labels: Tensor, good: Tensor, where: str, expected: str) -> None:
@@ -138,3 +142,21 @@ def _shapes(outputs: Tensor, labels: Tensor, loss: str, where: str) -> None:
         raise ConfigError(f'{gives} each: loss = "cross_entropy" expects [classes] and one class number', _HINT)
     classes = outputs.shape[1]
     _refuse(labels, labels < classes, where, f"0 to {classes - 1}, as the model tells {classes} classes apart")
+
+
+def _weighed(outputs: Tensor, plan: Plan) -> None:
+    """Is there a weight, and a cost, for each thing that the model tells apart?"""
+    wanted = plan.objective
+    for field in ("class_weights", "class_counts", "costs"):  # of cross_entropy: outputs are [1, classes, …]
+        named = len(getattr(wanted, field))
+        if named and named != outputs.shape[1]:
+            raise ConfigError(
+                f"[objective] {field} in the plan has {named} classes, and the model tells {outputs.shape[1]} apart",
+                "look at [model] in the plan, and at the classes",
+            )
+    labels, numbers = outputs[0].numel(), len(wanted.pos_weight)
+    if numbers not in (0, 1, labels):
+        raise ConfigError(
+            f"[objective] pos_weight in the plan has {numbers} numbers, and the model gives {labels} for a sample",
+            "one for each label in their order, or one for all",
+        )

@@ -21,7 +21,7 @@ from alx.tasks.data import kinds
 from alx.tasks.data.samples import Held
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
-from alx.tasks.objective import NAMED, optimisers
+from alx.tasks.objective import Loss, losses, optimisers
 from alx.tasks.supervised import supervised
 
 NO_HELD_OUT = "name held_out in [data]; an .npz has test_images and test_labels"
@@ -100,6 +100,17 @@ class Settings:
         return models.find(self.plan.model, self.folder)
 
     @property
+    def loss(self) -> Loss:
+        """The plan's loss, weighed as its [objective] says.
+
+        Raises:
+            ConfigError: the loss is the task's own.
+        """
+        if self.plan.loss == "own":
+            raise ConfigError('loss = "own" in the plan names none', "the task brings it: docs/tasks.md")
+        return losses(self.plan.loss, self.plan.objective, self.plan.class_names)
+
+    @property
     def optimiser(self) -> Callable[[Any], torch.optim.Optimizer]:
         """Makes the plan's [optimiser] of a model's parameters.
 
@@ -115,7 +126,8 @@ class Settings:
         Raises:
             ConfigError: the loss is the task's own.
         """
-        return distillation.term(self.plan.loss, self.plan.distillation)
+        plan = self.plan
+        return distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names)
 
 
 def device(name: str) -> torch.device:
@@ -168,7 +180,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
     made = supervised(
         models.find(plan.model, folder),
         own,
-        NAMED[plan.loss].loss,
+        losses(plan.loss, plan.objective, plan.class_names),
         optimisers(plan.optimiser.name, plan.optimiser.options()),
         batch_size=plan.batch_size,
         validation=kept,
@@ -176,14 +188,14 @@ def task(folder: Path, config: SiteConfig, plan: Plan) -> Task:
         score=judge(config, folder, plan, held_out),
         device=place,
         training=plan.training,
-        distillation=distillation.term(plan.loss, plan.distillation),
+        distillation=distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names),
     )
     safe = guarded(made, plan.seed)
     model, name = _tried(safe), escape(Path(config.data.path).name)
-    fit.refuse_misfit(model, own, plan.loss, f"'{name}'", place, plan.batch_size)
+    fit.refuse_misfit(model, own, plan, f"'{name}'", place, trained=True)
     for more, where in ((kept, "for validation"), (held_out, "apart")):
         if more is not None:
-            fit.refuse_misfit(model, more, plan.loss, f"the samples kept {where} from '{name}'", place)
+            fit.refuse_misfit(model, more, plan, f"the samples kept {where} from '{name}'", place)
     return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
 
 
@@ -205,7 +217,7 @@ def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -
     groups = {name: kinds.column(config.data, folder, name, len(held_out)) for name in wanted.by}
     for name, cells in groups.items():
         metrics.refuse_many(name, cells)
-    classes = kinds.classes(plan)
+    classes = plan.class_names
     return metrics.Judge(plan.loss, classes, wanted.threshold, positive(wanted.positive, plan, classes), groups)
 
 

@@ -22,6 +22,7 @@ from alx.tasks.answers import answers
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
 from alx.tasks.distillation import Start, Term
+from alx.tasks.epoch import Epochs, by_class
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
@@ -30,9 +31,9 @@ PLAIN = Training()
 
 
 class MiniBatches:
-    """The trainer of a supervised task: every sample once an epoch, in an order of its own seed.
+    """The trainer of a supervised task: epoch by epoch (`alx.tasks.epoch`), in an order of its own seed.
 
-    The order is drawn on the CPU, the same on every device, and moved to the data once an epoch.
+    The order is moved to the data once an epoch.
 
     Args:
         model: trained in place.
@@ -66,7 +67,7 @@ class MiniBatches:
         self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
         self._optimiser = optimiser(model.parameters())
-        self._generator = torch.Generator().manual_seed(seed)
+        self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
         # another stream than the order's; torch's generator looks at the lower 32 bits alone
         self._augmentation = torch.Generator().manual_seed(~seed)
@@ -100,7 +101,7 @@ class MiniBatches:
             at work on this one.
         """
         if self._at >= len(self._order):
-            order = torch.randperm(len(self._data), generator=self._generator)
+            order = self._epochs.draw()
             moves = self._moves
             if self._training.augments:
                 moves = augmentation.draw(len(order), self._training, self._augmentation)
@@ -142,7 +143,7 @@ class MiniBatches:
             "order": self._order,
             "moves": self._moves,
             "at": self._at,
-            "generator": self._generator.get_state(),
+            "generator": self._epochs.state(),
             "augmentation": self._augmentation.get_state(),
         }
 
@@ -150,7 +151,7 @@ class MiniBatches:
         """Go on from `state_dict()`."""
         self._optimiser.load_state_dict(state["optimiser"])
         self._go_to(state["order"], state["moves"], state["at"])
-        self._generator.set_state(state["generator"])
+        self._epochs.go_on(state["generator"])
         self._augmentation.set_state(state["augmentation"])
 
     def kept(self) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def supervised(
         score: (all outputs, all targets) -> what they are worth: a number, higher is better, or numbers by name, of which
             the first is; it takes the memory of all outputs at once. None: accuracy, a batch at a time.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
-        training: `settings.plan.training`, for augmentation and speed.
+        training: `settings.plan.training`, for augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
 
@@ -231,6 +232,8 @@ def supervised(
     _refuse_other_kinds({"data": data, "validation": validation, "held_out": held_out}, loss, score, batch_size)
     place = torch.device(device)
     own, kept = samples.of(data), None if held_out is None else samples.of(held_out)
+    if training.balanced:
+        by_class(own)  # what it refuses is told before any training
     if training.augments or training.channels_last:
         augmentation.refuse_misfit(training, *samples.first(own))
     own, kept = samples.placed(own, place), None if kept is None else samples.placed(kept, place)

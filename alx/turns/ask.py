@@ -23,7 +23,7 @@ from alx.site.site import Site
 from alx.site.site_file import Data
 from alx.tasks import fit, load, metrics, models, predictions
 from alx.tasks.answers import answers
-from alx.tasks.data import kinds, questions
+from alx.tasks.data import questions
 from alx.tasks.data.questions import Part
 from alx.tasks.objective import NAMED, accuracy, losses
 from alx.tasks.predictions import Column
@@ -244,7 +244,7 @@ def evaluate(
         source, folder = _named(used, data), Path()
     plan = used.plan
     asked = questions.read(source, folder, plan, part, None, labelled=True)
-    fit.refuse_misfit(used.net, asked.samples, plan.loss, asked.where, used.device)
+    fit.refuse_misfit(used.net, asked.samples, plan, asked.where, used.device)
     if not by and data is None and used.site is not None:
         by = used.site.config.metrics.by
     groups = {name: questions.column(source, folder, part, name, len(asked.names)) for name in by}
@@ -253,7 +253,7 @@ def evaluate(
     judge = _judge(used, threshold, positive, groups)
     outputs, targets = answers(used.net, asked.samples, used.device)
     _refuse_useless(used.plan.loss, outputs, threshold, positive)
-    total = exact_sum(losses(plan.loss)(outputs, targets).double().tolist())
+    total = exact_sum(losses(plan.loss, plan.objective, plan.class_names)(outputs, targets).double().tolist())
     if plan.loss == "cross_entropy" and targets.ndim > 1:  # a class for each pixel
         found = Scores({NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())})
     else:
@@ -264,7 +264,7 @@ def evaluate(
 def _judge(used: InUse, threshold: float | None, positive: str | None, groups: Mapping[str, Sequence[str]]) -> metrics.Judge:
     """How answers are judged: as was asked for, else as the site's [metrics] says."""
     wanted = site_file.Metrics() if used.site is None else used.site.config.metrics
-    classes = kinds.classes(used.plan)
+    classes = used.plan.class_names
     place = load.positive(wanted.positive if positive is None else positive, used.plan, classes)
     return metrics.Judge(used.plan.loss, classes, wanted.threshold if threshold is None else threshold, place, groups)
 

@@ -76,6 +76,32 @@ def test_the_built_in_losses_are_compared_without_a_word_of_the_data(tmp_path):
     assert len(told[0]["classes 3"]) == 8
 
 
+OF_CLASSES = """
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+from alx.tasks import supervised
+
+
+def make_task(settings):
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    data = TensorDataset(x, (x[:, 0] > 0).long())
+    return supervised(lambda: nn.Linear(4, 2), data, LOSS, settings.optimiser)
+"""
+
+
+def test_a_task_that_leaves_the_plans_class_weights_out_is_refused_at_pairing(tmp_path, alx, capsys):
+    (tmp_path / "disk").mkdir()
+    lines = "[objective]\nclass_weights = { 0 = 1.0, 1 = 5.0 }\n"
+    (tmp_path / "plan.toml").write_text(PLAN[: PLAN.index("[model]")] + lines)
+    for role, loss in (("learner", "settings.loss"), ("provider", 'nn.CrossEntropyLoss(reduction="none")')):
+        (tmp_path / "task.py").write_text(OF_CLASSES.replace("LOSS", loss))
+        new.create(tmp_path / role, SiteFile(role=role, task=str(tmp_path / "task.py")), tmp_path / "plan.toml")
+        assert alx("identity", tmp_path / "disk" / f"{role}.json", "--site", tmp_path / role).code == 0
+    pair = ["pair", str(tmp_path / "disk" / "provider.json"), "--yes", "--site", str(tmp_path / "learner")]
+    refused(capsys, pair, PeerError, "the peer's loss is another one", "here and", hint="[settings]")
+
+
 @pytest.mark.parametrize(
     ("loss", "outputs", "targets", "kinds"),
     [

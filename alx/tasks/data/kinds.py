@@ -126,11 +126,6 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     return own, kept
 
 
-def classes(plan: Plan) -> list[str]:
-    """The names that the plan has for classes, in label order; none where it has none."""
-    return plan.columns.classes if plan.columns is not None else plan.images.classes if plan.images is not None else []
-
-
 def column(source: Source, folder: Path, name: str, count: int, part: str = "test") -> list[str]:
     """The cells of a column, declared in the plan or not, of the samples kept apart.
 
