@@ -218,7 +218,9 @@ def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -
     for name, cells in groups.items():
         metrics.refuse_many(name, cells)
     classes = plan.class_names
-    return metrics.Judge(plan.loss, classes, wanted.threshold, positive(wanted.positive, plan, classes), groups)
+    return metrics.Judge(
+        plan.loss, classes, wanted.threshold, positive(wanted.positive, plan, classes), groups, plan.objective
+    )
 
 
 def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:

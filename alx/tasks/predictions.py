@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from alx.errors import ConfigError
+from alx.tasks import costs
 from alx.tasks.metrics import Array, Judge, probabilities
 
 ANSWER = "answer"
@@ -19,8 +20,8 @@ Column = Sequence[str | int | float]
 def of(outputs: Tensor, judge: Judge) -> dict[str, Column]:
     """Columns by their headings, one value a sample: the answer first, then the probability of each class.
 
-    What is answered is what `Judge` counts as the answer: of two classes the positive one above the threshold, else the
-    likeliest, of equals the first.
+    What is answered is what `Judge` counts as the answer: the cheapest where the plan has costs; of two classes the
+    positive one above the threshold; else the likeliest, of equals the first.
 
     Args:
         outputs: float32 [n, …], as the plan's loss takes them.
@@ -44,8 +45,10 @@ def of(outputs: Tensor, judge: Judge) -> dict[str, Column]:
     found = probabilities(flat.numpy(), judge.loss)
     if judge.loss == "binary_cross_entropy":
         return _labels(found, judge)
-    named = _named(judge.classes, width)
-    return {ANSWER: [named[i] for i in judge.decided(found).tolist()]} | _shown(found, named)
+    named, answered = _named(judge.classes, width), judge.decided(found)
+    if judge.objective.costs:  # those that the costs were weighed with
+        found = costs.probabilities(flat, judge.objective, judge.classes).numpy()
+    return {ANSWER: [named[i] for i in answered.tolist()]} | _shown(found, named)
 
 
 def _refuse_odd(outputs: Tensor, loss: str) -> None:

@@ -209,7 +209,7 @@ def predict(
     fit.first_outputs(used.net, asked.samples, asked.where, used.device)
     judge = _judge(used, threshold, positive, {})
     outputs, _ = answers(used.net, asked.samples, used.device)
-    _refuse_useless(used.plan.loss, outputs, threshold, positive)
+    _refuse_useless(used.plan, outputs, threshold, positive)
     found = predictions.of(outputs, judge)
     if asked.called in found:
         raise ConfigError(
@@ -252,7 +252,7 @@ def evaluate(
         metrics.refuse_many(name, cells)
     judge = _judge(used, threshold, positive, groups)
     outputs, targets = answers(used.net, asked.samples, used.device)
-    _refuse_useless(used.plan.loss, outputs, threshold, positive)
+    _refuse_useless(used.plan, outputs, threshold, positive)
     total = exact_sum(losses(plan.loss, plan.objective, plan.class_names)(outputs, targets).double().tolist())
     if plan.loss == "cross_entropy" and targets.ndim > 1:  # a class for each pixel
         found = Scores({NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())})
@@ -266,17 +266,23 @@ def _judge(used: InUse, threshold: float | None, positive: str | None, groups: M
     wanted = site_file.Metrics() if used.site is None else used.site.config.metrics
     classes = used.plan.class_names
     place = load.positive(wanted.positive if positive is None else positive, used.plan, classes)
-    return metrics.Judge(used.plan.loss, classes, wanted.threshold if threshold is None else threshold, place, groups)
+    return metrics.Judge(
+        used.plan.loss, classes, wanted.threshold if threshold is None else threshold, place, groups, used.plan.objective
+    )
 
 
-def _refuse_useless(loss: str, outputs: Tensor, threshold: float | None, positive: str | None) -> None:
+def _refuse_useless(plan: Plan, outputs: Tensor, threshold: float | None, positive: str | None) -> None:
     """What was asked for and would change nothing."""
-    two = loss == "cross_entropy" and outputs.ndim > 1 and outputs.shape[1] == 2  # noqa: PLR2004 - two classes
+    if threshold is not None and plan.objective.costs:
+        raise ConfigError(
+            f"a threshold of {threshold:g}, and the plan has costs: the cheapest answer is given", "leave it out"
+        )
+    two = plan.loss == "cross_entropy" and outputs.ndim > 1 and outputs.shape[1] == 2  # noqa: PLR2004 - two classes
     if positive is not None and not two:
         raise ConfigError(
             f"the positive class is '{escape(positive)}', and the model tells no two classes apart", "leave it out"
         )
-    if threshold is not None and not two and loss != "binary_cross_entropy":
+    if threshold is not None and not two and plan.loss != "binary_cross_entropy":
         raise ConfigError(f"a threshold of {threshold:g}, and the model tells no two classes apart", "leave it out")
 
 

@@ -638,3 +638,29 @@ def test_evaluate_reads_arrays_and_folders_by_their_labels(stage, tmp_path, monk
     assert json.loads(alx(*command, "--json").out)["confusion"] == {"dark": [1, 1], "light": [0, 2]}
     Image.new("L", (2, 2), 0).save(tmp_path / "new" / "loose.png")
     refused(capsys, [*command], ConfigError, "has a file 'loose.png', which is no class of the plan")
+
+
+def test_where_the_plan_has_costs_the_cheapest_answer_is_given_and_judged(away, alx, capsys):
+    (away / "costs.toml").write_text(
+        TABLE_PLAN + '\n[objective]\nclass_weights = { well = 1.0, "=ill()" = 3.0 }\n'
+        '[objective.costs]\nwell = { "=ill()" = 1.0 }\n"=ill()" = { well = 5.0 }\n'
+    )
+    save_file(load_file("model.safetensors"), "plain.safetensors")
+    people = rows(40, 13)
+    table(away / "last.csv", people)
+    more = ("plain.safetensors", "--plan", "costs.toml", "--data", "csv:last.csv")
+    assert alx("predict", *more, "-o", "a.csv").code == 0
+    weighed = by_hand(away, [(row[1], row[2]) for row in people])[:, 1].numpy()
+    ill = weighed / 3 / (weighed / 3 + 1 - weighed)  # as often as they are: training counted each of them three times
+    found = read(away / "a.csv")[1:]
+    assert np.allclose([float(row[3]) for row in found], ill, atol=1e-6)
+    answered = np.where(5 * ill > 1 - ill, "=ill()", "well")
+    assert [row[1].removeprefix("'") for row in found] == answered.tolist()
+    truth = np.array([row[3] for row in people])
+    paid = np.where(truth == answered, 0.0, np.where(truth == "well", 1.0, 5.0))
+    told = json.loads(alx("evaluate", *more, "--json").out)
+    assert told["metrics"]["mean cost"] == pytest.approx(paid.mean())
+    share = (truth == "well").mean()
+    assert told["majority"]["mean cost"] == pytest.approx(min(share, 5 * (1 - share)))
+    assert told["confusion"]["well"][1] == int(((truth == "well") & (answered != truth)).sum())
+    refused(capsys, ["evaluate", *more, "--threshold", "0.3"], ConfigError, "the plan has costs", hint="leave it out")
