@@ -191,6 +191,26 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 | `csv` | UTF-8, with a header; columns as the plan's [columns] says | `held_out`: another such file |
 | `cifar10`, `svhn`, `mnist` | the root that torchvision's data set was downloaded to | its test split |
 
+## What a model is worth here
+
+On the samples kept apart every number that fits the plan's loss is told at each import and by `alx status`: accuracy,
+AUC, sensitivity, specificity and so on ([glossary.md](glossary.md) has a sentence on each), beside what the best
+answer without a model reaches. `[metrics]` says from which probability on an answer is yes, and by which columns to
+tell them:
+
+```toml
+[metrics]
+threshold = 0.2
+positive = "malignant"
+by = ["hospital", "sex"]
+```
+
+A column is any of the CSV `held_out`, whether the plan declares it or not; of an `npz`, `by = ["hospital"]` is its
+array `test_hospital`, a value for each of `test_images`. `[metrics]` may change at any time: it chooses no model,
+nothing of it travels, and the score that is compared from one import to the next does not depend on it
+([decisions/0019-metrics.md](decisions/0019-metrics.md)). A task of your own says `score=` instead
+([tasks.md](tasks.md#a-score-of-your-own)).
+
 ## What [images] and [columns] are for
 
 The plan alone says how a sample becomes an input, so that it is the same on both sides:
@@ -247,6 +267,9 @@ It says at the start what it will cost: the time is estimated from a few steps; 
 bounds (how well models compress is not known before they are trained). If it is stopped, the same command goes on with
 the round that was being played; asked for more seeds or baselines, it plays what is not there yet, and the
 results cover all runs in the folder. Another plan, split, data or `--samples` needs another folder.
+On samples kept apart it tells every number that fits the plan's loss, beside the best answer without a model; `--by
+hospital` tells them by that column's values too, and `--threshold` and `--positive` say when an answer is yes
+([site.md](site.md#what-a-model-is-worth-here)).
 `sim/results.json` is described below (JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg`
 draw it. A task of your own has no samples to deal out.
 

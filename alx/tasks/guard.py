@@ -103,7 +103,7 @@ def _scores(found: object) -> float | Values | Scores:
     told: dict[str, float | None] = {}
     for name, value in found.items():
         short = escape(str(name), MAX_NAME)
-        told[short] = None if value is None else code.number(f"held_out's '{short}'", float, value)
+        told[short] = None if value is None else code.number(f"held_out's '{short}'", lambda given: given, value)
     return told
 
 

@@ -247,7 +247,12 @@ def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
 
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
     """The task of a user's own file."""
-    name = escape(config.task)
+    name, wanted = escape(config.task), config.metrics
+    if wanted.by or wanted.positive is not None or wanted.threshold != metrics.HALF:
+        raise ConfigError(
+            f"site.toml has [metrics], and '{name}' is a task of your own",
+            "leave [metrics] out; what supervised shows is its score=: docs/tasks.md",
+        )
     make = getattr(code.file(folder / config.task), "make_task", None)
     if not callable(make):
         raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")

@@ -24,7 +24,7 @@ OF_CLASS, OF_LABEL = " of class ", " of label "  # in the name of a number of on
 BINS = 10  # of the calibration error: equally wide, as in Naeini et al., AAAI 2015
 MAX_GROUPS, MAX_VALUE = 50, 80  # values of a column, letters of one: more, and it is an id, a number or free text
 MAX_EACH = 20  # classes, or labels, that are told one by one, or in a confusion matrix: more, and nobody reads them
-MAX_TAKEN_APART = 200  # classes or labels: each takes two sortings of all samples
+MAX_TAKEN_APART = 100  # classes or labels that have an AUC of their own: each takes two sortings of all samples
 NO_MODEL = "no model"  # beside a group's score: what is had there without one
 HALF = 0.5
 MEAN_COST = "mean cost"  # of an answer, lower is better, where the plan has costs
@@ -166,20 +166,32 @@ def _known(measure: Callable[[], float]) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def _ranked(truth: Array, probability: Array) -> Values:
+    """How well a probability tells 1 from 0, at no threshold; of one of them alone there is nothing to tell apart."""
+    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
+
+    if not 0 < truth.sum() < len(truth):
+        return {"AUC": None, "average precision": None}
+    return {
+        "AUC": _known(lambda: m.roc_auc_score(truth, probability)),
+        "average precision": _known(lambda: m.average_precision_score(truth, probability)),
+    }
+
+
 def _two(truth: Array, probability: Array, answer: Array) -> Values:
     """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n]."""
     from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
 
-    both = len(np.unique(truth)) == 2  # noqa: PLR2004 - of one class alone there is nothing to tell apart
     yes, no = truth == 1, truth == 0
+    found = float(answer[yes].mean()) if yes.any() else None
+    left = float(1 - answer[no].mean()) if no.any() else None
     return {
-        "AUC": _known(lambda: m.roc_auc_score(truth, probability)) if both else None,
-        "average precision": _known(lambda: m.average_precision_score(truth, probability)) if both else None,
-        "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if both else None,
-        "sensitivity": _known(answer[yes].mean) if yes.any() else None,
-        "specificity": _known(lambda: 1 - answer[no].mean()) if no.any() else None,
+        **_ranked(truth, probability),
+        "balanced accuracy": None if found is None or left is None else (found + left) / 2,
+        "sensitivity": found,
+        "specificity": left,
         "F1": _known(lambda: m.f1_score(truth, answer)) if yes.any() else None,
-        "Brier": _known(lambda: np.mean((probability - truth) ** 2)),
+        "Brier": float(np.mean((probability - truth) ** 2)),
         "calibration error": calibration_error(truth, probability),
     }
 
@@ -215,32 +227,32 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
         return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int))
     there = np.unique(truth)
     several = len(there) > 1
-    taken_apart = there if len(there) <= MAX_TAKEN_APART else there[:0]
-    each = {k: _two((truth == k).astype(int), p[:, k], (answer == k).astype(int)) for k in taken_apart}
+    ranked = [_ranked(truth == k, p[:, k]) for k in there] if len(there) <= MAX_TAKEN_APART else []
     right = p[np.arange(len(p)), truth]
     found |= {
-        "AUC": _mean([*each.values()], "AUC"),
-        "average precision": _mean([*each.values()], "average precision"),
+        "AUC": _mean(ranked, "AUC"),
+        "average precision": _mean(ranked, "average precision"),
         "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
         "F1": _known(lambda: m.f1_score(truth, answer, labels=there, average="macro")) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
         "calibration error": calibration_error(answer == truth, p.max(1)),
     }
-    for k in taken_apart[:MAX_EACH]:
-        found |= {f"{what}{OF_CLASS}{judge.name(k)}": each[k][what] for what in ("sensitivity", "specificity", "F1")}
+    for k in there if len(there) <= MAX_EACH else ():
+        one = _two(truth == k, p[:, k], answer == k)
+        found |= {f"{what}{OF_CLASS}{judge.name(k)}": one[what] for what in ("sensitivity", "specificity", "F1")}
     return found
 
 
 def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
     if not np.isfinite(outputs).all():
         return {"share of labels found": None}
-    z, y = outputs.reshape(len(truth), -1), truth.reshape(len(truth), -1)
+    z, y = outputs.reshape(len(truth), -1), (truth > 0).reshape(len(truth), -1).astype(int)
     p = probabilities(z, judge.loss)
     answer = (p > judge.threshold).astype(int)
     found: Values = {"share of labels found": float(((z > 0) == y).mean()), **_at(judge, answer, y)}
     if y.shape[1] > MAX_TAKEN_APART:
         return found | {"Brier": float(((p - y) ** 2).mean())}
-    each = [_two(y[:, k].astype(int), p[:, k], answer[:, k]) for k in range(y.shape[1])]
+    each = [_two(y[:, k], p[:, k], answer[:, k]) for k in range(y.shape[1])]
     found |= {name: _mean(each, name) for name in each[0]}
     if len(each) > 1:
         for k, one in enumerate(each[:MAX_EACH]):

@@ -18,7 +18,7 @@ from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
 from alx.plan import Training
 from alx.tasks import augmentation, probe
-from alx.tasks.answers import answers
+from alx.tasks.answers import gathered
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
 from alx.tasks.distillation import Start, Term
@@ -290,7 +290,7 @@ def _worth(
     if score is None:
         return lambda net: total(net, kept, accuracy) / len(kept)
     batches = EvaluationBatch()
-    return lambda net: score(*answers(net, kept, place, batches))
+    return lambda net: score(*gathered(net, kept, place, batches))
 
 
 def _refuse_other_kinds(sets: Mapping[str, object], loss: object, score: object, batch_size: object) -> None:

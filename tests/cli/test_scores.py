@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from alx.errors import ConfigError
 from alx.report import scores
+from alx.site import site_file
+from alx.tasks.data import kinds
 from tests.conftest import make_world, pair_world, run
 
 
@@ -89,3 +92,42 @@ def test_what_is_asked_for_and_is_not_there_is_refused(tmp_path, capsys, text, m
     site.write_text(f"{site.read_text()}\n[metrics]\n{text}\n")
     assert run(["check", "--site", str(site.parent)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_metrics_of_the_built_in_task_are_refused_where_nothing_heeds_them(tmp_path, capsys):
+    world = make_world(tmp_path)
+    site = world.folder("learner") / "site.toml"
+    text = site.read_text()
+    site.write_text(f'{text}\n[metrics]\nby = ["sex"]\n')
+    with np.load(tmp_path / "learner.npz") as held:
+        np.savez(tmp_path / "learner.npz", train_images=held["train_images"], train_labels=held["train_labels"])
+    assert run(["check", "--site", str(site.parent)]) == 2
+    assert "[metrics] by names columns of the samples kept apart, and there are none" in capsys.readouterr().err
+    site.write_text(f"{text}\n[metrics]\nthreshold = 0.2\n".replace('task = "built-in"', 'task = "task.py"'))
+    (site.parent / "task.py").write_text("def make_task(settings): ...\n")
+    assert run(["check", "--site", str(site.parent)]) == 2
+    assert "site.toml has [metrics], and 'task.py' is a task of your own" in capsys.readouterr().err
+
+
+def test_a_table_is_told_by_a_column_that_is_no_feature(tmp_path):
+    (tmp_path / "kept.csv").write_text("x,y,hospital\n1,0, north \n2,1,south\n")
+    source = site_file.named(f"csv:{tmp_path / 'kept.csv'}", None)
+    assert kinds.column(source, tmp_path, "hospital", 2) == ["north", "south"]
+    with pytest.raises(ConfigError, match=r"column 'hospital' of 'kept\.csv' has 2 cells, expected 3"):
+        kinds.column(source, tmp_path, "hospital", 3)
+    with pytest.raises(ConfigError, match=r"'kept\.csv' has no column 'ward'") as told:
+        kinds.column(source, tmp_path, "ward", 2)
+    assert told.value.hint.startswith("columns: x, y, hospital")
+    folder = site_file.named(f"images:{tmp_path}", None)
+    with pytest.raises(ConfigError, match="data of the kind images have no columns"):
+        kinds.column(folder, tmp_path, "ward", 2)
+
+
+def test_an_npzs_column_may_hold_words_or_numbers(tmp_path):
+    rows = {"test_images": np.zeros((2, 4), np.float32), "test_labels": np.zeros(2, int)}
+    np.savez(tmp_path / "a.npz", **rows, test_ward=np.array(["a", "b"]), test_sex=np.array([0, 1], np.uint8))
+    source = site_file.named(f"npz:{tmp_path / 'a.npz'}", None)
+    assert kinds.column(source, tmp_path, "ward", 2) == ["a", "b"]
+    assert kinds.column(source, tmp_path, "sex", 2) == ["0", "1"]
+    with pytest.raises(ConfigError, match=r"'a\.npz' has no column 'labels'"):
+        kinds.column(source, tmp_path, "labels", 2)

@@ -18,6 +18,7 @@ from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
 from alx.tasks import check_task, evaluation, load, supervised
+from alx.tasks.guard import guarded
 from alx.tasks.metrics import Judge
 from alx.tasks.objective import NAMED, accuracy, losses, optimisers
 from tests.conftest import PLAN as PLAN_FILE
@@ -526,6 +527,48 @@ def test_accuracy_is_the_share_of_classes_that_were_found():
     assert accuracy(torch.tensor([[0.5], [-1.0]]), torch.tensor([1, 1])).tolist() == [1.0, 0.0]
     assert accuracy(torch.tensor([0.5, -1.0]), torch.tensor([[1.0], [0.0]])).tolist() == [1.0, 1.0]
     assert accuracy(out.reshape(1, 2, 2), torch.tensor([[0, 0]])).tolist() == [0.5]  # a class at each place
+
+
+def test_a_score_of_ones_own_is_given_what_the_loss_is_given():
+    class Forecast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(4, 1)
+
+        def forward(self, x):
+            return {"mean": self.net(x), "rest": (torch.ones(len(x)), [x])}
+
+    def score(outputs, targets):
+        mean, (ones, (x,)) = outputs["mean"], outputs["rest"]
+        assert mean.shape == (600, 1)
+        assert (len(ones), x.shape, len(targets)) == (600, (600, 4), 600)
+        return float(mean.sum())
+
+    made = task(model=Forecast, held_out=tensors(600, seed=1), score=score)
+    model = made.new_model()
+    with torch.no_grad():
+        found = model(tensors(600, seed=1).tensors[0])["mean"].sum()
+    assert measure.held_out(made, model).score == pytest.approx(float(found), rel=1e-5)
+
+
+def test_what_cannot_be_told_of_a_model_is_refused():
+    class Whole(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).sum()
+
+    made = task(model=lambda: Whole(4, 3), held_out=tensors(8), score=lambda _outputs, _targets: 0.0)
+    with pytest.raises(
+        ConfigError, match=r"the model gives a tensor of shape \[\] for 8 samples, expected tensors of a row"
+    ):
+        measure.held_out(made, made.new_model())
+    for given, message in (
+        ({}, "held_out gave 0 numbers, expected 1 to 100"),
+        ({str(i): 0.0 for i in range(101)}, "held_out gave 101 numbers, expected 1 to 100"),
+        ({"AUC": "high"}, "held_out's 'AUC' gave a str, expected a number"),
+    ):
+        own = guarded(dataclasses.replace(task(), held_out=lambda _model, given=given: given), 0)
+        with pytest.raises(ConfigError, match=message):
+            measure.held_out(own, own.new_model())
 
 
 @pytest.mark.parametrize(
