@@ -25,7 +25,8 @@ MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
-FIRM = 1.0  # weight of distillation for cross_entropy, as measured (docs/decisions/0018-trips.md)
+FIRM = 1.0  # weight of distillation for classes and labels, as measured (docs/decisions/0018-trips.md)
+_DISTILLED = ("cross_entropy", "binary_cross_entropy")  # by default
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
@@ -132,14 +133,15 @@ class Distillation(Strict):
 
     weight: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
         default=None,
-        description=f"of it; 0 leaves it out; where it is not said, {FIRM:g} for cross_entropy and 0 for other losses",
+        description=f"of it; 0 leaves it out; where it is not said, {FIRM:g} for {' and '.join(_DISTILLED)}, 0 for others",
     )
     temperature: Annotated[float, Field(ge=0.01, le=1000)] = Field(
         default=1.0, description="both answers' logits are divided by it"
     )
     classes: Literal["not_true", "all"] = Field(
         default="not_true",
-        description="cross_entropy: not_true compares classes other than the sample's own (FedNTD): of two, none; all: all",
+        description="cross_entropy: not_true compares classes other than the sample's own (FedNTD), and of two both, as far "
+        "as the start is right; all: all",
     )
 
 
@@ -261,7 +263,7 @@ class Plan(Strict):
             return values
         return {
             **values,
-            "distillation": {**table, "weight": FIRM if values.get("loss", "cross_entropy") == "cross_entropy" else 0.0},
+            "distillation": {**table, "weight": FIRM if values.get("loss", "cross_entropy") in _DISTILLED else 0.0},
         }
 
     @model_validator(mode="after")

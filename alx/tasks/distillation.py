@@ -30,7 +30,8 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
         start: the same of the model that the turn began with.
         targets: class numbers [n, …].
         temperature: divides both logits.
-        not_true: over the classes other than the target: 0 where there are two.
+        not_true: over the classes other than the target. Where there are two, one is left, and a comparison of one says
+            nothing: then over both, as far as the start is right (`_trust`).
 
     Returns:
         [n, …]; 0 where a target is no class.
@@ -51,6 +52,9 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
     own, least = targets.long().unsqueeze(1), torch.finfo(z.dtype).min
     known = (own >= 0) & (own < outputs.shape[1])  # a loss may leave others out: ignore_index
     own = own.where(known, 0)
+    if outputs.shape[1] == 2:  # noqa: PLR2004 - two classes
+        trust = _trust(start.float().softmax(1).gather(1, own).squeeze(1))
+        return temperature**2 * trust * _divergence(z, s) * known.squeeze(1)
     return temperature**2 * _divergence(z.scatter(1, own, least), s.scatter(1, own, least)) * known.squeeze(1)
 
 
@@ -59,11 +63,24 @@ def _divergence(z: Tensor, s: Tensor) -> Tensor:
     return (theirs.exp() * (theirs - z.log_softmax(1))).sum(1)
 
 
-def binary_cross_entropy(outputs: Tensor, start: Tensor, temperature: float) -> Tensor:
-    """temperature^2 * KL between both answers to each yes-or-no label, [n, …] logits -> [n, …]."""
-    z, s = outputs / temperature, start / temperature
+def _trust(right: Tensor) -> Tensor:
+    """How far a start is worth holding to about one of two answers: 0 at chance and below, 1 where it is right and sure.
+
+    A first model that knows nothing, and a start that knows the other answer alone, hold nobody back.
+
+    Args:
+        right: its probability of the true answer.
+    """
+    return (2 * right - 1).clamp(min=0)
+
+
+def binary_cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """temperature^2 * KL between both answers to each yes-or-no label, as far as the start is right, [n, …] -> [n, …]."""
+    z, s, chance = outputs / temperature, start / temperature, start.sigmoid()
+    y = targets.reshape(outputs.shape).to(outputs.dtype)
     soft, entropy = nn.functional.binary_cross_entropy_with_logits, s.sigmoid()
-    return temperature**2 * (soft(z, entropy, reduction="none") - soft(s, entropy, reduction="none"))
+    apart = soft(z, entropy, reduction="none") - soft(s, entropy, reduction="none")
+    return temperature**2 * _trust(y * chance + (1 - y) * (1 - chance)) * apart
 
 
 def term(loss: str, wanted: Distillation, objective: Objective = PLAIN, classes: Sequence[str] = ()) -> Term | None:
@@ -73,7 +90,7 @@ def term(loss: str, wanted: Distillation, objective: Objective = PLAIN, classes:
 
     Args:
         loss: the plan's; for `mse` the term is the squared difference of both answers, for `binary_cross_entropy` the KL of
-            each label's.
+            each label's, as of two classes.
         wanted: the plan's [distillation].
         objective: the plan's [objective].
         classes: the plan's names of classes, or none.
@@ -89,7 +106,7 @@ def term(loss: str, wanted: Distillation, objective: Objective = PLAIN, classes:
     weight, temperature, not_true = wanted.weight, wanted.temperature, wanted.classes == "not_true"
     terms: dict[str, Term] = {
         "cross_entropy": lambda z, s, y: weight * cross_entropy(z, s, y, temperature, not_true=not_true),
-        "binary_cross_entropy": lambda z, s, _y: weight * binary_cross_entropy(z, s, temperature),
+        "binary_cross_entropy": lambda z, s, y: weight * binary_cross_entropy(z, s, y, temperature),
         "mse": lambda z, s, _y: weight * (z - s) ** 2,
     }
     if loss not in terms:

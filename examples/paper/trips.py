@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from jobs import simulate
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from alx.study.results import Results, Run, summarise
 
@@ -84,6 +84,7 @@ def complementary(share: float) -> str:
 SETTINGS = {
     **{f"digits-{100 * s:g}": Setting("digits", complementary(s)) for s in (0, 0.02, 0.05, 0.1)},
     "cancer-5": Setting("cancer", "complementary:0:0.05"),
+    "parity-column": Setting("parity", "column:group:0-4"),
     "wine-dirichlet": Setting("wine", "dirichlet:0.3"),
     **{f"digits-0-steps-{n}": Setting("digits", complementary(0), FEW, steps=n) for n in (100, 1600)},
     **{f"cifar10-{100 * s:g}": Setting("cifar10", complementary(s), samples=5000) for s in (0, 0.05)},
@@ -96,15 +97,23 @@ SETTINGS = {
 
 
 def tables(out: Path) -> dict[str, str]:
-    """Write the two tables as .npz, a fifth of each kept apart, columns scaled by the rest; where they lie, by name."""
+    """Write tables as .npz, a fifth of each kept apart, columns scaled by the rest; where they lie, by name.
+
+    "parity" is the digits' pixels with two classes, even and odd, and which five digits it is one of as the column.
+    """
     found = {}
-    for name, load in (("cancer", load_breast_cancer), ("wine", load_wine)):
-        x, y = load(return_X_y=True)
+    sets = {"cancer": load_breast_cancer(return_X_y=True), "wine": load_wine(return_X_y=True)}
+    pixels, digit = load_digits(return_X_y=True)
+    sets["parity"] = pixels, digit % 2
+    for name, (x, y) in sets.items():
         order = np.random.default_rng(0).permutation(len(y))
         own, kept = np.split(order, [round(0.8 * len(y))])
-        scaled = ((x - x[own].mean(0)) / x[own].std(0)).astype(np.float32)
+        spread = np.where(x[own].std(0) > 0, x[own].std(0), 1)  # some pixels are never written on
+        scaled = ((x - x[own].mean(0)) / spread).astype(np.float32)
         found[name] = f"npz:{out / name}.npz"
         parts = {"train_images": scaled[own], "train_labels": y[own], "test_images": scaled[kept], "test_labels": y[kept]}
+        if name == "parity":
+            parts["train_group"] = np.where(digit[own] < 5, "0-4", "5-9")  # noqa: PLR2004 - the digit 5
         np.savez(out / f"{name}.npz", **parts)
     return found
 
@@ -183,14 +192,40 @@ def table(found: Results) -> str:
     return "\n".join(lines)
 
 
+def mean(found: Results, algorithm: str, number: int) -> str:
+    """Of all seeds after a round, or nothing where it was not played."""
+    values = scores(runs, min(number, found.rounds)) if (runs := of(found, algorithm)) else []
+    return f"{statistics.fmean(values):.3f}" if values and len(values) == len(runs) else ""
+
+
+def overview(found: dict[str, Results]) -> str:
+    """A line for each setting: alx's default after one and two rounds beside rivals after four; Markdown."""
+    heads = ["setting", "seeds", "default: round 1", "2", "4", "FedAvg: 1", "2", "4", "cyclic: 4"]
+    heads += ["with distillation, 4: FedAvg", "cyclic", "pooled, 4", "bytes, times FedAvg's"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for name, r in found.items():
+        carried = {s.algorithm: s.carried for s in r.summary}
+        cells = [mean(r, OURS, n) for n in (1, 2, 4)] + [mean(r, "fedavg", n) for n in (1, 2, 4)]
+        cells += [mean(r, a, 4) for a in ("cyclic", "fedavg+distillation", "cyclic+distillation", "centralised")]
+        lines.append(f"| {name} | {len(r.dealt)} | {' | '.join(cells)} | {carried['assisted'] / carried['fedavg']:.2f} |")
+    return "\n".join(lines)
+
+
 def page(folder: Path) -> str:
     """All that is kept, Markdown."""
-    found = ((name, kept(folder / f"{name}.json")) for name in SETTINGS)
-    return "\n".join(
-        f"### {name}: {r.data}, {r.split}, {r.dealt[0].learner_steps} + {r.dealt[0].provider_steps} steps a round, "
-        f"seeds {', '.join(str(d.seed) for d in r.dealt)}\n\n{table(r)}\n"
-        for name, r in found
-        if r is not None
+    each = {name: kept(folder / f"{name}.json") for name in SETTINGS}
+    found = {name: r for name, r in each.items() if r is not None}
+    missing = ", ".join(name for name in SETTINGS if name not in found)
+    tables = "\n".join(
+        f"## {name}\n\n{r.data}, {r.split}, {r.dealt[0].learner_steps} + {r.dealt[0].provider_steps} steps a round, seeds "
+        f"{', '.join(str(d.seed) for d in r.dealt)}; {r.machine}; {r.finished}\n\n{table(r)}\n"
+        for name, r in found.items()
+    )
+    return (
+        "# What each trip brings, setting by setting\n\nWritten by `make trips` (examples/paper/trips.py) from the files"
+        " beside it; [results.md](../../results.md) says what they mean. Accuracy on samples kept apart, mean and standard"
+        f" deviation over seeds; a round is two trips.\n\n{overview(found)}\n\n"
+        f"Not measured: {missing or 'nothing'}.\n\n{tables}"
     )
 
 
@@ -231,7 +266,7 @@ def main() -> None:
     jobs = {f"{name}/{SETTINGS[name].seeds[place]}": todo[place, name] for place, name in sorted(todo, key=lambda t: t[0])}
     simulate(jobs, given.out, given.jobs, keep)
     text = page(given.kept)
-    (given.out / "trips.md").write_text(text, encoding="utf-8")
+    (given.kept / "README.md").write_text(text, encoding="utf-8")
     print(text)
 
 

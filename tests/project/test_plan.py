@@ -51,7 +51,11 @@ def test_a_plan_holds_a_turn_to_its_start_unless_it_says_otherwise(more, weight)
     assert plans.parse((TINY + more).encode()).plan.distillation.weight == weight
 
 
-@pytest.mark.parametrize("loss", ["own", "mse", "binary_cross_entropy"])
+def test_labels_are_held_as_classes_are():
+    assert plans.parse(('loss = "binary_cross_entropy"\n' + TINY).encode()).plan.distillation.weight == 1.0
+
+
+@pytest.mark.parametrize("loss", ["own", "mse"])
 def test_other_losses_are_held_only_where_the_plan_says_so(loss):
     assert plans.parse((f'loss = "{loss}"\n' + TINY).encode()).plan.distillation.weight == 0
     said = plans.parse((f'loss = "{loss}"\n' + TINY + "[distillation]\nweight = 0.5\n").encode())

@@ -54,13 +54,25 @@ def test_all_compares_every_class():
     assert term(z, s, y).tolist() == pytest.approx([kl(softmax([0, 2]), softmax([1, -1]))])
 
 
-def test_of_two_classes_not_true_says_nothing():
-    """Where each side holds one of two classes, all would hold it to a first model that knows neither."""
-    z = torch.tensor([[1.0, -1.0]], requires_grad=True)
-    found = distillation.term("cross_entropy", FIRM)(z, torch.tensor([[0.0, 2.0]]), torch.tensor([0]))
+def test_of_two_classes_both_are_compared_as_far_as_the_start_is_right():
+    """Where each side holds one of two classes, it is not held to a start that knows the other alone, or neither."""
+    z = torch.tensor([[1.0, -1.0]] * 3, requires_grad=True)
+    s, y = torch.tensor([[0.0, 2.0], [0.0, 2.0], [5.0, 5.0]]), torch.tensor([1, 0, 0])
+    found = distillation.term("cross_entropy", FIRM)(z, s, y)
     found.sum().backward()
-    assert found.tolist() == [0.0]
-    assert z.grad.tolist() == [[0.0, 0.0]]
+    trust = 2 * softmax([0, 2])[1] - 1
+    assert found.tolist() == pytest.approx([FIRM.weight * trust * kl(softmax([0, 2]), softmax([1, -1])), 0.0, 0.0], rel=1e-5)
+    assert z.grad[0].tolist() != [0.0, 0.0]
+    assert z.grad[1:].tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_label_is_held_as_two_classes_are():
+    z, s, y = torch.randn(20), torch.randn(20), torch.randint(2, (20,))
+    wanted = Distillation(weight=0.7, temperature=2)
+    as_classes = [torch.stack([torch.zeros(20), t], 1) for t in (z, s)]
+    two = distillation.term("cross_entropy", wanted)(*as_classes, y)
+    one = distillation.term("binary_cross_entropy", wanted)(z[:, None], s[:, None], y)
+    assert torch.allclose(one.squeeze(1), two, atol=1e-6)
 
 
 def test_what_a_loss_leaves_out_is_left_out_and_small_numbers_are_compared_in_float32():
@@ -81,9 +93,9 @@ def test_each_position_of_a_map_has_its_own():
 
 def test_labels_and_numbers_have_soft_targets_of_their_own_kind():
     z, s = torch.tensor([[0.5, -1.0]]), torch.tensor([[2.0, 0.0]])
-    found = distillation.term("binary_cross_entropy", Distillation(weight=1))(z, s, torch.zeros(1, 2))
+    found = distillation.term("binary_cross_entropy", Distillation(weight=1))(z, s, torch.tensor([[1.0, 0.0]]))
     p = [[1 / (1 + math.exp(-v)) for v in row.tolist()[0]] for row in (s, z)]
-    by_hand = [kl([a, 1 - a], [b, 1 - b]) for a, b in zip(*p, strict=True)]
+    by_hand = [(2 * p[0][0] - 1) * kl([p[0][0], 1 - p[0][0]], [p[1][0], 1 - p[1][0]]), 0.0]  # right, and at chance
     assert found.tolist()[0] == pytest.approx(by_hand, rel=1e-5)
     assert distillation.term("mse", Distillation(weight=3))(z, s, z).tolist() == [[6.75, 3.0]]
 
