@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -140,12 +140,20 @@ def read(path: Path, limit: int) -> bytes:
 
 def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write `path` so that it holds either its old bytes or `data`: after a power cut too where it is `durable`."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary, data, shared=shared, durable=durable)
-    with storage(path):
-        temporary.replace(path)
+    replace_all({path: data}, shared=shared, durable=durable)
+
+
+def replace_all(contents: Mapping[Path, bytes | memoryview], *, shared: bool = False, durable: bool = True) -> None:
+    """Write several files of one folder, in their order, as `replace` does: all are whole before the first has its name."""
+    temporaries = {path: path.with_name(f".{path.name}.tmp") for path in contents}
+    for path, temporary in temporaries.items():
+        write(temporary, contents[path], shared=shared, durable=durable)
+    for path, temporary in temporaries.items():
+        with storage(path):
+            temporary.replace(path)
     if durable:
-        sync_folder(path.parent)
+        for folder in dict.fromkeys(path.parent for path in contents):
+            sync_folder(folder)
 
 
 def sync_folder(path: Path) -> None:

@@ -36,6 +36,15 @@ def site_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def around(value: Path | None) -> Site | None:
+    """The site named by --site or ALX_SITE, or the one around the current folder; None where there is none."""
+    if value is not None:
+        return sites.load(value)
+    here = Path.cwd()
+    inside = any((folder / sites.SITE_NAME).is_file() for folder in (here, *here.parents))
+    return sites.find(here) if inside else None
+
+
 def new_file(site: Site | None, named: Path | None, name: str, kind: str, require: Callable[[Path], object]) -> Path:
     """A file that is about to be written for people, refused before any work is done for it.
 
@@ -53,18 +62,34 @@ def new_file(site: Site | None, named: Path | None, name: str, kind: str, requir
         UsageError: says why not.
     """
     path = named or Path(name if site is None else f"{site.plan.name}-{name}")
-    where = escape(str(path), 200)
     with files.storage(path):
-        if path.is_dir():
-            raise UsageError(f"'{where}' is a folder, expected a file's name", "name a file in it")
-        if not path.parent.is_dir():
-            raise UsageError(f"there is no folder '{escape(str(path.parent), 200)}'", "make it, or name another")
-        if named is not None or site is None or not path.parent.samefile(site.folder):
-            sites.refuse_inside(path)
-        there = path.is_symlink() or path.exists()
-    if there:
+        own = named is None and site is not None and path.parent.samefile(site.folder)
+    if _there(path, anywhere=own):
         try:
             require(path)
         except AlxError as error:
-            raise UsageError(f"'{where}' exists, and is no {kind}", "name another file") from error
+            raise UsageError(f"'{escape(str(path), 200)}' exists, and is no {kind}", "name another file") from error
     return path
+
+
+def unused_file(path: Path) -> Path:
+    """A file that is about to be written for people and replaces nothing, refused before any work is done for it.
+
+    Raises:
+        UsageError: says why not.
+    """
+    if _there(path, anywhere=False):
+        raise UsageError(f"'{escape(str(path), 200)}' exists", "name another file, or remove it first")
+    return path
+
+
+def _there(path: Path, *, anywhere: bool) -> bool:
+    """Whether something has the name of a file that can be written, in a site only where `anywhere`."""
+    with files.storage(path):
+        if path.is_dir():
+            raise UsageError(f"'{escape(str(path), 200)}' is a folder, expected a file's name", "name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"there is no folder '{escape(str(path.parent), 200)}'", "make it, or name another")
+        if not anywhere:
+            sites.refuse_inside(path)
+        return path.is_symlink() or path.exists()

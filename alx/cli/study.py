@@ -88,6 +88,7 @@ def _words(folder: Path, case: "Case", result: dict[str, Any]) -> list[str]:
         f"  alx audit {last} --key {folder / 'provider' / 'public.pem'}",
         f"  alx audit {folder / 'learner'}",
         f"  alx best model.safetensors --site {folder / 'learner'}",
+        f"  alx evaluate --site {folder / 'learner'}",
     ]
 
 

@@ -168,37 +168,3 @@ def import_and_select(
 
 def _require_own_request(now: SiteState, path: Path) -> None:
     request.verify(carried.read_file(path, request.MAX_REQUEST_BYTES), now.public_key)
-
-
-@click.command(epilog="Example: alx best ../model.safetensors")
-@click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
-@site_option
-@json_option
-def best(out: Path, site: Site, as_json: bool) -> None:
-    """Write the selected model with the least global loss of all rounds; loading it needs no alx.
-
-    Once the exchange is closed, it is the model that both sides end with, and the same file on both.
-    """
-    from alx import turns  # noqa: PLC0415 - torch
-
-    site.require_private()
-    new_file(site, out, "best.safetensors", "model of alx best", turns.require_best_file)
-    found = turns.best(site.look())
-    chosen = found.selected
-    files.replace(out, turns.best_file(found), shared=True)
-    if as_json:
-        screen.machine(
-            {
-                "file": out,
-                "round": chosen.round,
-                "snapshot": chosen.label,
-                "global_loss": chosen.global_loss,
-                "samples": chosen.samples,
-                "select_on": site.plan.select_on,
-                "held_out": chosen.held_out,
-            }
-        )
-        return
-    score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
-    loss = f"global loss {chosen.global_loss:.6g}{site.plan.summed_over}"
-    screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, {loss}{score}")

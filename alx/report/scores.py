@@ -35,6 +35,7 @@ def table(
     *,
     confusion: Mapping[str, Sequence[int]] | None = None,
     whole: bool = False,
+    head: str = "on samples kept apart",
 ) -> list[str]:
     """Every number by name, and below the same by group.
 
@@ -45,9 +46,10 @@ def table(
         before: of the model that was chosen before, or None.
         confusion: by true class, how many were answered with each class, in the same order.
         whole: those of one class, or one label, too, and every number of a group.
+        head: over the names: which samples these are.
     """
     shown = [name for name in values if whole or not any(each in name for each in EACH)]
-    head = ["on samples kept apart", "now", *(["before"] if before is not None else []), *(["no model"] if majority else [])]
+    heads = [head, "now", *(["before"] if before is not None else []), *(["no model"] if majority else [])]
     rows = [
         [
             escape(name, LONGEST),
@@ -57,7 +59,7 @@ def table(
         ]
         for name in shown
     ]
-    out = columns.table(head, rows)
+    out = columns.table(heads, rows)
     for column, each in groups.items():
         first, known = next(iter(values)), {n: None for v in each.values() for n, x in v.items() if x is not None}
         names = [n for n in known if n != SAMPLES and (whole or n == first or n in NARROW)]

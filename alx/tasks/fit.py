@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from alx.errors import ConfigError, escape
 from alx.plan import Plan
 from alx.tasks import code
-from alx.tasks.data.samples import Held, first
+from alx.tasks.data.samples import Held, Samples, first
 from alx.tasks.objective import losses
 
 TRIED = 2  # samples in training mode: batch norm cannot train on one
@@ -47,6 +47,26 @@ def refuse_misfit(
     """
     labels, loss = samples.targets, plan.loss
     refuse_labels(labels, loss, where)
+    outputs = first_outputs(model, samples, where, device)
+    _shapes(outputs, labels, loss, where)
+    _weighed(outputs, plan)
+    if trained:
+        with _apart(device):
+            _training(model, samples, plan, where, device, min(TRIED, plan.batch_size, len(labels)))
+
+
+def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.device) -> Tensor:
+    """What the model gives for the first sample, [1, …], in evaluation mode.
+
+    Args:
+        model: any model.
+        samples: their labels are not looked at.
+        where: the data's name, for messages.
+        device: where the model lives.
+
+    Raises:
+        ConfigError: it cannot take the sample, or gives something else than one tensor.
+    """
     with _apart(device):
         model.eval()
         inputs, _ = first(samples)
@@ -61,11 +81,7 @@ def refuse_misfit(
             f"the model gives {got} for one sample, expected a tensor [1, …]",
             "a model with several outputs needs a task of your own: docs/tasks.md",
         )
-    _shapes(outputs, labels, loss, where)
-    _weighed(outputs, plan)
-    if trained:
-        with _apart(device):
-            _training(model, samples, plan, where, device, min(TRIED, plan.batch_size, len(labels)))
+    return outputs
 
 
 def classes(model: nn.Module, samples: Held, device: torch.device) -> int:

@@ -244,11 +244,18 @@ def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -
     groups = {name: kinds.column(config.data, folder, name, len(held_out)) for name in wanted.by}
     for name, cells in groups.items():
         metrics.refuse_many(name, cells)
-    classes = kinds.classes(plan)
-    return metrics.Judge(plan.loss, classes, wanted.threshold, _positive(wanted.positive, plan, classes), groups)
+    classes = plan.class_names
+    return metrics.Judge(
+        plan.loss, classes, wanted.threshold, positive(wanted.positive, plan, classes), groups, plan.objective
+    )
 
 
-def _positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
+def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
+    """The place of the class to be found, of two; the second where nobody names one.
+
+    Raises:
+        ConfigError: there are no two classes, or none of that name.
+    """
     if name is None:
         return 1
     two = [*classes] or ["0", "1"]  # an .npz's labels are numbers

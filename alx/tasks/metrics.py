@@ -16,6 +16,9 @@ from torch import Tensor
 
 from alx.errors import ConfigError, escape
 from alx.learning.task import Scores
+from alx.objective import Objective
+from alx.tasks import costs
+from alx.tasks.objective import PLAIN
 
 OF_CLASS, OF_LABEL = " of class ", " of label "  # in the name of a number of one of them
 BINS = 10  # of the calibration error: equally wide, as in Naeini et al., AAAI 2015
@@ -24,6 +27,7 @@ MAX_EACH = 20  # classes, or labels, that are told one by one, or in a confusion
 MAX_TAKEN_APART = 100  # classes or labels that have an AUC of their own: each takes two sortings of all samples
 NO_MODEL = "no model"  # beside a group's score: what is had there without one
 HALF = 0.5
+MEAN_COST = "mean cost"  # of an answer, lower is better, where the plan has costs
 LEAST = 1e-15  # of a share, so that its logarithm is finite
 
 Array = NDArray[Any]
@@ -40,6 +44,7 @@ class Judge:
         threshold: of the probability of the positive of two classes, or of a label, above which it is the answer.
         positive: the place of that class.
         groups: by column, the value of each sample; the same numbers are told of each value's samples alone.
+        objective: the plan's; where it says what wrong answers cost, the cheapest is the answer, whatever the threshold.
     """
 
     loss: str
@@ -47,6 +52,7 @@ class Judge:
     threshold: float = 0.5
     positive: int = 1
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    objective: Objective = PLAIN
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Scores:
         """Everything that fits the loss; the first is compared from one selection to the next, and no threshold changes it.
@@ -61,7 +67,9 @@ class Judge:
         answers, truth = outputs.detach().cpu().to(torch.float64).numpy(), targets.detach().cpu().numpy()
         measure = _MEASURES[self.loss]
         constant = _CONSTANTS[self.loss](answers, truth)
-        bare = measure(replace(self, threshold=HALF), constant, truth)
+        # its probabilities are the shares of these samples, which no weight has moved
+        without = replace(self, threshold=HALF, objective=Objective(costs=self.objective.costs))
+        bare = measure(without, constant, truth)
         if self.loss == "mse":
             bare["MAE"] = _least_distance(truth)
         found = Scores(measure(self, answers, truth), {name: v for name, v in bare.items() if v is not None})
@@ -72,7 +80,7 @@ class Judge:
                 here = values == value
                 inside = measure(self, answers[here], truth[here])
                 inside = {name: v for name, v in inside.items() if OF_CLASS not in name and OF_LABEL not in name}
-                none = measure(replace(self, threshold=HALF), constant[here], truth[here])[first]
+                none = measure(without, constant[here], truth[here])[first]
                 told = {"samples": float(here.sum()), first: inside.pop(first), NO_MODEL: none, **inside}
                 found.groups.setdefault(column, {})[value] = told
         if self.loss == "cross_entropy" and answers.shape[1] <= MAX_EACH and np.isfinite(answers).all():
@@ -86,7 +94,10 @@ class Judge:
         return self.classes[k] if k < len(self.classes) else str(k)
 
     def decided(self, probabilities: Array) -> NDArray[np.int64]:
-        """The class that is answered, [n, classes] -> [n]; of two by the threshold, else the likeliest."""
+        """The class that is answered, [n, classes] -> [n]: the cheapest; of two by the threshold; else the likeliest."""
+        if self.objective.costs:
+            logits = torch.from_numpy(np.log(np.maximum(probabilities, LEAST)))
+            return np.asarray(costs.answers(logits, self.objective, self.classes).numpy())
         if probabilities.shape[1] != 2:  # noqa: PLR2004 - two classes
             return np.asarray(probabilities.argmax(1))
         chosen = probabilities[:, self.positive] > self.threshold
@@ -187,7 +198,11 @@ def _two(truth: Array, probability: Array, answer: Array) -> Values:
 
 def _at(judge: Judge, answer: Array, truth: Array) -> Values:
     """How many are right at a threshold of one's own; at one half it is the score itself."""
-    return {} if judge.threshold == HALF else {f"accuracy at {judge.threshold:g}": float((answer == truth).mean())}
+    return (
+        {}
+        if judge.threshold == HALF or judge.objective.costs
+        else {f"accuracy at {judge.threshold:g}": float((answer == truth).mean())}
+    )
 
 
 def _mean(each: Sequence[Values], name: str) -> float | None:
@@ -203,6 +218,9 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     count, p = outputs.shape[1], probabilities(outputs, judge.loss)
     answer = judge.decided(p)
     found: Values = {"accuracy": float((outputs.argmax(1) == truth).mean())}
+    if judge.objective.costs:
+        paid = costs.paid(torch.from_numpy(answer), torch.from_numpy(truth), judge.objective, judge.classes)
+        found[MEAN_COST] = float(paid.mean())
     if count == 2:  # noqa: PLR2004 - two classes
         yes = judge.positive
         here = (truth == yes).astype(int)

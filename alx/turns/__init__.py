@@ -1,9 +1,10 @@
 """The verbs of a turn. The only room that knows both worlds: here snapshots become flat states, losses become entries."""
 
-from alx.turns.best import Best, best, best_file, latest, require_best_file
+from alx.turns.best import Best, best, latest, of_round
 from alx.turns.choose import Chosen, import_and_select
 from alx.turns.inspection import Inspection, inspect
 from alx.turns.introduce import initial, introduce
+from alx.turns.model_file import best_file
 from alx.turns.train import Sealed, sealed, train, turn_seed
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
     "inspect",
     "introduce",
     "latest",
-    "require_best_file",
+    "of_round",
     "sealed",
     "train",
     "turn_seed",

@@ -1,31 +1,23 @@
-"""The best model of an exchange, and the file that `alx best` writes; loading it needs no alx."""
+"""The models that a site selected: the best, the latest, and that of a round."""
 
-import json
-import stat
 from dataclasses import dataclass
-from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-
-from alx import files
 from alx.bundle.layout import Layout
-from alx.errors import MalformedError, UsageError, escape
+from alx.errors import UsageError
 from alx.site import shelf
 from alx.site.entries import Closed, Selected
+from alx.site.site import Site
 from alx.site.state import SiteState
-from alx.turns.bridge import from_flat
-
-BEST = "alx"  # the metadata key of `best_file`
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """A selected model: the best so far, or the latest; or the one that the exchange was closed with."""
+    """A model that was selected, or that the exchange was closed with; and the site that has it."""
 
     selected: Selected | Closed
     state: bytes
     layout: Layout
+    site: Site
 
 
 def best(now: SiteState) -> Best:
@@ -53,6 +45,20 @@ def latest(now: SiteState) -> Best:
     return _of(now, last, last.index)
 
 
+def of_round(now: SiteState, number: int) -> Best:
+    """The model that was selected in a round.
+
+    Raises:
+        UsageError: none was.
+    """
+    found = {selected.round: selected for selected in _selections(now)}
+    if number not in found:
+        raise UsageError(
+            f"nothing was selected in round {number}", f"rounds with a selection: {', '.join(map(str, sorted(found)))}"
+        )
+    return _of(now, found[number], found[number].index)
+
+
 def _selections(now: SiteState) -> tuple[Selected, ...]:
     position = now.position
     if not position.selected:
@@ -64,30 +70,4 @@ def _of(now: SiteState, selected: Selected | Closed, index: int) -> Best:
     # what a provider's exchange was closed with lies in a bundle of its own
     turn = next(turn for turn in (*now.position.accepted, *now.position.sealed) if turn.digest == selected.digest)
     with shelf.opened(now, turn) as bundle:
-        return Best(selected, bundle.state(index), bundle.manifest.layout)
-
-
-def require_best_file(path: Path) -> None:
-    """Refuse a file that is not one of `best_file`'s.
-
-    Raises:
-        MalformedError: it is another.
-        StorageError: it cannot be read.
-    """
-    with files.storage(path):
-        if not stat.S_ISREG(path.lstat().st_mode):  # no link is followed, no pipe waited for
-            raise MalformedError(f"'{escape(path.name)}' is no plain file")
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = file.metadata() or {}
-        except SafetensorError as error:
-            raise MalformedError(f"'{escape(path.name)}' is no safetensors file") from error
-    if BEST not in about:
-        raise MalformedError(f"'{escape(path.name)}' is no model of alx best")
-
-
-def best_file(found: Best) -> bytes:
-    """The best model as a safetensors file; its one metadata key `BEST` is JSON with round, snapshot and global loss."""
-    chosen = found.selected
-    about = {"round": chosen.round, "snapshot": chosen.label, "global_loss": chosen.global_loss, "samples": chosen.samples}
-    return save(from_flat(found.state, found.layout), {BEST: json.dumps(about)})
+        return Best(selected, bundle.state(index), bundle.manifest.layout, now.site)

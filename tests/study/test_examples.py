@@ -45,9 +45,13 @@ SHORTER = {
 
 
 def commands(readme):
-    """The lines of a README's shell blocks."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+    """The lines of a README's shell blocks; where it says that one round is played, those of examples/README.md."""
+    blocks = re.findall(
+        r"^(Then \[one round\])|^```sh\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [
+        line for a_round, block in blocks for line in (commands(EXAMPLES / "README.md") if a_round else block.splitlines())
+    ]
 
 
 def play(line, monkeypatch):
@@ -100,7 +104,7 @@ def test_an_example_is_played_as_its_readme_says_and_its_global_loss_falls(name,
     for said, shorter in SHORTER.get(name, {}).items():
         assert said in plan.read_text()
         plan.write_text(plan.read_text().replace(said, shorter))
-    for line in [*commands(EXAMPLES / name / "README.md"), *commands(EXAMPLES / "README.md")]:
+    for line in commands(EXAMPLES / name / "README.md"):
         play(line, monkeypatch)
     start, there, back, body = losses(folder)
     assert back <= there <= start

@@ -5,9 +5,10 @@ Where the plan selects on validation samples, val_images and val_labels are thos
 Knows NumPy's file; unpickles nothing, and allocates nothing that a header claims and the file does not hold.
 """
 
+import contextlib
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,7 @@ def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
         ConfigError: as `read`; or an array is not there, or the plan has [columns] that the numbers are not made by.
     """
     name = escape(path.name)
-    if plan.columns is not None and rows_made_by(place.checked(path, "file")) != plan.columns.model_dump_json():
-        raise ConfigError(
-            f"the plan has [columns], and the numbers of '{name}' are not made by them",
-            "give the CSV itself, --data csv:FILE; or leave [columns] out of the plan, on both sides",
-        )
+    refuse_columns(path, plan)
     own = read(place.checked(path, "file"), "train", plan.images)
     if own is None:
         raise ConfigError(f"'{name}' has no array train_images", NAMES)
@@ -52,13 +49,27 @@ def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
     return own, held_out
 
 
-def read(path: Path, part: str, images: Images | None) -> Held | None:
+def refuse_columns(path: Path, plan: Plan) -> None:
+    """Refuse numbers that are not made by the plan's [columns].
+
+    Raises:
+        ConfigError: says so.
+    """
+    if plan.columns is not None and rows_made_by(place.checked(path, "file")) != plan.columns.model_dump_json():
+        raise ConfigError(
+            f"the plan has [columns], and the numbers of '{escape(path.name)}' are not made by them",
+            "give the CSV itself, --data csv:FILE; or leave [columns] out of the plan, on both sides",
+        )
+
+
+def read(path: Path, part: str, images: Images | None, *, labelled: bool = True) -> Held | None:
     """One part of the file.
 
     Args:
         path: the .npz.
         part: train, val or test.
         images: the plan's account of an input, which numbers other than uint8 cannot have; None takes images as they are.
+        labelled: False where nobody asks for labels: they are not looked for, and all targets are 0.
 
     Returns:
         `<part>_images` uint8 [n, h, w] or [n, h, w, 1 or 3] as images, numbers [n, …] as float32; `<part>_labels` [n]
@@ -68,12 +79,14 @@ def read(path: Path, part: str, images: Images | None) -> Held | None:
         ConfigError: names the file, the array and the row.
     """
     name, what = escape(path.name), f"{part}_images"
-    found = members(path, (what, f"{part}_labels").__contains__)
+    found = members(path, (what, f"{part}_labels" if labelled else "").__contains__)
     x, y = found.get(what), found.get(f"{part}_labels")
     if x is None:
         if y is not None:
             raise ConfigError(f"'{name}' has {part}_labels, and no {what}", NAMES)
         return None
+    if not labelled:
+        y = np.zeros(x.shape[:1], np.int64)
     if y is None:
         raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)
     if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or 0 in (x.size, y.size):  # noqa: PLR2004 - samples, and something in each
@@ -107,13 +120,29 @@ def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:
     Raises:
         ConfigError: it is no .npz, or is damaged.
     """
+    with _entries(path) as (archive, entries):
+        return {key: _array(archive, entry, escape(path.name)) for key, entry in entries.items() if wanted(key)}
+
+
+@contextlib.contextmanager
+def _entries(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """The file, open, and where each of its arrays lies in it."""
     name = escape(path.name)
     with decoder.reading(f"cannot read '{name}'", _WHOLE), path.open("rb") as file:
         if file.read(len(_NPY)) == _NPY:
             raise ConfigError(f"'{name}' is a single array (.npy), expected an .npz", NAMES)
         with zipfile.ZipFile(file) as archive:
-            entries = {e.filename.removesuffix(".npy"): e for e in archive.infolist() if e.filename.endswith(".npy")}
-            return {key: _array(archive, entry, name) for key, entry in entries.items() if wanted(key)}
+            yield archive, {e.filename.removesuffix(".npy"): e for e in archive.infolist() if e.filename.endswith(".npy")}
+
+
+def parts(path: Path) -> list[str]:
+    """The parts whose images the file has: train, val, test.
+
+    Raises:
+        ConfigError: as `members`.
+    """
+    with _entries(path) as (_, entries):
+        return [part for part in ("train", "val", "test") if f"{part}_images" in entries]
 
 
 def shapes(path: Path) -> dict[str, str]:

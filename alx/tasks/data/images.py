@@ -3,6 +3,7 @@
 Knows pixels and the plan's [images]; knows no model.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,29 @@ def _files(path: Path, images: Images) -> list[tuple[int, Path]]:
     if not files:
         raise ConfigError(f"'{escape(str(path), 200)}' holds no images", hint)
     return files
+
+
+def pictures(path: Path, images: Images) -> tuple[NormalisedImages, list[str]]:
+    """The images of a folder and of the folders in it, whatever these are called, and the path of each within it.
+
+    In the order of those paths; all targets are 0. What is passed over and what is refused is as in `folder`.
+
+    Raises:
+        ConfigError: as `folder`.
+    """
+    if images.size is None:
+        raise ConfigError(
+            "an image folder needs [images] size in the plan, the same on both sides", "docs/plan.md describes it"
+        )
+    found = [inner for each in _visible(path) for inner in (_visible(each) if each.is_dir() else (each,))]
+    if not found:
+        raise ConfigError(f"'{escape(str(path), 200)}' holds no images", "images, or folders of images")
+    pixels = [picture.read(file, images.channels, images.size) for file in found]
+    stacked = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous()
+    targets = torch.zeros(len(found), dtype=torch.int64)
+    # a name on Linux may be no text
+    names = [os.fsencode(file.relative_to(path)).decode("utf-8", "backslashreplace") for file in found]
+    return NormalisedImages(stacked, targets, images.mean, images.std), names
 
 
 def _visible(path: Path) -> Iterator[Path]:

@@ -102,16 +102,25 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
         ConfigError: says which file, row or column cannot be used, and why.
     """
     path = folder / source.path
+    refuse_kind(source, plan)
+    own, kept = READERS[source.kind](path, None if source.held_out is None else folder / source.held_out, plan)
+    for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
+        if samples is not None and plan.images is not None and plan.images.classes:
+            refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
+    return own, kept
+
+
+def refuse_kind(source: Source, plan: Plan) -> None:
+    """Refuse a kind of data that has no columns where the plan has them.
+
+    Raises:
+        ConfigError: says which.
+    """
     if plan.columns is not None and source.kind not in _OF_COLUMNS:
         raise ConfigError(
             f"the plan has [columns], and data of the kind {source.kind} have none",
             "leave [columns] out of the plan, on both sides",
         )
-    own, kept = READERS[source.kind](path, None if source.held_out is None else folder / source.held_out, plan)
-    for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
-        if samples is not None and plan.images is not None and plan.images.classes:
-            _refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
-    return own, kept
 
 
 def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[Held, Held]:
@@ -150,23 +159,19 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
             f"the samples for validation are {kept.inputs}, and those to train on {own.inputs}", "make them alike"
         )
     if plan.images is not None and plan.images.classes:
-        _refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
+        refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
     return own, kept
 
 
-def classes(plan: Plan) -> list[str]:
-    """The names that the plan has for classes, in label order; none where it has none."""
-    return plan.columns.classes if plan.columns is not None else plan.images.classes if plan.images is not None else []
-
-
-def column(source: Source, folder: Path, name: str, count: int) -> list[str]:
+def column(source: Source, folder: Path, name: str, count: int, part: str = "test") -> list[str]:
     """The cells of a column, declared in the plan or not, of the samples kept apart.
 
     Args:
         source: the [data] of site.toml.
         folder: the site's folder.
-        name: of a table's column; or of an .npz's array `test_<name>`.
+        name: of a table's column; or of an .npz's array `<part>_<name>`, one value a sample.
         count: how many samples.
+        part: of an .npz.
 
     Raises:
         ConfigError: there is no such column, or it has another number of cells.
@@ -175,15 +180,19 @@ def column(source: Source, folder: Path, name: str, count: int) -> list[str]:
     if source.kind in TABLES:
         found = TABLES[source.kind](where)
     elif source.kind == "npz":
-        own = ("test_images", "test_labels")
-        members = arrays.members(where, lambda member: member.startswith("test_") and member not in own)
-        found = {member.removeprefix("test_"): [str(v) for v in values.tolist()] for member, values in members.items()}
+        own = (f"{part}_images", f"{part}_labels")
+        members = arrays.members(where, lambda member: member.startswith(f"{part}_") and member not in own)
+        found = {
+            member.removeprefix(f"{part}_"): [str(v) for v in values.tolist()]
+            for member, values in members.items()
+            if values.ndim == 1
+        }
     else:
-        raise ConfigError(f"data of the kind {source.kind} have no columns", "leave out [metrics] by in site.toml")
+        raise ConfigError(f"data of the kind {source.kind} have no columns", "leave it out: by, or --id")
     if name not in found:
         raise ConfigError(
             f"'{escape(where.name)}' has no column '{escape(name)}'",
-            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array test_<name>",
+            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array {part}_<name>",
         )
     if len(found[name]) != count:
         raise ConfigError(
@@ -198,8 +207,17 @@ def made_of(samples: Held, plan: Plan) -> Literal["pixels", "table", "numbers"]:
     return "table" if samples.inputs == "numbers" and plan.columns is not None else samples.inputs
 
 
-def _refuse_unnamed(labels: Tensor, classes: int, where: str) -> None:
-    """A label is the place of its class in the plan's list, as it is for a folder of images."""
+def refuse_unnamed(labels: Tensor, classes: int, where: str) -> None:
+    """A label is the place of its class in the plan's list, as it is for a folder of images.
+
+    Args:
+        labels: of all samples.
+        classes: how many the plan names.
+        where: the data's name, for messages.
+
+    Raises:
+        ConfigError: names the first sample whose label is none.
+    """
     bad = ((labels < 0) | (labels >= classes) | (labels != labels.floor())).reshape(len(labels), -1).any(1)
     if bad.any():
         row = int(bad.nonzero()[0])

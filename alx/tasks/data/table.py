@@ -28,20 +28,31 @@ def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
     Raises:
         ConfigError: as `read`; or the plan has no [columns], or has [images].
     """
+    columns = columns_of(plan)
+    own = read(place.checked(path, "file"), columns)
+    return own, None if kept is None else read(place.checked(kept, "file"), columns)
+
+
+def columns_of(plan: Plan) -> Columns:
+    """The plan's [columns].
+
+    Raises:
+        ConfigError: it has none, or has [images].
+    """
     if plan.columns is None:
         raise ConfigError("a CSV needs [columns] in the plan, the same on both sides", "docs/plan.md describes it")
     if plan.images is not None:
         raise ConfigError("the plan has [images], and a CSV has none", "leave [images] out of the plan, on both sides")
-    own = read(place.checked(path, "file"), plan.columns)
-    return own, None if kept is None else read(place.checked(kept, "file"), plan.columns)
+    return plan.columns
 
 
-def read(path: Path, columns: Columns) -> Tensors:
+def read(path: Path, columns: Columns, *, labelled: bool = True) -> Tensors:
     """Read a table.
 
     Args:
         path: the CSV; a byte-order mark, blank lines, columns not declared, and spaces around cells are passed over.
         columns: the plan's account of an input.
+        labelled: False where nobody asks for labels: there may be no such column, and all targets are 0.
 
     Returns:
         Inputs float32 [n, numbers + categories] in the plan's order; targets int64 [n] with classes, else float32 [n].
@@ -51,14 +62,14 @@ def read(path: Path, columns: Columns) -> Tensors:
     """
     rows, labels = [], []
     name = escape(path.name)
-    wanted = (columns.label, *columns.numeric, *columns.categorical)
+    wanted = (*((columns.label,) if labelled else ()), *columns.numeric, *columns.categorical)
     lines = _lines(path)
     _, header = next(lines)
     at = {column: _position(column, header, name) for column in wanted}
     for where, row in lines:
         cells = {column: row[i] for column, i in at.items()}
         rows.append(_row(cells, columns, where))
-        labels.append(_label(cells[columns.label], columns, where))
+        labels.append(_label(cells[columns.label], columns, where) if labelled else 0)
     if not rows:
         raise ConfigError(f"'{name}' has a header and no rows", f"expected {_FORMAT}")
     kind = torch.int64 if columns.classes else torch.float32

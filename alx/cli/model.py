@@ -1,0 +1,252 @@
+"""The commands about a model in use: write it, ask it; torch is imported inside of them."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alx import files
+from alx.cli import screen
+from alx.cli.options import around, new_file, site_option, unused_file
+from alx.cli.screen import json_option
+from alx.errors import MalformedError, UsageError, count, escape
+from alx.report import answers, card, scores
+from alx.site import site as sites
+from alx.site.site import Site
+
+if TYPE_CHECKING:  # torch
+    from alx.tasks.data.questions import Part
+    from alx.turns.ask import InUse
+
+MAX_CARD_BYTES = 1 << 20  # a page
+
+
+@click.command(epilog="Example: alx best ../model.safetensors")
+@click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
+@site_option
+@json_option
+def best(out: Path, site: Site, as_json: bool) -> None:
+    """Write the selected model with the least global loss of all rounds, and what it takes to use it where no site is.
+
+    Beside OUT.safetensors: OUT.plan.toml, the agreed plan to the byte; the model's own .py file, if the plan names one; and
+    OUT.md, a card for people. Loading the model needs no alx; alx predict and alx evaluate find the plan there. Once the
+    exchange is closed, it is the model that both sides end with, and the same file on both.
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+    from alx.turns import model_file  # noqa: PLC0415
+
+    site.require_private()
+    plan = site.plan_file
+    new_file(site, out, "", "model of alx best under this plan", lambda path: model_file.require_own(path, plan.digest))
+    beside = {model_file.plan_beside(out): plan.data}
+    code = None if plan.plan.model is None else plan.plan.model.file()
+    if code is not None:
+        beside[out.with_name(code)] = sites.source(site.folder / code)
+    for path, data in beside.items():
+        new_file(site, path, "", "copy of this site's", partial(_require_same, data))
+    if out in beside:
+        raise UsageError(f"'{escape(str(out), 200)}' is the name of the model's own .py file", "name another file")
+    page = model_file.card_beside(out)
+    new_file(site, page, "", "card of alx best under this plan", lambda path: _require_card(path, plan.digest))
+    now = site.look()
+    found = turns.best(now)
+    chosen, note = found.selected, model_file.note(found)
+    told = card.text(
+        chosen,
+        plan,
+        found.layout,
+        name=out.name,
+        weights=note.weights,
+        keys=sorted([(site.role, now.public_key.fingerprint), (now.peer.file.role, now.peer_key.fingerprint)]),
+        code=note.code,
+        built_in=note.task == "built-in",
+    )
+    # the model last: where it is, all that it needs is beside it
+    files.replace_all({**beside, page: told, out: turns.best_file(found)}, shared=True)
+    if as_json:
+        screen.machine(
+            {
+                "file": out,
+                "plan": model_file.plan_beside(out),
+                "card": page,
+                "weights": note.weights,
+                "round": chosen.round,
+                "snapshot": chosen.label,
+                "global_loss": chosen.global_loss,
+                "samples": chosen.samples,
+                "select_on": site.plan.select_on,
+                "held_out": chosen.held_out,
+            }
+        )
+        return
+    score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
+    loss = f"global loss {chosen.global_loss:.6g}{site.plan.summed_over}"
+    screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, {loss}{score}")
+    names = [f"'{path.name}'" for path in (*beside, page)]
+    screen.tell(f"beside it: {', '.join(names[:-1])} and the card {names[-1]}, which has no held-out score")
+
+
+def _require_same(data: bytes, path: Path) -> None:
+    with files.storage(path):
+        plain = path.is_file() and not path.is_symlink()
+    if not plain or files.read(path, len(data)) != data:
+        raise MalformedError(f"'{escape(path.name)}' is another file")
+
+
+def _require_card(path: Path, plan_digest: str) -> None:
+    with files.storage(path):
+        plain = path.is_file() and not path.is_symlink()
+    if not plain or not card.is_card(files.read(path, MAX_CARD_BYTES), plan_digest):
+        raise MalformedError(f"'{escape(path.name)}' is no card")
+
+
+def asked(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which model, and how it is asked: what `alx evaluate` and `alx predict` both take."""
+    parameters = (
+        click.argument("model", type=click.Path(path_type=Path), required=False, metavar="[MODEL.safetensors]"),
+        click.option(
+            "--plan",
+            "plan_path",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="The plan that MODEL was trained under; default: the one beside it, else the site's.",
+        ),
+        click.option(
+            "--round",
+            "round_",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Without MODEL: what the site selected in that round; default: the best of all.",
+        ),
+        click.option(
+            "--part",
+            type=click.Choice(["train", "val", "test"]),
+            help="Of an .npz or of torchvision's sets; default: test, where there is one.",
+        ),
+        click.option(
+            "--threshold",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            metavar="P",
+            help="Of two classes: above this probability the positive one is answered; default: [metrics], else 0.5.",
+        ),
+        click.option(
+            "--positive", metavar="CLASS", help="Of two classes, the one to be found; default: [metrics], else the second."
+        ),
+        click.option("--device", metavar="DEVICE", help="auto, cpu, cuda:0, …; default: the site's, else auto."),
+        click.option(
+            "--site",
+            "place",
+            type=click.Path(path_type=Path),
+            envvar="ALX_SITE",
+            metavar="SITE",
+            help="The site's folder; default: the one around the current folder, if there is one.",
+        ),
+        json_option,
+    )
+    for parameter in reversed(parameters):
+        command = parameter(command)
+    return command
+
+
+def _in_use(
+    model: Path | None, plan_path: Path | None, round_: int | None, device: str | None, place: Path | None
+) -> "InUse":
+    """The model that a person named."""
+    from alx.turns import ask  # noqa: PLC0415 - torch
+
+    site = around(place)
+    if model is None and site is None:
+        raise UsageError("no MODEL was given, and there is no site here", "name a file of alx best, or a site with --site")
+    for option, given, other in (("--round", round_, model), ("--plan", plan_path, site if model is None else None)):
+        if given is not None and other is not None:
+            raise UsageError(f"{option} beside {'a MODEL' if model else 'no MODEL'}", "leave out one of them")
+    if model is not None:
+        return ask.in_file(model, plan_path, site, device)
+    return ask.selected(site, round_, device)  # type: ignore[arg-type] # refused above
+
+
+@click.command(epilog="Example: alx evaluate model.safetensors --data csv:last-year.csv --by hospital")
+@asked
+@click.option("--data", metavar="KIND:PATH", help="Samples with labels; default: what the site keeps apart.")
+@click.option("--by", multiple=True, metavar="COLUMN", help="The same for each value of a column; may be given again.")
+def evaluate(
+    model: Path | None,
+    plan_path: Path | None,
+    round_: int | None,
+    part: "Part | None",
+    threshold: float | None,
+    positive: str | None,
+    device: str | None,
+    place: Path | None,
+    as_json: bool,
+    data: str | None,
+    by: tuple[str, ...],
+) -> None:
+    """Say how good a model is on samples with labels: the plan's loss, and metrics beside those of no model.
+
+    MODEL is a file of alx best, with its plan beside it; without it, a model of the site's. Of a site's own data, --part
+    takes what is trained on, what models are selected on, or what is kept apart. Nothing of it is sent.
+    """
+    from alx.turns import ask  # noqa: PLC0415 - torch
+
+    used = _in_use(model, plan_path, round_, device, place)
+    found = ask.evaluate(used, data, part, by, threshold, positive)
+    told = found.scores
+    if as_json:
+        values = (
+            {}
+            if told is None
+            else {"metrics": told.values, "majority": told.majority, "groups": told.groups, "confusion": told.confusion}
+        )
+        screen.machine({"model": used.called, "data": found.where, "samples": found.samples, "loss": found.loss, **values})
+        return
+    loss = f"{used.plan.loss} {found.loss:.6g} a sample".replace("own ", "loss ")
+    screen.tell(f"{used.called}, {count(found.samples, 'sample')} of {found.where}: {loss}")
+    if told is not None:
+        shown = scores.table(
+            told.values, told.majority, told.groups, confusion=told.confusion, whole=True, head="on these samples"
+        )
+        screen.tell(*shown)
+
+
+@click.command(epilog="Example: alx predict model.safetensors --data csv:patients.csv --id patient --out answers.csv")
+@asked
+@click.option("--data", required=True, metavar="KIND:PATH", help="What is to be answered; labels are not looked at.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), required=True, metavar="OUT.csv", help="A new file.")
+@click.option("--id", "name_by", metavar="COLUMN", help="What names each row; default: a picture's path, else its place.")
+def predict(
+    model: Path | None,
+    plan_path: Path | None,
+    round_: int | None,
+    part: "Part | None",
+    threshold: float | None,
+    positive: str | None,
+    device: str | None,
+    place: Path | None,
+    as_json: bool,
+    data: str,
+    out: Path,
+    name_by: str | None,
+) -> None:
+    """Write a model's answers as a CSV: a line for each row or picture, in their order.
+
+    It says which one it is, the answer, and the probability of each class; or the number. MODEL is a file of alx best,
+    with its plan beside it; without it, a model of the site's. Rows are counted from 0.
+    """
+    unused_file(out)
+    from alx.turns import ask  # noqa: PLC0415 - torch
+
+    used = _in_use(model, plan_path, round_, device, place)
+    found = ask.predict(used, data, part, name_by, threshold, positive)
+    written, mended = answers.text(found.columns)
+    files.replace(out, written)
+    if as_json:
+        headings = [name for name, _ in found.columns]
+        screen.machine({"file": out, "model": used.called, "samples": found.samples, "columns": headings, "mended": mended})
+        return
+    screen.tell(f"wrote '{out}': the answers of {used.called} to {count(found.samples, 'sample')} of {found.where}")
+    if mended:
+        which = f"{count(mended, 'cell')}, which a spreadsheet would run as a formula,"
+        screen.tell(f"LOOK: {which} now begin{'s' if mended == 1 else ''} with an apostrophe")

@@ -1,0 +1,110 @@
+"""Samples that a model in use is asked about: with their labels where it is judged, without where it is to answer.
+
+Knows the kinds of data and which of their parts are meant; reads no cell and no pixel itself.
+"""
+
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from alx.errors import ConfigError, escape
+from alx.plan import Images, Plan
+from alx.tasks.data import arrays, images, kinds, packaged, place, table
+from alx.tasks.data.kinds import Source
+from alx.tasks.data.samples import Held
+
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
+ROW = "row"  # what names a sample where nothing else does: its place, counted from 0
+FILE = "file"
+_PACKAGED = ("cifar10", "svhn", "mnist")
+_NO_PARTS = "leave out --part: it is for the kinds npz, cifar10, svhn and mnist"
+
+
+class Questions(NamedTuple):
+    """Samples, and what each is called.
+
+    Attributes:
+        samples: in the order of the data; without labels, all targets are 0.
+        called: what the names are: a column, `file` or `row`.
+        names: one a sample.
+        where: the data, for messages and for people.
+    """
+
+    samples: Held
+    called: str
+    names: list[str]
+    where: str
+
+
+def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: str | None, *, labelled: bool) -> Questions:
+    """Read data that a model is asked about.
+
+    Args:
+        source: what and where; it names nothing that is kept apart.
+        folder: relative paths start there.
+        plan: says how an input is made.
+        part: of an .npz or of torchvision's sets; None is the test part where there is one, else the only one.
+        name_by: a table's column, or an .npz's array `<part>_<name_by>`, that names each sample; None is the path of an
+            image file, else the row.
+        labelled: whether labels are read; without them, a folder of images needs no folder for each class.
+
+    Raises:
+        ConfigError: says which file, row or column cannot be used, and why.
+    """
+    kinds.refuse_kind(source, plan)
+    path = folder / source.path
+    part = _part(source, path, part)
+    what = {"npz": f"{part}_images of ", "csv": "", "images": ""}.get(source.kind, f"the {part} part of ")
+    where = f"{what}'{escape(path.name)}'"
+    names = None
+    if source.kind == "images" and not labelled:
+        samples: Held
+        samples, names = images.pictures(place.checked(path, "folder"), plan.images or Images())
+    else:
+        samples = _samples(source, folder, plan, part, labelled=labelled)
+    if labelled and plan.images is not None and plan.images.classes:
+        kinds.refuse_unnamed(samples.targets, len(plan.images.classes), where)
+    if name_by is not None:
+        return Questions(samples, name_by, column(source, folder, part, name_by, len(samples)), where)
+    return Questions(samples, ROW if names is None else FILE, names or list(map(str, range(len(samples)))), where)
+
+
+def column(source: Source, folder: Path, part: Part | None, name: str, count: int) -> list[str]:
+    """What a column says of each sample that `read` reads of the same; see `kinds.column`."""
+    return kinds.column(source, folder, name, count, str(_part(source, folder / source.path, part)))
+
+
+def _part(source: Source, path: Path, wanted: Part | None) -> Part | None:
+    """Which part is meant; None where the kind has none."""
+    if source.kind in _PACKAGED:
+        if wanted == "val":
+            raise ConfigError(f"{source.kind} has no val part, expected train or test", "--part test, or leave it out")
+        return wanted or "test"
+    if source.kind != "npz":
+        if wanted is not None:
+            raise ConfigError(f"data of the kind {source.kind} have no parts, and {wanted} was asked for", _NO_PARTS)
+        return None
+    there = arrays.parts(place.checked(path, "file"))
+    names = f"'{escape(path.name)}' has {', '.join(f'{part}_images' for part in there) or 'no images of any part'}"
+    if wanted is None and ("test" in there or len(there) == 1):
+        return next(part for part in reversed(PARTS) if part in there)
+    if wanted is None or wanted not in there:
+        told = "" if wanted is None else f", and {wanted}_images was asked for"
+        raise ConfigError(f"{names}{told}", "name one of its parts: --part train" if there else arrays.NAMES)
+    return wanted
+
+
+def _samples(source: Source, folder: Path, plan: Plan, part: Part | None, *, labelled: bool) -> Held:
+    path = folder / source.path
+    if source.kind == "npz":
+        arrays.refuse_columns(path, plan)
+        found = arrays.read(path, str(part), plan.images, labelled=labelled)
+        if found is None:
+            raise ConfigError(f"'{escape(path.name)}' has no array {part}_images", arrays.NAMES)
+        return found
+    if source.kind in _PACKAGED:
+        wanted = plan.images or Images(channels=1 if source.kind == "mnist" else 3)
+        return packaged.read(source.kind, path, wanted, train=part == "train")
+    if source.kind == "csv":
+        return table.read(place.checked(path, "file"), table.columns_of(plan), labelled=labelled)
+    return images.folder(place.checked(path, "folder"), plan.images or Images())

@@ -1,0 +1,326 @@
+"""A model in use: one of the site's, or a file where no site is; with the plan that says how it is asked.
+
+Knows model files, sites and data; writes nothing, and nothing of what it finds leaves the site by itself.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from alx.bundle.layout import Layout, check_model
+from alx.errors import ConfigError, UsageError, escape
+from alx.learning import measure, trajectory
+from alx.learning import state as states
+from alx.learning.task import Scores, State, Task, exact_sum
+from alx.plan import Plan, PlanFile
+from alx.site import site as sites
+from alx.site import site_file
+from alx.site.site import Site
+from alx.site.site_file import Data
+from alx.tasks import fit, load, metrics, models, predictions
+from alx.tasks.answers import answers
+from alx.tasks.data import questions
+from alx.tasks.data.questions import Part
+from alx.tasks.objective import NAMED, accuracy, losses
+from alx.tasks.predictions import Column
+from alx.turns import model_file
+from alx.turns.best import best, of_round
+from alx.turns.bridge import from_flat, layout_of
+
+_OWN = "a task of your own makes its inputs itself: load the file of alx best there, docs/tasks.md shows how"
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Answers to samples.
+
+    Attributes:
+        columns: headings and values, as many as samples; the first is what each sample is called.
+        samples: number.
+        where: the data, for people.
+    """
+
+    columns: list[tuple[str, Column]]
+    samples: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a model is worth.
+
+    Attributes:
+        where: the data, for people.
+        samples: number.
+        loss: the plan's, a sample.
+        scores: of these samples; of a task of one's own, of what it keeps apart; None where there are none.
+    """
+
+    where: str
+    samples: int
+    loss: float
+    scores: Scores | None
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """A model, ready to be asked.
+
+    Attributes:
+        net: in evaluation mode, on `device`.
+        plan: that it was trained under.
+        device: where it is.
+        called: which model it is, for people.
+        site: a site of this plan, if one stands in it.
+        task: the site's own, where the plan alone does not say how inputs are made.
+    """
+
+    net: nn.Module
+    plan: Plan
+    device: torch.device
+    called: str
+    site: Site | None
+    task: Task | None
+
+
+def selected(site: Site, round_: int | None, device: str | None) -> InUse:
+    """A model that a site selected.
+
+    Args:
+        site: its plan is the one agreed on.
+        round_: in which round; None is the best of all.
+        device: None is the site's.
+
+    Raises:
+        UsageError: nothing was selected yet, or not in that round.
+        AlxError: see `shelf.opened`; the site is not its owner's alone, or something agreed on was changed.
+    """
+    site.require_private()
+    now = site.look()
+    now.check_agreement()
+    found = best(now) if round_ is None else of_round(now, round_)
+    held = from_flat(found.state, found.layout)
+
+    def agreed(layout: Layout) -> State:
+        check_model(layout.tensors, found.layout)
+        return held
+
+    called = f"{found.selected.label} of round {found.selected.round}"
+    return _ready(agreed, site.plan_file, site.folder, site, device, called)
+
+
+def in_file(path: Path, plan_path: Path | None, site: Site | None, device: str | None) -> InUse:
+    """A model out of a file.
+
+    Args:
+        path: safetensors, as alx best or anybody else wrote it.
+        plan_path: the plan that it was trained under; None is the one beside it, else the site's.
+        site: the site that one stands in, if any.
+        device: None is the site's, else `auto`.
+
+    Raises:
+        UsageError: there is no such file, or no plan.
+        ConfigError, ModelError: see `model_file.tensors`; its own .py file is another; or its plan alone does not say how
+            inputs are made.
+    """
+    says, beside = model_file.noted(path), model_file.plan_beside(path)
+    if plan_path is None and beside.is_file():
+        plan_path = beside
+    if plan_path is not None:
+        plan, folder = sites.read_plan(plan_path), plan_path.parent
+    elif site is not None:
+        plan, folder = site.plan_file, site.folder
+    else:
+        raise UsageError(
+            f"there is no plan '{escape(beside.name)}' beside '{escape(path.name)}'",
+            "alx best writes it there; or name the plan: --plan FILE",
+        )
+    of_plan = site if site is not None and site.plan_file.digest == plan.digest else None
+    if says is not None:
+        if says.task == "own" and (of_plan is None or of_plan.config.task == "built-in"):
+            raise ConfigError(
+                f"'{escape(path.name)}' was trained by a task of one's own: the plan alone does not say how inputs are made",
+                _OWN,
+            )
+        _refuse_other_code(says.code, plan.plan, folder)
+    device = site.config.device if device is None and site is not None else device
+    return _ready(
+        lambda layout: model_file.tensors(path, layout, plan), plan, folder, of_plan, device, f"'{escape(path.name)}'"
+    )
+
+
+def _refuse_other_code(expected: str | None, plan: Plan, folder: Path) -> None:
+    """Before it is run."""
+    name = None if plan.model is None else plan.model.file()
+    if name is None or expected is None:
+        return
+    got = hashlib.sha256(sites.source(folder / name)).hexdigest()
+    if got != expected:
+        raise ConfigError(
+            f"the model's own file '{escape(name)}' is another: SHA-256 {got[:16]}…, expected {expected[:16]}…",
+            "put the one that alx best wrote back beside the plan",
+        )
+
+
+def _ready(
+    held: Callable[[Layout], State], plan: PlanFile, folder: Path, site: Site | None, device: str | None, called: str
+) -> InUse:
+    """A model made anew, in a state that is read once it is known what the model has."""
+    if device is None:
+        device = "auto" if site is None else site.config.device
+    place = load.device(device)
+    task = None
+    if site is not None and site.config.task != "built-in":
+        task = load.task(site.folder, site.config.model_copy(update={"device": device}), plan.plan)
+        net = task.new_model()
+        states.put(task, net, held(layout_of(states.of(task, net))))
+        return InUse(net.eval(), plan.plan, place, called, site, task)
+    if plan.plan.model is None or plan.plan.loss == "own":
+        raise ConfigError("the plan alone does not say how a model is asked: it needs a task of one's own", _OWN)
+    trajectory.seed_all(plan.plan.seed)  # as in training: what a state leaves out is the same in every new model
+    net = models.find(plan.plan.model, folder)()
+    net.load_state_dict(dict(held(layout_of(net.state_dict()))))
+    return InUse(net.to(place).eval(), plan.plan, place, called, site, None)
+
+
+def predict(
+    used: InUse, data: str, part: Part | None, name_by: str | None, threshold: float | None, positive: str | None
+) -> Predicted:
+    """Ask a model about data, whether they have labels or not.
+
+    Args:
+        used: the model.
+        data: KIND:PATH, from the current folder.
+        part: of an .npz or of torchvision's sets; see `questions.read`.
+        name_by: what names each sample; see `questions.read`.
+        threshold: as in `evaluate`.
+        positive: as in `evaluate`.
+
+    Raises:
+        ConfigError: the data or the answers cannot be used; or the task is the site's own.
+        UsageError: no such data.
+    """
+    _refuse_own(used, "predict")
+    asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
+    fit.first_outputs(used.net, asked.samples, asked.where, used.device)
+    judge = _judge(used, threshold, positive, {})
+    outputs, _ = answers(used.net, asked.samples, used.device)
+    _refuse_useless(used.plan, outputs, threshold, positive)
+    found = predictions.of(outputs, judge)
+    if asked.called in found:
+        raise ConfigError(
+            f"the samples are named by '{escape(asked.called)}', and so is a column of the answers",
+            "rename the column in the data, or leave out --id",
+        )
+    return Predicted([(asked.called, asked.names), *found.items()], len(asked.names), asked.where)
+
+
+def evaluate(
+    used: InUse, data: str | None, part: Part | None, by: Sequence[str], threshold: float | None, positive: str | None
+) -> Judged:
+    """Judge a model by samples with labels.
+
+    Args:
+        used: the model.
+        data: KIND:PATH, from the current folder; None is what the site keeps apart, or another part of its own data.
+        part: of an .npz or of torchvision's sets; of a site's own data train, val or test.
+        by: columns whose groups are told apart; none: of a site's own data those of its [metrics].
+        threshold: of the probability of the positive of two classes; None is that of the site's [metrics], else a half.
+        positive: of two classes, the one to be found; None is that of the site's [metrics], else the second.
+
+    Raises:
+        ConfigError: the data cannot be used, or do not fit the model.
+        UsageError: no such data.
+    """
+    if used.task is not None:
+        return _by_own(used.task, used.net, given=(data, part, *by, threshold, positive))
+    if data is None:
+        source, folder, part = _own_part(used.site, part)
+    else:
+        source, folder = _named(used, data), Path()
+    plan = used.plan
+    asked = questions.read(source, folder, plan, part, None, labelled=True)
+    fit.refuse_misfit(used.net, asked.samples, plan, asked.where, used.device)
+    if not by and data is None and used.site is not None:
+        by = used.site.config.metrics.by
+    groups = {name: questions.column(source, folder, part, name, len(asked.names)) for name in by}
+    for name, cells in groups.items():
+        metrics.refuse_many(name, cells)
+    judge = _judge(used, threshold, positive, groups)
+    outputs, targets = answers(used.net, asked.samples, used.device)
+    _refuse_useless(used.plan, outputs, threshold, positive)
+    total = exact_sum(losses(plan.loss, plan.objective, plan.class_names)(outputs, targets).double().tolist())
+    if plan.loss == "cross_entropy" and targets.ndim > 1:  # a class for each pixel
+        found = Scores({NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())})
+    else:
+        found = judge(outputs, targets)
+    return Judged(asked.where, len(targets), total / len(targets), found)
+
+
+def _judge(used: InUse, threshold: float | None, positive: str | None, groups: Mapping[str, Sequence[str]]) -> metrics.Judge:
+    """How answers are judged: as was asked for, else as the site's [metrics] says."""
+    wanted = site_file.Metrics() if used.site is None else used.site.config.metrics
+    classes = used.plan.class_names
+    place = load.positive(wanted.positive if positive is None else positive, used.plan, classes)
+    return metrics.Judge(
+        used.plan.loss, classes, wanted.threshold if threshold is None else threshold, place, groups, used.plan.objective
+    )
+
+
+def _refuse_useless(plan: Plan, outputs: Tensor, threshold: float | None, positive: str | None) -> None:
+    """What was asked for and would change nothing."""
+    if threshold is not None and plan.objective.costs:
+        raise ConfigError(
+            f"a threshold of {threshold:g}, and the plan has costs: the cheapest answer is given", "leave it out"
+        )
+    two = plan.loss == "cross_entropy" and outputs.ndim > 1 and outputs.shape[1] == 2  # noqa: PLR2004 - two classes
+    if positive is not None and not two:
+        raise ConfigError(
+            f"the positive class is '{escape(positive)}', and the model tells no two classes apart", "leave it out"
+        )
+    if threshold is not None and not two and plan.loss != "binary_cross_entropy":
+        raise ConfigError(f"a threshold of {threshold:g}, and the model tells no two classes apart", "leave it out")
+
+
+def _own_part(site: Site | None, part: Part | None) -> tuple[Data, Path, Part | None]:
+    """A part of a site's own data, as if somebody had named it: what site.toml calls so, else an array of its .npz."""
+    if site is None or site.config.data is None:
+        raise UsageError("no --data was given, and there is no site of this plan here", "--data KIND:PATH names samples")
+    data, part = site.config.data, part or "test"
+    named = {"train": data.path, "val": data.validation, "test": data.held_out}[part]
+    has_parts = data.kind not in ("csv", "images")
+    if named is None and not has_parts:
+        raise UsageError(
+            f"site.toml names no {'validation' if part == 'val' else 'held_out'} under [data]",
+            "name samples with --data KIND:PATH; --part train are those trained on",
+        )
+    other = data.model_copy(update={"path": named or data.path, "held_out": None, "validation": None})
+    if part == "val" and named is not None:
+        part = "train"  # what a file of its own has them under
+    return other, site.folder, part if has_parts else None
+
+
+def _by_own(task: Task, net: nn.Module, given: Sequence[object]) -> Judged:
+    """What a task of one's own says itself."""
+    if any(given):
+        raise ConfigError("a task of your own brings its data itself, and judges by them itself", "leave out these options")
+    with torch.no_grad():
+        found = task.measure(net)
+    return Judged("the task's own samples", found.count, found.total / found.count, measure.held_out(task, net))
+
+
+def _named(used: InUse, data: str) -> Data:
+    """Data as people name them; where they are of the site's own kind, read as the site's own are."""
+    named, site = site_file.named(data, None), used.site
+    if site is None or site.config.data is None or site.config.data.kind != named.kind:
+        return named
+    return site.config.data.model_copy(update={"path": named.path, "held_out": None, "validation": None})
+
+
+def _refuse_own(used: InUse, command: str) -> None:
+    if used.task is not None:
+        raise ConfigError(f"{command} is for the built-in task, and this site has one of its own", _OWN)
