@@ -18,7 +18,7 @@ from alx.site.site import Site
 
 if TYPE_CHECKING:  # torch
     from alx.tasks.data.questions import Part
-    from alx.turns.ask import InUse
+    from alx.turns.in_use import InUse
 
 MAX_CARD_BYTES = 1 << 20  # a page
 
@@ -154,7 +154,7 @@ def _in_use(
     model: Path | None, plan_path: Path | None, round_: int | None, device: str | None, place: Path | None
 ) -> "InUse":
     """The model that a person named."""
-    from alx.turns import ask  # noqa: PLC0415 - torch
+    from alx.turns import in_use  # noqa: PLC0415 - torch
 
     site = around(place)
     if model is None and site is None:
@@ -163,8 +163,8 @@ def _in_use(
         if given is not None and other is not None:
             raise UsageError(f"{option} beside {'a MODEL' if model else 'no MODEL'}", "leave out one of them")
     if model is not None:
-        return ask.in_file(model, plan_path, site, device)
-    return ask.selected(site, round_, device)  # type: ignore[arg-type] # refused above
+        return in_use.in_file(model, plan_path, site, device)
+    return in_use.selected(site, round_, device)  # type: ignore[arg-type] # refused above
 
 
 @click.command(epilog="Example: alx evaluate model.safetensors --data csv:last-year.csv --by hospital")
