@@ -25,12 +25,17 @@ def lose(world, role):
     (world.folder(role) / "ledger.sqlite").unlink()
 
 
+def unscored(closed):
+    """A closing without what this site measured of it."""
+    left_out = ("scored", "held_out", "metrics", "loss_rose")
+    return {name: value for name, value in closed.items() if name not in left_out}
+
+
 def turns(world, role):
     """What the ledger says of the turns, without what is unknown after a reset."""
     known = ("index", "label", "labels", "signed", "samples", "global_loss", "claimed_start", "blend", "round", "digest")
-    score = {"scored": None, "held_out": None, "loss_rose": None}
     return [
-        (kind, {k: body[k] for k in known} if kind == "selected" else body | score if kind == "closed" else body)
+        (kind, {k: body[k] for k in known} if kind == "selected" else unscored(body) if kind == "closed" else body)
         for kind, body in history(world, role)
         if kind in ("sealed", "accepted", "selected", "closed")
     ]
