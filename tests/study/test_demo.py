@@ -42,6 +42,7 @@ def test_the_demo_tells_a_true_story(played):
         "fedavg",
         "alone",
         "rounds",
+        "metrics",
         "samples",
         "seed",
         "seconds",
@@ -49,6 +50,8 @@ def test_the_demo_tells_a_true_story(played):
     assert len(told["rounds"]) == digits.ROUNDS == 2
     assert told["assisted"] > max(told["learner_only"], told["provider_only"]) + 0.05
     assert told["assisted"] > 0.95
+    assert told["metrics"]["values"]["accuracy"] == told["assisted"]
+    assert told["metrics"]["majority"]["accuracy"] < 0.2  # ten classes, much alike in number
     assert told["centralised"] > 0.96
     assert told["alone"]["fedavg"][-1] == told["fedavg"] < told["rounds"][0]["accuracy"]  # one round against two
     assert all(len(scores) == len(told["rounds"]) for scores in told["alone"].values())  # like is compared with like

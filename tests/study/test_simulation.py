@@ -189,7 +189,7 @@ def test_what_earlier_calls_asked_for_stays_in_the_results(grown, capsys):
     assert {s.algorithm: s.seeds for s in second.summary} == {"assisted": 3, "cyclic": 3, "fedavg": 2}
     lines = told.splitlines()
     (header,) = (line for line in lines if line.startswith("after round 2"))
-    assert header.split() == ["after", "round", "2", "seeds", "accuracy", "loss", "a", "sample", "carried"]
+    assert header.split() == ["after", "round", "2", "seeds", "accuracy", "AUC", "loss", "a", "sample", "carried"]
     (fedavg,) = (line for line in lines if line.startswith("fedavg"))
     assert fedavg.split()[1] == "2"
 

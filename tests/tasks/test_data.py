@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import pickle
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 from alx import plan
 from alx.errors import ConfigError
-from alx.site.site_file import Data, DataKind
+from alx.site.site_file import Data, DataKind, Metrics
 from alx.study import pool
 from alx.tasks import load
 from alx.tasks.data import kinds
@@ -53,6 +53,7 @@ class Config:
     data: Source | None
     task: str = "built-in"
     device: str = "cpu"
+    metrics: Metrics = field(default_factory=Metrics)
     settings: tuple = ()
 
 

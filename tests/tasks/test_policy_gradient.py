@@ -720,6 +720,7 @@ def test_only_returns_travel(tmp_path, alx, monkeypatch):
         "fedavg",
         "alone",
         "rounds",
+        "metrics",
         "samples",
         "seed",
         "seconds",

@@ -17,6 +17,7 @@ from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
+from alx.site.site_file import Metrics
 from alx.tasks import check_task, evaluation, load, supervised
 from alx.tasks.guard import guarded
 from alx.tasks.metrics import Judge
@@ -630,6 +631,7 @@ class Config:
     task: str
     data: None = None
     device: str = "cpu"
+    metrics: Metrics = dataclasses.field(default_factory=Metrics)
     settings: dict = dataclasses.field(default_factory=lambda: {"ward": 3})
 
 
