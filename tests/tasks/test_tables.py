@@ -130,6 +130,13 @@ def test_a_nul_is_refused_by_line(tmp_path):
     )
 
 
+def test_a_quote_that_is_not_closed_is_refused_with_the_line_before_it(tmp_path):
+    source = written(tmp_path, 'a,y\n1,1\n2,"1\n3,1\n')
+    assert "cannot read 'own.csv' after line 2: unexpected end of data | a quote that is not" in refusal(
+        tmp_path, source, NUMBERS
+    )
+
+
 def test_what_is_missing_is_told_for_a_column_or_for_all_and_numbers_are_compared_as_numbers(tmp_path):
     more = '[columns]\nlabel = "y"\nnumeric = { a = { missing = 7, indicator = true }, b = { missing = 8 } }\n'
     source = written(tmp_path, "a,b,y\n-9.0,0,1\n0.00,-9,1\n1,2,0\n", missing=["-9"], missing_in={"a": ["0"]})

@@ -45,10 +45,17 @@ class Sheet(NamedTuple):
 
 
 class _Lines:
-    """The lines of a file that are read, counted; what a comment's mark begins is passed over, but never within a cell."""
+    """The lines of a file that are read, counted; what a comment's mark begins is passed over, but never within a cell.
+
+    Attributes:
+        number: of the last line that was read.
+        whole: of the last that ended a row.
+        fresh: whether the next begins one.
+    """
 
     def __init__(self, file: Iterable[str], dialect: Dialect) -> None:
         self.number = dialect.skip
+        self.whole = dialect.skip
         self.fresh = True
         self._file = islice(file, dialect.skip, None)
         self._comment = dialect.comment
@@ -76,7 +83,14 @@ def read(path: Path, dialect: Dialect) -> Sheet:
             head = raw.read(4)
         encoding = next((e for mark, e in _MARKS.items() if head.startswith(mark)), dialect.encoding or "utf-8")
         with path.open(newline="", encoding=encoding) as file:
-            return _sheet(name, _Lines(file, dialect), dialect)
+            lines = _Lines(file, dialect)
+            try:
+                return _sheet(name, lines, dialect)
+            except csv.Error as error:
+                raise ConfigError(
+                    f"cannot read '{name}' after line {lines.whole}: {error}",
+                    "a quote that is not closed, or text after one? a quote within quotes is written twice",
+                ) from error
 
 
 def _remedy(dialect: Dialect) -> str:
@@ -102,7 +116,7 @@ def _sheet(name: str, lines: _Lines, dialect: Dialect) -> Sheet:
         header = [cell.strip() for cell in next(reader)]
         first = lines.number
         _refuse_nul(header, name, first)
-        lines.fresh = True
+        lines.whole, lines.fresh = first, True
     unknown = [own for own in dialect.rename if own not in header]
     if unknown:
         raise ConfigError(
@@ -118,7 +132,7 @@ def _sheet(name: str, lines: _Lines, dialect: Dialect) -> Sheet:
             rows.append([cell.strip() for cell in cells])
             if any("\0" in cell for cell in cells):
                 _refuse_nul(cells, name, lines.number)
-        lines.fresh = True
+        lines.whole, lines.fresh = lines.number, True
     return Sheet(name, delimiter, [dialect.rename.get(own, own) for own in header], first, numbers, rows)
 
 
