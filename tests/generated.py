@@ -162,8 +162,8 @@ A plan may be edited until the sites are made; after that, another plan needs ne
 
 Two small models come with alx (`alx/tasks/models.py`): `alx.tasks.models:small_cnn` (`channels`, `size`, `classes`) for
 small square images, and `alx.tasks.models:mlp` (`inputs`, `classes`, `hidden`) for rows of a table. `inputs` is the number
-of numeric columns and dates plus, for each categorical column, the number of its values, and one for each `indicator`;
-`classes` is 1 for `binary_cross_entropy`
+of numeric columns and dates plus, for each categorical column, the number of its values, and one for each
+`indicator`; `classes` is 1 for `binary_cross_entropy`
 and for a number to predict.
 
 What a wrong answer costs, and what rare classes weigh, is agreed here too, as the two sites add their losses up
@@ -176,10 +176,10 @@ good = {{ bad = 1.0 }}
 bad = {{ good = 5.0 }}
 ```
 
-`alx init --plan-from clinic.csv --label outcome --id patient` writes a first plan out of a table (or a folder of images, or
-an .npz): names, kinds of columns, and values that you let in. Means, ranges and counts of your own data are not in it.
+`alx init --plan-from clinic.csv --label outcome --id patient` writes a first plan out of a table (or a folder of images,
+or an .npz): names, kinds of columns, and values that you let in. Means, ranges and counts of your own data are not in it.
 
-Columns of a table, all that they can be; what a hospital writes otherwise, its own [site.toml](site.md#a-table-as-it-is) says:
+Columns of a table, all that they can be; what your hospital writes otherwise, [site.toml](site.md#a-table-as-it-is) says:
 
 ```toml
 [columns]
@@ -224,9 +224,9 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 
 What a value means stands in the plan; how your hospital's file is written stands here, in `[data.table]`. `alx init --table
 FILE` takes it from a file of these fields. Found without being told, as there is no doubt: which of `,` `;` tab `|` parts
-cells, where only one is in the first line; a byte-order mark; empty first lines. Never guessed: `1.234` in a file that is not
-parted by commas may be a thousand or one and a bit, and is refused until `decimal` is said; so is a date that is not written as
-2020-01-31 until `dates` says how. A name with other letters than a-z stands in quotes, as TOML wants it.
+cells, where only one is in the first line; a byte-order mark; empty first lines. Never guessed: `1.234` in a file that is
+not parted by commas may be a thousand or one and a bit, and is refused until `decimal` is said; so is a date that is not
+written as 2020-01-31 until `dates` says how. A name with other letters than a-z stands in quotes, as TOML wants it.
 
 ```toml
 [data.table]
@@ -244,7 +244,7 @@ values = { sex = { M = "male", W = "female" } }
 dates = { visit = "%d.%m.%Y" }
 ```
 
-Where the file has no line of names, `header = ["age", "height"]` gives them in order. `alx simulate` reads tables as usual only.
+Where the file has no line of names, `header = ["age", "height"]` gives them in order. `alx simulate` knows no such table.
 
 ## What [images] and [columns] are for
 
