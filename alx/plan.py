@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from alx.columns import Columns, Names
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
 from alx.records import Finite, Role, Scalar, Strict, explain
@@ -22,7 +23,6 @@ from alx.records import Finite, Role, Scalar, Strict, explain
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
 MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
-MAX_NAMES = 50_000  # classes, or values of one category: ImageNet-21k has 21,841
 MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
 FIRM = 1.0  # weight of distillation for classes and labels, as measured (docs/decisions/0018-trips.md)
@@ -30,18 +30,6 @@ _DISTILLED = ("cross_entropy", "binary_cross_entropy")  # by default
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
-
-
-def _distinct(names: list[str]) -> list[str]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"'{escape(name)}' stands there twice")
-        seen.add(name)
-    return names
-
-
-Names = Annotated[list[str], Field(max_length=MAX_NAMES), AfterValidator(_distinct)]
 
 
 _FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # TOML has no tuples
@@ -177,39 +165,6 @@ class Images(Strict):
             got = len(getattr(self, name))
             if got not in (0, self.channels):
                 raise ValueError(f"{name} needs {self.channels} numbers, one a channel, and has {got}")
-        return self
-
-
-class Numeric(Strict):
-    """A column of numbers: (value - mean) / std."""
-
-    mean: Finite = Field(default=0.0, description="subtracted")
-    std: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(default=1.0, description="divides")
-    missing: Literal["refuse"] | Finite = Field(default="refuse", description="refuse, or the value to put instead")
-
-
-class Categorical(Strict):
-    """A column of categories: one-hot over `values`."""
-
-    values: Names = Field(min_length=1, description="every category, in order")
-    missing: Literal["refuse", "zeros"] = Field(default="refuse", description="refuse, or an all-zero one-hot")
-
-
-class Columns(Strict):
-    """How a row of a table becomes the model's input, in the order written. The same on both sides."""
-
-    label: str = Field(description="the column to predict")
-    classes: Names = Field(default_factory=list, description="label values in order; none: the label is a number")
-    numeric: dict[str, Numeric] = Field(default_factory=dict, description="columns of numbers")
-    categorical: dict[str, Categorical] = Field(default_factory=dict, description="columns of categories")
-
-    @model_validator(mode="after")
-    def _some_and_distinct(self) -> Self:
-        names = [*self.numeric, *self.categorical]
-        if not names:
-            raise ValueError("no column is declared: add [columns.numeric.NAME] or [columns.categorical.NAME]")
-        if len({*names, self.label}) != len(names) + 1:
-            raise ValueError("a column is declared twice, or is the label")
         return self
 
 
@@ -360,14 +315,15 @@ def parse(data: bytes, where: str = "plan.toml") -> PlanFile:
 def written(plan: Plan) -> bytes:
     """A plan as the bytes of a file that `parse` reads as the same plan; what has its default value is left out."""
     values = plan.model_dump(exclude_defaults=True)
-    return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items()).encode("utf-8")
+    return "".join(f"{name} = {toml(value)}\n" for name, value in values.items()).encode("utf-8")
 
 
-def _toml(value: object) -> str:
+def toml(value: object) -> str:
+    """A value as TOML, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items() if v is not None) + "}"
+        return "{" + ", ".join(f"{toml(str(k))} = {toml(v)}" for k, v in value.items() if v is not None) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml, value)) + "]"
     # JSON's numbers and escapes are TOML's too, but for DEL
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

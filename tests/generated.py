@@ -164,7 +164,8 @@ A plan may be edited until the sites are made; after that, another plan needs ne
 
 Two small models come with alx (`alx/tasks/models.py`): `alx.tasks.models:small_cnn` (`channels`, `size`, `classes`) for
 small square images, and `alx.tasks.models:mlp` (`inputs`, `classes`, `hidden`) for rows of a table. `inputs` is the number
-of numeric columns plus, for each categorical column, the number of its values; `classes` is 1 for `binary_cross_entropy`
+of numeric columns and dates plus, for each categorical column, the number of its values, and one for each
+`indicator`; `classes` is 1 for `binary_cross_entropy`
 and for a number to predict.
 
 What a wrong answer costs, and what rare classes weigh, is agreed here too, as the two sites add their losses up
@@ -175,6 +176,32 @@ costs five times as much as a good one who is called bad, of classes `good` and 
 [objective.costs]
 good = {{ bad = 1.0 }}
 bad = {{ good = 5.0 }}
+```
+
+`alx init --plan-from clinic.csv --label outcome --id patient` writes a first plan out of a table (or a folder of images,
+or an .npz): names, kinds of columns, and values that you let in. Means, ranges and counts of your own data are not in it.
+
+Columns of a table, all that they can be; what your hospital writes otherwise, [site.toml](site.md#a-table-as-it-is) says:
+
+```toml
+[columns]
+label = "num"
+classes = {{ no = ["0"], yes = ["1", "2", "3", "4"] }}  # levels merged; or a list of the values as they are
+ids = ["patient"]                                      # refused as an input
+
+[columns.numeric.chol]                                 # (value - mean) / std, by figures that both sides agreed on
+mean = 200.0
+std = 50.0
+missing = 200.0                                        # put where it is missing; without this line that is refused
+indicator = true                                       # one more input: 1 where it is missing
+
+[columns.date.visit]                                   # years, or days, since a day
+since = 2020-01-01
+unit = "years"
+
+[columns.categorical.sex]                              # one input a value
+values = ["female", "male"]
+missing = "zeros"
 ```
 
 A whole plan, from `examples/csv`:
@@ -192,8 +219,35 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 |---|---|---|
 | `npz` | MedMNIST's arrays: `train_images` (pixels: uint8 [n, h, w] or [n, h, w, 3]), `train_labels` | `test_*` |
 | `images` | a folder with one folder a class | `held_out`: another such folder |
-| `csv` | UTF-8, with a header; columns as the plan's [columns] says | `held_out`: another such file |
+| `csv` | a table, as the plan's [columns] and your own [data.table] say | `held_out`: another, written alike |
 | `cifar10`, `svhn`, `mnist` | the root that torchvision's data set was downloaded to | its test split |
+
+## A table as it is
+
+What a value means stands in the plan; how your hospital's file is written stands here, in `[data.table]`. `alx init --table
+FILE` takes it from a file of these fields. Found without being told, as there is no doubt: which of `,` `;` tab `|` parts
+cells, where only one is in the first line; a byte-order mark; empty first lines. Never guessed: `1.234` in a file that is
+not parted by commas may be a thousand or one and a bit, and is refused until `decimal` is said; so is a date that is not
+written as 2020-01-31 until `dates` says how. A name with other letters than a-z stands in quotes, as TOML wants it.
+
+```toml
+[data.table]
+delimiter = ";"
+decimal = ","
+thousands = "."
+encoding = "latin-1"
+skip = 2                               # lines before the table
+comment = "#"                          # lines that begin with it
+missing = ["-9"]                       # in any column, but for values and classes that the plan names
+missing_in = { chol = ["0"] }          # in this one alone
+absent = ["ecg"]                       # not measured here; the plan says what to put
+rename = { Alter = "age", "Größe" = "height" }
+values = { sex = { M = "male", W = "female" } }
+dates = { visit = "%d.%m.%Y" }
+```
+
+Where the file has no line of names, `header = ["age", "height"]` gives them in order. Where there is no site, `--table FILE` of
+`alx describe`, `alx simulate`, `alx predict` and `alx evaluate` says the same.
 
 ## What a model is worth here
 
@@ -222,7 +276,7 @@ The plan alone says how a sample becomes an input, so that it is the same on bot
 | the plan has | data that are taken | what the model gets |
 |---|---|---|
 | `[images]` | image folders, torchvision's sets, an `npz` of uint8 | float32 [n, channels, h, w]: / 255, normalised |
-| `[columns]` | `csv` | numbers scaled, categories one-hot: float32 [n, inputs] |
+| `[columns]` | `csv` | numbers and dates scaled, categories one-hot: float32 [n, inputs] |
 | neither | an `npz` of other numbers | the numbers as they are, in float32 |
 | neither | pixels, as in the first row | float32 [n, channels, h, w]: / 255 |
 

@@ -27,27 +27,37 @@ from alx.summary import Summary
 KINDS = get_args(DataKind)
 
 
-def _data(value: str | None, held_out: str | None, validation: str | None, task: str) -> Data | None:
+def _data(value: str | None, held_out: str | None, validation: str | None, table: Path | None, task: str) -> Data | None:
     if value is None:
-        for option, given in (("--held-out", held_out), ("--validation", validation)):
+        for option, given in (("--held-out", held_out), ("--validation", validation), ("--table", table)):
             if given is not None:
                 raise UsageError(f"{option} without --data", "a task of your own brings all its data itself")
         return None
     if task != "built-in":
         raise UsageError("--data is for the built-in task", "a task of your own brings its data itself: docs/tasks.md")
-    return site_file.named(value, held_out, validation)
+    return site_file.named(value, held_out, validation, table)
 
 
 @click.command(epilog="Example: alx init clinic --role learner --plan plan.toml --data npz:clinic.npz")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="SITE")
-@click.option("--role", type=click.Choice(get_args(Role)), required=True, help="The learner goes first.")
-@click.option("--plan", "plan_path", type=click.Path(path_type=Path), required=True, help="The agreed plan.toml.")
+@click.argument("folder", type=click.Path(path_type=Path), metavar="SITE", required=False)
+@click.option("--role", type=click.Choice(get_args(Role)), help="The learner goes first.")
+@click.option("--plan", "plan_path", type=click.Path(path_type=Path), help="The agreed plan.toml.")
 @click.option("--task", default="built-in", show_default=True, metavar="built-in|FILE", help="A file with make_task.")
 @click.option("--data", metavar="KIND:PATH", help=f"For the built-in task: {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 @click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
 @click.option(
     "--validation", metavar="PATH", help="Data of the same kind to select on, where the plan selects on validation samples."
 )
+@click.option(
+    "--table", type=click.Path(path_type=Path), metavar="FILE", help="How a CSV is written: the fields of [data.table]."
+)
+@click.option(
+    "--plan-from", metavar="DATA", help="Make no site: write a first plan, to --plan, out of a CSV, a folder or an .npz."
+)
+@click.option("--label", metavar="COLUMN", help="With --plan-from: the column of a CSV to predict.")
+@click.option("--id", "ids", multiple=True, metavar="COLUMN", help="With --plan-from: one that names a row or a person.")
+@click.option("--values", is_flag=True, help="With --plan-from: values of categories and classes may stand in the plan.")
+@click.option("--take-missing", "fill", is_flag=True, help="With --plan-from: provide for missing cells; else refuse them.")
 @click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
 @click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
 @click.option(
@@ -59,13 +69,19 @@ def _data(value: str | None, held_out: str | None, validation: str | None, task:
 )
 @json_option
 def init(
-    folder: Path,
-    role: Role,
-    plan_path: Path,
+    folder: Path | None,
+    role: Role | None,
+    plan_path: Path | None,
     task: str,
     data: str | None,
     held_out: str | None,
     validation: str | None,
+    table: Path | None,
+    plan_from: str | None,
+    label: str | None,
+    ids: tuple[str, ...],
+    values: bool,
+    fill: bool,
     init_path: Path | None,
     ask: bool,
     descriptor: int | None,
@@ -73,9 +89,24 @@ def init(
 ) -> None:
     """Make a site's folder: key, plan, ledger.
 
-    The data are read once, and nothing is made where they cannot be used.
+    The data are read once, and nothing is made where they cannot be used. With --plan-from no site is made, but a first
+    plan: alx init --plan-from clinic.csv --label outcome --id patient
     """
-    config = SiteFile(role=role, task=task, data=_data(data, held_out, validation, task))
+    if plan_from is not None:
+        for option, given in (("SITE", folder), ("--role", role), ("--data", data), ("--init", init_path)):
+            if given is not None:
+                raise UsageError(f"--plan-from makes no site, and there is {option}", "leave it out, and make the site then")
+        from alx.cli.draft import first_plan  # noqa: PLC0415 - torch
+
+        out = plan_path or Path("plan.toml")
+        first_plan(plan_from, out, table, label, ids, values=values, fill=fill, as_json=as_json)
+        return
+    if label is not None or ids or values or fill:
+        raise UsageError("--label, --id, --values and --take-missing go with --plan-from", "leave them out")
+    if folder is None or role is None or plan_path is None:
+        lacks = "SITE" if folder is None else "--role" if role is None else "--plan"
+        raise UsageError(f"a site needs SITE, --role and --plan, and there is no {lacks}", "alx init --help has an example")
+    config = SiteFile(role=role, task=task, data=_data(data, held_out, validation, table, task))
     passphrase = passphrases.choose(descriptor) if ask or descriptor is not None else None
     plan_file, _ = new.drafted(folder, config, plan_path, init_path)
     seen = _seen(config, plan_file.plan)
@@ -113,6 +144,9 @@ def _seen(config: SiteFile, plan: Plan) -> Summary | None:
 @click.option("--data", metavar="KIND:PATH", help="The data, where there is no site yet.")
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), help="A draft that says how these are read.")
 @click.option(
+    "--table", type=click.Path(path_type=Path), metavar="FILE", help="How a CSV is written: the fields of [data.table]."
+)
+@click.option(
     "--least",
     type=click.IntRange(min=disclosure.LOWEST),
     default=disclosure.LEAST,
@@ -130,7 +164,13 @@ def _seen(config: SiteFile, plan: Plan) -> Summary | None:
 )
 @json_option
 def describe(
-    out: Path | None, data: str | None, plan_path: Path | None, least: int, place: Path | None, as_json: bool
+    out: Path | None,
+    data: str | None,
+    plan_path: Path | None,
+    table: Path | None,
+    least: int,
+    place: Path | None,
+    as_json: bool,
 ) -> None:
     """Write a file of what a peer needs to know to agree on a plan: counts by class, ranges, missing cells.
 
@@ -140,9 +180,11 @@ def describe(
     """
     if (data is None) != (plan_path is None):
         raise UsageError("--data and --plan go together: a plan says how data are read", "inside a site leave out both")
+    if table is not None and data is None:
+        raise UsageError("--table without --data", "inside a site its site.toml says how a CSV is written")
     if data is not None and plan_path is not None:
         path = new_file(None, out, "description.json", "description", _require_description)
-        source, folder, plan_file = site_file.named(data, None), plan_path.parent, sites.read_plan(plan_path)
+        source, folder, plan_file = site_file.named(data, None, table=table), plan_path.parent, sites.read_plan(plan_path)
         made = _described(source, folder, plan_file, least)
         files.replace(path, made, shared=True)
     else:

@@ -14,7 +14,9 @@ from alx.cli.screen import json_option
 from alx.errors import MalformedError, UsageError, count, escape
 from alx.report import answers, card, scores
 from alx.site import site as sites
+from alx.site import site_file
 from alx.site.site import Site
+from alx.site.site_file import Data
 
 if TYPE_CHECKING:  # torch
     from alx.tasks.data.questions import Part
@@ -121,6 +123,12 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Without MODEL: what the site selected in that round; default: the best of all.",
         ),
         click.option(
+            "--table",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="How a CSV is written, the fields of [data.table]; default: as the site's own is.",
+        ),
+        click.option(
             "--part",
             type=click.Choice(["train", "val", "test"]),
             help="Of an .npz or of torchvision's sets; default: test, where there is one.",
@@ -150,6 +158,12 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _data(value: str | None, table: Path | None) -> Data | None:
+    if value is None and table is not None:
+        raise UsageError("--table without --data", "a site's own data are written as its site.toml says")
+    return None if value is None else site_file.named(value, None, table=table)
+
+
 def _in_use(
     model: Path | None, plan_path: Path | None, round_: int | None, device: str | None, place: Path | None
 ) -> "InUse":
@@ -175,6 +189,7 @@ def evaluate(
     model: Path | None,
     plan_path: Path | None,
     round_: int | None,
+    table: Path | None,
     part: "Part | None",
     threshold: float | None,
     positive: str | None,
@@ -192,7 +207,7 @@ def evaluate(
     from alx.turns import ask  # noqa: PLC0415 - torch
 
     used = _in_use(model, plan_path, round_, device, place)
-    found = ask.evaluate(used, data, part, by, threshold, positive)
+    found = ask.evaluate(used, _data(data, table), part, by, threshold, positive)
     told = found.scores
     if as_json:
         values = (
@@ -220,6 +235,7 @@ def predict(
     model: Path | None,
     plan_path: Path | None,
     round_: int | None,
+    table: Path | None,
     part: "Part | None",
     threshold: float | None,
     positive: str | None,
@@ -239,7 +255,7 @@ def predict(
     from alx.turns import ask  # noqa: PLC0415 - torch
 
     used = _in_use(model, plan_path, round_, device, place)
-    found = ask.predict(used, data, part, name_by, threshold, positive)
+    found = ask.predict(used, site_file.named(data, None, table=table), part, name_by, threshold, positive)
     written, mended = answers.text(found.columns)
     files.replace(out, written)
     if as_json:

@@ -128,6 +128,9 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 @click.option("--held-out", metavar="PATH", help="Data kept apart for a score, where the kind has none of its own.")
 @click.option(
+    "--table", type=click.Path(path_type=Path), metavar="FILE", help="How a CSV is written: the fields of [data.table]."
+)
+@click.option(
     "--split",
     default="gamma:0.3",
     show_default=True,
@@ -174,6 +177,7 @@ def simulate(
     plan: Path,
     data: str,
     held_out: str | None,
+    table: Path | None,
     split: str,
     baselines: str,
     seeds: tuple[int, ...],
@@ -191,7 +195,7 @@ def simulate(
     from alx.tasks.objective import NAMED  # noqa: PLC0415 - torch
 
     metrics = site_file.judged(by, positive, threshold)
-    study = studies.parse(plans.load(plan), plan.parent, data, held_out, split, baselines, seeds, samples, metrics)
+    study = studies.parse(plans.load(plan), plan.parent, data, held_out, table, split, baselines, seeds, samples, metrics)
     if len(lengths) == 1:
         study = studied.at(study, lengths[0])
     if len(lengths) < 2:  # noqa: PLR2004 - nothing to compare

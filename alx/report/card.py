@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from alx import __version__
 from alx.bundle.layout import Layout
+from alx.columns import Columns
 from alx.errors import count, escape
-from alx.plan import Columns, Images, ModelSource, Plan, PlanFile
+from alx.plan import Images, ModelSource, Plan, PlanFile
 from alx.site.entries import Closed, Selected
 
 MAX_TEXT = 200  # of a name; an honest one is shorter
@@ -163,7 +164,7 @@ def _images(images: Images) -> list[str]:
 
 def _answers(plan: Plan) -> list[str]:
     head = ["## What comes out", ""]
-    classes = plan.columns.classes if plan.columns else plan.images.classes if plan.images else []
+    classes = plan.class_names
     if plan.loss == "own":
         return [*head, "Whatever the site's own program takes it for."]
     if plan.loss == "mse":

@@ -4,11 +4,14 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from alx import dialect
+from alx.dialect import Dialect
 from alx.errors import UsageError, escape
+from alx.plan import toml
 from alx.records import Role, Scalar, Strict
 
 DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
@@ -23,6 +26,13 @@ class Data(Strict):
     validation: str | None = Field(
         default=None, description='file or folder of the same kind, where the plan says `select_on = "validation"`'
     )
+    table: Dialect = Field(default_factory=Dialect, description="how a CSV is written, where it is not as usual")
+
+    @model_validator(mode="after")
+    def _only_a_table_is_written(self) -> Self:
+        if self.kind != "csv" and self.table != Dialect():
+            raise ValueError(f"[data.table] says how a CSV is written, and the data are of the kind {self.kind}")
+        return self
 
 
 class Metrics(Strict):
@@ -57,11 +67,12 @@ def judged(by: Sequence[str], positive: str | None, threshold: float) -> Metrics
     return Metrics(by=list(dict.fromkeys(by)), positive=positive, threshold=threshold)
 
 
-def named(value: str, held_out: str | None, validation: str | None = None) -> Data:
-    """KIND:PATH as people type it, from the current folder.
+def named(value: str, held_out: str | None, validation: str | None = None, table: Path | None = None) -> Data:
+    """KIND:PATH as people type it, from the current folder; `table` is a file of what [data.table] says.
 
     Raises:
-        UsageError: there is no such kind, or nothing at a path.
+        UsageError: there is no such kind, or nothing at a path; or a table's file for data that are no CSV.
+        ConfigError: the table's file cannot be used.
     """
     kind, colon, path = value.partition(":")
     if not colon or kind not in get_args(DataKind):
@@ -70,11 +81,15 @@ def named(value: str, held_out: str | None, validation: str | None = None) -> Da
         if place is not None and (not place or not Path(place).exists()):
             raise UsageError(f"there is no data at '{escape(place, 200)}'", "name a file or folder that is there")
 
+    if table is not None and kind != "csv":
+        raise UsageError(f"--table says how a CSV is written, and '{escape(value)}' is none", "leave it out")
+
     def whole(place: str | None) -> str | None:
         return None if place is None else os.path.abspath(place)  # noqa: PTH100 - a path for a file of text
 
     kept = {"held_out": whole(held_out), "validation": whole(validation)}
-    return Data(kind=kind, path=os.path.abspath(path), **kept)  # type: ignore[arg-type]  # noqa: PTH100
+    written = Dialect() if table is None else dialect.load(table)
+    return Data(table=written, kind=kind, path=os.path.abspath(path), **kept)  # type: ignore[arg-type]  # noqa: PTH100
 
 
 def text(config: SiteFile) -> str:
@@ -95,6 +110,9 @@ def text(config: SiteFile) -> str:
             lines.append(f"held_out = {quoted(config.data.held_out)}")
         if config.data.validation is not None:
             lines.append(f"validation = {quoted(config.data.validation)}")
+        written = config.data.table.model_dump(exclude_defaults=True)
+        if written:
+            lines += ["", "[data.table]", *(f"{name} = {toml(value)}" for name, value in written.items())]
     told = config.metrics.model_dump(exclude_defaults=True)
     if told:
         lines += ["", "[metrics]", *(f"{quoted(k)} = {quoted(v)}" for k, v in told.items())]

@@ -138,7 +138,7 @@ def _columns(source: Data, count: int) -> dict[str, NDArray[Any]]:
 
     path = Path(source.path)
     if source.kind in kinds.TABLES:
-        return {name: np.array(cells) for name, cells in kinds.TABLES[source.kind](path).items()}
+        return {name: np.array(cells) for name, cells in kinds.TABLES[source.kind](path, source.table).items()}
     if source.kind != "npz":
         return {}
     own = ("train_images", "train_labels")

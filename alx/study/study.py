@@ -101,6 +101,7 @@ def parse(
     beside: Path,
     data: str,
     held_out: str | None,
+    table: Path | None,
     split: str,
     baselines: str,
     seeds: tuple[int, ...],
@@ -114,6 +115,7 @@ def parse(
         beside: the folder of the plan, where the model's own file lies.
         data: `digits`, or KIND:PATH (`site_file.named`).
         held_out: see `site_file.named`.
+        table: see `site_file.named`.
         split: see `splits.parse`.
         baselines: names, with commas between.
         seeds: see `Study`.
@@ -141,7 +143,7 @@ def parse(
     return Study(
         plan,
         _code(plan, beside),
-        _data(data, held_out),
+        _data(data, held_out, table),
         splits.parse(split, classes),
         tuple(names),
         seeds,
@@ -151,9 +153,11 @@ def parse(
     )
 
 
-def _data(value: str, held_out: str | None) -> Data | None:
+def _data(value: str, held_out: str | None, table: Path | None) -> Data | None:
     if value != "digits":
-        return site_file.named(value, held_out)
+        return site_file.named(value, held_out, table=table)
+    if table is not None:
+        raise UsageError("the packaged digits are no table", "leave out --table")
     if held_out is not None:
         raise UsageError("the packaged digits keep a fifth apart themselves", "leave out --held-out")
     return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from alx.dialect import Dialect
 from alx.errors import ConfigError, UsageError, escape
 from alx.learning import measure
 from alx.learning.task import Scores, Task, exact_sum
@@ -59,13 +60,13 @@ class Judged:
 
 
 def predict(
-    used: InUse, data: str, part: Part | None, name_by: str | None, threshold: float | None, positive: str | None
+    used: InUse, data: Data, part: Part | None, name_by: str | None, threshold: float | None, positive: str | None
 ) -> Predicted:
     """Ask a model about data, whether they have labels or not.
 
     Args:
         used: the model.
-        data: KIND:PATH, from the current folder.
+        data: as people name them; a CSV that is not said to be written otherwise, as the site's own is.
         part: of an .npz or of torchvision's sets; see `questions.read`.
         name_by: what names each sample; see `questions.read`.
         threshold: as in `evaluate`.
@@ -73,7 +74,6 @@ def predict(
 
     Raises:
         ConfigError: the data or the answers cannot be used; or the task is the site's own.
-        UsageError: no such data.
     """
     _refuse_own(used, "predict")
     asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
@@ -91,13 +91,13 @@ def predict(
 
 
 def evaluate(
-    used: InUse, data: str | None, part: Part | None, by: Sequence[str], threshold: float | None, positive: str | None
+    used: InUse, data: Data | None, part: Part | None, by: Sequence[str], threshold: float | None, positive: str | None
 ) -> Judged:
     """Judge a model by samples with labels.
 
     Args:
         used: the model.
-        data: KIND:PATH, from the current folder; None is what the site keeps apart, or another part of its own data.
+        data: see `predict`; None is what the site keeps apart, or another part of its own data.
         part: of an .npz or of torchvision's sets; of a site's own data train, val or test.
         by: columns whose groups are told apart; none: of a site's own data those of its [metrics].
         threshold: of the probability of the positive of two classes; None is that of the site's [metrics], else a half.
@@ -105,7 +105,7 @@ def evaluate(
 
     Raises:
         ConfigError: the data cannot be used, or do not fit the model.
-        UsageError: no such data.
+        UsageError: there are none.
     """
     if used.task is not None:
         return _by_own(used.task, used.net, given=(data, part, *by, threshold, positive))
@@ -184,12 +184,12 @@ def _by_own(task: Task, net: nn.Module, given: Sequence[object]) -> Judged:
     return Judged("the task's own samples", found.count, found.total / found.count, measure.held_out(task, net))
 
 
-def _named(used: InUse, data: str) -> Data:
-    """Data as people name them; where they are of the site's own kind, read as the site's own are."""
-    named, site = site_file.named(data, None), used.site
-    if site is None or site.config.data is None or site.config.data.kind != named.kind:
-        return named
-    return site.config.data.model_copy(update={"path": named.path, "held_out": None, "validation": None})
+def _named(used: InUse, data: Data) -> Data:
+    """The same data, written as the site's own are, where nobody says otherwise."""
+    own = None if used.site is None else used.site.config.data
+    if own is None or own.kind != data.kind or data.table != Dialect():
+        return data
+    return data.model_copy(update={"table": own.table})
 
 
 def _refuse_own(used: InUse, command: str) -> None:

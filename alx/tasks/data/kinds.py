@@ -10,22 +10,31 @@ from typing import Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
+from alx.dialect import Dialect
 from alx.errors import ConfigError, escape
 from alx.plan import Plan
 from alx.tasks.data import arrays, images, packaged, table, validation
 from alx.tasks.data.samples import Held
 
-Reader = Callable[[Path, Path | None, Plan], tuple[Held, Held | None]]
-"""(the data, what site.toml names as kept apart, the plan) -> the site's own samples, and those kept apart or None."""
+Loaded = tuple[Held, Held | None]
+"""The site's own samples, and those kept apart or None."""
+Reader = Callable[[Path, Path | None, Plan, Dialect], Loaded]
+"""(the data, what site.toml names as kept apart, the plan, how a table is written) -> the samples."""
+
+
+def _no_table(load: Callable[[Path, Path | None, Plan], Loaded]) -> Reader:
+    """A reader of data that nobody writes in a way of his own."""
+    return lambda path, kept, plan, _: load(path, kept, plan)
+
 
 READERS: Mapping[str, Reader] = {
-    "npz": arrays.load,
-    "images": images.load,
+    "npz": _no_table(arrays.load),
+    "images": _no_table(images.load),
     "csv": table.load,
-    **{kind: partial(packaged.load, kind) for kind in packaged.KINDS},
+    **{kind: _no_table(partial(packaged.load, kind)) for kind in packaged.KINDS},
 }
 """By the `DataKind` of site.toml."""
-TABLES: Mapping[str, Callable[[Path], dict[str, list[str]]]] = {"csv": table.texts}
+TABLES: Mapping[str, Callable[[Path, Dialect], dict[str, list[str]]]] = {"csv": table.texts}
 """Those that are tables, and what gives all their columns as text, declared in the plan or not."""
 _OF_COLUMNS = (*TABLES, "npz")  # what [columns] may speak of
 
@@ -37,11 +46,13 @@ class Source(Protocol):
         path: file or folder, relative to the site's folder.
         held_out: what is kept apart.
         validation: what models are selected on, where the plan says so.
+        table: how a CSV is written, the others that are named too.
     """
 
     path: str
     held_out: str | None
     validation: str | None
+    table: Dialect
 
     @property
     def kind(self) -> str:
@@ -103,7 +114,8 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
     """
     path = folder / source.path
     refuse_kind(source, plan)
-    own, kept = READERS[source.kind](path, None if source.held_out is None else folder / source.held_out, plan)
+    apart = None if source.held_out is None else folder / source.held_out
+    own, kept = READERS[source.kind](path, apart, plan, source.table)
     for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
         if samples is not None and plan.images is not None and plan.images.classes:
             refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
@@ -149,7 +161,7 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
             raise ConfigError(
                 "validation in site.toml names the samples that are trained on", "name others, or leave it out"
             )
-        kept, _ = READERS[source.kind](folder / source.validation, None, plan)
+        kept, _ = READERS[source.kind](folder / source.validation, None, plan, source.table)
     elif source.kind == "npz":
         kept = arrays.read(folder / source.path, "val", plan.images)
     if kept is None:
@@ -178,7 +190,7 @@ def column(source: Source, folder: Path, name: str, count: int, part: str = "tes
     """
     where = folder / (source.held_out or source.path)
     if source.kind in TABLES:
-        found = TABLES[source.kind](where)
+        found = TABLES[source.kind](where, source.table)
     elif source.kind == "npz":
         own = (f"{part}_images", f"{part}_labels")
         members = arrays.members(where, lambda member: member.startswith(f"{part}_") and member not in own)

@@ -106,5 +106,5 @@ def _samples(source: Source, folder: Path, plan: Plan, part: Part | None, *, lab
         wanted = plan.images or Images(channels=1 if source.kind == "mnist" else 3)
         return packaged.read(source.kind, path, wanted, train=part == "train")
     if source.kind == "csv":
-        return table.read(place.checked(path, "file"), table.columns_of(plan), labelled=labelled)
+        return table.read(place.checked(path, "file"), table.columns_of(plan), source.table, labelled=labelled)
     return images.folder(place.checked(path, "folder"), plan.images or Images())

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alx.plan import MAX_NAMES, Images, Plan
+from alx.columns import MAX_NAMES
+from alx.plan import Images, Plan
 from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
 from alx.tasks.data import arrays, images, table
 from alx.tasks.data.kinds import Parts, Source
@@ -51,7 +52,7 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         shared=read.validation is not None and len(read.own) < len(read.read),
         validation=None if read.validation is None else part(read.validation),
         held_out=None if read.held_out is None else part(read.held_out),
-        columns=_columns(source.kind, path, plan, read.read),
+        columns=_columns(source, path, plan, read.read),
         pictures=_pictures(path, plan.images) if source.kind == "images" and plan.images is not None else None,
         stored=arrays.shapes(path) if source.kind == "npz" else None,
     )
@@ -103,17 +104,17 @@ def _numbers(values: Sequence[float | None] | Array, mean: float = 0.0, std: flo
     return Numbers(array("d", there.tobytes()), len(values) - len(there), far)
 
 
-def _columns(kind: str, path: Path, plan: Plan, read: Held) -> dict[str, Column]:
-    if kind == "csv" and plan.columns is not None:
-        cells = table.cells(path, plan.columns)
+def _columns(source: Source, path: Path, plan: Plan, read: Held) -> dict[str, Column]:
+    if source.kind == "csv" and plan.columns is not None:
+        cells = table.cells(path, plan.columns, source.table)
         out: dict[str, Column] = {}
-        for name, numeric in plan.columns.numeric.items():
+        for name, numeric in (plan.columns.numeric | plan.columns.date).items():
             out[name] = _numbers(cells.numbers[name], numeric.mean, numeric.std)
         for name, categorical in plan.columns.categorical.items():
             found = Counter(cells.texts[name])
             out[name] = Values({value: found[value] for value in categorical.values}, found[None])
         return out
-    if kind != "npz" or read.inputs != "numbers":
+    if source.kind != "npz" or read.inputs != "numbers":
         return {}
     values, _ = read.arrays()
     flat = values.reshape(len(values), -1)

@@ -1,36 +1,38 @@
-"""A table in a CSV, each row an input by the plan's [columns]: numbers scaled, categories one-hot.
+"""A table in a CSV, each row an input by the plan's [columns]: numbers and dates scaled, categories one-hot.
 
-Knows CSV and the plan's columns; guesses nothing. A missing cell is refused, or filled as the plan declares.
+Knows the plan's columns; what the file looks like is `sheet`'s, and what a cell says is `cell`'s. A missing cell is
+refused, or filled as the plan declares.
 """
 
-import csv
-import math
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from alx.columns import Categorical, Columns, Date, Numeric
+from alx.dialect import Dialect
 from alx.errors import ConfigError, escape
-from alx.plan import Categorical, Columns, Numeric, Plan
-from alx.tasks.data import alike, decoder, place
+from alx.plan import Plan
+from alx.tasks.data import alike, place, sheet
+from alx.tasks.data.cell import LARGEST, Codes, Numbers, since
 from alx.tasks.data.samples import Held, Tensors
+from alx.tasks.data.sheet import Sheet
 
-MISSING = ("", "na", "n/a", "nan", "null")  # in lower case; in a column of categories a declared value goes first
-_MARKS = ",' \u2019\u00a0\u202f"  # what people put into numbers
-LARGEST = torch.finfo(torch.float32).max
-_FORMAT = "a CSV in UTF-8, with commas and a header"
+PLAIN = Dialect()
+_YEAR = 365.25  # days
 
 
-def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
+def load(path: Path, kept: Path | None, plan: Plan, dialect: Dialect = PLAIN) -> tuple[Held, Held | None]:
     """The rows of a table, and those of the table `kept`.
 
     Raises:
         ConfigError: as `read`; or the plan has no [columns], or has [images].
     """
     columns = columns_of(plan)
-    own = read(place.checked(path, "file"), columns)
-    return own, None if kept is None else read(place.checked(kept, "file"), columns)
+    own = read(place.checked(path, "file"), columns, dialect)
+    return own, None if kept is None else read(place.checked(kept, "file"), columns, dialect)
 
 
 def columns_of(plan: Plan) -> Columns:
@@ -46,51 +48,37 @@ def columns_of(plan: Plan) -> Columns:
     return plan.columns
 
 
-def read(path: Path, columns: Columns, *, labelled: bool = True) -> Tensors:
+def read(path: Path, columns: Columns, dialect: Dialect = PLAIN, *, labelled: bool = True) -> Tensors:
     """Read a table.
 
     Args:
         path: the CSV; a byte-order mark, blank lines, columns not declared, and spaces around cells are passed over.
         columns: the plan's account of an input.
+        dialect: the site's account of how it is written.
         labelled: False where nobody asks for labels: there may be no such column, and all targets are 0.
 
     Returns:
-        Inputs float32 [n, numbers + categories] in the plan's order; targets int64 [n] with classes, else float32 [n].
+        Inputs float32 [n, columns.width] in the plan's order; targets int64 [n] with classes, else float32 [n].
 
     Raises:
         ConfigError: names the file, the line and the column.
     """
-    rows, labels = [], []
-    name = escape(path.name)
-    wanted = (*((columns.label,) if labelled else ()), *columns.numeric, *columns.categorical)
-    lines = _lines(path)
-    _, header = next(lines)
-    at = {column: _position(column, header, name) for column in wanted}
-    for where, row in lines:
-        cells = {column: row[i] for column, i in at.items()}
-        rows.append(_row(cells, columns, where))
-        labels.append(_label(cells[columns.label], columns, where) if labelled else 0)
-    if not rows:
-        raise ConfigError(f"'{name}' has a header and no rows", f"expected {_FORMAT}")
+    found = _Found(path, columns, dialect, labelled=labelled)
+    inputs: list[list[float]] = []
+    for name, numeric in (columns.numeric | columns.date).items():
+        inputs += _scaled(found.numbers(name), numeric, name, found)
+    for name, categorical in columns.categorical.items():
+        inputs += _one_hot(found.values(name, categorical), categorical, name, found)
+    targets = found.labels() if labelled else [0] * len(found.sheet.rows)
     kind = torch.int64 if columns.classes else torch.float32
-    return Tensors(torch.tensor(rows, dtype=torch.float32), torch.tensor(labels, dtype=kind))
-
-
-def texts(path: Path) -> dict[str, list[str]]:
-    """Every column's cells as they stand there, spaces around them left off, by its name in the header.
-
-    Raises:
-        ConfigError: as `read`.
-    """
-    header, *rows = (cells for _, cells in _lines(path))
-    return {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    return Tensors(torch.tensor(inputs, dtype=torch.float32).T.contiguous(), torch.tensor(targets, dtype=kind))
 
 
 class Cells(NamedTuple):
     """The declared columns but the label's, as they stand there: None is a missing cell, whatever the plan fills it with.
 
     Attributes:
-        numbers: of each numeric column, before it is scaled.
+        numbers: of each numeric column, and each of dates, before it is scaled.
         texts: of each column of categories.
     """
 
@@ -98,140 +86,208 @@ class Cells(NamedTuple):
     texts: dict[str, list[str | None]]
 
 
-def cells(path: Path, columns: Columns) -> Cells:
+def cells(path: Path, columns: Columns, dialect: Dialect = PLAIN) -> Cells:
     """What a table that `read` takes holds.
 
     Raises:
         ConfigError: as `read`.
     """
-    lines = _lines(path)
-    _, header = next(lines)
-    at = {name: _position(name, header, escape(path.name)) for name in (*columns.numeric, *columns.categorical)}
-    rows = list(lines)
-    return Cells(
-        {
-            n: [None if _missing(row[at[n]]) else _number(row[at[n]], where, n) for where, row in rows]
-            for n in columns.numeric
-        },
-        {n: [row[at[n]] if row[at[n]] in c.values else None for _, row in rows] for n, c in columns.categorical.items()},
-    )
+    found = _Found(path, columns, dialect)
+    numbers = {name: found.numbers(name) for name in columns.numeric | columns.date}
+    return Cells(numbers, {name: found.values(name, c) for name, c in columns.categorical.items()})
 
 
-def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where it stands, and its cells, of the header and each row."""
-    name = escape(path.name)
-    reading = decoder.reading(f"cannot read '{name}'", f"expected {_FORMAT}")
-    with reading, path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, strict=True)
-        header = [cell.strip() for cell in next(reader, [])]
-        rows = [(reader.line_num, cells) for cells in reader if cells]
-    yield f"'{name}' line 1", header
-    for number, cells in rows:
-        where = f"'{name}' line {number}"
-        if len(cells) != len(header):
-            raise ConfigError(
-                f"{where} has {len(cells)} cells, and the header {len(header)}",
-                "a comma too many or too few? text with commas stands in double quotes",
-            )
-        yield where, [cell.strip() for cell in cells]
+def texts(path: Path, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
+    """Every column's cells by its name, in the order of the rows: renamed, and with values replaced, as the site says.
+
+    Raises:
+        ConfigError: as `read`.
+    """
+    there = sheet.read(path, dialect)
+    return {name: _replaced(there, i, dialect.values.get(name)) for i, name in enumerate(there.header)}
 
 
-def _position(wanted: str, header: list[str], name: str) -> int:
+def _replaced(there: Sheet, at: int, by: dict[str, str] | None) -> list[str]:
+    found = [row[at] for row in there.rows]
+    return found if by is None else [by.get(text, text) for text in found]
+
+
+class _Found:
+    """A table's cells, column by column, by both accounts of it."""
+
+    def __init__(self, path: Path, columns: Columns, dialect: Dialect, *, labelled: bool = False) -> None:
+        self.columns, self.dialect = columns, dialect
+        self.sheet = sheet.read(path, dialect)
+        self._written = Numbers(dialect, self.sheet.delimiter)
+        self._refuse_strangers()
+        wanted = (*((columns.label,) if labelled else ()), *columns.numeric, *columns.date, *columns.categorical)
+        for name in wanted:
+            if name not in dialect.absent:
+                _position(name, self.sheet)
+        if not self.sheet.rows:
+            raise ConfigError(f"'{self.sheet.name}' has a header and no rows", f"expected {sheet.FORMAT}")
+
+    def _refuse_strangers(self) -> None:
+        """Names in [data.table] that the plan does not have, or not as what they are taken for there."""
+        declared = (*self.columns.numeric, *self.columns.date, *self.columns.categorical)
+        dialect, known = self.dialect, (*declared, self.columns.label)
+        for field, names in (("missing_in", dialect.missing_in), ("dates", dialect.dates), ("absent", dialect.absent)):
+            wanted = tuple(self.columns.date) if field == "dates" else declared if field == "absent" else known
+            for name in names:
+                if name not in wanted:
+                    raise ConfigError(
+                        f"[data.table] {field} in site.toml speaks of '{escape(name)}', which is no "
+                        f"{'column of dates' if field == 'dates' else 'column'} of the plan",
+                        alike.hint(name, wanted, f"the plan's: {escape(', '.join(wanted), 200) or 'none'}"),
+                    )
+        for name in dialect.absent:
+            if not self.columns.may_lack(name):
+                raise ConfigError(
+                    f"[data.table] in site.toml calls column '{escape(name)}' absent, and the plan refuses missing cells",
+                    "agree on what to put instead: missing in the plan, on both sides",
+                )
+            if name in self.sheet.header:
+                raise ConfigError(
+                    f"[data.table] in site.toml calls column '{escape(name)}' absent, and '{self.sheet.name}' has it",
+                    "take it out of absent",
+                )
+
+    def texts(self, name: str) -> list[str]:
+        """A column's cells; of an absent one, nothing."""
+        if name in self.dialect.absent:
+            return [""] * len(self.sheet.rows)
+        return _replaced(self.sheet, _position(name, self.sheet), self.dialect.values.get(name))
+
+    def _codes(self, name: str, kept: tuple[str, ...] = ()) -> tuple[list[str], list[bool]]:
+        """A column's cells with values replaced, and which of them are missing by what stands in the file itself."""
+        found = self.texts(name)
+        said = Codes(self.dialect, name, kept)
+        if name not in self.dialect.values or name in self.dialect.absent:
+            return found, [said(text) for text in found]
+        at = _position(name, self.sheet)
+        return found, [
+            row[at] in self.dialect.missing_in.get(name, []) or said(text)
+            for row, text in zip(self.sheet.rows, found, strict=True)
+        ]
+
+    def numbers(self, name: str) -> list[float | None]:
+        """A column of numbers, or of dates counted from the agreed day; None where one is missing."""
+        found, missing = self._codes(name)
+        date = self.columns.date.get(name)
+        if date is not None:
+            reading = self._dated(name, date)
+            return [
+                None if gone else reading(text, row) for row, (text, gone) in enumerate(zip(found, missing, strict=True))
+            ]
+        coded = Codes(self.dialect, name, (), self._written).values
+        out: list[float | None] = []
+        for row, (text, gone) in enumerate(zip(found, missing, strict=True)):
+            value = None if gone else self._written.sure(text)
+            if value is None and not gone:
+                value = self._written.read(text, self.sheet.where(row), name)
+            out.append(None if value in coded else value)
+        return out
+
+    def _dated(self, name: str, date: Date) -> Callable[[str, int], float]:
+        first, form = dt.date.fromisoformat(date.since), self.dialect.dates.get(name)
+        each = _YEAR if date.unit == "years" else 1.0
+        return lambda text, row: since(text, form, first, self.sheet.where(row), name) / each
+
+    def values(self, name: str, categorical: Categorical) -> list[str | None]:
+        """A column of categories; None where one is missing."""
+        known = dict.fromkeys(categorical.values)
+        found, missing = self._codes(name, tuple(known))
+        for row, text in enumerate(found):
+            if text not in known and not missing[row]:
+                raise ConfigError(
+                    f"{self.sheet.where(row)}: '{escape(text)}' is no value of column '{escape(name)}' in the plan",
+                    alike.hint(
+                        text,
+                        categorical.values,
+                        f"values: {escape(', '.join(categorical.values), 200)}; another "
+                        "word for one of them? [data.table] values in site.toml",
+                    ),
+                )
+        return [None if gone else text for text, gone in zip(found, missing, strict=True)]
+
+    def labels(self) -> list[float]:
+        """The label of each row: a class's place, or a number."""
+        name, places = self.columns.label, self.columns.places
+        found, missing = self._codes(name, tuple(places))
+        coded = frozenset[float]() if places else Codes(self.dialect, name, (), self._written).values
+        out: list[float] = []
+        for row, text in enumerate(found):
+            value = places.get(text)
+            if missing[row]:
+                value = None
+            elif not places:
+                value = self._written.read(text, self.sheet.where(row), name)  # type: ignore[assignment]
+            if missing[row] or value in coded:
+                raise ConfigError(
+                    f"{self.sheet.where(row)}: the label column '{escape(name)}' is {_empty(text)}",
+                    "remove the row: a label is never filled in",
+                )
+            if value is None:
+                raise ConfigError(
+                    f"{self.sheet.where(row)}: '{escape(text)}' in column '{escape(name)}' is no class of the plan",
+                    alike.hint(text, places, f"classes: {escape(', '.join(places), 200)}"),
+                )
+            out.append(value)
+        return out
+
+    def refused(self, name: str, row: int) -> ConfigError:
+        """That a missing cell is not provided for."""
+        text = "" if name in self.dialect.absent else self.sheet.rows[row][_position(name, self.sheet)]
+        return ConfigError(
+            f"{self.sheet.where(row)}: column '{escape(name)}' is {_empty(text)}",
+            "fill it, remove the row, or declare missing in the plan",
+        )
+
+
+def _position(wanted: str, there: Sheet) -> int:
+    header, name = there.header, there.name
     count = header.count(wanted)
     if count == 1:
         return header.index(wanted)
     if count > 1:
         raise ConfigError(f"'{name}' has {count} columns '{escape(wanted)}', expected one", "rename or remove the others")
-    if not header:
-        raise ConfigError(f"'{name}' is empty, or its first line is", f"expected {_FORMAT}")
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise ConfigError(f"'{name}' is not separated by commas: '{escape(header[0])}'", f"expected {_FORMAT}")
+    hint = next((hint for found in header if (hint := alike.hint(found, [wanted], ""))), "")
+    said = "[data.table] header says" if not there.first else f"its line {there.first} says"
     raise ConfigError(
         f"'{name}' has no column '{escape(wanted)}'",
-        _in_the_file(wanted, header)
-        or f"its first line says {escape(', '.join(header), 200)}; look at [columns] in the plan",
+        hint
+        or f"{said} {escape(', '.join(header), 200)}; look at [columns] in the plan; what is called otherwise or is not "
+        "there, [data.table] rename and absent in site.toml say",
     )
-
-
-def _in_the_file(wanted: str, header: list[str]) -> str:
-    """Where a column of the file only looks like the one that is wanted: the difference."""
-    told = (alike.hint(found, [wanted], "") for found in header)
-    return next((hint for hint in told if hint), "")
-
-
-def _missing(text: str) -> bool:
-    return text.lower() in MISSING
-
-
-def _number(text: str, where: str, column: str) -> float:
-    try:
-        value = math.nan if "_" in text else float(text)  # Python reads 1_0 as 10; in a table it is a slip
-    except ValueError as error:
-        hint = "decimals have a point, and thousands no mark: 265000.5" if any(mark in text for mark in _MARKS) else ""
-        raise ConfigError(f"{where}: '{escape(text)}' in column '{escape(column)}' is no number", hint) from error
-    if not abs(value) <= LARGEST:
-        raise ConfigError(f"{where}: '{escape(text)}' in column '{escape(column)}' is no finite number")
-    return value
-
-
-def _row(cells: dict[str, str], columns: Columns, where: str) -> list[float]:
-    out: list[float] = []
-    for name, numeric in columns.numeric.items():
-        out.append(_scaled(cells[name], numeric, name, where))
-    for name, categorical in columns.categorical.items():
-        out += _one_hot(cells[name], categorical, name, where)
-    return out
 
 
 def _empty(text: str) -> str:
     return f"missing ('{escape(text)}')" if text else "empty"
 
 
-def _refuse_missing(text: str, name: str, where: str) -> ConfigError:
-    return ConfigError(
-        f"{where}: column '{escape(name)}' is {_empty(text)}", "fill it, remove the row, or declare missing in the plan"
-    )
-
-
-def _scaled(text: str, numeric: Numeric, name: str, where: str) -> float:
-    if not _missing(text):
-        value = _number(text, where, name)
-    elif numeric.missing == "refuse":
-        raise _refuse_missing(text, name, where)
-    else:
-        value = numeric.missing
-    scaled = (value - numeric.mean) / numeric.std
-    if not abs(scaled) <= LARGEST:
-        raise ConfigError(
-            f"{where}: '{escape(text)}' in column '{escape(name)}' is too large once scaled",
-            f"look at mean and std of [columns.numeric.{escape(name)}] in the plan",
-        )
-    return scaled
-
-
-def _one_hot(text: str, categorical: Categorical, name: str, where: str) -> list[float]:
-    if text not in categorical.values:
-        if not _missing(text):
+def _scaled(values: list[float | None], numeric: Numeric, name: str, found: _Found) -> Iterator[list[float]]:
+    mean, std, fill = numeric.mean, numeric.std, numeric.missing
+    if fill == "refuse":
+        if None in values:
+            raise found.refused(name, values.index(None))
+        fill = 0.0
+    out = [((fill if value is None else value) - mean) / std for value in values]
+    for row, scaled in enumerate(out):
+        if not -LARGEST <= scaled <= LARGEST:
+            text = found.texts(name)[row]
             raise ConfigError(
-                f"{where}: '{escape(text)}' is no value of column '{escape(name)}' in the plan",
-                alike.hint(text, categorical.values, f"values: {escape(', '.join(categorical.values), 200)}"),
+                f"{found.sheet.where(row)}: '{escape(text)}' in column '{escape(name)}' is too large once scaled",
+                f"look at mean and std of [columns.numeric.{escape(name)}] in the plan",
             )
-        if categorical.missing == "refuse":
-            raise _refuse_missing(text, name, where)
-    return [float(text == value) for value in categorical.values]
+    yield out
+    if numeric.indicator:
+        yield [float(value is None) for value in values]
 
 
-def _label(text: str, columns: Columns, where: str) -> float:
-    if text in columns.classes:
-        return columns.classes.index(text)
-    if _missing(text):
-        raise ConfigError(
-            f"{where}: the label column '{escape(columns.label)}' is {_empty(text)}",
-            "remove the row: a label is never filled in",
-        )
-    if not columns.classes:
-        return _number(text, where, columns.label)
-    raise ConfigError(
-        f"{where}: '{escape(text)}' in column '{escape(columns.label)}' is no class of the plan",
-        alike.hint(text, columns.classes, f"classes: {escape(', '.join(columns.classes), 200)}"),
-    )
+def _one_hot(values: list[str | None], categorical: Categorical, name: str, found: _Found) -> Iterator[list[float]]:
+    if categorical.missing == "refuse" and None in values:
+        raise found.refused(name, values.index(None))
+    for known in categorical.values:
+        yield [float(value == known) for value in values]
+    if categorical.indicator:
+        yield [float(value is None) for value in values]
