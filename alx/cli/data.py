@@ -39,7 +39,7 @@ def _data(value: str | None, held_out: str | None, validation: str | None, table
 
 
 @click.command(epilog="Example: alx init clinic --role learner --plan plan.toml --data npz:clinic.npz")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="SITE", required=False)
+@click.argument("folder", type=click.Path(path_type=Path), metavar="[SITE]", required=False)
 @click.option("--role", type=click.Choice(get_args(Role)), help="The learner goes first.")
 @click.option("--plan", "plan_path", type=click.Path(path_type=Path), help="The agreed plan.toml.")
 @click.option("--task", default="built-in", show_default=True, metavar="built-in|FILE", help="A file with make_task.")

@@ -41,6 +41,7 @@ def test_from_a_dirty_table_to_a_plan_a_site_and_a_check(place):
         "column 'chol': numbers, some cells missing\n",
         "column 'visit': dates\n",
         "column 'sex': female, male; these values go into the plan",
+        "LOOK: column 'country': NA is taken as missing; if it is a value, add it to values in the plan\n",
         "next: alx init SITE",
     ):
         assert line in done.output

@@ -27,12 +27,14 @@ class Column(NamedTuple):
         values: of a category or of numbers, those of at least `LEAST` rows.
         rare: the others.
         missing: whether some cells are.
+        words: of a category, what stands in cells that are taken as missing, and might be a value: NA.
     """
 
     kind: str
     values: list[str]
     rare: list[str]
     missing: bool
+    words: tuple[str, ...] = ()
 
 
 def _kept(found: Counter[str]) -> tuple[list[str], list[str]]:
@@ -82,7 +84,10 @@ def look(there: sheet.Sheet, name: str, dialect: Dialect) -> Column:
     found = Counter(held)
     if len(found) > MOST_VALUES:
         return Column("text", [], [], missing)
-    return Column("category", *_kept(found), missing)
+    gone = {cells[at] for cells in there.rows if cells[at] and codes(cells[at])}
+    return Column(
+        "category", *_kept(found), missing, tuple(sorted(gone - {*dialect.missing, *dialect.missing_in.get(name, [])}))
+    )
 
 
 def declared(name: str, column: Column, *, values: bool, fill: bool) -> tuple[list[str], int]:
@@ -119,9 +124,14 @@ def told(name: str, column: Column, *, values: bool, role: str = "column") -> li
     goes = "these values go into the plan" if values else "not in the plan without --values"
     listed = escape(", ".join(column.values), 300) or "no value of enough rows"
     out = [f"{role} '{escape(name)}': {listed}{gone}; {goes}"]
+    if column.words:
+        out.append(
+            f"LOOK: {role} '{escape(name)}': {escape(', '.join(column.words))} is taken as missing; if it is a value, add "
+            "it to values in the plan"
+        )
     if column.rare:
         out.append(
-            f"LOOK: {role} '{escape(name)}': {escape(', '.join(column.rare), 300)} left out, as fewer than {LEAST} rows "
-            "have each; rows that have one are refused until the plan, or [data.table] values, says what they are"
+            f"LOOK: {role} '{escape(name)}': {escape(', '.join(column.rare), 300)} left out, as fewer than {LEAST} "
+            "rows have each; rows that have one are refused until the plan, or [data.table] values, says what they are"
         )
     return out
