@@ -246,8 +246,8 @@ values = { sex = { M = "male", W = "female" } }
 dates = { visit = "%d.%m.%Y" }
 ```
 
-Where the file has no line of names, `header = ["age", "height"]` gives them in order. Where there is no site, `--table FILE` of
-`alx describe`, `alx simulate`, `alx predict` and `alx evaluate` says the same.
+Where the file has no line of names, `header = ["age", "height"]` gives them in order. Where there is no site,
+`--table FILE` of `alx describe`, `alx simulate`, `alx predict` and `alx evaluate` says the same.
 
 ## What a model is worth here
 

@@ -420,6 +420,7 @@ def both(place):
         place / "dealt",
         3,
         np.random.default_rng(3),
+        site_file.Metrics(),
     )
 
 
@@ -479,6 +480,7 @@ def test_the_simulated_exchange_is_the_one_that_the_commands_play(place):
         place / "dealt",
         3,
         np.random.default_rng(5),
+        site_file.Metrics(),
     )
     play, _ = algorithms.player(both, "assisted")
     simulated = [play(number, None).selected for number in (1, 2)]
