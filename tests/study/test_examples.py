@@ -21,7 +21,7 @@ from alx.site import site as sites
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-NAMES = ("npz", "images", "csv", "torchvision", "own_model", "own_task", "own_environment")
+NAMES = ("npz", "images", "csv", "hospitals", "torchvision", "own_model", "own_task", "own_environment")
 
 
 @pytest.fixture(autouse=True)
