@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
 from alx import dialect as dialects
 from alx import files
 from alx.cli import screen
@@ -58,22 +56,13 @@ def first_plan(
     found = made(values=True)
     screen.tell(*found.told, err=as_json)
     if kind != "npz" and not values:
-        found = made(values=_confirmed())
+        found = made(values=screen.let_in())
     files.write(out, found.text.encode("utf-8"), shared=True)
     if as_json:
         screen.machine({"plan": out})
         return
     screen.tell(f"wrote '{out}': read it, change it, agree on it; the data themselves are not in it")
     screen.tell("next: alx init SITE --role ROLE --plan PLAN --data KIND:PATH")
-
-
-def _confirmed() -> bool:
-    try:
-        return click.confirm("May the values shown above stand in the plan, which the other side reads?", err=True)
-    except click.Abort as error:
-        raise UsageError(
-            "values of the data would stand in the plan, and there is no one to ask", "--values says that they may"
-        ) from error
 
 
 def _named(source: str) -> tuple[str, Path]:

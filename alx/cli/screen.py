@@ -92,6 +92,20 @@ def compared() -> bool:
         return False
 
 
+def let_in() -> bool:
+    """Ask a person whether values of the data may stand in a plan.
+
+    Raises:
+        UsageError: there is no one to ask.
+    """
+    try:
+        return click.confirm("May the values shown above stand in the plan, which the other side reads?", err=True)
+    except click.Abort as error:
+        raise UsageError(
+            "values of the data would stand in the plan, and there is no one to ask", "--values says that they may"
+        ) from error
+
+
 @contextlib.contextmanager
 def progress() -> Iterator[Tell]:
     """A bar on stderr with the loss and the time left; silent where stderr is no terminal."""
