@@ -86,10 +86,7 @@ def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.
 
 def classes(model: nn.Module, samples: Held, device: torch.device) -> int:
     """How many classes a model that fits tells apart, where the loss is of classes; see `refuse_misfit`."""
-    with _apart(device):
-        inputs, _ = first(samples)
-        outputs: Tensor = model.eval()(inputs.to(device))
-    return outputs.shape[1]
+    return first_outputs(model, samples, "the data", device).shape[1]
 
 
 @contextlib.contextmanager
