@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from alx import __version__
 from alx.bundle.layout import Layout
-from alx.columns import Columns
+from alx.columns import Categorical, Columns, Numeric
 from alx.errors import count, escape
+from alx.objective import Objective
 from alx.plan import Images, ModelSource, Plan, PlanFile
 from alx.site.entries import Closed, Selected
 
@@ -132,12 +133,15 @@ def _inputs(plan: Plan, *, built_in: bool) -> list[str]:
 
 
 def _columns(columns: Columns) -> list[str]:
+    each: list[tuple[str, str, int, Numeric | Categorical]] = [
+        *((name, _scaled("number", c), 1, c) for name, c in columns.numeric.items()),
+        *((name, _scaled(f"date, {c.unit} since {c.since}", c), 1, c) for name, c in columns.date.items()),
+        *((name, f"one-hot over {_listed(c.values)}", len(c.values), c) for name, c in columns.categorical.items()),
+    ]
     rows = [
-        f"| {_code(name)} | number: (value - {each.mean:g}) / {each.std:g} | 1 | {_missing(each.missing)} |"
-        for name, each in columns.numeric.items()
-    ] + [
-        f"| {_code(name)} | one-hot over {_listed(each.values)} | {len(each.values)} | {_missing(each.missing)} |"
-        for name, each in columns.categorical.items()
+        f"| {_code(name)} | {becomes} | {inputs + c.indicator} | {_missing(c.missing)}"
+        f"{', and 1 in the input behind it, else 0' if c.indicator else ''} |"
+        for name, becomes, inputs, c in each
     ]
     return [
         "A row of a table becomes one row of float32, in this order. `docs/plan.md` of alx has the rules, and the plan",
@@ -148,6 +152,10 @@ def _columns(columns: Columns) -> list[str]:
         *rows[:MAX_LISTED],
         *_more(len(rows), 4),
     ]
+
+
+def _scaled(what: str, column: Numeric) -> str:
+    return f"{what}: (value - {column.mean:g}) / {column.std:g}"
 
 
 def _images(images: Images) -> list[str]:
@@ -171,9 +179,15 @@ def _answers(plan: Plan) -> list[str]:
         label = f" of {_code(plan.columns.label)}" if plan.columns else ""
         return [*head, f"The number{label} itself."]
     named = f", in this order: {_listed(classes)}" if classes else ""
+    leaning = plan.objective != Objective(costs=plan.objective.costs)
+    told = (
+        ["The plan weighs samples, so these lean to one side; `alx predict` takes that back for classes."] if leaning else []
+    )
+    if plan.objective.costs:
+        told.append("The plan has costs: `alx predict` gives the answer that is cheapest by the probabilities.")
     if plan.loss == "cross_entropy":
-        return [*head, f"A logit for each class{named}; their softmax are the probabilities."]
-    return [*head, f"A logit for each yes-or-no label; its sigmoid is the probability of 1{named}."]
+        return [*head, f"A logit for each class{named}; their softmax are the probabilities.", *told]
+    return [*head, f"A logit for each yes-or-no label; its sigmoid is the probability of 1{named}.", *told]
 
 
 def _loading(plan: Plan, name: str) -> list[str]:

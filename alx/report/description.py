@@ -16,7 +16,7 @@ def words(told: Description) -> list[str]:
     shape = " x ".join(map(str, told.shape)) or "1"
     return [
         f"plan {told.plan}",
-        f"{count(told.samples, 'sample')} of {shape}; counts below {told.least} are not told",
+        f"{count(told.samples, 'sample')}, each of shape {shape}; counts below {told.least} are not told",
         *_labels(told.labels, told.least),
         *(line for name, column in told.columns.items() for line in _column(name, column, told.least)),
         *(f"picture {what}: {_quantiles(quantiles)}" for what, quantiles in (told.pictures or {}).items()),

@@ -172,7 +172,7 @@ def test_a_description_is_what_the_screen_says_and_needs_no_site(tmp_path, alx, 
     assert told.out.splitlines() == [
         "wrote 'ward.json', and this is all that stands in it:",
         f"  plan {digest}",
-        "  60 samples of 3; counts below 10 are not told",
+        "  60 samples, each of shape 3; counts below 10 are not told",
         "  classes: no 48, yes 12",
         "  column 'age': 0 missing; about 25 (25%), 30 (50%), 35 (75%)",
         "  column 'ward': 0 missing: a hidden, b fewer than 10",

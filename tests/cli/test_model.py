@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import log_loss, roc_auc_score
 
+from alx import plan as plans
 from alx.cli.main import run
 from alx.errors import ConfigError, CorruptError, LimitError, MalformedError, ModelError, NotFiniteError, UsageError
 from alx.report import card
@@ -213,6 +215,18 @@ def test_the_cards_ten_lines_load_the_model_without_alx(away):
 
 def test_names_in_a_plan_are_no_mark_up_in_the_card():
     assert card._code("a|b`<img src=x>`\n# head\u202e") == "`a/b'<img src=x>'\\n# head\\u202e`"
+
+
+def test_the_card_has_every_input_of_a_table_dates_and_indicators_too():
+    agreed = plans.load(Path(__file__).parents[2] / "examples" / "hospitals" / "plan.toml").plan
+    rows = [line.strip("| ").split(" | ") for line in card._columns(agreed.columns) if line.startswith("| `")]
+    assert sum(int(row[2]) for row in rows) == agreed.columns.width
+    assert ["`visit`", "date, years since 2023-01-01: (value - 0) / 1", "1", "refused"] in rows
+    assert ["`device`", "one-hot over `A`, `B`", "3", "all zeros, and 1 in the input behind it, else 0"] in rows
+    assert any("cheapest" in line for line in card._answers(agreed))
+    assert not any("lean" in line for line in card._answers(agreed))
+    weighed = plans.altered(agreed, {"objective": {"costs": {}, "class_weights": {"benign": 1.0, "malignant": 5.0}}}).plan
+    assert any("lean to one side" in line for line in card._answers(weighed))
 
 
 def test_written_again_it_replaces_its_own_and_nothing_of_another_exchange(away, world, stage, capsys):
