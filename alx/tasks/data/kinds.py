@@ -204,7 +204,8 @@ def column(source: Source, folder: Path, name: str, count: int, part: str = "tes
     if name not in found:
         raise ConfigError(
             f"'{escape(where.name)}' has no column '{escape(name)}'",
-            f"columns: {escape(', '.join(found), 200) or 'none'}; in an .npz a column is an array {part}_<name>",
+            f"columns: {escape(', '.join(found), 200) or 'none'}"
+            + (f"; in an .npz a column is an array {part}_<name>" if source.kind == "npz" else ""),
         )
     if len(found[name]) != count:
         raise ConfigError(

@@ -15,7 +15,7 @@ from alx.dialect import DELIMITERS, Dialect
 from alx.errors import ConfigError, escape
 from alx.tasks.data import decoder
 
-FORMAT = "a CSV in UTF-8, with commas and a header, or what [data.table] in site.toml says: docs/site.md"
+FORMAT = "a CSV in UTF-8, with commas and a header, or what [data.table] in site.toml, or --table FILE, says: docs/site.md"
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SHOWN = {",": "','", ";": "';'", "\t": "'\\t'", "|": "'|'"}
 
