@@ -101,7 +101,7 @@ def _classes(summary: Summary) -> Iterator[str]:
         yield "the labels look like an id: most of them occur once; is it the right column, or array?"
     for name, numbers in (own.numbers or {}).items():
         if numbers.like_an_id:
-            yield f"'{escape(name)}' looks like an id: whole numbers, none of them twice; is it what you want to predict?"
+            yield f"'{escape(name)}' may be an id: whole numbers, none of them twice; is it what you want to predict?"
 
 
 def _odd(summary: Summary) -> Iterator[str]:
@@ -122,4 +122,4 @@ def _odd(summary: Summary) -> Iterator[str]:
                 f"({column.values[0]:g} to {column.values[-1]:g} before): is it scaled, or a code for a missing value?"
             )
         if isinstance(column, Numbers) and column.like_an_id:
-            yield f"{name} looks like an id: whole numbers, none of them twice"
+            yield f"{name} may be an id: whole numbers, none of them twice"

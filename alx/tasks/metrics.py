@@ -197,12 +197,11 @@ def _two(truth: Array, probability: Array, answer: Array) -> Values:
 
 
 def _at(judge: Judge, answer: Array, truth: Array) -> Values:
-    """How many are right at a threshold of one's own; at one half it is the score itself."""
-    return (
-        {}
-        if judge.threshold == HALF or judge.objective.costs
-        else {f"accuracy at {judge.threshold:g}": float((answer == truth).mean())}
-    )
+    """How many answers are right where they are not the likeliest ones: at a threshold of one's own, or by costs."""
+    right = float((answer == truth).mean())
+    if judge.objective.costs:
+        return {"accuracy of the cheapest": right}
+    return {} if judge.threshold == HALF else {f"accuracy at {judge.threshold:g}": right}
 
 
 def _mean(each: Sequence[Values], name: str) -> float | None:

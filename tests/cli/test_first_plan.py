@@ -93,6 +93,15 @@ def test_nothing_of_the_data_is_written_unless_somebody_says_so(place):
     assert (made.loss, made.columns.categorical, made.model.arguments["inputs"]) == ("mse", {}, 1)
 
 
+def test_numbers_that_are_written_otherwise_are_not_left_out_without_a_word(place):
+    (place / "own.csv").write_text(
+        "id;n;size;y\n" + "".join(f"{i};{i};{i}.{i + 100}.000;{'ab'[i % 2]}\n" for i in range(60))
+    )
+    (place / "t.toml").write_text('delimiter = ";"\ndecimal = ","\n')
+    done = alx("init", "--plan-from", "own.csv", "--label", "y", "--id", "id", "--values", "--table", "t.toml")
+    assert "LOOK: column 'size': numbers or dates, as it seems; left out; a file for --table says how" in done.output
+
+
 def test_what_cannot_be_a_first_plan_is_refused_in_words(place):
     path = table(place, [f"{i},{i},{'ns'[i % 2]},1\n" for i in range(20)])
     for options, said in (

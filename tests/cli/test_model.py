@@ -674,6 +674,7 @@ def test_where_the_plan_has_costs_the_cheapest_answer_is_given_and_judged(away, 
     paid = np.where(truth == answered, 0.0, np.where(truth == "well", 1.0, 5.0))
     told = json.loads(alx("evaluate", *more, "--json").out)
     assert told["metrics"]["mean cost"] == pytest.approx(paid.mean())
+    assert told["metrics"]["accuracy of the cheapest"] == pytest.approx((truth == answered).mean())
     share = (truth == "well").mean()
     assert told["majority"]["mean cost"] == pytest.approx(min(share, 5 * (1 - share)))
     assert told["confusion"]["well"][1] == int(((truth == "well") & (answered != truth)).sum())

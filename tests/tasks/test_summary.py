@@ -66,10 +66,10 @@ def test_what_deserves_a_look_in_a_table(tmp_path):
     assert words.looks(table(tmp_path)) == [
         "LOOK: no sample of the class perhaps: what is known of it comes from the peer alone",
         "LOOK: fewer than 5 samples of a class: yes 3",
-        "LOOK: column 'age' looks like an id: whole numbers, none of them twice",
+        "LOOK: column 'age' may be an id: whole numbers, none of them twice",
         "LOOK: column 'constant' has the same value in all rows: a model learns nothing from it here",
         UNSCALED,
-        "LOOK: column 'patient' looks like an id: whole numbers, none of them twice",
+        "LOOK: column 'patient' may be an id: whole numbers, none of them twice",
         "LOOK: column 'rare' is missing in 25 of 30 rows",
     ]
 

@@ -4,6 +4,7 @@ Knows kinds of values; what is certain is told, what is not is left to a person.
 """
 
 import datetime as dt
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,11 +20,14 @@ MOST_VALUES = 50  # text of more kinds is a name or prose
 _DAY_ZERO = "2000-01-01"  # of dates, as good as any other, and no one's own
 
 
+_MARKED = re.compile(r"[-+]?\d[\d.,:/' -]*")  # digits, and what stands between them in numbers and dates
+
+
 class Column(NamedTuple):
     """What a column holds.
 
     Attributes:
-        kind: number, date, category, text of too many kinds, or empty.
+        kind: number, date, category, text of too many kinds, marked (digits with marks that nobody explained), or empty.
         values: of a category or of numbers, those of at least `LEAST` rows.
         rare: the others.
         missing: whether some cells are.
@@ -83,7 +87,7 @@ def look(there: sheet.Sheet, name: str, dialect: Dialect) -> Column:
         return Column("date", [], [], missing)
     found = Counter(held)
     if len(found) > MOST_VALUES:
-        return Column("text", [], [], missing)
+        return Column("marked" if all(_MARKED.fullmatch(text) for text in found) else "text", [], [], missing)
     gone = {cells[at] for cells in there.rows if cells[at] and codes(cells[at])}
     return Column(
         "category", *_kept(found), missing, tuple(sorted(gone - {*dialect.missing, *dialect.missing_in.get(name, [])}))
@@ -118,6 +122,9 @@ def declared(name: str, column: Column, *, values: bool, fill: bool) -> tuple[li
 def told(name: str, column: Column, *, values: bool, role: str = "column") -> list[str]:
     """What is said of a column on the screen, where its values are seen by this site alone."""
     gone = ", some cells missing" if column.missing else ""
+    if column.kind == "marked":
+        how = "left out; a file for --table says how they are written: decimal, thousands, dates"
+        return [f"LOOK: {role} '{escape(name)}': numbers or dates, as it seems; {how}"]
     what = {"number": "numbers", "date": "dates", "empty": "nothing; left out", "text": "text of many kinds; left out"}
     if column.kind != "category":
         return [f"{role} '{escape(name)}': {what[column.kind]}{gone if column.kind in ('number', 'date') else ''}"]

@@ -121,6 +121,8 @@ class _Found:
         self._written = Numbers(dialect, self.sheet.delimiter)
         self._refuse_strangers()
         wanted = (*((columns.label,) if labelled else ()), *columns.numeric, *columns.date, *columns.categorical)
+        if labelled and columns.label not in self.sheet.header:
+            _refuse_unlabelled(columns.label, self.sheet)
         for name in wanted:
             if name not in dialect.absent:
                 _position(name, self.sheet)
@@ -242,6 +244,14 @@ class _Found:
             f"{self.sheet.where(row)}: column '{escape(name)}' is {_empty(text)}",
             "fill it, remove the row, or declare missing in the plan",
         )
+
+
+def _refuse_unlabelled(label: str, there: Sheet) -> None:
+    hint = next((hint for found in there.header if (hint := alike.hint(found, [label], ""))), "")
+    raise ConfigError(
+        f"'{there.name}' has no column '{escape(label)}', which is the label",
+        hint or "is it called otherwise? [data.table] rename says so; alx predict needs no label",
+    )
 
 
 def _position(wanted: str, there: Sheet) -> int:
