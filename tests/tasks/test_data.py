@@ -377,10 +377,7 @@ def test_a_csv_needs_columns_in_the_plan(tmp_path):
         (HEAD, "'own.csv' has a header and no rows"),
         (HEAD.replace(",", ";", 3) + "1;2;3;4,5,6\n", "may be parted by ',' or ';': 'id;age;dose;ward,smoker,outcome'"),
         (HEAD.replace("age", "AGE"), "has no column 'age' | it looks like the plan's"),
-        (
-            HEAD.replace("sick", "ill"),
-            "which is the label | is it called otherwise? [data.table] rename says so; alx predict",
-        ),
+        (HEAD.replace("outcome", "ill"), "which is the label | is it called otherwise? [data.table] rename says so"),
         (HEAD.replace("id", "age"), "has 2 columns 'age', expected one"),
         (HEAD + "1,60,1,north,yes\n", "'own.csv' line 2 has 5 cells, and the header 6"),
         (HEAD + "1,60,1,north,yes,ill\n1,60,1,north,yes,ill,\n", "'own.csv' line 3 has 7 cells, and the header 6"),
