@@ -109,7 +109,7 @@ def declared(name: str, column: Column, *, values: bool, fill: bool) -> tuple[li
         filled = ["missing = 0.0"] if gone else []
         if column.kind == "number":
             return [f"[columns.numeric.{key}]", "mean = 0.0", "std = 1.0", *filled, *end], 1 + gone
-        return [f"[columns.date.{key}]", f"since = {toml(_DAY_ZERO)}", 'unit = "years"', *filled, *end], 1 + gone
+        return [f"[columns.date.{key}]", f"since = {_DAY_ZERO}", 'unit = "years"', *filled, *end], 1 + gone
     if column.kind != "category" or not column.values:
         return [], 0
     if not values:

@@ -40,6 +40,10 @@ lr = 0.001
 source = {source}
 arguments = {arguments}
 """
+_ABOUT_CLASSES = (
+    '# Levels can be merged, classes = { no = ["0"], yes = ["1", "2"] }, and then classes under [model] are fewer too;',
+    "# what wrong answers cost goes under [objective.costs].",
+)
 
 
 class Draft(NamedTuple):
@@ -99,7 +103,7 @@ def of_table(
         arguments=toml({"inputs": width, "classes": 1 if classes is None else len(classes), "hidden": 64}),
     )
     named = [f"label = {toml(label)}"]
-    named += [] if classes is None else [f"classes = {toml(classes)}"]
+    named += [] if classes is None else [f"classes = {toml(classes)}", *_ABOUT_CLASSES]
     named += [f"ids = {toml(list(ids))}"] if ids else []
     notes = [
         "# Numbers reach the model as (value - mean) / std. Put figures there that both sides agreed on, public ones if",
