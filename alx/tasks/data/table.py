@@ -17,6 +17,7 @@ from alx.errors import ConfigError, escape
 from alx.plan import Plan
 from alx.tasks.data import alike, place, sheet
 from alx.tasks.data.cell import LARGEST, Codes, Numbers, since
+from alx.tasks.data.faults import Faults
 from alx.tasks.data.samples import Held, Tensors
 from alx.tasks.data.sheet import Sheet
 
@@ -61,15 +62,22 @@ def read(path: Path, columns: Columns, dialect: Dialect = PLAIN, *, labelled: bo
         Inputs float32 [n, columns.width] in the plan's order; targets int64 [n] with classes, else float32 [n].
 
     Raises:
-        ConfigError: names the file, the line and the column.
+        ConfigError: names the file, and of each column that has a fault the first line that has it.
     """
     found = _Found(path, columns, dialect, labelled=labelled)
     inputs: list[list[float]] = []
+    targets: list[float] = [0.0] * len(found.sheet.rows)
+    faults = Faults()
     for name, numeric in (columns.numeric | columns.date).items():
-        inputs += _scaled(found.numbers(name), numeric, name, found)
+        with faults.gathered():
+            inputs += _scaled(found.numbers(name), numeric, name, found)
     for name, categorical in columns.categorical.items():
-        inputs += _one_hot(found.values(name, categorical), categorical, name, found)
-    targets = found.labels() if labelled else [0] * len(found.sheet.rows)
+        with faults.gathered():
+            inputs += _one_hot(found.values(name, categorical), categorical, name, found)
+    if labelled:
+        with faults.gathered():
+            targets = found.labels()
+    faults.refuse()
     kind = torch.int64 if columns.classes else torch.float32
     return Tensors(torch.tensor(inputs, dtype=torch.float32).T.contiguous(), torch.tensor(targets, dtype=kind))
 
@@ -123,9 +131,12 @@ class _Found:
         wanted = (*((columns.label,) if labelled else ()), *columns.numeric, *columns.date, *columns.categorical)
         if labelled and columns.label not in self.sheet.header:
             _refuse_unlabelled(columns.label, self.sheet)
+        faults = Faults()
         for name in wanted:
             if name not in dialect.absent:
-                _position(name, self.sheet)
+                with faults.gathered():
+                    _position(name, self.sheet)
+        faults.refuse()
         if not self.sheet.rows:
             raise ConfigError(f"'{self.sheet.name}' has a header and no rows", f"expected {sheet.FORMAT}")
 
