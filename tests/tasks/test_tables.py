@@ -290,3 +290,10 @@ def test_a_file_of_how_a_table_is_written_is_checked(tmp_path):
             dialect.load(path)
     path.write_text(dirty.TABLE, encoding="utf-8")
     assert dialect.load(path).decimal == ","
+
+
+def test_two_plans_that_differ_in_the_order_of_columns_alone_say_so():
+    text = PLAN + '[columns]\nlabel = "y"\nclasses = ["no", "yes"]\nnumeric = { NAMES }\n'
+    ours, theirs = (plan.parse(text.replace("NAMES", names).encode()).plan for names in ("a = {}, b = {}", "b = {}, a = {}"))
+    assert plan.differences(ours, theirs) == ["columns.numeric: here ['a', 'b'], there ['b', 'a']"]
+    assert plan.differences(ours, ours) == []
