@@ -39,7 +39,9 @@ def explain(error: ValidationError) -> str:
             told.append(f"{where}: is {is_}, expected {' or '.join(kinds)}")
             continue
         got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
-        told.append(f"{where}: {escape(fault['msg'][:1].lower() + fault['msg'][1:], 160)}{got}")
+        said = fault["msg"].removeprefix("Value error, ")
+        at = "" if where == "it" else f"{where}: "
+        told.append(f"{at}{escape(said[:1].lower() + said[1:], 160)}{got}")
     distinct = list(dict.fromkeys(told))
     more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
     return "; ".join(distinct[:MAX_FAULTS]) + more

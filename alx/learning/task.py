@@ -159,6 +159,8 @@ class Task:
         objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
             compares it with the peer's, as sums of different losses mean nothing.
         inputs: optional: what a sample is made of, `pixels`, `table` or `numbers`; pairing compares it too.
+        data: optional: () -> SHA-256, in hexadecimal, of one's own samples as they are read. The site remembers it, since a
+            loss of before is compared with one of now; it is never sent.
         state: (model) -> the tensors that travel, the model's own or copies, by the names that the model has for them; what
             wraps it (`module.`) may be left out of a name. A tensor of another name is no parameter to a blend. All that
             training changes and that a loss depends on is there: the rest is the same in every new model, on both sides.
@@ -173,5 +175,6 @@ class Task:
     sample_losses: SampleLosses | None = None
     objective: Callable[[int], Objective] | None = None
     inputs: Literal["pixels", "table", "numbers"] | None = None
+    data: Callable[[], str] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole

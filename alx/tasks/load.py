@@ -18,7 +18,7 @@ from alx.plan import Plan
 from alx.records import Scalar
 from alx.tasks import code, distillation, fit, metrics, models
 from alx.tasks.data import kinds
-from alx.tasks.data.samples import CPU, Held
+from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import Loss, losses, optimisers
@@ -168,10 +168,21 @@ def classes(folder: Path, plan: Plan, source: kinds.Source, read: kinds.Parts) -
     """
     if plan.class_names or plan.model is None or plan.loss != "cross_entropy":
         return None  # a draft's code is not run without need
+    return fit.classes(refuse_misfit(source, folder, plan, read), read.own, CPU)
+
+
+def refuse_misfit(source: kinds.Source, folder: Path, plan: Plan, read: kinds.Parts) -> nn.Module:
+    """Make the plan's model, try it on the samples, and give it back.
+
+    Raises:
+        ConfigError: it cannot be made, or does not fit them.
+    """
+    if plan.model is None:
+        raise ConfigError("the plan has no [model]", "docs/plan.md describes it")
     with torch.random.fork_rng(devices=[]):
         model = models.find(plan.model, folder)()
     fit.refuse_misfit(model, read.own, plan, f"'{escape(Path(source.path).name)}'", CPU)
-    return fit.classes(model, read.own, CPU)
+    return model
 
 
 def _named(found: kinds.Parts, source: kinds.Source) -> Iterator[tuple[Held, str]]:
@@ -219,11 +230,12 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
         training=plan.training,
         distillation=distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names),
     )
+    measured = [own] if kept is None else [own, kept]
     safe = guarded(made, plan.seed)
     model = _tried(safe)
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
-    return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
+    return dataclasses.replace(safe, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
 
 
 def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -> metrics.Judge | None:

@@ -22,6 +22,7 @@ from alx.steps.incoming import Staged, StagedClosing
 from alx.tasks import load
 from alx.turns import looks, recipes
 from alx.turns.bridge import from_flat, same_count, same_model, same_objective
+from alx.turns.introduce import refuse_other_data
 from alx.turns.looks import Start
 
 
@@ -135,6 +136,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.layout)
     same_objective(site.plan, task, now.own.file)
+    refuse_other_data(site, task)
     recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples

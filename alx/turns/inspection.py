@@ -89,6 +89,7 @@ def inspect(site: Site) -> Inspection:
     Raises:
         ConfigError: the data, the plan or the weights to start from cannot be used.
     """
+    site.look().check_agreement()
     plan, source, summary, read = site.plan, site.config.data, None, None
     if site.config.task == "built-in" and source is not None:
         read = load.samples(source, site.folder, plan)

@@ -18,7 +18,7 @@ from alx.bundle import codec, recipe, write
 from alx.bundle.layout import Layout, part_name
 from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version2
 from alx.bundle.signature import SignedFile
-from alx.errors import DivergedError, NotFiniteError, TurnError, count
+from alx.errors import ConfigError, DivergedError, NotFiniteError, TurnError, count
 from alx.learning import blend as blends
 from alx.learning import measure, trajectory
 from alx.learning.task import Task
@@ -27,9 +27,10 @@ from alx.site import entries, kept, shelf
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
+from alx.tasks.check import LIKENESS
 from alx.turns import checkpoints
 from alx.turns.bridge import from_flat, refuse_negative, same_count, same_model, same_objective, to_flat
-from alx.turns.introduce import initial
+from alx.turns.introduce import initial, refuse_other_data
 from alx.turns.recipes import averaged
 
 TRAINING = 2  # how turns are trained and blended; one begun otherwise is begun anew (2: distillation, numpy's blends)
@@ -186,6 +187,7 @@ class _Turn:
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.layout)
         same_objective(site.plan, task, own.file)
+        refuse_other_data(site, task)
         return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
 
     @property
@@ -275,7 +277,22 @@ class _Turn:
                 out[label] = total
             elif label in steps:
                 raise DivergedError(f"the own loss is {total} at step {steps[label]}", "lower the learning rate in the plan")
+        self._refuse_other_start(out[FIRST])
         return out
+
+    def _refuse_other_start(self, found: float) -> None:
+        """One's own loss where the turn began is what it was when that was selected, or the two are of other data.
+
+        Raises:
+            ConfigError: it is another.
+        """
+        before = self.now.position.selected[-1].own_loss if self.now.position.selected else None
+        if before is not None and not math.isclose(found, before, rel_tol=LIKENESS, abs_tol=LIKENESS):
+            raise ConfigError(
+                f"the own loss of the model that this turn began with was {before:.6g} when it was selected, and is now "
+                f"{found:.6g}: the data, or how they are read, changed",
+                "put them back; or make new sites on both sides",
+            )
 
     def pack(
         self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float]

@@ -84,6 +84,24 @@ def test_data_that_cannot_be_used_are_refused_by_init_and_leave_nothing_behind(t
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_model_that_cannot_take_the_columns_is_refused_by_init(tmp_path, capsys):
+    words = ward(tmp_path)
+    (tmp_path / "plan.toml").write_text(TABLE.replace("inputs = 3", "inputs = 11"))
+    hint = "the plan's [columns] make 3 inputs, and [model] says inputs = 11"
+    command = ["init", str(tmp_path / "a"), "--role", "learner", *map(str, words)]
+    refused(capsys, command, ConfigError, "the model cannot take 'ward.csv', inputs of shape [1, 3]", hint=hint)
+    assert not (tmp_path / "a").exists()
+
+
+def test_check_refuses_a_plan_that_was_changed_after_it_was_agreed_on(stage, capsys):
+    world = stage("paired")
+    plan = world.folder("learner") / "plan.toml"
+    plan.write_text(plan.read_text() + "\n# another\n")
+    refused(
+        capsys, ["check", "--site", str(world.folder("learner"))], ConfigError, "plan.toml was changed after it was agreed"
+    )
+
+
 def test_labels_that_the_loss_cannot_take_are_refused_by_init(tmp_path, capsys):
     (tmp_path / "plan.toml").write_text(PLAN)
     np.savez(tmp_path / "own.npz", train_images=np.zeros((3, 4)), train_labels=[0, 1, -1])
