@@ -96,4 +96,5 @@ class Transform(Strict):
 
     def words(self) -> str:
         """As people write it."""
-        return f"{self.name}({', '.join(f'{escape(k)}={escape(repr(v))}' for k, v in self.arguments.items())})"
+        given = ", ".join(f"{escape(k)}={escape(repr(v))}" for k, v in self.arguments.items())
+        return f"{self.name}({given})" if given else self.name
