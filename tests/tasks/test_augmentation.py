@@ -11,8 +11,9 @@ from torch.utils.data import TensorDataset
 from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
-from alx.plan import Training
-from alx.tasks import check_task, supervised
+from alx.objective import Objective
+from alx.plan import Distillation, Training
+from alx.tasks import check_task, distillation, supervised
 from alx.tasks.augmentation import NO_CLASS, Augmented
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.samples import of
@@ -234,6 +235,20 @@ def test_places_without_a_class_add_nothing_to_the_loss():
     assert made.trainer(net, 5).step() == pytest.approx(share * torch.tensor(3.0).log().item(), abs=1e-5)
 
 
+def test_distillation_and_weights_leave_places_without_a_class_out():
+    """Where there is none, the start's answers and the weights of classes count for nothing."""
+    data = TensorDataset(torch.rand(8, 1, 8, 8), torch.arange(8).reshape(8, 1, 1).expand(8, 8, 8) % 3)
+    objective = Objective(class_weights={"0": 1.0, "1": 2.0, "2": 3.0})
+    held = distillation.term("cross_entropy", Distillation(weight=1.0), objective, ["0", "1", "2"])
+    answers, targets = torch.randn(2, 2, 3, 4, 4), torch.full((2, 4, 4), NO_CLASS)
+    assert not held(*answers, targets).any()
+    lessons = Training(augment=[Transform(name="RandomRotation", degrees=45)])
+    loss = losses("cross_entropy", objective, ["0", "1", "2"])
+    adam = optimisers("adam", {"lr": 0.003})
+    made = supervised(lambda: nn.Conv2d(1, 3, 1), data, loss, adam, batch_size=8, training=lessons, distillation=held)
+    assert check_task(made) == []
+
+
 # --- a run
 
 
@@ -338,6 +353,16 @@ def test_a_start_is_asked_of_what_the_model_is_trained_on():
     made = task(MOVING, distillation=term)
     begun(made).trainer.step()
     assert met == [pytest.approx(0, abs=1e-6)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_sees_what_a_cpu_sees():
+    data, chosen = images(8, 3, SIZE), torch.arange(8)
+    there = data.to(torch.device("cuda"))
+    for name, transform in EVERY.items():
+        expected, _ = Augmented(data, [transform], 0).samples_at(chosen)
+        found, _ = Augmented(there, [transform], 0).samples_at(chosen.cuda())
+        assert (found.cpu() - expected).abs().mean() < 1 / 255 / 0.3, name  # a nearest pixel, or a rounding, may differ
 
 
 # --- what does not fit

@@ -36,9 +36,7 @@ brightness = 0.2
 MODEL = PLAN.replace("models:mlp", "models:small_cnn").replace(
     "inputs = 4, classes = 3, hidden = 8", "size = 4, classes = 3"
 )
-LONG = MODEL.replace("round_steps = 12", "round_steps = { learner = 60, provider = 1 }").replace(
-    "period = 2", "period = 20"
-)
+LONG = MODEL.replace("round_steps = 12", "round_steps = { learner = 60, provider = 1 }").replace("period = 2", "period = 20")
 
 
 @pytest.fixture
