@@ -15,16 +15,14 @@ from alx.objective import Objective
 from alx.plan import Distillation, Training
 from alx.tasks import check_task, distillation, supervised
 from alx.tasks.augmentation import NO_CLASS, Augmented
-from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.samples import of
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
 from alx.tasks.torchvision_cpu import torchvision
 from alx.transforms import KINDS, Transform
 from tests.conftest import Plain
+from tests.tasks.test_training_settings import COUNT, HEAD, Seen, begun, images, masks, play, rows, same, task
 
-COUNT = 35  # batches of 8, 8, 8, 8 and 3
-HEAD = 'name = "x"\nrounds = 1\nround_steps = 1\nsampling_period = 1\noptimiser = { name = "sgd", lr = 0.1 }\n'
 SIZE = 20
 NEEDED = {  # what torchvision has no default for, or does nothing without
     "RandomCrop": {"padding": 2},
@@ -45,30 +43,6 @@ MOVING = Training(augment=[FLIP, SHIFT, Transform(name="RandomRotation", degrees
 def pixels(count=COUNT, channels=1, size=8):
     generator = torch.Generator().manual_seed(0)
     return torch.randint(256, (count, channels, size, size), dtype=torch.uint8, generator=generator)
-
-
-def images(count=COUNT, channels=1, size=8):
-    targets = torch.arange(count) % 3
-    return NormalisedImages(pixels(count, channels, size), targets, [0.4] * channels, [0.3] * channels)
-
-
-def task(training, data=None, model=lambda: small_cnn(1, 8, 3), **more):
-    made = images() if data is None else data
-    adam = optimisers("adam", {"lr": 0.003})
-    return supervised(model, made, losses("cross_entropy"), adam, **({"batch_size": 8, "training": training} | more))
-
-
-def begun(made, seed=5):
-    trajectory.seed_all(0)
-    return trajectory.Run(made, state.fresh(made), seed)
-
-
-def play(made, steps=10):
-    return dict(trajectory.sample(begun(made), steps, 1, lambda _step, _loss: None))
-
-
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
 
 
 def changed(transforms, inputs, targets=None, seed=1, rounds=1):
@@ -252,19 +226,6 @@ def test_distillation_and_weights_leave_places_without_a_class_out():
 # --- a run
 
 
-class Seen(nn.Module):
-    """Notes what it was given in training."""
-
-    def __init__(self):
-        super().__init__()
-        self.net, self.given = nn.Linear(64, 3), []
-
-    def forward(self, x):
-        if self.training:
-            self.given.append(x.detach().clone())
-        return self.net(x.flatten(1))
-
-
 def seen(training, data=None, steps=12):
     run = begun(task(training, data, Seen))
     for _ in range(steps):
@@ -368,20 +329,12 @@ def test_a_gpu_sees_what_a_cpu_sees():
 # --- what does not fit
 
 
-def masks():
-    return TensorDataset(torch.zeros(4, 1, 8, 8), torch.zeros(4, 8, 8, dtype=torch.long))
-
-
 def floats():
     return TensorDataset(torch.zeros(4, 1, 8, 8), torch.zeros(4, 8, 8))
 
 
 def smaller():
     return TensorDataset(torch.zeros(4, 1, 8, 8), torch.zeros(4, 4, 4, dtype=torch.long))
-
-
-def rows():
-    return TensorDataset(torch.zeros(4, 8), torch.zeros(4, dtype=torch.long))
 
 
 def normalised():

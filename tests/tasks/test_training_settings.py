@@ -49,6 +49,19 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
 
 
+class Seen(nn.Module):
+    """Notes what it was given in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.given = nn.Linear(64, 3), []
+
+    def forward(self, x):
+        if self.training:
+            self.given.append(x.detach().clone())
+        return self.net(x.flatten(1))
+
+
 # --- the plan
 
 
@@ -220,19 +233,6 @@ def test_images_become_the_numbers_they_became_out_of_place():
     assert torch.equal(data[-1][0], data[COUNT - 1][0])
     with pytest.raises(IndexError):
         data[COUNT]
-
-
-class Seen(nn.Module):
-    """Notes what it was given in training."""
-
-    def __init__(self):
-        super().__init__()
-        self.net, self.given = nn.Linear(64, 3), []
-
-    def forward(self, x):
-        if self.training:
-            self.given.append(x.detach().clone())
-        return self.net(x.flatten(1))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
