@@ -19,11 +19,11 @@ from alx.columns import Columns, Names
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
 from alx.records import Finite, Role, Scalar, Strict, explain
+from alx.transforms import Transform
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
 MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
-MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
 FIRM = 1.0  # weight of distillation for classes and labels, as measured (docs/decisions/0018-trips.md)
 _DISTILLED = ("cross_entropy", "binary_cross_entropy")  # by default
@@ -92,9 +92,8 @@ class Training(Strict):
     Losses are measured without any of it: the images as they are, in float32, by the model as it was made.
     """
 
-    flip: bool = Field(default=False, description="mirror half of the images, left to right, anew each epoch")
-    shift: Annotated[int, Field(ge=0, le=MAX_SHIFT)] = Field(
-        default=0, description="shift each image by up to so many pixels each way, anew each epoch; zeros come in"
+    augment: list[Transform] = Field(
+        default_factory=list, description="images are changed at random, each by itself, by these one after the other"
     )
     channels_last: bool = Field(default=False, description="lay images out pixel by pixel: faster on some devices")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -108,7 +107,7 @@ class Training(Strict):
     @property
     def augments(self) -> bool:
         """Whether images are changed at all."""
-        return self.flip or self.shift > 0
+        return bool(self.augment)
 
 
 class Distillation(Strict):

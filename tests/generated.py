@@ -21,6 +21,7 @@ from alx.plan import Plan
 from alx.site.entries import EVENTS
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
+from alx.transforms import KINDS
 from alx.upkeep.backup import BackupFile
 from tests import faults
 
@@ -149,6 +150,18 @@ def pages() -> dict[Path, str]:
     }
 
 
+def _transforms() -> str:
+    """Which transforms a plan may name."""
+    head = "| transform | arguments | labels of places | images of |\n|---|---|---|---|\n"
+    rows = []
+    for name, kind in KINDS.items():
+        places = "stay" if not kind.moves else "refused" if kind.colours else "move with it"
+        arguments = ", ".join(f"`{each}`" for each in kind.arguments)
+        numbers = "pixels, 1 or 3 channels" if kind.colours else "any numbers"
+        rows.append(f"| `{name}` | {arguments} | {places} | {numbers} |\n")
+    return head + "".join(rows)
+
+
 PLAN_HEAD = f"""# plan.toml
 
 What both sites agree on before round 1: one file, byte for byte the same on both sides, named by its SHA-256
@@ -204,6 +217,24 @@ values = ["female", "male"]
 missing = "zeros"
 ```
 
+Images can be changed at random before they are trained on ([tasks.md](tasks.md#augmentation) says how), by torchvision's
+transforms one after the other, under torchvision's names:
+
+```toml
+[[training.augment]]
+name = "RandomHorizontalFlip"
+
+[[training.augment]]
+name = "RandomCrop"
+padding = 4                       # size is the images' own
+
+[[training.augment]]
+name = "ColorJitter"
+brightness = 0.2
+contrast = [0.8, 1.2]
+```
+
+{_transforms()}
 A whole plan, from `examples/csv`:
 
 ```toml

@@ -19,6 +19,7 @@ from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Tr
 from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.answers import gathered
+from alx.tasks.augmentation import Augmented
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
 from alx.tasks.distillation import Start, Term
@@ -69,9 +70,8 @@ class MiniBatches:
         self._optimiser = optimiser(model.parameters())
         self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
-        # another stream than the order's; torch's generator looks at the lower 32 bits alone
-        self._augmentation = torch.Generator().manual_seed(~seed)
-        self._go_to(torch.empty(0, dtype=torch.int64), torch.empty(0, 3, dtype=torch.uint8), 0)
+        self._augmented = Augmented(self._data, training.augment, seed) if training.augments else None
+        self._go_to(torch.empty(0, dtype=torch.int64), 0)
         self._shown: tuple[Tensor, torch.cuda.Event] | None = None
 
     def _began(self, model: nn.Module, seed: int) -> Start:
@@ -80,18 +80,18 @@ class MiniBatches:
         plain = self._training.model_copy(update={"compile": False})
         return Start(model, lambda net: _forward(net, plain, self._device), self._data, self._device, order)
 
-    def _go_to(self, order: Tensor, moves: Tensor, at: int) -> None:
-        """Place an epoch's order and what becomes of its samples where they are used."""
-        self._order, self._moves, self._at = order, moves, at
-        self._indices, self._moves_there = order.to(self._data.home), moves.to(self._device)
+    def _go_to(self, order: Tensor, at: int) -> None:
+        """Place an epoch's order where it is used."""
+        self._order, self._at = order, at
+        self._indices = order.to(self._data.home)
 
-    def _inputs(self, inputs: Tensor, moves: Tensor) -> Tensor:
-        """A batch as the model is trained on it."""
-        if self._training.augments:
-            inputs = augmentation.apply(inputs, moves, self._training.shift)
+    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch as the model is trained on it, on the device."""
+        read = self._data if self._augmented is None else self._augmented
+        inputs, targets = (t.to(self._device) for t in read.samples_at(indices))
         if self._training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+        return inputs, targets
 
     def step(self) -> float:
         """One optimiser step on the next batch.
@@ -101,18 +101,13 @@ class MiniBatches:
             at work on this one.
         """
         if self._at >= len(self._order):
-            order = self._epochs.draw()
-            moves = self._moves
-            if self._training.augments:
-                moves = augmentation.draw(len(order), self._training, self._augmentation)
-            self._go_to(order, moves, 0)
+            self._go_to(self._epochs.draw(), 0)
         end = self._at + self._batch_size
         if self._batch_size > 1 and len(self._order) - end == 1:
             end += 1
         here = slice(self._at, end)
         self._at = end
-        inputs, targets = (t.to(self._device) for t in self._data.samples_at(self._indices[here]))
-        inputs = self._inputs(inputs, self._moves_there[here])
+        inputs, targets = self._batch(self._indices[here])
         self._optimiser.zero_grad(set_to_none=True)
         answers = None
         if self._start is not None:
@@ -137,22 +132,22 @@ class MiniBatches:
         return float(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimiser, order, what becomes of its samples, place in it, and the generators of those to come."""
+        """Optimiser, order, place in it, and the generators of those to come and of what is done to pictures."""
         return {
             "optimiser": self._optimiser.state_dict(),
             "order": self._order,
-            "moves": self._moves,
             "at": self._at,
             "generator": self._epochs.state(),
-            "augmentation": self._augmentation.get_state(),
+            "augmentation": None if self._augmented is None else self._augmented.state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
         self._optimiser.load_state_dict(state["optimiser"])
-        self._go_to(state["order"], state["moves"], state["at"])
+        self._go_to(state["order"], state["at"])
         self._epochs.go_on(state["generator"])
-        self._augmentation.set_state(state["augmentation"])
+        if self._augmented is not None:
+            self._augmented.go_on(state["augmentation"])
 
     def kept(self) -> dict[str, Any]:
         """The optimiser's state."""
@@ -235,7 +230,7 @@ def supervised(
     if training.balanced:
         by_class(own)  # what it refuses is told before any training
     if training.augments or training.channels_last:
-        augmentation.refuse_misfit(training, *samples.first(own))
+        augmentation.refuse_misfit(training, own)
     own, kept = samples.placed(own, place), None if kept is None else samples.placed(kept, place)
     judged = own if validation is None else samples.placed(samples.of(validation), place)
     batches = EvaluationBatch()

@@ -9,6 +9,7 @@ from alx.summary import Summary
 from alx.tasks import check, footprint, load
 from alx.tasks.data import summary as summaries
 from alx.tasks.footprint import Footprint
+from alx.transforms import Transform
 from alx.turns.introduce import initial
 
 
@@ -41,12 +42,14 @@ class Inspection:
         found: what is wrong with the task, one sentence each.
         summary: of the data; None for a task of one's own, which alone knows them.
         footprint, turn: None where the task is not fit.
+        augment: what images are changed by before they are trained on.
     """
 
     found: list[str]
     summary: Summary | None
     footprint: Footprint | None
     turn: Turn | None
+    augment: tuple[Transform, ...] = ()
 
     def words(self) -> list[str]:
         """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
@@ -59,8 +62,10 @@ class Inspection:
         model = f"{f.parameters:,} parameters, {trained} of them trained{buffers}"
         steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
         bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)}"
+        changed = f"images are changed before a step: {', then '.join(each.words() for each in self.augment)}"
         return [
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
+            *([changed] if self.augment else []),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
             f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
         ]
@@ -72,6 +77,7 @@ class Inspection:
             "found": self.found,
             "data": None if self.summary is None else self.summary.json(),
             "model": None if self.footprint is None else self.footprint.json(),
+            "augment": [each.model_dump() for each in self.augment],
             "turn": None if self.turn is None else self.turn.json(),
         }
 
@@ -101,7 +107,8 @@ def inspect(site: Site) -> Inspection:
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
     size = sum(t.nbytes for t in initial(site, task).values())
-    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size))
+    changed = () if read is None else tuple(plan.training.augment)  # a task of one's own alone knows whether it heeds that
+    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size), changed)
 
 
 def _turn(site: Site, size: int) -> Turn:

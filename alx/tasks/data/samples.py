@@ -69,6 +69,19 @@ class Held(Samples, Protocol):
         ...
 
 
+@runtime_checkable
+class Pixels(Samples, Protocol):
+    """Samples whose inputs are made of pixels as they are asked for: augmentation comes before that."""
+
+    def pixels_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """As `samples_at`, with uint8 [n, channels, height, width] for inputs."""
+        ...
+
+    def inputs_of(self, pixels: Tensor) -> Tensor:
+        """What the model takes, float32 of the same shape."""
+        ...
+
+
 class Tensors(TensorDataset):
     """Numbers: two tensors, inputs float32 [n, …] and targets [n] or [n, …]; `Held`."""
 
