@@ -435,7 +435,7 @@ def test_everybody_starts_at_the_same_model_and_the_seed_is_the_plans(both):
 
 def test_a_party_alone_trains_as_one_run_without_breaks(both):
     task = both.tasks["learner"]
-    *_, last = baselines.states(baselines.alone(task, 3, 6), 3)
+    *_, last = baselines.states(baselines.alone(task, 3, 6, 3), 3)
     trajectory.seed_all(3)
     model = task.new_model()
     one = trajectory.Run(task, {n: v.clone() for n, v in model.state_dict().items()}, 3)
