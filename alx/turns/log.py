@@ -187,8 +187,8 @@ class _Board:
             from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - an extra, and seconds to import
         except ImportError as error:
             raise UsageError(
-                "a log for TensorBoard needs the package tensorboard, which is not installed here",
-                "install alx[tensorboard], or name a file: JSON lines need nothing",
+                "a log for TensorBoard needs tensorboard, which is not installed",
+                "pip install 'alx[tensorboard]'; a FILE of JSON lines needs nothing",
             ) from error
         with files.storage(self.where):
             self.where.mkdir(parents=True, exist_ok=True)

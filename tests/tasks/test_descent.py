@@ -18,7 +18,7 @@ from alx.tasks import check_task, policy_gradient, supervised, sync_vector
 from alx.tasks.distillation import term
 from alx.tasks.guard import guarded, refuse_unsafe
 from alx.tasks.objective import optimisers
-from tests.tasks.test_policy_gradient import Gaussian, Slider, adam
+from tests.tasks.test_policy_gradient import Levers, adam
 
 HEAD = 'name = "x"\nrounds = 1\nround_steps = 100\noptimiser = { name = "adamw", lr = 0.01, weight_decay = 0.1 }\n'
 EVERYTHING = Training(
@@ -230,21 +230,21 @@ def test_batches_that_are_accumulated_step_as_one_that_is_as_large(count, distil
 
 
 def test_no_accumulated_batch_is_of_a_single_sample():
-    class Norm(nn.Sequential):
-        seen: list[int] = []
+    seen = []
 
+    class Norm(nn.Sequential):
         def forward(self, x):
             if self.training:
-                Norm.seen.append(len(x))
+                seen.append(len(x))
             return super().forward(x)
 
     made = task(Training(accumulate=2), data=rows(21), net=lambda: Norm(nn.BatchNorm1d(4), nn.Linear(4, 3)))
     run = begun(made)
     for _ in range(3):
         run.trainer.step()
-    assert Norm.seen == [4, 4, 4, 4, 5]  # the third step has one batch
+    assert seen == [4, 4, 4, 4, 5]  # the third step has one batch
     run.trainer.step()
-    assert Norm.seen[5:] == [4, 4]
+    assert seen[5:] == [4, 4]
 
 
 # --- going on
@@ -300,7 +300,7 @@ def test_each_turn_begins_its_own_schedule_with_the_optimiser_that_is_kept(name)
 
 def test_a_policy_climbs_by_a_schedule_and_refuses_what_is_about_samples():
     def made(training):
-        return policy_gradient(Gaussian, sync_vector(Slider), [0.5], adam, batch_size=4, training=training)
+        return policy_gradient(lambda: nn.Linear(1, 3), sync_vector(Levers), [6], adam, batch_size=4, training=training)
 
     run = begun(made(Training(schedule=Schedule(name="cosine"), clip=0.5)), 2)
     told = []
