@@ -16,7 +16,7 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Scalar
-from alx.tasks import code, distillation, fit, metrics, models
+from alx.tasks import code, descent, distillation, fit, metrics, models
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held
 from alx.tasks.fresh import tried
@@ -221,6 +221,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
     )
     safe = guarded(made, plan.seed)
     model = _tried(safe)
+    descent.parameters(model, plan.training)  # what it refuses is told before there is a site
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
     return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
