@@ -116,6 +116,8 @@ def test_a_turn_that_is_killed_and_gone_on_with_is_logged_once(world, tmp_path, 
         [{n: v for n, v in r.items() if n != "seconds"} for r in lines(p)] for p in (path, tmp_path / "whole.jsonl")
     )
     assert found == expected
+    digests = [each.state("learner").position.sealed[-1].digest for each in (world, whole)]
+    assert digests[0] == digests[1]
 
 
 def test_the_next_turn_is_written_behind(world, tmp_path):
