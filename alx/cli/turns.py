@@ -98,7 +98,7 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
     from alx import turns  # noqa: PLC0415 - torch
     from alx.turns import log  # noqa: PLC0415 - torch, all of this room
 
-    targets = [log.Target.of(text) for text in logs]
+    targets = [log.Target.of(text) for text in dict.fromkeys(logs)]
     for path, board in targets:
         if board:
             sites.refuse_inside(path)

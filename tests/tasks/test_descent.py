@@ -1,5 +1,6 @@
 """The plan's [training] of a step: schedules, clipping, weights without decay, accumulated batches; killed and gone on."""
 
+import dataclasses
 import io
 import math
 
@@ -133,6 +134,38 @@ def test_an_optimiser_that_torch_cannot_schedule_is_refused_and_one_without_a_ra
     run = begun(task(Training(), optimiser=_Kind))
     run.trainer.step()
     assert run.rate is None
+
+
+def test_a_trainer_of_ones_own_is_told_the_turns_length_and_what_it_raises_is_reported():
+    whole = task(Training())
+
+    class Own:
+        def __init__(self, model, told):
+            self.trainer, self.told = whole.trainer(model, 0), told
+
+        def step(self):
+            return self.trainer.step()
+
+        def state_dict(self):
+            return self.trainer.state_dict()
+
+        def load_state_dict(self, saved):
+            self.trainer.load_state_dict(saved)
+
+        def pace(self, steps):
+            self.told.append(20 // steps)
+
+        def rate(self):
+            return self.told[0]
+
+    told = []
+    own = guarded(dataclasses.replace(whole, trainer=lambda model, _seed: Own(model, told)), 0)
+    assert (begun(own, 10).rate, told) == (2.0, [2])
+    with pytest.raises(ConfigError, match="the trainer's pace raised ZeroDivisionError"):
+        begun(own, 0)
+    told[:] = ["fast"]
+    with pytest.raises(ConfigError, match="the trainer's rate gave a str, expected a number"):
+        begun(own).rate  # noqa: B018 - it is asked
 
 
 # --- clipping
