@@ -23,7 +23,7 @@ from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
 from alx.tasks.descent import Descent
 from alx.tasks.distillation import Start, Term
-from alx.tasks.epoch import Epochs, by_class
+from alx.tasks.epoch import Epochs, by_class, next_batches
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
@@ -115,7 +115,7 @@ class MiniBatches:
             if self._training.augments:
                 moves = augmentation.draw(len(order), self._training, self._augmentation)
             self._go_to(order, moves, 0)
-        here = _batches(self._at, len(self._order), self._batch_size, self._training.accumulate)
+        here = next_batches(self._at, len(self._order), self._batch_size, self._training.accumulate)
         begun, self._at = self._at, here[-1].stop
         self._descent.zero_grad()
         if len(here) == 1:
@@ -174,25 +174,6 @@ class MiniBatches:
     def take_up(self, kept: dict[str, Any]) -> None:
         """Go on with the optimiser's state of another turn."""
         self._descent.take_up(kept)
-
-
-def _batches(at: int, end: int, size: int, most: int) -> list[slice]:
-    """The next batches of an epoch: at most so many, and none of a single sample where batches are larger.
-
-    Args:
-        at: samples of the epoch that were taken.
-        end: samples of the epoch; more than `at`.
-        size: of a batch.
-        most: batches.
-    """
-    made: list[slice] = []
-    while at < end and len(made) < most:
-        stop = min(at + size, end)
-        if size > 1 and end - stop == 1:
-            stop = end
-        made.append(slice(at, stop))
-        at = stop
-    return made
 
 
 def _forward(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
