@@ -129,7 +129,7 @@ class _Lines:
             "bundle": self._turn,
             "step": record.step,
             "loss": record.loss,
-            "lr": record.rate,
+            "lr": _finite(record.rate),
             "validation": _finite(record.validation),
             "seconds": round(self._before + time.monotonic() - self._began, 3),
         }
@@ -162,7 +162,7 @@ def last_line(path: Path) -> tuple[dict[str, Any], int]:
         return {}, 0
     try:
         found = json.loads(whole.rpartition(b"\n")[2])
-        good = isinstance(found["bundle"], str) and type(found["step"]) is int and type(found["seconds"]) in (int, float)
+        good = isinstance(found["bundle"], str) and type(found["step"]) is int and math.isfinite(found["seconds"])
     except (ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:

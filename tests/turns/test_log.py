@@ -124,7 +124,7 @@ def test_the_next_turn_is_written_behind(world, tmp_path):
     path = tmp_path / "turns.jsonl"
     train(world, path)
     with log.opened([Target(path, board=False)], "alx-00000000-r002-learner") as written:
-        written.put(Record(1, 0.5, None, float("nan")))
+        written.put(Record(1, 0.5, float("inf"), float("nan")))
     *before, last = lines(path)
     assert len(before) == 12
     assert {n: last[n] for n in ("bundle", "step", "loss", "lr", "validation")} == {
@@ -169,6 +169,7 @@ def test_a_log_that_failed_is_worth_a_look(world, tmp_path, alx, monkeypatch):
         b"a,b\n1,2\n",
         b"no line end",
         b'{"bundle": 1, "step": 2, "seconds": 3}\n',
+        b'{"bundle": "a", "step": 2, "seconds": NaN}\n',
         b"[1]\n",
         b"\xff\n",
         b"{}\n",
