@@ -3,13 +3,14 @@
 Knows pydantic; knows no document.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from alx.errors import escape
+from alx.errors import escape, nearest
 
 MAX_FAULTS = 5  # told of one file; the rest is counted
 
@@ -41,10 +42,18 @@ def explain(error: ValidationError) -> str:
         got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
         said = fault["msg"].removeprefix("Value error, ")
         at = "" if where == "it" else f"{where}: "
-        told.append(f"{at}{escape(said[:1].lower() + said[1:], 160)}{got}")
+        told.append(f"{at}{escape(said[:1].lower() + said[1:], 160)}{got}{_near(fault)}")
     distinct = list(dict.fromkeys(told))
     more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
     return "; ".join(distinct[:MAX_FAULTS]) + more
+
+
+def _near(fault: ErrorDetails) -> str:
+    """Of a word that is none of those expected, the ones that look like it."""
+    if fault["type"] != "literal_error" or not isinstance(fault["input"], str):
+        return ""
+    near = nearest(fault["input"], re.findall(r"'([^']*)'", str(fault.get("ctx", {}).get("expected", ""))))
+    return near and f", {near}"
 
 
 # How people call what a value may be; pydantic tells one fault for each.

@@ -372,8 +372,9 @@ draw it. A task of your own has no samples to deal out.
 | `paper` | the paper's algorithm: snapshots alone, no distillation, selection on training samples |
 | `blended`, `blended+distillation`, `blended+distillation+validation` | what alx adds to it, one after the other |
 
-All start at the same model. The first two rows train on without a break; the others start the optimiser afresh each
-turn, or go on with each side's own where the plan says `keep`, as assistance does. `cyclic` and `fedavg` carry two
+All start at the same model. The first two rows train on without a break, with one schedule over all rounds; the
+others start the optimiser afresh each turn, or go on with each side's own where the plan says `keep`, as assistance
+does. `cyclic` and `fedavg` carry two
 models a round, one each way; nothing in them keeps a round from making things worse. Their bytes are those of the bare
 models, packed as a bundle packs one: no manifest and no signature, which the bytes of assistance include. A kind of
 assistance that is the plan's own, asked for by its name, is played once, as `assisted`. Where the plan has

@@ -79,7 +79,7 @@ class Scores:
 
 
 class Trainer(Protocol):
-    """torch's Stateful, plus one step. Made anew for each turn. It may be an `Averager`, or a `Keeper`, too."""
+    """torch's Stateful, plus one step. Made anew for each turn. It may be more: `Averager`, `Keeper`, `Paced`, `Rated`."""
 
     def step(self) -> float:
         """Take one optimiser step on the model it was made for.
@@ -120,6 +120,24 @@ class Keeper(Trainer, Protocol):
 
     def take_up(self, kept: dict[str, Any]) -> None:
         """Begin with what the trainer of this side's turn before handed on. Called before the first step."""
+        ...
+
+
+@runtime_checkable
+class Paced(Trainer, Protocol):
+    """A trainer that goes by the length of its turn: a learning rate that falls towards its end, say."""
+
+    def pace(self, steps: int) -> None:
+        """Called once, before anything else: the turn has so many steps; by validation it may end before."""
+        ...
+
+
+@runtime_checkable
+class Rated(Trainer, Protocol):
+    """A trainer that can say its learning rate, for the log."""
+
+    def rate(self) -> float | None:
+        """That of the last step; None where it has none."""
         ...
 
 

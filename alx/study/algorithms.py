@@ -17,7 +17,7 @@ from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
 from alx.study.baselines import Play, Played, Saved
 from alx.study.exchange import Exchange
-from alx.study.parties import PLAIN, POOLED, Parties
+from alx.study.parties import PLAIN, POOLED, TRAINED, Parties
 from alx.study.results import Algorithm
 from alx.study.sizes import packed
 from alx.tasks import load
@@ -29,7 +29,7 @@ ASSISTED: Mapping[Algorithm, dict[str, object]] = {
     "assisted": {},
     "paper": PLAIN | {"candidates": "trajectory", "optimiser": {"keep": False}},
     "blended": PLAIN | BLENDED,
-    "blended+distillation": BLENDED | {"select_on": "training"},
+    "blended+distillation": BLENDED | TRAINED,
     "blended+distillation+validation": BLENDED | {"select_on": "validation"},
 }
 """Kinds of assistance: what the plan says in place of its own, where that is no matter of `DISTILLED`."""
@@ -43,7 +43,7 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
         return _assisted(both, algorithm)
     plan, tasks, steps = both.plan.plan, both.tasks, both.steps
     if algorithm in ALONE:
-        return baselines.alone(tasks[ALONE[algorithm]], plan.seed, sum(steps.values())), True
+        return baselines.alone(tasks[ALONE[algorithm]], plan.seed, sum(steps.values()), plan.rounds), True
     of = _distilled(both) if DISTILLED in algorithm else {role: tasks[role] for role in get_args(Role)}
     cyclic = algorithm.startswith("cyclic")
     play = baselines.cyclic(of, plan, steps) if cyclic else baselines.fedavg(of, plan, steps, both.samples)

@@ -134,7 +134,7 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
 def _speed(parties: Parties) -> tuple[float, float]:
     """Seconds of an optimiser step, and of measuring one sample."""
     task, seed = parties.tasks["learner"], parties.plan.plan.seed
-    run = trajectory.Run(task, state.fresh(task), seed)
+    run = trajectory.Run(task, state.fresh(task), seed, WARM + TRIED)
     for _ in range(WARM):
         run.trainer.step()
     began = time.perf_counter()

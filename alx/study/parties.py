@@ -22,8 +22,10 @@ from alx.study.splits import Indices, Split
 from alx.tasks import load
 
 POOLED = "pooled"
-PLAIN: dict[str, object] = {"distillation": {"weight": 0.0}, "select_on": "training"}
-"""What a plan says that has neither distillation nor samples kept for validation."""
+TRAINED: dict[str, object] = {"select_on": "training", "training": {"patience": None}}
+"""What a plan says that keeps no samples for validation."""
+PLAIN: dict[str, object] = TRAINED | {"distillation": {"weight": 0.0}}
+"""What a plan says that has no distillation either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def of(task: Task, seed: int) -> Footprint:
     """
     trajectory.seed_all(seed)
     start = state.fresh(task)
-    run = trajectory.Run(task, start, seed)
+    run = trajectory.Run(task, start, seed, WARM + TRIED)
     parameters = list(run.model.parameters())
     device = next((p.device for p in parameters), torch.device("cpu"))
     on_gpu = device.type == "cuda"

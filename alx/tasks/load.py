@@ -16,7 +16,7 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Scalar
-from alx.tasks import code, distillation, fit, metrics, models
+from alx.tasks import code, descent, distillation, fit, metrics, models
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.fresh import tried
@@ -233,6 +233,7 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
     measured = [own] if kept is None else [own, kept]
     safe = guarded(made, plan.seed)
     model = _tried(safe)
+    descent.parameters(model, plan.training)  # what it refuses is told before there is a site
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
     return dataclasses.replace(safe, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))

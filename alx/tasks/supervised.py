@@ -22,8 +22,9 @@ from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
+from alx.tasks.descent import Descent
 from alx.tasks.distillation import Start, Term
-from alx.tasks.epoch import Epochs, by_class
+from alx.tasks.epoch import Epochs, by_class, next_batches
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
@@ -42,8 +43,8 @@ class MiniBatches:
         data: the site's own, in any form that `samples.of` takes.
         loss: one loss a sample.
         optimiser: makes an optimiser of the parameters.
-        batch_size: samples a step; the last batch of an epoch may be smaller. A single sample left over joins the batch
-            before it, as batch norm cannot train on one.
+        batch_size: samples a batch, of which a step takes one, or as many as [training] accumulates; the last batch of an
+            epoch may be smaller. A single sample left over joins the batch before it, as batch norm cannot train on one.
         device: where batches go.
         training: the plan's [training].
         distillation: what holds the model to what it is now, or None.
@@ -67,7 +68,7 @@ class MiniBatches:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
-        self._optimiser = optimiser(model.parameters())
+        self._descent = Descent(model, optimiser, training)
         self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
         self._augmented = Augmented(self._data, training.augment, seed) if training.augments else None
@@ -93,33 +94,45 @@ class MiniBatches:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, targets
 
+    def pace(self, steps: int) -> None:
+        """How many steps the turn has: its learning rate may go by them."""
+        self._descent.pace(steps)
+
+    def rate(self) -> float | None:
+        """The learning rate of the last step."""
+        return self._descent.rate()
+
     def step(self) -> float:
-        """One optimiser step on the next batch.
+        """One optimiser step on the next batch, or on as many as [training] accumulates: by the mean of all their samples.
 
         Returns:
-            Its mean loss, without what distillation adds; on a CUDA device that of the step before, as it is still
+            Their mean loss, without what distillation adds; on a CUDA device that of the step before, as it is still
             at work on this one.
         """
         if self._at >= len(self._order):
             self._go_to(self._epochs.draw(), 0)
-        end = self._at + self._batch_size
-        if self._batch_size > 1 and len(self._order) - end == 1:
-            end += 1
-        here = slice(self._at, end)
-        self._at = end
+        here = next_batches(self._at, len(self._order), self._batch_size, self._training.accumulate)
+        begun, self._at = self._at, here[-1].stop
+        self._descent.zero_grad()
+        if len(here) == 1:
+            loss = self._backward(here[0])
+        else:
+            taken = self._at - begun
+            loss = torch.stack([self._backward(each, (each.stop - each.start) / taken) for each in here]).sum()
+        self._descent.step()
+        return self._told(loss)
+
+    def _backward(self, here: slice, share: float = 1.0) -> Tensor:
+        """The gradients of one batch, added to those that are there, and its mean loss: both times its share of the step."""
         inputs, targets = self._batch(self._indices[here])
-        self._optimiser.zero_grad(set_to_none=True)
         answers = None
         if self._start is not None:
             answers = self._start.of(self._order[here], inputs, changed=self._training.augments)
         outputs = self._forward(inputs)
         loss = self._loss(outputs, targets).mean()
-        if self._term is None or answers is None:
-            torch.autograd.backward(loss)
-        else:
-            torch.autograd.backward(loss + self._term(outputs, answers, targets).mean())
-        self._optimiser.step()
-        return self._told(loss.detach())
+        whole = loss if self._term is None or answers is None else loss + self._term(outputs, answers, targets).mean()
+        torch.autograd.backward(whole if share == 1 else whole * share)
+        return loss.detach() if share == 1 else loss.detach() * share
 
     def _told(self, loss: Tensor) -> float:
         """The loss as a number, without waiting for a GPU to come to it: the first is waited for, then the one before."""
@@ -134,7 +147,7 @@ class MiniBatches:
     def state_dict(self) -> dict[str, Any]:
         """Optimiser, order, place in it, and the generators of those to come and of what is done to pictures."""
         return {
-            "optimiser": self._optimiser.state_dict(),
+            "descent": self._descent.state_dict(),
             "order": self._order,
             "at": self._at,
             "generator": self._epochs.state(),
@@ -143,7 +156,7 @@ class MiniBatches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._descent.load_state_dict(state["descent"])
         self._go_to(state["order"], state["at"])
         self._epochs.go_on(state["generator"])
         if self._augmented is not None:
@@ -151,11 +164,11 @@ class MiniBatches:
 
     def kept(self) -> dict[str, Any]:
         """The optimiser's state."""
-        return self._optimiser.state_dict()
+        return self._descent.kept()
 
     def take_up(self, kept: dict[str, Any]) -> None:
         """Go on with the optimiser's state of another turn."""
-        self._optimiser.load_state_dict(kept)
+        self._descent.take_up(kept)
 
 
 def _forward(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
@@ -207,14 +220,14 @@ def supervised(
         loss: one loss a sample, float [n]; `nn.CrossEntropyLoss(reduction="none")` for example. Where a sample has
             several numbers, [n, …], its loss is their mean.
         optimiser: `lambda parameters: torch.optim.Adam(parameters, lr=1e-3)` for example.
-        batch_size: samples a step.
+        batch_size: samples a batch; a step takes one, or as many as [training] accumulates.
         validation: samples that losses are summed over in place of `data`: those that models are selected on, where the plan
             says `select_on = "validation"`.
         held_out: samples kept apart; what the model is worth there is shown, and never sent.
         score: (all outputs, all targets) -> what they are worth: a number, higher is better, or numbers by name, of which
             the first is; it takes the memory of all outputs at once. None: accuracy, a batch at a time.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
-        training: `settings.plan.training`, for augmentation, balance and speed.
+        training: `settings.plan.training`: schedule, clipping, accumulation, augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from alx import files
 from alx.errors import count
+from alx.plan import Plan
 from alx.site.site import Site
 from alx.summary import Summary
 from alx.tasks import check, footprint, load
@@ -22,16 +23,24 @@ class Turn:
         exact: it is known: the sites are paired, or the plan has fixed steps a side.
         snapshots: models in its bundle that travel with their weights.
         nbytes: of these, before compression.
+        training: what the plan's [training] makes of its steps, a sentence each.
     """
 
     steps: int
     exact: bool
     snapshots: int
     nbytes: int
+    training: list[str]
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"steps": self.steps, "exact": self.exact, "snapshots": self.snapshots, "bytes_at_most": self.nbytes}
+        return {
+            "steps": self.steps,
+            "exact": self.exact,
+            "snapshots": self.snapshots,
+            "bytes_at_most": self.nbytes,
+            "training": self.training,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ class Inspection:
             *([changed] if self.augment else []),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
             f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
+            *t.training,
         ]
 
     def json(self) -> dict[str, object]:
@@ -117,4 +127,22 @@ def _turn(site: Site, size: int) -> Turn:
     own, peer = (1, 0) if now.pairing is None else (now.own.file.samples, now.peer.file.samples)
     snapshots = len(site.plan.schedule(site.role, own, peer))
     exact = now.pairing is not None or not isinstance(site.plan.round_steps, int)
-    return Turn(site.plan.steps(site.role, own, peer), exact, snapshots, snapshots * size)
+    steps = site.plan.steps(site.role, own, peer)
+    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps))
+
+
+def _training(plan: Plan, steps: int) -> list[str]:
+    """What [training] makes of the steps of a turn."""
+    told, schedule, training = [], plan.training.schedule, plan.training
+    rises = schedule.rises(steps)
+    if schedule.changes:
+        rising = f", rising over the first {count(rises, 'step')}" if rises else ""
+        told.append(f"its learning rate: {schedule.name}, at most {plan.optimiser.lr:g}{rising}")
+    if steps > 1 and rises >= steps:
+        told.append(f"LOOK: the warm-up is as long as the turn, so the learning rate never comes to {plan.optimiser.lr:g}")
+    if training.accumulate > 1:
+        told.append(f"a step takes {training.accumulate} batches of {plan.batch_size}")
+    if plan.select_on == "validation":
+        ends = f"; after {training.patience} without a lower loss the turn ends" if training.patience else ""
+        told.append(f"it is validated every {count(plan.validation_period(steps), 'step')}{ends}")
+    return told
