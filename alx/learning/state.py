@@ -67,8 +67,13 @@ def parameters(model: nn.Module) -> set[str]:
     By names alone, so that both sides of an exchange find the same, whatever they wrap their models in.
     """
     own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    bare = {".".join(part for part in name.split(".") if part not in WRAPPERS) for name in own}
+    bare = set(map(unwrapped, own))
     return own | (bare - {name for name, _ in model.named_buffers(remove_duplicate=False)})
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's name without `WRAPPERS`."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def put(task: Task, model: nn.Module, state: State) -> None:

@@ -16,7 +16,7 @@ from alx.errors import ConfigError, escape
 from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Scalar
-from alx.tasks import code, distillation, fit, metrics, models
+from alx.tasks import code, distillation, fit, metrics, models, parts
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held
 from alx.tasks.fresh import tried
@@ -223,7 +223,8 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
     model = _tried(safe)
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
-    return dataclasses.replace(safe, inputs=kinds.made_of(own, plan))
+    parted = parts.split(safe, model, plan.model.freeze, plan.model.personal)
+    return dataclasses.replace(parted, inputs=kinds.made_of(own, plan))
 
 
 def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -> metrics.Judge | None:
@@ -294,8 +295,8 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             'set loss = "own" in the plan, on both sides',
         )
     safe = guarded(made, plan.seed)
-    _tried(safe)
-    return safe
+    named = ([], []) if plan.model is None else (plan.model.freeze, plan.model.personal)
+    return parts.split(safe, _tried(safe), *named)
 
 
 def _tried(task: Task) -> nn.Module:
