@@ -40,9 +40,10 @@ def explain(error: ValidationError) -> str:
             told.append(f"{where}: is {is_}, expected {' or '.join(kinds)}")
             continue
         got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
-        said = fault["msg"].removeprefix("Value error, ")
+        own = fault["type"] == "value_error"  # in our words; the others are pydantic's
+        said = fault["msg"].removeprefix("Value error, ") if own else fault["msg"][:1].lower() + fault["msg"][1:]
         at = "" if where == "it" else f"{where}: "
-        told.append(f"{at}{escape(said[:1].lower() + said[1:], 160)}{got}{_near(fault)}")
+        told.append(f"{at}{escape(said, 160)}{got}{_near(fault)}")
     distinct = list(dict.fromkeys(told))
     more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
     return "; ".join(distinct[:MAX_FAULTS]) + more

@@ -37,7 +37,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     exchange is closed, it is the model that both sides end with, and the same file on both.
     """
     from alx import turns  # noqa: PLC0415 - torch
-    from alx.turns import model_file  # noqa: PLC0415
+    from alx.turns import bridge, in_use, model_file  # noqa: PLC0415
 
     site.require_private()
     plan = site.plan_file
@@ -55,18 +55,20 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     now = site.look()
     found = turns.best(now)
     chosen, note = found.selected, model_file.note(found)
+    model = in_use.whole(found)
     told = card.text(
         chosen,
         plan,
-        found.layout,
+        bridge.layout_of(model),
         name=out.name,
         weights=note.weights,
+        frozen=note.frozen,
         keys=sorted([(site.role, now.public_key.fingerprint), (now.peer.file.role, now.peer_key.fingerprint)]),
         code=note.code,
         built_in=note.task == "built-in",
     )
     # the model last: where it is, all that it needs is beside it
-    files.replace_all({**beside, page: told, out: turns.best_file(found)}, shared=True)
+    files.replace_all({**beside, page: told, out: model_file.written(found, model)}, shared=True)
     if as_json:
         screen.machine(
             {

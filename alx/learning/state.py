@@ -4,6 +4,7 @@ Knows a task's pair of `state` and `load`, and tensors; knows no file. The order
 bundle's layout).
 """
 
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -45,6 +46,11 @@ def of(task: Task, model: nn.Module) -> dict[str, Tensor]:
     return copied(task.state(model))
 
 
+def whole(task: Task, model: nn.Module) -> dict[str, Tensor]:
+    """All of a model, the model's own tensors or copies: what travels, what is frozen, and what is a site's own."""
+    return {**task.state(model), **task.frozen(model), **task.personal(model)}
+
+
 def fresh(task: Task) -> dict[str, Tensor]:
     """The state of a model made anew."""
     return of(task, task.new_model())
@@ -67,8 +73,13 @@ def parameters(model: nn.Module) -> set[str]:
     By names alone, so that both sides of an exchange find the same, whatever they wrap their models in.
     """
     own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    bare = {".".join(part for part in name.split(".") if part not in WRAPPERS) for name in own}
+    bare = set(map(unwrapped, own))
     return own | (bare - {name for name, _ in model.named_buffers(remove_duplicate=False)})
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's name without `WRAPPERS`."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def put(task: Task, model: nn.Module, state: State) -> None:
@@ -163,8 +174,17 @@ def _fault(value: Tensor) -> tuple[str, str] | None:
 
 def to_bytes(state: State, order: Sequence[str]) -> bytes:
     """The little-endian bytes of all tensors, one after the other, in `order`."""
-    # join takes anything with a buffer, and copies it once
-    return b"".join(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data for name in order)
+    return b"".join(_buffer(state[name]) for name in order)  # join takes anything with a buffer, and copies it once
+
+
+def _buffer(value: Tensor) -> memoryview:
+    """A tensor's little-endian bytes, not copied where it lies on the CPU in one piece."""
+    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def digests(state: State) -> dict[str, str]:
+    """The SHA-256 of each tensor's little-endian bytes, in hexadecimal, by name."""
+    return {name: hashlib.sha256(_buffer(value)).hexdigest() for name, value in state.items()}
 
 
 def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:

@@ -120,14 +120,14 @@ class Descent:
 
 
 def parameters(model: nn.Module, training: Training) -> Any:
-    """What an optimiser is made of: a model's parameters; with no_decay, those that decay and those that do not.
+    """What an optimiser is made of: what a model trains; with no_decay, what decays and what does not.
 
     Raises:
         ConfigError: no_decay names what no parameter is called.
     """
     if not training.no_decay:
-        return model.parameters()
-    named = dict(model.named_parameters())
+        return [p for p in model.parameters() if p.requires_grad]
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     free = {name for name, p in named.items() if BIAS_AND_NORM in training.no_decay and p.dim() <= 1}
     for pattern in training.no_decay:
         if pattern != BIAS_AND_NORM:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from alx.bundle.frozen import Frozen
 from alx.bundle.layout import Layout
 from alx.errors import UsageError
 from alx.site import shelf
@@ -12,11 +13,19 @@ from alx.site.state import SiteState
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """A model that was selected, or that the exchange was closed with; and the site that has it."""
+    """A model that was selected, or that the exchange was closed with; and the site that has it.
+
+    Attributes:
+        selected: the selection.
+        state, layout: what travelled of it.
+        stays: what did not, as nothing changes it.
+        site: this one.
+    """
 
     selected: Selected | Closed
     state: bytes
     layout: Layout
+    stays: Frozen | None
     site: Site
 
 
@@ -70,4 +79,4 @@ def _of(now: SiteState, selected: Selected | Closed, index: int) -> Best:
     # what a provider's exchange was closed with lies in a bundle of its own
     turn = next(turn for turn in (*now.position.accepted, *now.position.sealed) if turn.digest == selected.digest)
     with shelf.opened(now, turn) as bundle:
-        return Best(selected, bundle.state(index), bundle.manifest.layout, now.site)
+        return Best(selected, bundle.state(index), bundle.manifest.layout, bundle.manifest.stays, now.site)

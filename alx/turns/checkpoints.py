@@ -33,6 +33,7 @@ def sample(
     *,
     rounded: bool = False,
     keep: bool = False,
+    last: Callable[[], None] = lambda: None,
 ) -> int:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
 
@@ -46,6 +47,7 @@ def sample(
         rounded: see `trajectory.sample`.
         keep: begin with what `work` has as `TAKEN_UP`, unless it is empty, and leave there as `HANDED_ON` what the trainer
             hands on.
+        last: called when the run is at its end, before anything says so.
 
     Returns:
         The turn's last step: `steps`, or where validation ended the run, the one at which it was best.
@@ -80,6 +82,7 @@ def sample(
 
     for step, tensors in trajectory.sample(run, steps, period, told, rounded=rounded):
         work.put_snapshot(f"t{step}", to_flat(tensors, layout))
+    last()
     if keep:
         work.put(HANDED_ON, _saved(run.kept()))
     end = validation.best(run.curve) if run.at < steps else steps

@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 
 from alx import files
+from alx.bundle.frozen import Frozen
 from alx.errors import count
-from alx.plan import Plan
+from alx.learning import state
+from alx.plan import INIT_NAME, Init, Plan
 from alx.site.site import Site
 from alx.summary import Summary
-from alx.tasks import check, footprint, load
+from alx.tasks import check, footprint, given, load
 from alx.tasks.data import summary as summaries
 from alx.tasks.footprint import Footprint
+from alx.tasks.given import Given
 from alx.transforms import Transform
+from alx.turns import bridge
 from alx.turns.introduce import initial
 
 
@@ -52,6 +56,8 @@ class Inspection:
         summary: of the data; None for a task of one's own, which alone knows them.
         footprint, turn: None where the task is not fit.
         augment: what images are changed by before they are trained on.
+        given: what of the weights that the site was given its model begins with.
+        frozen: what of the model stays at home because nothing changes it.
     """
 
     found: list[str]
@@ -59,6 +65,8 @@ class Inspection:
     footprint: Footprint | None
     turn: Turn | None
     augment: tuple[Transform, ...] = ()
+    given: Given | None = None
+    frozen: Frozen | None = None
 
     def words(self) -> list[str]:
         """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
@@ -75,6 +83,8 @@ class Inspection:
         return [
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
             *([changed] if self.augment else []),
+            *([] if self.given is None else [f"given weights: {self.given.words}"]),
+            *([] if self.frozen is None else [f"frozen, at home, and the same on both sides: {self.frozen.words}"]),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
             f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
             *t.training,
@@ -89,6 +99,8 @@ class Inspection:
             "model": None if self.footprint is None else self.footprint.json(),
             "augment": [each.model_dump() for each in self.augment],
             "turn": None if self.turn is None else self.turn.json(),
+            "given": None if self.given is None else self.given.json(),
+            "frozen": None if self.frozen is None else self.frozen.model_dump(),
         }
 
 
@@ -117,8 +129,18 @@ def inspect(site: Site) -> Inspection:
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
     size = sum(t.nbytes for t in initial(site, task).values())
-    changed = () if read is None else tuple(plan.training.augment)  # a task of one's own alone knows whether it heeds that
-    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size), changed)
+    model, path = task.new_model(), site.folder / INIT_NAME
+    wanted = Init() if plan.model is None else plan.model.init
+    return Inspection(
+        found,
+        summary,
+        footprint.of(task, plan.seed),
+        _turn(site, size),
+        # a task of one's own alone knows whether it heeds that
+        augment=() if read is None else tuple(plan.training.augment),
+        given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
+        frozen=bridge.frozen_of(task, model),
+    )
 
 
 def _turn(site: Site, size: int) -> Turn:

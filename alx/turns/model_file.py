@@ -6,7 +6,7 @@ the model's own .py file if the plan names one, and a card for people.
 
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,10 +23,11 @@ from alx.bundle.layout import Tensor as TensorSpec
 from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, CorruptError, LimitError, MalformedError, ModelError, NotFiniteError, UsageError, escape
 from alx.learning import state as states
+from alx.learning.task import State
 from alx.plan import PlanFile
 from alx.records import Finite, Strict
 from alx.turns.best import Best
-from alx.turns.bridge import from_flat, to_flat
+from alx.turns.bridge import frozen_in, to_flat
 
 ENDING = ".safetensors"
 NOTE = "alx"  # the metadata key of the note
@@ -41,11 +42,12 @@ class Note(Strict):
     plan: Sha256 = Field(description="SHA-256 of the plan's file")
     code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
     task: Literal["built-in", "own"] = Field(description="own: a file of the site's made the inputs, not the plan alone")
-    weights: Sha256 = Field(description="SHA-256 of the raw state, as in a bundle's manifest")
+    weights: Sha256 = Field(description="SHA-256 of the raw state, as in a bundle's manifest: of what travels")
     round: Annotated[int, Field(ge=1)]
     snapshot: Annotated[str, Field(max_length=200)]
     global_loss: Finite
     samples: Annotated[int, Field(ge=1)]
+    frozen: Sha256 | None = Field(default=None, description="digest of what does not travel, as in a bundle's manifest")
 
 
 def note(found: Best) -> Note:
@@ -61,12 +63,18 @@ def note(found: Best) -> Note:
         snapshot=chosen.label,
         global_loss=chosen.global_loss,
         samples=chosen.samples,
+        frozen=None if found.stays is None else found.stays.digest,
     )
 
 
-def best_file(found: Best) -> bytes:
-    """A selected model as the bytes of such a file."""
-    return save(from_flat(found.state, found.layout), {NOTE: strict_json.text(note(found)).decode("utf-8")})
+def written(found: Best, whole: State) -> bytes:
+    """A selected model as the bytes of such a file.
+
+    Args:
+        found: the selection.
+        whole: all of the model.
+    """
+    return save(dict(whole), {NOTE: strict_json.text(note(found)).decode("utf-8")})
 
 
 def stem(path: Path) -> Path:
@@ -138,12 +146,13 @@ def _header(path: Path) -> tuple[list[TensorSpec], Mapping[str, str]]:
             raise MalformedError(f"{name} is no safetensors file: {told}", "is it whole? copy it again") from error
 
 
-def tensors(path: Path, expected: Layout, plan: PlanFile) -> dict[str, Tensor]:
+def tensors(path: Path, expected: Layout, travels: Collection[str], plan: PlanFile) -> dict[str, Tensor]:
     """The weights of a model file, read only where it holds what the plan's model has.
 
     Args:
         path: the file.
         expected: the model's tensors.
+        travels: the names of those that travel; the others are frozen.
         plan: under which the model is asked.
 
     Raises:
@@ -165,7 +174,7 @@ def tensors(path: Path, expected: Layout, plan: PlanFile) -> dict[str, Tensor]:
         raise error.within(f"'{escape(path.name)}'", "is it a model of this plan? --plan FILE names another") from error
     # a copy of its own: pages of a file that is shortened meanwhile would end the process
     found = load(files.read(path, expected.nbytes + MAX_HEADER_BYTES))
-    if says is not None and hashlib.sha256(to_flat(found, expected)).hexdigest() != says.weights:
+    if says is not None and _digests(found, expected, travels) != (says.weights, says.frozen):
         raise CorruptError(
             f"the weights in '{escape(path.name)}' are not those that alx best wrote", "copy it again, or write it anew"
         )
@@ -173,3 +182,10 @@ def tensors(path: Path, expected: Layout, plan: PlanFile) -> dict[str, Tensor]:
     if bad is not None:
         raise NotFiniteError(f"'{escape(path.name)}' has a weight that is not finite in '{escape(bad)}'")
     return found
+
+
+def _digests(found: State, expected: Layout, travels: Collection[str]) -> tuple[str, str | None]:
+    """Of what travels, and of the rest where there is one; as the note has them."""
+    sent = Layout(tuple(t for t in expected.tensors if t.name in travels))
+    rest = frozen_in({name: value for name, value in found.items() if name not in travels})
+    return hashlib.sha256(to_flat(found, sent)).hexdigest(), None if rest is None else rest.digest
