@@ -141,6 +141,10 @@ class ModelSource(Strict):
         pattern=r"^[^:\s]+:[A-Za-z_][A-Za-z0-9_]*$",
     )
     arguments: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="keyword arguments")
+    personal: list[str] = Field(
+        default_factory=list,
+        description='patterns of names of tensors that never leave a site: each has its own, `["bn*", "head.*"]`',
+    )
 
     def file(self) -> str | None:
         """The name of the file of the user's own that the plan speaks of, if it does."""
@@ -241,6 +245,11 @@ class Plan(Strict):
         """The classes in label order; none where the plan names none."""
         named = self.images if self.images is not None and self.images.classes else self.columns
         return [] if named is None else list(named.classes)
+
+    @property
+    def personal(self) -> list[str]:
+        """Patterns of the names of tensors that stay on their own site."""
+        return [] if self.model is None else self.model.personal
 
     @property
     def rounds_weights(self) -> bool:

@@ -5,7 +5,7 @@ bundle's layout).
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -69,6 +69,16 @@ def parameters(model: nn.Module) -> set[str]:
     own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     bare = {".".join(part for part in name.split(".") if part not in WRAPPERS) for name in own}
     return own | (bare - {name for name, _ in model.named_buffers(remove_duplicate=False)})
+
+
+def travels(task: Task, state: State) -> dict[str, Tensor]:
+    """What of a task's state is sent."""
+    return {name: value for name, value in state.items() if name not in task.personal}
+
+
+def personal(task: Task, state: State) -> dict[str, Tensor]:
+    """What of a task's state stays on its own site."""
+    return {name: value for name, value in state.items() if name in task.personal}
 
 
 def put(task: Task, model: nn.Module, state: State) -> None:
@@ -188,12 +198,18 @@ def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Seque
     return out
 
 
-def rounded(state: State) -> dict[str, Tensor]:
+def rounded(state: State, but: Collection[str] = ()) -> dict[str, Tensor]:
     """The same with every float32 weight rounded to the nearest bfloat16, ties to even, and kept as float32.
 
     Rounded twice is rounded once, so what a receiver goes on from is what was sent.
+
+    Args:
+        state: the tensors by name.
+        but: names of those that are not sent, and stay as they are.
     """
-    return {n: v.to(torch.bfloat16).to(v.dtype) if v.dtype == torch.float32 else v for n, v in state.items()}
+    return {
+        n: v.to(torch.bfloat16).to(v.dtype) if v.dtype == torch.float32 and n not in but else v for n, v in state.items()
+    }
 
 
 def finite(state: State) -> str | None:

@@ -163,6 +163,7 @@ class Task:
             wraps it (`module.`) may be left out of a name. A tensor of another name is no parameter to a blend. All that
             training changes and that a loss depends on is there: the rest is the same in every new model, on both sides.
         load: (model, state) -> None, the inverse: makes a new model the one that `state` was taken of, bit for bit.
+        personal: names of those tensors of `state` that never leave this site: each side has its own, by the plan's [model].
     """
 
     new_model: Callable[[], nn.Module]
@@ -175,3 +176,4 @@ class Task:
     inputs: Literal["pixels", "table", "numbers"] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole
+    personal: frozenset[str] = frozenset()

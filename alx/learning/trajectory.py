@@ -83,7 +83,7 @@ class Run:
         trainer = self.trainer
         copy = state.copied(trainer.snapshot() if isinstance(trainer, Averager) else self.task.state(self.model))
         state.refuse_changed(self.tensors, copy, f"at step {self.at}")
-        return state.rounded(copy) if rounded else copy
+        return state.rounded(copy, self.task.personal) if rounded else copy
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit-identically in a new process; not a copy, so write it before the next step.

@@ -2,22 +2,39 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from alx.bundle.layout import Layout
 from alx.errors import UsageError
 from alx.site import shelf
-from alx.site.entries import Closed, Selected
+from alx.site.entries import Closed, Sealed, Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
+from alx.turns import personal
+from alx.turns.bridge import from_flat
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """A model that was selected, or that the exchange was closed with; and the site that has it."""
+    """A model that was selected, or that the exchange was closed with; and the site that has it.
+
+    Attributes:
+        selected: what the ledger says of it.
+        state, layout: what travelled of it.
+        parts: this site's own beside that, packed; see `alx.turns.personal`.
+        site: the site.
+    """
 
     selected: Selected | Closed
     state: bytes
     layout: Layout
+    parts: bytes
     site: Site
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of its tensors, by name."""
+        return from_flat(self.state, self.layout) | personal.unpacked(self.parts)
 
 
 def best(now: SiteState) -> Best:
@@ -70,4 +87,6 @@ def _of(now: SiteState, selected: Selected | Closed, index: int) -> Best:
     # what a provider's exchange was closed with lies in a bundle of its own
     turn = next(turn for turn in (*now.position.accepted, *now.position.sealed) if turn.digest == selected.digest)
     with shelf.opened(now, turn) as bundle:
-        return Best(selected, bundle.state(index), bundle.manifest.layout, now.site)
+        own = isinstance(turn, Sealed)
+        parts = personal.of_candidate(now, turn, index) if own else personal.beside(now, bundle.manifest)
+        return Best(selected, bundle.state(index), bundle.manifest.layout, parts, now.site)

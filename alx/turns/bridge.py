@@ -43,7 +43,7 @@ def same_model(task: Task, agreed: Layout) -> None:
     Raises:
         ModelError: it was changed since.
     """
-    check_model(layout_of(state.fresh(task)).tensors, agreed)
+    check_model(layout_of(state.travels(task, state.fresh(task))).tensors, agreed)
 
 
 def objective_of(plan: Plan, task: Task) -> Objective | None:

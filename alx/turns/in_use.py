@@ -22,7 +22,7 @@ from alx.site.site import Site
 from alx.tasks import load, models
 from alx.turns import model_file
 from alx.turns.best import best, of_round
-from alx.turns.bridge import from_flat, layout_of
+from alx.turns.bridge import layout_of
 
 OWN = "a task of your own makes its inputs itself: load the file of alx best there, docs/tasks.md shows how"
 
@@ -64,10 +64,10 @@ def selected(site: Site, round_: int | None, device: str | None) -> InUse:
     now = site.look()
     now.check_agreement()
     found = best(now) if round_ is None else of_round(now, round_)
-    held = from_flat(found.state, found.layout)
+    held = found.tensors
 
     def agreed(layout: Layout) -> State:
-        check_model(layout.tensors, found.layout)
+        check_model(layout.tensors, layout_of(held))
         return held
 
     called = f"{found.selected.label} of round {found.selected.round}"

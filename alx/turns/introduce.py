@@ -13,10 +13,12 @@ from alx.bundle.layout import Layout, check_model
 from alx.errors import ConfigError, ModelError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
+from alx.site import personal as parts
 from alx.site.site import INIT_NAME, Site
 from alx.site.state import SiteState
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
+from alx.turns import personal
 from alx.turns.bridge import as_sent, layout_of, objective_of, refuse_negative
 
 
@@ -30,7 +32,7 @@ def introduce(now: SiteState) -> Identity:
     site = now.site
     task = load.task(site.folder, site.config, site.plan)
     tensors = initial(site, task)
-    layout = layout_of(tensors)
+    layout = layout_of(state.travels(task, tensors))
     model = task.new_model()
     measured = measure.measure(task, model, tensors)
     if task.sample_losses is not None:
@@ -59,6 +61,8 @@ def introduce(now: SiteState) -> Identity:
             f"{measured.count} now",
             "put them back, or make a new site on both sides",
         )
+    if task.personal:
+        parts.put_first(site.folder, personal.packed(task, tensors))
     files.replace(path, made.data)
     now.introduced = made
     return made
