@@ -133,6 +133,9 @@ class Distillation(Strict):
     )
 
 
+Pattern = Annotated[str, Field(min_length=1, max_length=256)]  # of names of the model's state, as in a shell
+
+
 class ModelSource(Strict):
     """Where the model comes from."""
 
@@ -141,9 +144,12 @@ class ModelSource(Strict):
         pattern=r"^[^:\s]+:[A-Za-z_][A-Za-z0-9_]*$",
     )
     arguments: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="keyword arguments")
-    personal: list[str] = Field(
+    freeze: list[Pattern] = Field(
         default_factory=list,
-        description='patterns of names of tensors that never leave a site: each has its own, `["bn*", "head.*"]`',
+        description='tensors that are not trained, as `"backbone.*"`: they stay at home, and both sides need the same',
+    )
+    personal: list[Pattern] = Field(
+        default_factory=list, description='tensors that each site trains for itself, as `"bn*"`: neither sent nor blended'
     )
 
     def file(self) -> str | None:

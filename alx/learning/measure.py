@@ -27,7 +27,8 @@ def together(task: Task, state_bytes: int) -> int:
     """
     if task.state is not whole_state or task.personal:  # the weights that stay behind take memory too
         model = task.new_model()
-        state_bytes = max(state_bytes, sum(t.nbytes for t in (*model.parameters(), *model.buffers())))
+        whole, shared = (*model.parameters(), *model.buffers()), task.frozen(model).values()
+        state_bytes = max(state_bytes, sum(t.nbytes for t in whole) - sum(t.nbytes for t in shared))
     return min(TOGETHER, max(1, TOGETHER_BYTES // max(1, state_bytes)))
 
 

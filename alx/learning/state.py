@@ -67,7 +67,7 @@ def parameters(model: nn.Module) -> set[str]:
     By names alone, so that both sides of an exchange find the same, whatever they wrap their models in.
     """
     own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    bare = {".".join(part for part in name.split(".") if part not in WRAPPERS) for name in own}
+    bare = set(map(unwrapped, own))
     return own | (bare - {name for name, _ in model.named_buffers(remove_duplicate=False)})
 
 
@@ -79,6 +79,11 @@ def travels(task: Task, state: State) -> dict[str, Tensor]:
 def personal(task: Task, state: State) -> dict[str, Tensor]:
     """What of a task's state stays on its own site."""
     return {name: value for name, value in state.items() if name in task.personal}
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's name without `WRAPPERS`."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def put(task: Task, model: nn.Module, state: State) -> None:

@@ -29,6 +29,11 @@ def load_whole(model: nn.Module, state: State) -> None:
     model.load_state_dict(dict(state))
 
 
+def nothing(_model: nn.Module) -> State:
+    """No tensors: `Task.frozen` where there are none."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class LossSum:
     """A loss summed over one's own samples (paper, equation 1: sums add up over sites, means do not).
@@ -163,7 +168,9 @@ class Task:
             wraps it (`module.`) may be left out of a name. A tensor of another name is no parameter to a blend. All that
             training changes and that a loss depends on is there: the rest is the same in every new model, on both sides.
         load: (model, state) -> None, the inverse: makes a new model the one that `state` was taken of, bit for bit.
-        personal: names of those tensors of `state` that never leave this site: each side has its own, by the plan's [model].
+        frozen: (model) -> tensors that nothing changes and that are the same in every new model, on both sides: they stay at
+            home, and pairing compares their digest.
+        personal: names of those tensors of `state` that stay at home: each site has its own. The rest travels.
     """
 
     new_model: Callable[[], nn.Module]
@@ -176,4 +183,5 @@ class Task:
     inputs: Literal["pixels", "table", "numbers"] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole
+    frozen: Callable[[nn.Module], State] = nothing
     personal: frozenset[str] = frozenset()

@@ -69,6 +69,7 @@ class Run:
         self.task, self.model = task, task.new_model()
         self.tensors = state.describe(start)
         state.put(task, self.model, start)
+        self._frozen = set(task.frozen(self.model))
         self.model.train()
         seed_all(seed)
         self.trainer = task.trainer(self.model, seed)
@@ -81,7 +82,8 @@ class Run:
             ConfigError: training changed its tensors in name, dtype or shape.
         """
         trainer = self.trainer
-        copy = state.copied(trainer.snapshot() if isinstance(trainer, Averager) else self.task.state(self.model))
+        offered = trainer.snapshot() if isinstance(trainer, Averager) else self.task.state(self.model)
+        copy = state.copied({name: value for name, value in offered.items() if name not in self._frozen})
         state.refuse_changed(self.tensors, copy, f"at step {self.at}")
         return state.rounded(copy, self.task.personal) if rounded else copy
 

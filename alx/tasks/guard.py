@@ -4,7 +4,7 @@ Knows the seam; knows no plan and no data.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from alx.learning.task import (
     Trainer,
     Values,
     load_whole,
+    nothing,
     whole_state,
 )
 from alx.learning.trajectory import seed_all
@@ -140,6 +141,9 @@ def guarded(task: Task, seed: int) -> Task:
         made = code.call("trainer", task.trainer, model, turn_seed)
         return _KINDS[isinstance(made, Averager), isinstance(made, Keeper)](made)
 
+    def part(name: str, of: Callable[[nn.Module], State]) -> Callable[[nn.Module], State]:
+        return of if of is nothing else lambda model: _mapping(name, code.call(name, of, model))
+
     held_out, made_up = task.held_out, task.objective
     return Task(
         new_model=new_model,
@@ -151,6 +155,7 @@ def guarded(task: Task, seed: int) -> Task:
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
         state=own_state,
         load=task.load if task.load is load_whole else load,
+        frozen=part("frozen", task.frozen),
         personal=task.personal,
     )
 

@@ -223,7 +223,8 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
     model = _tried(safe)
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
-    return dataclasses.replace(_parted(safe, plan, model), inputs=kinds.made_of(own, plan))
+    parted = parts.split(safe, model, plan.model.freeze, plan.model.personal)
+    return dataclasses.replace(parted, inputs=kinds.made_of(own, plan))
 
 
 def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -> metrics.Judge | None:
@@ -294,25 +295,8 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             'set loss = "own" in the plan, on both sides',
         )
     safe = guarded(made, plan.seed)
-    return _parted(safe, plan, _tried(safe))
-
-
-def _parted(task: Task, plan: Plan, model: nn.Module) -> Task:
-    """The same task, which knows what of its model never leaves the site.
-
-    Raises:
-        ConfigError: a pattern means nothing, or nothing is left to travel.
-    """
-    if not plan.personal:
-        return task
-    names = task.state(model)
-    personal = parts.matched(plan.personal, names, "personal")
-    if len(personal) == len(names):
-        raise ConfigError(
-            "[model] personal means every tensor of the model, so nothing would travel",
-            "each site alone would train its own model: leave something to share",
-        )
-    return dataclasses.replace(task, personal=personal)
+    named = ([], []) if plan.model is None else (plan.model.freeze, plan.model.personal)
+    return parts.split(safe, _tried(safe), *named)
 
 
 def _tried(task: Task) -> nn.Module:

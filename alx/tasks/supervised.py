@@ -7,6 +7,7 @@ edits: the loss with `reduction="none"`, the model behind a function, and the lo
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,7 +67,7 @@ class MiniBatches:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
-        self._optimiser = optimiser(model.parameters())
+        self._optimiser = optimiser([p for p in model.parameters() if p.requires_grad])
         self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
         # another stream than the order's; torch's generator looks at the lower 32 bits alone
@@ -258,23 +259,22 @@ def supervised(
     def total(net: nn.Module, where: Samples, what: Loss) -> float:
         return sums(lambda part: values([net], where, part, what), len(where))[0]
 
-    def copied(net: nn.Module) -> nn.Module:  # not every model can be deep-copied
-        with torch.random.fork_rng(devices=[]):
-            made = model().to(place)
-        made.load_state_dict(net.state_dict())
-        return made
+    def new_model() -> nn.Module:
+        return model().to(place)
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
-        return MiniBatches(net, seed, own, loss, optimiser, batch_size, place, training, distillation, copied)
+        return MiniBatches(
+            net, seed, own, loss, optimiser, batch_size, place, training, distillation, partial(_copy, new_model)
+        )
 
     def objective(seed: int) -> Objective:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             inputs, targets = (t.to(place) for t in samples.first(own))
-            outputs = model().to(place).eval()(inputs)
+            outputs = new_model().eval()(inputs)
         return probe.values(loss, outputs, targets, seed) if isinstance(outputs, Tensor) and outputs.ndim else {}
 
     return Task(
-        new_model=lambda: model().to(place),
+        new_model=new_model,
         trainer=trainer,
         measure=lambda net: LossSum(total(net, judged, loss), len(judged)),
         held_out=None if kept is None else _worth(kept, place, score, total),
@@ -282,6 +282,18 @@ def supervised(
         sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
     )
+
+
+def _copy(make: Callable[[], nn.Module], net: nn.Module) -> nn.Module:
+    """Another model in the same state, as not every model can be deep-copied; what is frozen lies in memory once."""
+    with torch.random.fork_rng(devices=[]):
+        made = make()
+    made.load_state_dict(net.state_dict())
+    there = dict(net.named_parameters())
+    for name, value in made.named_parameters():
+        if not there[name].requires_grad and value.stride() == there[name].stride():
+            value.data = there[name].data
+    return made
 
 
 def _worth(

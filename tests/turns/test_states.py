@@ -94,7 +94,7 @@ def task_of(site):
 
 NAMES = {
     "adapters": {"adapter.weight"},
-    "averaged": {"adapter.weight", "base.0.weight", "base.0.bias", "base.2.weight", "base.2.bias"},
+    "averaged": {"adapter.weight"},
     "both": {"adapter.weight"},
     "wrapped": {
         *(f"{i}.{n}" for i in (0, 1, 3) for n in ("weight", "bias")),
