@@ -25,6 +25,7 @@ def text(
     *,
     name: str,
     weights: str,
+    personal: Sequence[str],
     keys: Sequence[tuple[str, str]],
     code: str | None,
     built_in: bool,
@@ -36,7 +37,8 @@ def text(
         plan_file: the agreement.
         layout: the model's tensors.
         name: of the model's file.
-        weights: SHA-256 of the raw state.
+        weights: SHA-256 of the raw state that both sites have.
+        personal: the tensors that only the site has that writes the card.
         keys: who, and the fingerprint of its key, of each side.
         code: SHA-256 of the model's own .py file, if the plan names one.
         built_in: the plan alone says how inputs are made.
@@ -60,6 +62,7 @@ def text(
         "|---|---|",
         *(f"| {what} | {value} |" for what, value in _facts(chosen, plan_file, weights, keys, code)),
         "",
+        *_personal(personal),
         "The global loss is a sum over the samples of both sites. Scores on data that a site keeps apart stay there:",
         "`alx evaluate` gives them to its own people, or to whoever has samples of their own. What this model may be used",
         "for, and for whom it is right, its makers have to say; the license is theirs to name.",
@@ -108,6 +111,17 @@ def _facts(
         ("samples", f"{chosen.samples:,} of both sites together"),
         *((f"key of the {who}", f"SHA-256 {_code(fingerprint)}") for who, fingerprint in keys),
         ("written by", f"alx {__version__}"),
+    ]
+
+
+def _personal(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"One site's own, trained on its data alone and never sent, are {count(len(names), 'tensor')}: {_listed(names)}.",
+        "The other site's model has others there. The digest above is of what both have, and the global loss is the sum of",
+        "each site's loss at its own model: this one is made for data like those of the site that wrote it.",
+        "",
     ]
 
 

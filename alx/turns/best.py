@@ -36,6 +36,11 @@ class Best:
         """All of its tensors, by name."""
         return from_flat(self.state, self.layout) | personal.unpacked(self.parts)
 
+    @property
+    def personal(self) -> list[str]:
+        """The names of those that are this site's own."""
+        return sorted(personal.unpacked(self.parts))
+
 
 def best(now: SiteState) -> Best:
     """The selected model with the least global loss of all rounds (paper: "output: the best model").

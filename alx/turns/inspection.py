@@ -1,15 +1,19 @@
 """What `alx check` finds out: is the task fit for a first round, what do the data hold, what will a turn take and carry?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alx import files
-from alx.errors import count
+from alx.errors import count, escape
+from alx.learning import state
 from alx.site.site import Site
 from alx.summary import Summary
 from alx.tasks import check, footprint, load
 from alx.tasks.data import summary as summaries
 from alx.tasks.footprint import Footprint
 from alx.turns.introduce import initial
+
+MAX_NAMED = 12  # tensors told by name: those of two layers of batch norm, and a little more
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,10 @@ class Inspection:
         model = f"{f.parameters:,} parameters, {trained} of them trained{buffers}"
         steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
         bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)}"
+        own = f"{count(len(f.personal), 'tensor')} never leave this site: {_named(f.personal)}"
         return [
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
+            *([f"personal: {own}"] if f.personal else []),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
             f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
         ]
@@ -74,6 +80,11 @@ class Inspection:
             "model": None if self.footprint is None else self.footprint.json(),
             "turn": None if self.turn is None else self.turn.json(),
         }
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return escape(", ".join(names[:MAX_NAMED]), 2000) + more
 
 
 def _time(seconds: float) -> str:
@@ -99,7 +110,7 @@ def inspect(site: Site) -> Inspection:
     found = check.check_task(task, plan.seed)
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
-    size = sum(t.nbytes for t in initial(site, task).values())
+    size = sum(t.nbytes for t in state.travels(task, initial(site, task)).values())
     return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size))
 
 

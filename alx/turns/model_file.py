@@ -26,12 +26,12 @@ from alx.learning import state as states
 from alx.plan import PlanFile
 from alx.records import Finite, Strict
 from alx.turns.best import Best
-from alx.turns.bridge import from_flat, to_flat
+from alx.turns.bridge import layout_of, to_flat
 
 ENDING = ".safetensors"
 NOTE = "alx"  # the metadata key of the note
 MAX_HEADER_BYTES = 100_000_008  # safetensors' own limit, with the length before it
-MAX_NOTE_BYTES = 1 << 14  # of the note: nine short fields
+MAX_NOTE_BYTES = 1 << 14  # of the note: ten short fields
 
 
 class Note(Strict):
@@ -41,7 +41,10 @@ class Note(Strict):
     plan: Sha256 = Field(description="SHA-256 of the plan's file")
     code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
     task: Literal["built-in", "own"] = Field(description="own: a file of the site's made the inputs, not the plan alone")
-    weights: Sha256 = Field(description="SHA-256 of the raw state, as in a bundle's manifest")
+    weights: Sha256 = Field(description="SHA-256 of the raw state in the file; as in a bundle's manifest where all travels")
+    shared: Sha256 | None = Field(
+        default=None, description="where some of it is this site's own: of what travels, as in a bundle's manifest"
+    )
     round: Annotated[int, Field(ge=1)]
     snapshot: Annotated[str, Field(max_length=200)]
     global_loss: Finite
@@ -50,13 +53,15 @@ class Note(Strict):
 
 def note(found: Best) -> Note:
     """The note of a model that a site selected."""
-    chosen, site = found.selected, found.site
+    chosen, site, shared = found.selected, found.site, hashlib.sha256(found.state).hexdigest()
+    whole = found.tensors
     return Note(
         alx=__version__,
         plan=site.plan_file.digest,
         code=site.code_digest,
         task="built-in" if site.config.task == "built-in" else "own",
-        weights=hashlib.sha256(found.state).hexdigest(),
+        weights=hashlib.sha256(to_flat(whole, layout_of(whole))).hexdigest() if found.parts else shared,
+        shared=shared if found.parts else None,
         round=chosen.round,
         snapshot=chosen.label,
         global_loss=chosen.global_loss,
@@ -66,7 +71,7 @@ def note(found: Best) -> Note:
 
 def best_file(found: Best) -> bytes:
     """A selected model as the bytes of such a file."""
-    return save(from_flat(found.state, found.layout), {NOTE: strict_json.text(note(found)).decode("utf-8")})
+    return save(found.tensors, {NOTE: strict_json.text(note(found)).decode("utf-8")})
 
 
 def stem(path: Path) -> Path:
