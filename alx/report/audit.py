@@ -123,9 +123,7 @@ def site(target: Path, report: SiteReport) -> list[str]:
         *(
             []
             if report.personal is None
-            else [
-                f"  personal     in no bundle; kept here, whole, of {count(report.personal, 'snapshot')} that were sent"
-            ]
+            else [f"  personal     in no bundle; kept here, whole, of {count(report.personal, 'snapshot')} that were sealed"]
         ),
         "history, with the time in UTC by the machine's clock:",
         *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
