@@ -75,6 +75,11 @@ class Date(Numeric):
     since: Day = Field(description="the day that is 0, such as 2020-01-31")
     unit: Literal["days", "years"] = Field(default="days", description="what is counted; a year is 365.25 days")
 
+    @property
+    def counted(self) -> str:
+        """What its numbers are, in words: `years since 2020-01-01`."""
+        return f"{self.unit} since {self.since}"
+
 
 class Categorical(Strict):
     """A column of categories: one-hot over `values`."""

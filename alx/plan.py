@@ -377,8 +377,14 @@ def load(path: Path) -> PlanFile:
 
 
 def differences(ours: Plan, theirs: Plan) -> list[str]:
-    """The fields in which two plans differ, each as `field: here …, there …`: `MAX_DIFFERENCES`, and the rest counted."""
+    """The fields in which two plans differ, each as `field: here …, there …`: `MAX_DIFFERENCES`, and the rest counted.
+
+    The order of a table's names counts too: columns are inputs in the order written.
+    """
     a, b = _flat(ours.model_dump()), _flat(theirs.model_dump())
+    here, there = _orders(ours), _orders(theirs)
+    a |= {key: names for key, names in here.items() if key in there and sorted(names) == sorted(there[key])}
+    b |= {key: there[key] for key in a.keys() & here.keys()}
     differ = [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
     told = [
         f"{escape(key)}: here {escape(repr(a.get(key)))}, there {escape(repr(b.get(key)))}"
@@ -394,3 +400,16 @@ def _flat(value: object, prefix: str = "") -> dict[str, object]:
     for key, inner in value.items():
         flat |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
     return flat
+
+
+def _orders(plan: Plan) -> dict[str, list[str]]:
+    """The columns' names in the order written, which is that of the inputs."""
+    columns = plan.columns
+    if columns is None:
+        return {}
+    return {
+        "columns.numeric": [*columns.numeric],
+        "columns.date": [*columns.date],
+        "columns.categorical": [*columns.categorical],
+        "columns.classes": [*columns.classes],
+    }

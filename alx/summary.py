@@ -25,11 +25,13 @@ class Numbers:
         values: those that are there, in ascending order.
         missing: cells that are not.
         far: how many lie beyond `FAR` once scaled by the plan.
+        unit: of a column of dates, what they are counted in and since when; else nothing.
     """
 
     values: "array[float]"
     missing: int = 0
     far: int = 0
+    unit: str = ""
 
     @property
     def constant(self) -> bool:
@@ -49,7 +51,9 @@ class Numbers:
     def json(self) -> dict[str, object]:
         """For machines."""
         there = {"least": self.values[0], "median": self.quantile(0.5), "most": self.values[-1]} if self.values else {}
-        return {"numbers": len(self.values), "missing": self.missing, **there, "constant": self.constant, "far": self.far}
+        unit = {"unit": self.unit} if self.unit else {}
+        shape = {"constant": self.constant, "far": self.far}
+        return {"numbers": len(self.values), "missing": self.missing, **there, **shape, **unit}
 
 
 @dataclass(frozen=True, slots=True)

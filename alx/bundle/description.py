@@ -15,6 +15,8 @@ from alx.records import Finite, Strict
 
 MAX_DESCRIPTION_BYTES = 16 << 20  # MAX_NAMES values of a column, some times over
 
+MAX_UNIT = 80  # `years since 2020-01-01` has 22
+
 FEW: Final = "few"
 HIDDEN: Final = "hidden"
 Cell = Annotated[int, Field(ge=0)] | Literal["few", "hidden"]
@@ -39,6 +41,9 @@ class Told(Strict):
     missing: Cell = Field(description="rows without a value")
     values: Counts | None = Field(default=None, description="of a column of categories: rows with each of the plan's values")
     quantiles: Quantiles | None = Field(default=None, description="of a column of numbers, before they are scaled")
+    unit: Annotated[str, Field(max_length=MAX_UNIT)] | None = Field(
+        default=None, description="of a column of dates: what its numbers count, and since which day"
+    )
 
 
 class Description(Strict):

@@ -10,7 +10,7 @@ from alx import files
 from alx.bundle import carried, description
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
-from alx.cli.options import at, new_file
+from alx.cli.options import at, new_file, place_option
 from alx.cli.screen import json_option
 from alx.errors import UsageError, escape
 from alx.plan import Plan, PlanFile
@@ -154,14 +154,7 @@ def _seen(config: SiteFile, plan: Plan) -> Summary | None:
     metavar="COUNT",
     help="Counts below it are hidden.",
 )
-@click.option(
-    "--site",
-    "place",
-    type=click.Path(path_type=Path),
-    envvar="ALX_SITE",
-    metavar="SITE",
-    help="The site's folder; default: the one around the current folder.",
-)
+@place_option
 @json_option
 def describe(
     out: Path | None,

@@ -9,7 +9,7 @@ import click
 
 from alx import files
 from alx.cli import screen
-from alx.cli.options import around, new_file, site_option, unused_file
+from alx.cli.options import around, new_file, place_option, site_option, unused_file
 from alx.cli.screen import json_option
 from alx.errors import MalformedError, UsageError, count, escape
 from alx.report import answers, card, scores
@@ -150,14 +150,7 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
             "--positive", metavar="CLASS", help="Of two classes, the one to be found; default: [metrics], else the second."
         ),
         click.option("--device", metavar="DEVICE", help="auto, cpu, cuda:0, …; default: the site's, else auto."),
-        click.option(
-            "--site",
-            "place",
-            type=click.Path(path_type=Path),
-            envvar="ALX_SITE",
-            metavar="SITE",
-            help="The site's folder; default: the one around the current folder, if there is one.",
-        ),
+        place_option,
         json_option,
     )
     for parameter in reversed(parameters):

@@ -36,6 +36,18 @@ def site_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def place_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--site as it was given, as `place`: for a command that may do without a site."""
+    return click.option(
+        "--site",
+        "place",
+        type=click.Path(path_type=Path),
+        envvar="ALX_SITE",
+        metavar="SITE",
+        help="The site's folder; default: the one around the current folder, if there is one.",
+    )(command)
+
+
 def around(value: Path | None) -> Site | None:
     """The site named by --site or ALX_SITE, or the one around the current folder; None where there is none."""
     if value is not None:

@@ -92,7 +92,7 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
         return
     screen.tell(
         f"round {sealed.round}: {'was sealed already' if sealed.again else 'sealed'} '{sealed.path.name}', "
-        f"{sealed.contents} in {files.size(sealed.size)} ({sealed.size / sealed.raw_size:.2f} of raw)"
+        f"{sealed.contents} in {files.size(sealed.size)} (as plain weights: {files.size(sealed.raw_size)})"
     )
     screen.tell(f"digest {sealed.digest}")
     if sealed.afresh:

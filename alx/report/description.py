@@ -57,7 +57,8 @@ def _column(name: str, told: Told, least: int) -> Iterator[str]:
     first = f"column '{escape(name)}'"
     missing = f"{_cell(told.missing, least)} missing"
     if told.values is None:
-        yield f"{first}: {missing}; {_quantiles(told.quantiles or {})}"
+        unit = f", in {escape(told.unit)}" if told.unit else ""
+        yield f"{first}: {missing}; {_quantiles(told.quantiles or {})}{unit if told.quantiles else ''}"
     else:
         yield from _lines(f"{first}: {missing}", told.values, least)
 

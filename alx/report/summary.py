@@ -29,14 +29,17 @@ def words(summary: Summary) -> list[str]:
 
 
 def brief(summary: Summary) -> list[str]:
-    """How many samples, and what their labels say: two lines."""
+    """How many samples, what their labels say, and whether there will be a score: two or three lines."""
     told = count(summary.own.samples, "sample")
     if summary.validation is not None:
         n = summary.validation.samples
         told += f", {n} of them not trained on but kept for validation" if summary.shared else f", and {n} for validation"
     if summary.held_out is not None:
         told += f", and {summary.held_out.samples} kept apart for a score"
-    return [told, *_labels(summary.own)]
+    if summary.held_out is not None:
+        return [told, *_labels(summary.own)]
+    remedy = "the file has no test_images" if summary.kind == "npz" else "held_out under [data] in site.toml would name some"
+    return [told, *_labels(summary.own), f"no samples are kept apart, so no score will be shown: {remedy}"]
 
 
 def _labels(part: Part) -> list[str]:
@@ -80,7 +83,8 @@ def _columns(summary: Summary) -> list[str]:
 def _row(name: str, numbers: Numbers) -> list[str]:
     v = numbers.values
     told = [f"{x:.6g}" for x in (v[0], numbers.quantile(0.5), v[-1])] if v else [""] * 3
-    return [escape(name, 40), str(numbers.missing), *told]
+    unit = f" ({numbers.unit})" if numbers.unit else ""
+    return [escape(name, 40) + unit, str(numbers.missing), *told]
 
 
 def looks(summary: Summary) -> list[str]:

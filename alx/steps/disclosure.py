@@ -98,11 +98,12 @@ def _column(column: Column, samples: int, least: int) -> Told:
         names, counts = list(column.counts), list(column.counts.values())
         told = cells(counts, least) if known else cells([*counts, column.missing], least)
         return Told(missing=column.missing if known else told[-1], values=dict(zip(names, told, strict=False)))
+    unit = column.unit or None
     if known:
-        return Told(missing=column.missing, quantiles=_quantiles(column, least))
+        return Told(missing=column.missing, quantiles=_quantiles(column, least), unit=unit)
     if there < least:
-        return Told(missing=HIDDEN, quantiles={})
-    return Told(missing=FEW, quantiles=_quantiles(column, least, samples - least + 1))
+        return Told(missing=HIDDEN, quantiles={}, unit=unit)
+    return Told(missing=FEW, quantiles=_quantiles(column, least, samples - least + 1), unit=unit)
 
 
 def _quantiles(numbers: Numbers, least: int, known: int | None = None) -> Quantiles:

@@ -16,7 +16,7 @@ from alx.bundle import carried, copies, read, request
 from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.copies import Copies
-from alx.bundle.layout import check_model
+from alx.bundle.layout import bundle_name, check_model, closing_name
 from alx.bundle.manifest import MAX_BLENDS, Manifest
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
 from alx.errors import (
@@ -39,7 +39,6 @@ from alx.errors import (
 from alx.records import Role
 from alx.site import shelf
 from alx.site.entries import Accepted, Closed, Selected
-from alx.site.keyring import Keyring
 from alx.site.position import Position
 from alx.site.state import SiteState
 from alx.steps import closing as closings
@@ -157,7 +156,7 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
     site = now.site
     now.check_agreement()
     with copies.survey(paths, site.secret) as source:
-        data, signed = _signature(now.keyring, source)
+        data, signed = _signature(now, source)
         known = _known(now, signed)
         if known is not None:
             yield known
@@ -192,8 +191,22 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
             yield StagedClosing(staging, signed, said, closed)
 
 
-def _signature(ring: Keyring, copies: Copies) -> tuple[bytes, SignedBundle]:
+def _own(now: SiteState, name: str) -> PeerError:
+    """That a bundle names one of this site's own keys, and which one is awaited here."""
+    site, position = now.site, now.position
+    peer = now.peer.file.role
+    hint = f"carry it to the {peer}; next here: {position.next_command}"
+    if position.step in ("import", "import-closing"):
+        digest = site.plan_file.digest
+        closes = position.step == "import-closing"
+        awaited = closing_name(digest, position.round) if closes else bundle_name(digest, position.round, peer)
+        hint = f"carry it to the {peer}; here import the {peer}'s '{awaited}'"
+    return PeerError(f"'{escape(name)}' is a bundle of this site's own, the {site.role}'s", hint)
+
+
+def _signature(now: SiteState, copies: Copies) -> tuple[bytes, SignedBundle]:
     """The bytes of the first `round.sig` that verifies, and what it says; the others either do not, or say the same."""
+    ring = now.keyring
     found: list[tuple[Source, bytes, SignedBundle]] = []
     refused: list[AlxError] = []
 
@@ -201,7 +214,7 @@ def _signature(ring: Keyring, copies: Copies) -> tuple[bytes, SignedBundle]:
         try:
             data, claimed = read.claimed_key(source)
             if claimed in {k.fingerprint for k in ring.own}:
-                raise PeerError("this is a bundle of the site's own", "import the one that the peer made")
+                raise _own(now, source.path.name)
             found.append((source, data, read.verify_signature(data, ring.of_peer(claimed))))
         except (IncompleteError, TrustError, MalformedError, LimitError, StorageError) as error:
             refused.append(error)  # damage to one copy's signature, where another's verifies

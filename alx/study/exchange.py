@@ -62,8 +62,8 @@ class Exchange:
             done = len(now.position.sealed) >= round_
             sealed = turns.sealed(now) if done else turns.train(now)
             packed = sealed.size / sealed.raw_size
-            of_raw = f", {packed:.0%} of raw" if packed < 1 else ""  # the manifest alone outweighs a tiny model
-            self.say(f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}{of_raw}")
+            of_plain = f", {packed:.0%} of plain weights" if packed < 1 else ""  # the manifest alone outweighs a tiny model
+            self.say(f"  {sender.role:<8} trained and sealed {sealed.contents}: {files.size(sealed.size)}{of_plain}")
         there = receiver.look()
         if len(there.position.selected) >= round_:
             last = there.position.selected[-1]

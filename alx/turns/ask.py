@@ -118,7 +118,7 @@ def evaluate(
     fit.refuse_misfit(used.net, asked.samples, plan, asked.where, used.device)
     if not by and data is None and used.site is not None:
         by = used.site.config.metrics.by
-    groups = {name: questions.column(source, folder, part, name, len(asked.names)) for name in by}
+    groups = {name: asked.column(name) for name in by}
     for name, cells in groups.items():
         metrics.refuse_many(name, cells)
     judge = _judge(used, threshold, positive, groups)

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -523,8 +523,8 @@ def tried(*asked: list[str]) -> list[dict[str, Any]]:
     return list(json.loads(interrupt.together("tests.campaign.crashes", "--inside", json.dumps(asked))))
 
 
-def campaign() -> dict[str, object]:
-    """The whole matrix.
+def campaign(options: Sequence[str] = ()) -> dict[str, object]:
+    """The whole matrix, or what the options of the command line choose of it.
 
     Returns:
         Points tried, in all, by command and by mode; exit codes; states judged; or why none was tried.
@@ -535,7 +535,7 @@ def campaign() -> dict[str, object]:
     reason = interrupt.missing()
     if reason:
         return {"skipped": reason}
-    (found,) = tried([])
+    (found,) = tried(list(options))
     assert not found["broken"], "\n".join(found["broken"])
     by_mode: Counter[str] = Counter()
     for row in found["points"].values():
@@ -565,7 +565,7 @@ def main() -> int:
         found = inside([parser.parse_args(options) for options in json.loads(arguments.inside)])
         os.write(answer, json.dumps(found).encode())
         return 0
-    for what, figure in campaign().items():
+    for what, figure in campaign(sys.argv[1:]).items():
         print(f"{what}: {figure}")  # noqa: T201 - the answer
     return 0
 

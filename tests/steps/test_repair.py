@@ -123,7 +123,17 @@ def test_copies_of_another_bundle_are_refused_by_name(stage, capsys):
     old, new = world.bundle("learner", 1), world.bundle("learner", 2)
     for first, second in ((old, new), (new, old)):
         also_refused(capsys, world, UsageError, f"'{second}' is no copy of '{first}'", path=first, also=[second])
-    also_refused(capsys, world, PeerError, "of the site's own", path=new, also=[world.bundle("provider", 1)])
+    own = world.bundle("provider", 1)
+    also_refused(
+        capsys, world, PeerError, f"'{own.name}' is a bundle of this site's own, the provider's", path=new, also=[own]
+    )
+
+
+def test_a_bundle_of_ones_own_is_refused_with_the_one_that_is_awaited(stage, capsys):
+    world = stage("second")  # the provider waits for the learner's second
+    own, awaited = world.bundle("provider", 1), world.bundle("learner", 2).name
+    hint = f"carry it to the learner; here import the learner's '{awaited}'"
+    also_refused(capsys, world, PeerError, f"'{own.name}' is a bundle of this site's own", path=own, hint=hint)
 
 
 def test_a_copy_of_another_bundle_without_its_signature_lends_nothing(stage, capsys):

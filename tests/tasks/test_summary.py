@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 
 from alx import plan as plans
+from alx.report import description as described
 from alx.report import summary as words
+from alx.steps import disclosure
 from alx.summary import Numbers, Values
 from alx.tasks import load
 from alx.tasks.data import summary as summaries
@@ -78,6 +80,7 @@ def test_a_table_is_told_in_lines(tmp_path):
     assert words.words(table(tmp_path)) == [
         "30 samples",
         "classes: no 27, yes 3, perhaps 0",
+        "no samples are kept apart, so no score will be shown: held_out under [data] in site.toml would name some",
         "a sample as the model gets it: 7 numbers",
         "column    missing  least  median  most",
         "age             1     32      46    60",
@@ -116,7 +119,8 @@ def test_numbers_in_an_npz_are_counted_by_their_places(tmp_path):
     assert list(found.columns["train_images[:, 0, 0]"].values) == [1, 2, 30]
     assert (found.columns["train_images[:, 0, 0]"].far, found.columns["train_images[:, 0, 1]"].constant) == (1, True)
     assert list(found.own.numbers["label"].values) == [0.5, 1.5, 2.5]
-    assert words.brief(found) == ["3 samples", "to predict: label 0.5 to 2.5, median 1.5"]
+    none = "no samples are kept apart, so no score will be shown: the file has no test_images"
+    assert words.brief(found) == ["3 samples", "to predict: label 0.5 to 2.5, median 1.5", none]
 
 
 @pytest.mark.parametrize(
@@ -176,3 +180,13 @@ def test_samples_that_a_share_takes_for_validation_are_among_the_sites_own(tmp_p
     np.savez(tmp_path / "more.npz", train_images=np.zeros((4, 2)), train_labels=[0, 1] * 2)
     found = of(tmp_path, Source("npz", "own.npz", validation="more.npz"), 'select_on = "validation"\n')
     assert words.brief(found)[0] == "20 samples, and 4 for validation"
+
+
+def test_a_column_of_dates_says_what_it_counts_here_and_to_a_peer(tmp_path):
+    more = '[columns]\nlabel = "y"\n[columns.date.visit]\nsince = 2020-01-01\nunit = "days"\n'
+    (tmp_path / "own.csv").write_text("y,visit\n" + "1,2020-01-03\n" * 30 + "2,2020-02-01\n" * 30)
+    found = of(tmp_path, Source("csv", "own.csv"), 'loss = "mse"\n' + more)
+    assert words.words(found)[-1].split() == ["visit", "(days", "since", "2020-01-01)", "0", "2", "2", "31"]
+    assert found.columns["visit"].json()["unit"] == "days since 2020-01-01"
+    told = described.words(disclosure.described(found, "0" * 64))
+    assert told[-1] == "column 'visit': 0 missing; about 2 (25%), 2 (50%), 31 (75%), in days since 2020-01-01"

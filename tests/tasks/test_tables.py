@@ -124,6 +124,35 @@ def test_a_byte_order_mark_tells_the_encoding_and_else_the_site_does(tmp_path, e
         assert 'try [data.table] encoding = "cp1252"' in refusal(tmp_path, written(tmp_path, "größe,y\n", encoding), NUMBERS)
 
 
+@pytest.mark.parametrize("line", [1, 2, 5000])  # the last lies beyond what a file reads at once
+def test_bytes_that_are_no_text_are_refused_by_line(tmp_path, line):
+    rows = ["a;y", *("1;1" for _ in range(6000))]
+    rows[line - 1] += ";Größe"
+    (tmp_path / "own.csv").write_bytes("\r\n".join(rows).encode("latin-1"))
+    told = refusal(tmp_path, Source("csv", "own.csv"), NUMBERS)
+    begun = "a;y" if line == 1 else "1;1"
+    assert f"'own.csv': line {line} is no text in utf-8: after '{begun};Gr' stands f6, in hexadecimal" in told
+    assert 'try [data.table] encoding = "cp1252"' in told
+
+
+def test_the_first_fault_of_each_column_is_told_at_once(tmp_path):
+    more = (
+        '[columns]\nlabel = "y"\nclasses = ["no", "yes"]\nnumeric = { a = {}, b = {} }\n'
+        '[columns.categorical.c]\nvalues = ["x"]\n'
+    )
+    told = refusal(tmp_path, written(tmp_path, "a,b,c,y\nold,1,x,no\nolder,,z,maybe\n"), more)
+    for fault in (
+        "line 2: 'old' in column 'a' is no number",
+        "line 3: column 'b' is empty",
+        "line 3: 'z' is no value of column 'c'",
+        "line 3: 'maybe' in column 'y' is no class",
+    ):
+        assert fault in told
+    assert "older" not in told
+    told = refusal(tmp_path, written(tmp_path, "b,y\n1,no\n"), more)
+    assert "'own.csv' has no column 'a'; 'own.csv' has no column 'c'" in told
+
+
 def test_a_nul_is_refused_by_line(tmp_path):
     assert "'own.csv' line 2 has a NUL character in '1\\x000'" in refusal(
         tmp_path, written(tmp_path, "a,y\n1\x000,1\n"), NUMBERS
@@ -261,3 +290,10 @@ def test_a_file_of_how_a_table_is_written_is_checked(tmp_path):
             dialect.load(path)
     path.write_text(dirty.TABLE, encoding="utf-8")
     assert dialect.load(path).decimal == ","
+
+
+def test_two_plans_that_differ_in_the_order_of_columns_alone_say_so():
+    text = PLAN + '[columns]\nlabel = "y"\nclasses = ["no", "yes"]\nnumeric = { NAMES }\n'
+    ours, theirs = (plan.parse(text.replace("NAMES", names).encode()).plan for names in ("a = {}, b = {}", "b = {}, a = {}"))
+    assert plan.differences(ours, theirs) == ["columns.numeric: here ['a', 'b'], there ['b', 'a']"]
+    assert plan.differences(ours, ours) == []

@@ -18,6 +18,7 @@ from alx.plan import toml
 from alx.tasks.data import alike, picture, place, sheet
 from alx.tasks.data.column import LEAST, declared, look
 from alx.tasks.data.column import told as told_of
+from alx.tasks.data.faults import Faults
 from alx.tasks.data.images import DROPPINGS
 
 MOST_CLASSES = 20  # whole numbers of more kinds are a quantity to predict
@@ -78,18 +79,20 @@ def of_table(
     there = sheet.read(place.checked(path, "file"), dialect)
     _refuse_names(there, label, ids)
     told, lines = [f"{count(len(there.rows), 'row')}, {count(len(there.header), 'column')}"], []
-    width = 0
+    width, faults = 0, Faults()
     for name in there.header:
         if name == label or name in ids:
             continue
         if not name or there.header.count(name) > 1:
             told.append(f"column '{escape(name)}': has no name of its own; left out")
             continue
-        column = look(there, name, dialect)
-        told += told_of(name, column, values=values)
-        made, wide = declared(name, column, values=values, fill=fill)
-        lines += made
-        width += wide
+        with faults.gathered():
+            column = look(there, name, dialect)
+            told += told_of(name, column, values=values)
+            made, wide = declared(name, column, values=values, fill=fill)
+            lines += made
+            width += wide
+    faults.refuse()
     if not width:
         raise ConfigError(
             f"'{there.name}' has no column that could be an input", "are the values of categories to stand in it? --values"

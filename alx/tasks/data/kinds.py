@@ -190,8 +190,8 @@ def column(source: Source, folder: Path, name: str, count: int, part: str = "tes
     """
     where = folder / (source.held_out or source.path)
     if source.kind in TABLES:
-        found = TABLES[source.kind](where, source.table)
-    elif source.kind == "npz":
+        return of_table(TABLES[source.kind](where, source.table), where.name, name, count)
+    if source.kind == "npz":
         own = (f"{part}_images", f"{part}_labels")
         members = arrays.members(where, lambda member: member.startswith(f"{part}_") and member not in own)
         found = {
@@ -201,15 +201,22 @@ def column(source: Source, folder: Path, name: str, count: int, part: str = "tes
         }
     else:
         raise ConfigError(f"data of the kind {source.kind} have no columns", "leave it out: by, or --id")
+    return of_table(found, where.name, name, count, f"; in an .npz a column is an array {part}_<name>")
+
+
+def of_table(found: Mapping[str, list[str]], where: str, name: str, count: int, more: str = "") -> list[str]:
+    """A column of those that were found; see `column`.
+
+    Raises:
+        ConfigError: there is no such column, or it has another number of cells.
+    """
     if name not in found:
         raise ConfigError(
-            f"'{escape(where.name)}' has no column '{escape(name)}'",
-            f"columns: {escape(', '.join(found), 200) or 'none'}"
-            + (f"; in an .npz a column is an array {part}_<name>" if source.kind == "npz" else ""),
+            f"'{escape(where)}' has no column '{escape(name)}'", f"columns: {escape(', '.join(found), 200) or 'none'}{more}"
         )
     if len(found[name]) != count:
         raise ConfigError(
-            f"column '{escape(name)}' of '{escape(where.name)}' has {len(found[name]):,} cells, expected {count:,}",
+            f"column '{escape(name)}' of '{escape(where)}' has {len(found[name]):,} cells, expected {count:,}",
             "one for each sample kept apart",
         )
     return found[name]

@@ -3,12 +3,13 @@
 Knows the kinds of data and which of their parts are meant; reads no cell and no pixel itself.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import arrays, images, kinds, packaged, place, table
+from alx.tasks.data import arrays, images, kinds, packaged, place, sheet, table
 from alx.tasks.data.kinds import Source
 from alx.tasks.data.samples import Held
 
@@ -28,12 +29,14 @@ class Questions(NamedTuple):
         called: what the names are: a column, `file` or `row`.
         names: one a sample.
         where: the data, for messages and for people.
+        column: what a column, or an .npz's array `<part>_<name>`, says of each sample; see `kinds.column`.
     """
 
     samples: Held
     called: str
     names: list[str]
     where: str
+    column: Callable[[str], list[str]]
 
 
 def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: str | None, *, labelled: bool) -> Questions:
@@ -56,22 +59,27 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     part = _part(source, path, part)
     what = {"npz": f"{part}_images of ", "csv": "", "images": ""}.get(source.kind, f"the {part} part of ")
     where = f"{what}'{escape(path.name)}'"
-    names = None
+    samples: Held
+    names, there = None, None
     if source.kind == "images" and not labelled:
-        samples: Held
         samples, names = images.pictures(place.checked(path, "folder"), plan.images or Images())
+    elif source.kind == "csv":
+        there = sheet.read(place.checked(path, "file"), source.table)
+        samples = table.made(there, table.columns_of(plan), source.table, labelled=labelled)
     else:
         samples = _samples(source, folder, plan, part, labelled=labelled)
     if labelled and plan.images is not None and plan.images.classes:
         kinds.refuse_unnamed(samples.targets, len(plan.images.classes), where)
+
+    def column(name: str) -> list[str]:
+        if there is None:
+            return kinds.column(source, folder, name, len(samples), str(part))
+        return kinds.of_table(table.texts_of(there, source.table), path.name, name, len(samples))
+
     if name_by is not None:
-        return Questions(samples, name_by, column(source, folder, part, name_by, len(samples)), where)
-    return Questions(samples, ROW if names is None else FILE, names or list(map(str, range(len(samples)))), where)
-
-
-def column(source: Source, folder: Path, part: Part | None, name: str, count: int) -> list[str]:
-    """What a column says of each sample that `read` reads of the same; see `kinds.column`."""
-    return kinds.column(source, folder, name, count, str(_part(source, folder / source.path, part)))
+        return Questions(samples, name_by, column(name_by), where, column)
+    rows = list(map(str, range(len(samples))))
+    return Questions(samples, ROW if names is None else FILE, names or rows, where, column)
 
 
 def _part(source: Source, path: Path, wanted: Part | None) -> Part | None:
@@ -105,6 +113,4 @@ def _samples(source: Source, folder: Path, plan: Plan, part: Part | None, *, lab
     if source.kind in _PACKAGED:
         wanted = plan.images or Images(channels=1 if source.kind == "mnist" else 3)
         return packaged.read(source.kind, path, wanted, train=part == "train")
-    if source.kind == "csv":
-        return table.read(place.checked(path, "file"), table.columns_of(plan), source.table, labelled=labelled)
     return images.folder(place.checked(path, "folder"), plan.images or Images())

@@ -91,6 +91,23 @@ def read(path: Path, dialect: Dialect) -> Sheet:
                     f"cannot read '{name}' after line {lines.whole}: {error}",
                     "a quote that is not closed, or text after one? a quote within quotes is written twice",
                 ) from error
+            except UnicodeDecodeError as error:
+                raise _undecodable(path.read_bytes(), encoding, name, dialect) from error
+
+
+def _undecodable(data: bytes, encoding: str, name: str, dialect: Dialect) -> ConfigError:
+    """The first line that is no text in this encoding, and where on it."""
+    told = f"it is no text in {encoding}"
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:  # its place in the whole file: a stream tells that in a block
+        before = data[: error.start].decode(encoding, "replace").replace("\r\n", "\n").replace("\r", "\n")
+        line, begun = before.count("\n") + 1, before.rpartition("\n")[2][-20:]
+        where = f"after '{escape(begun)}'" if begun else "first"
+        told = (
+            f"line {line} is no text in {encoding}: {where} stands {data[error.start : error.end].hex(' ')}, in hexadecimal"
+        )
+    return ConfigError(f"cannot read '{name}': {told}", _remedy(dialect))
 
 
 def _remedy(dialect: Dialect) -> str:

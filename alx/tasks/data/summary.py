@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alx.columns import MAX_NAMES
+from alx.columns import MAX_NAMES, Date
 from alx.plan import Images, Plan
 from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
 from alx.tasks.data import arrays, images, table
@@ -97,11 +97,11 @@ def _counts(labels: Array, loss: str, names: Sequence[str], classes: int | None)
     return {names[i] if i < len(names) else str(i): found.get(i, 0) for i in places}
 
 
-def _numbers(values: Sequence[float | None] | Array, mean: float = 0.0, std: float = 1.0) -> Numbers:
+def _numbers(values: Sequence[float | None] | Array, mean: float = 0.0, std: float = 1.0, unit: str = "") -> Numbers:
     held = values if isinstance(values, np.ndarray) else [v for v in values if v is not None]
     there = np.sort(np.asarray(held, dtype=np.float64))
     far = int((np.abs((there - mean) / std) > FAR).sum())
-    return Numbers(array("d", there.tobytes()), len(values) - len(there), far)
+    return Numbers(array("d", there.tobytes()), len(values) - len(there), far, unit)
 
 
 def _columns(source: Source, path: Path, plan: Plan, read: Held) -> dict[str, Column]:
@@ -109,7 +109,8 @@ def _columns(source: Source, path: Path, plan: Plan, read: Held) -> dict[str, Co
         cells = table.cells(path, plan.columns, source.table)
         out: dict[str, Column] = {}
         for name, numeric in (plan.columns.numeric | plan.columns.date).items():
-            out[name] = _numbers(cells.numbers[name], numeric.mean, numeric.std)
+            unit = numeric.counted if isinstance(numeric, Date) else ""
+            out[name] = _numbers(cells.numbers[name], numeric.mean, numeric.std, unit)
         for name, categorical in plan.columns.categorical.items():
             found = Counter(cells.texts[name])
             out[name] = Values({value: found[value] for value in categorical.values}, found[None])

@@ -1,27 +1,27 @@
 """A table in a CSV, each row an input by the plan's [columns]: numbers and dates scaled, categories one-hot.
 
-Knows the plan's columns; what the file looks like is `sheet`'s, and what a cell says is `cell`'s. A missing cell is
-refused, or filled as the plan declares.
+Knows how an input is made; what the file looks like is `sheet`'s, and what its columns hold is `rows`'s. A missing cell
+is refused, or filled as the plan declares.
 """
 
-import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from alx.columns import Categorical, Columns, Date, Numeric
+from alx.columns import Categorical, Columns, Numeric
 from alx.dialect import Dialect
 from alx.errors import ConfigError, escape
 from alx.plan import Plan
-from alx.tasks.data import alike, place, sheet
-from alx.tasks.data.cell import LARGEST, Codes, Numbers, since
+from alx.tasks.data import place, sheet
+from alx.tasks.data.cell import LARGEST
+from alx.tasks.data.faults import Faults
+from alx.tasks.data.rows import Rows, replaced
 from alx.tasks.data.samples import Held, Tensors
 from alx.tasks.data.sheet import Sheet
 
 PLAIN = Dialect()
-_YEAR = 365.25  # days
 
 
 def load(path: Path, kept: Path | None, plan: Plan, dialect: Dialect = PLAIN) -> tuple[Held, Held | None]:
@@ -49,10 +49,25 @@ def columns_of(plan: Plan) -> Columns:
 
 
 def read(path: Path, columns: Columns, dialect: Dialect = PLAIN, *, labelled: bool = True) -> Tensors:
-    """Read a table.
+    """Read a table; see `made`.
 
     Args:
         path: the CSV; a byte-order mark, blank lines, columns not declared, and spaces around cells are passed over.
+        columns: the plan's account of an input.
+        dialect: the site's account of how it is written.
+        labelled: whether there are labels.
+
+    Raises:
+        ConfigError: as `sheet.read` and `made`.
+    """
+    return made(sheet.read(path, dialect), columns, dialect, labelled=labelled)
+
+
+def made(there: Sheet, columns: Columns, dialect: Dialect = PLAIN, *, labelled: bool = True) -> Tensors:
+    """The samples that a table holds.
+
+    Args:
+        there: the table.
         columns: the plan's account of an input.
         dialect: the site's account of how it is written.
         labelled: False where nobody asks for labels: there may be no such column, and all targets are 0.
@@ -61,15 +76,22 @@ def read(path: Path, columns: Columns, dialect: Dialect = PLAIN, *, labelled: bo
         Inputs float32 [n, columns.width] in the plan's order; targets int64 [n] with classes, else float32 [n].
 
     Raises:
-        ConfigError: names the file, the line and the column.
+        ConfigError: names the file, and of each column that has a fault the first line that has it.
     """
-    found = _Found(path, columns, dialect, labelled=labelled)
+    found = Rows(there, columns, dialect, labelled=labelled)
     inputs: list[list[float]] = []
+    targets: list[float] = [0.0] * len(found.sheet.rows)
+    faults = Faults()
     for name, numeric in (columns.numeric | columns.date).items():
-        inputs += _scaled(found.numbers(name), numeric, name, found)
+        with faults.gathered():
+            inputs += _scaled(found.numbers(name), numeric, name, found)
     for name, categorical in columns.categorical.items():
-        inputs += _one_hot(found.values(name, categorical), categorical, name, found)
-    targets = found.labels() if labelled else [0] * len(found.sheet.rows)
+        with faults.gathered():
+            inputs += _one_hot(found.values(name, categorical), categorical, name, found)
+    if labelled:
+        with faults.gathered():
+            targets = found.labels()
+    faults.refuse()
     kind = torch.int64 if columns.classes else torch.float32
     return Tensors(torch.tensor(inputs, dtype=torch.float32).T.contiguous(), torch.tensor(targets, dtype=kind))
 
@@ -92,7 +114,7 @@ def cells(path: Path, columns: Columns, dialect: Dialect = PLAIN) -> Cells:
     Raises:
         ConfigError: as `read`.
     """
-    found = _Found(path, columns, dialect)
+    found = Rows(sheet.read(path, dialect), columns, dialect)
     numbers = {name: found.numbers(name) for name in columns.numeric | columns.date}
     return Cells(numbers, {name: found.values(name, c) for name, c in columns.categorical.items()})
 
@@ -103,179 +125,15 @@ def texts(path: Path, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
     Raises:
         ConfigError: as `read`.
     """
-    there = sheet.read(path, dialect)
-    return {name: _replaced(there, i, dialect.values.get(name)) for i, name in enumerate(there.header)}
+    return texts_of(sheet.read(path, dialect), dialect)
 
 
-def _replaced(there: Sheet, at: int, by: dict[str, str] | None) -> list[str]:
-    found = [row[at] for row in there.rows]
-    return found if by is None else [by.get(text, text) for text in found]
+def texts_of(there: Sheet, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
+    """The same of a table that was read."""
+    return {name: replaced(there, i, dialect.values.get(name)) for i, name in enumerate(there.header)}
 
 
-class _Found:
-    """A table's cells, column by column, by both accounts of it."""
-
-    def __init__(self, path: Path, columns: Columns, dialect: Dialect, *, labelled: bool = False) -> None:
-        self.columns, self.dialect = columns, dialect
-        self.sheet = sheet.read(path, dialect)
-        self._written = Numbers(dialect, self.sheet.delimiter)
-        self._refuse_strangers()
-        wanted = (*((columns.label,) if labelled else ()), *columns.numeric, *columns.date, *columns.categorical)
-        if labelled and columns.label not in self.sheet.header:
-            _refuse_unlabelled(columns.label, self.sheet)
-        for name in wanted:
-            if name not in dialect.absent:
-                _position(name, self.sheet)
-        if not self.sheet.rows:
-            raise ConfigError(f"'{self.sheet.name}' has a header and no rows", f"expected {sheet.FORMAT}")
-
-    def _refuse_strangers(self) -> None:
-        """Names in [data.table] that the plan does not have, or not as what they are taken for there."""
-        declared = (*self.columns.numeric, *self.columns.date, *self.columns.categorical)
-        dialect, known = self.dialect, (*declared, self.columns.label)
-        for field, names in (("missing_in", dialect.missing_in), ("dates", dialect.dates), ("absent", dialect.absent)):
-            wanted = tuple(self.columns.date) if field == "dates" else declared if field == "absent" else known
-            for name in names:
-                if name not in wanted:
-                    raise ConfigError(
-                        f"[data.table] {field} in site.toml speaks of '{escape(name)}', which is no "
-                        f"{'column of dates' if field == 'dates' else 'column'} of the plan",
-                        alike.hint(name, wanted, f"the plan's: {escape(', '.join(wanted), 200) or 'none'}"),
-                    )
-        for name in dialect.absent:
-            if not self.columns.may_lack(name):
-                raise ConfigError(
-                    f"[data.table] in site.toml calls column '{escape(name)}' absent, and the plan refuses missing cells",
-                    "agree on what to put instead: missing in the plan, on both sides",
-                )
-            if name in self.sheet.header:
-                raise ConfigError(
-                    f"[data.table] in site.toml calls column '{escape(name)}' absent, and '{self.sheet.name}' has it",
-                    "take it out of absent",
-                )
-
-    def texts(self, name: str) -> list[str]:
-        """A column's cells; of an absent one, nothing."""
-        if name in self.dialect.absent:
-            return [""] * len(self.sheet.rows)
-        return _replaced(self.sheet, _position(name, self.sheet), self.dialect.values.get(name))
-
-    def _codes(self, name: str, kept: tuple[str, ...] = ()) -> tuple[list[str], list[bool]]:
-        """A column's cells with values replaced, and which of them are missing by what stands in the file itself."""
-        found = self.texts(name)
-        said = Codes(self.dialect, name, kept)
-        if name not in self.dialect.values or name in self.dialect.absent:
-            return found, [said(text) for text in found]
-        at = _position(name, self.sheet)
-        return found, [
-            row[at] in self.dialect.missing_in.get(name, []) or said(text)
-            for row, text in zip(self.sheet.rows, found, strict=True)
-        ]
-
-    def numbers(self, name: str) -> list[float | None]:
-        """A column of numbers, or of dates counted from the agreed day; None where one is missing."""
-        found, missing = self._codes(name)
-        date = self.columns.date.get(name)
-        if date is not None:
-            reading = self._dated(name, date)
-            return [
-                None if gone else reading(text, row) for row, (text, gone) in enumerate(zip(found, missing, strict=True))
-            ]
-        coded = Codes(self.dialect, name, (), self._written).values
-        out: list[float | None] = []
-        for row, (text, gone) in enumerate(zip(found, missing, strict=True)):
-            value = None if gone else self._written.sure(text)
-            if value is None and not gone:
-                value = self._written.read(text, self.sheet.where(row), name)
-            out.append(None if value in coded else value)
-        return out
-
-    def _dated(self, name: str, date: Date) -> Callable[[str, int], float]:
-        first, form = dt.date.fromisoformat(date.since), self.dialect.dates.get(name)
-        each = _YEAR if date.unit == "years" else 1.0
-        return lambda text, row: since(text, form, first, self.sheet.where(row), name) / each
-
-    def values(self, name: str, categorical: Categorical) -> list[str | None]:
-        """A column of categories; None where one is missing."""
-        known = dict.fromkeys(categorical.values)
-        found, missing = self._codes(name, tuple(known))
-        for row, text in enumerate(found):
-            if text not in known and not missing[row]:
-                raise ConfigError(
-                    f"{self.sheet.where(row)}: '{escape(text)}' is no value of column '{escape(name)}' in the plan",
-                    alike.hint(
-                        text,
-                        categorical.values,
-                        f"values: {escape(', '.join(categorical.values), 200)}; another "
-                        "word for one of them? [data.table] values in site.toml",
-                    ),
-                )
-        return [None if gone else text for text, gone in zip(found, missing, strict=True)]
-
-    def labels(self) -> list[float]:
-        """The label of each row: a class's place, or a number."""
-        name, places = self.columns.label, self.columns.places
-        found, missing = self._codes(name, tuple(places))
-        coded = frozenset[float]() if places else Codes(self.dialect, name, (), self._written).values
-        out: list[float] = []
-        for row, text in enumerate(found):
-            value = places.get(text)
-            if missing[row]:
-                value = None
-            elif not places:
-                value = self._written.read(text, self.sheet.where(row), name)  # type: ignore[assignment]
-            if missing[row] or value in coded:
-                raise ConfigError(
-                    f"{self.sheet.where(row)}: the label column '{escape(name)}' is {_empty(text)}",
-                    "remove the row: a label is never filled in",
-                )
-            if value is None:
-                raise ConfigError(
-                    f"{self.sheet.where(row)}: '{escape(text)}' in column '{escape(name)}' is no class of the plan",
-                    alike.hint(text, places, f"classes: {escape(', '.join(places), 200)}"),
-                )
-            out.append(value)
-        return out
-
-    def refused(self, name: str, row: int) -> ConfigError:
-        """That a missing cell is not provided for."""
-        text = "" if name in self.dialect.absent else self.sheet.rows[row][_position(name, self.sheet)]
-        return ConfigError(
-            f"{self.sheet.where(row)}: column '{escape(name)}' is {_empty(text)}",
-            "fill it, remove the row, or declare missing in the plan",
-        )
-
-
-def _refuse_unlabelled(label: str, there: Sheet) -> None:
-    hint = next((hint for found in there.header if (hint := alike.hint(found, [label], ""))), "")
-    raise ConfigError(
-        f"'{there.name}' has no column '{escape(label)}', which is the label",
-        hint or "is it called otherwise? [data.table] rename says so; alx predict needs no label",
-    )
-
-
-def _position(wanted: str, there: Sheet) -> int:
-    header, name = there.header, there.name
-    count = header.count(wanted)
-    if count == 1:
-        return header.index(wanted)
-    if count > 1:
-        raise ConfigError(f"'{name}' has {count} columns '{escape(wanted)}', expected one", "rename or remove the others")
-    hint = next((hint for found in header if (hint := alike.hint(found, [wanted], ""))), "")
-    said = "[data.table] header says" if not there.first else f"its line {there.first} says"
-    raise ConfigError(
-        f"'{name}' has no column '{escape(wanted)}'",
-        hint
-        or f"{said} {escape(', '.join(header), 200)}; look at [columns] in the plan; what is called otherwise or is not "
-        "there, [data.table] rename and absent in site.toml say",
-    )
-
-
-def _empty(text: str) -> str:
-    return f"missing ('{escape(text)}')" if text else "empty"
-
-
-def _scaled(values: list[float | None], numeric: Numeric, name: str, found: _Found) -> Iterator[list[float]]:
+def _scaled(values: list[float | None], numeric: Numeric, name: str, found: Rows) -> Iterator[list[float]]:
     mean, std, fill = numeric.mean, numeric.std, numeric.missing
     if fill == "refuse":
         if None in values:
@@ -294,7 +152,7 @@ def _scaled(values: list[float | None], numeric: Numeric, name: str, found: _Fou
         yield [float(value is None) for value in values]
 
 
-def _one_hot(values: list[str | None], categorical: Categorical, name: str, found: _Found) -> Iterator[list[float]]:
+def _one_hot(values: list[str | None], categorical: Categorical, name: str, found: Rows) -> Iterator[list[float]]:
     if categorical.missing == "refuse" and None in values:
         raise found.refused(name, values.index(None))
     for known in categorical.values:
