@@ -134,6 +134,28 @@ class Distillation(Strict):
 
 
 Pattern = Annotated[str, Field(min_length=1, max_length=256)]  # of names of the model's state, as in a shell
+INIT_NAME = "init.safetensors"  # in a site, beside plan.toml: the weights that were given to alx init --init
+
+
+class Init(Strict):
+    """How a file for `alx init --init` fits a model that is not its own: [model.init]. Left out, it has all and no more."""
+
+    names: dict[Pattern, Pattern] = Field(
+        default_factory=dict,
+        description='what tensors of the file are called in the model, as `{ "backbone.*" = "*" }`; each `*` is the same '
+        "text on both sides, and the first that fits counts; others keep their names",
+    )
+    skip: list[Pattern] = Field(
+        default_factory=list,
+        description='tensors that are not taken, as `"fc.*"`, by their names in the file or in the model, where they stay',
+    )
+
+    @model_validator(mode="after")
+    def _as_many_stars(self) -> Self:
+        for a, b in self.names.items():
+            if a.count("*") != b.count("*"):
+                raise ValueError(f"[model.init] names: '{escape(a)}' and '{escape(b)}' have not as many *")
+        return self
 
 
 class ModelSource(Strict):
@@ -151,6 +173,8 @@ class ModelSource(Strict):
     personal: list[Pattern] = Field(
         default_factory=list, description='tensors that each site trains for itself, as `"bn*"`: neither sent nor blended'
     )
+
+    init: Init = Field(default_factory=Init, description="how the file for `alx init --init` fits the model")
 
     def file(self) -> str | None:
         """The name of the file of the user's own that the plan speaks of, if it does."""

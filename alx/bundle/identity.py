@@ -15,6 +15,7 @@ from pydantic import Field
 
 from alx import plan
 from alx.bundle import age, keys, strict_json
+from alx.bundle.frozen import Frozen
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import MAX_SAMPLES, MAX_TENSORS, Layout, Tensor, layout_order
 from alx.bundle.signature import Sha256
@@ -52,8 +53,9 @@ class IdentityFile(Strict):
         default=None, description="what a sample is made of; null for a task of one's own"
     )
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)] = Field(
-        description="the common model's tensors in layout order"
+        description="the common model's tensors that travel, in layout order"
     )
+    frozen: Frozen | None = Field(default=None, description="those that stay at home; null where all of it travels")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a bundle says about itself, and the limits of all of it. The only numbers about data that ever travel.
 
 Knows names, shapes, steps and sums; opens no file. Read `Manifest` to see everything that leaves a site beside the
-weights: the sample count, one loss sum for each candidate, and the global loss the sender started from. Two versions of
-the format are read, `Version1` and `Version2`; the second alone is written.
+weights: the sample count, one loss sum for each candidate, and the global loss the sender started from. Three versions of
+the format are read, `Version1` to `Version3`; the last alone is written.
 """
 
 import math
@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from alx import order
 from alx.bundle import strict_json
+from alx.bundle.frozen import Frozen
 from alx.bundle.layout import (
     FLOATS,
     MANIFEST_NAME,
@@ -120,7 +121,7 @@ class Manifest(Head):
     """Everything a bundle says about itself, in whichever version."""
 
     format: Literal["alx-bundle"]
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)]
     candidates: Annotated[list[Candidate], Field(min_length=2, max_length=MAX_CANDIDATES)]
 
@@ -162,7 +163,7 @@ class Manifest(Head):
                 raise ValueError(f"the files of candidate {i} are not {parts} parts by their names")
 
     def _weighed(self, steps: list[int]) -> int:
-        """How many candidates come with weights: all; in version 2 the snapshots. They stand first."""
+        """How many candidates come with weights: all; from version 2 on the snapshots. They stand first."""
         return len(self.candidates) if self.version == 1 else len(steps)
 
     def _check_blends(self, last: int) -> None:
@@ -189,6 +190,11 @@ class Manifest(Head):
         return max(i for i, c in enumerate(self.candidates[: index + 1]) if c.keyframe or not c.files)
 
     @property
+    def stays(self) -> Frozen | None:
+        """What of the model stays at home, where something does; before version 3 nothing did."""
+        return self.frozen if isinstance(self, Version3) else None
+
+    @property
     def layout(self) -> "Layout":
         """How the state lies in memory and in files."""
         return Layout(tuple(self.tensors))
@@ -205,7 +211,7 @@ class Version1(Manifest):
 
 
 class Version2(Manifest):
-    """The one that is written: blends come as recipes, and whoever has the bundles makes them."""
+    """The second: blends come as recipes, and whoever has the bundles makes them."""
 
     version: Literal[2]
     averaged: Annotated[list[str], Field(max_length=MAX_TENSORS)] = Field(
@@ -220,7 +226,14 @@ class Version2(Manifest):
         return self
 
 
-VERSIONS: dict[object, type[Manifest]] = {1: Version1, 2: Version2}
+class Version3(Version2):
+    """The one that is written: what nothing changes stays at home, and is named by its digest."""
+
+    version: Literal[3]  # type: ignore[assignment]  # the fields of version 2, and one more
+    frozen: Frozen | None = Field(description="what of the model stays at home; null where all of it travels")
+
+
+VERSIONS: dict[int, type[Manifest]] = {1: Version1, 2: Version2, 3: Version3}
 
 
 def parse(data: bytes) -> Manifest:
@@ -236,7 +249,7 @@ def parse(data: bytes) -> Manifest:
     model = VERSIONS.get(version, Manifest) if isinstance(version, int) else Manifest
     if isinstance(value, dict) and value.get("format") == FORMAT and model is Manifest:
         raise MalformedError(
-            f"{MANIFEST_NAME} is of format version {escape(repr(version))}, expected {' or '.join(map(str, VERSIONS))}",
+            f"{MANIFEST_NAME} is of format version {escape(repr(version))}, expected 1 to {max(VERSIONS)}",
             "the other side uses another alx: install the same version on both",
         )
     manifest = strict_json.validate(model, value, f"{MANIFEST_NAME} is not of an alx bundle")

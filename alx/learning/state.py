@@ -4,6 +4,7 @@ Knows a task's pair of `state` and `load`, and tensors; knows no file. The order
 bundle's layout).
 """
 
+import hashlib
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
@@ -43,6 +44,11 @@ _BY_NAME = {name: dtype for dtype, name in DTYPES.items()}
 def of(task: Task, model: nn.Module) -> dict[str, Tensor]:
     """A copy of the state of a task's model; see `copied`."""
     return copied(task.state(model))
+
+
+def whole(task: Task, model: nn.Module) -> dict[str, Tensor]:
+    """All of a model, the model's own tensors or copies: what changes, a site's own too, and what is frozen."""
+    return {**task.state(model), **task.frozen(model)}
 
 
 def fresh(task: Task) -> dict[str, Tensor]:
@@ -180,6 +186,11 @@ def to_bytes(state: State, order: Sequence[str]) -> bytes:
     """The little-endian bytes of all tensors, one after the other, in `order`."""
     # join takes anything with a buffer, and copies it once
     return b"".join(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data for name in order)
+
+
+def digests(state: State) -> dict[str, str]:
+    """The SHA-256 of each tensor's little-endian bytes, in hexadecimal, by name."""
+    return {name: hashlib.sha256(to_bytes(state, [name])).hexdigest() for name in state}
 
 
 def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:

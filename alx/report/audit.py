@@ -80,11 +80,23 @@ def _offer(report: BundleReport, m: Manifest) -> list[str]:
     return [
         f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
         *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
+        *_stays(m),
         f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
         *_blends(report, len(m.candidates) - len(m.snapshots)),
         "numbers about the sender's data:",
         f"  samples      {m.samples}",
         f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
+    ]
+
+
+def _stays(m: Manifest) -> list[str]:
+    """What of the model is not in the bundle."""
+    if m.stays is None:
+        return []
+    much = f"{count(m.stays.tensors, 'tensor')} more, {files.size(m.stays.bytes)}"
+    return [
+        f"  frozen       {much}, which both sites have and no bundle holds,",
+        f"               named by the digest {m.stays.digest}",
     ]
 
 

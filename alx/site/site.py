@@ -45,7 +45,6 @@ from alx.site.state import SiteState
 
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
-INIT_NAME = "init.safetensors"
 AGE_NAME = "age.key"
 RETURNED = "returned"  # where a bundle lies that has to be imported again, after a reset
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page

@@ -16,6 +16,7 @@ from alx.bundle import carried, copies, read, request
 from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.copies import Copies
+from alx.bundle.frozen import refuse_other
 from alx.bundle.layout import bundle_name, check_model, closing_name
 from alx.bundle.manifest import MAX_BLENDS, Manifest
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle
@@ -367,13 +368,14 @@ def check_contents(now: SiteState, manifest: Manifest) -> None:
     """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
 
     Raises:
-        ModelError: another model.
+        ModelError: another model, or other frozen weights.
         PeerError: snapshots of other steps, or blends, that the plan does not have; blends with another step of ours than
             the last; another number of samples in all.
         MalformedError: a negative loss where the plan's objective has none.
     """
     site = now.site
     check_model(manifest.tensors, now.own.layout)
+    refuse_other(manifest.stays, now.own.file.frozen, "the bundle's")
     own, peer = now.own.file.samples, now.peer.file.samples
     steps, expected = [c.step for c in manifest.snapshots], site.plan.schedule(manifest.sender.role, peer, own)
     if steps != expected:

@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from alx import files
 from alx.bundle import age, keys
 from alx.errors import AlxError, ConfigError, UsageError, escape
-from alx.plan import PlanFile
+from alx.plan import INIT_NAME, Init, PlanFile
 from alx.site import chain, events, ledger, site, site_file
 from alx.site.entries import Created
 from alx.site.keyring import KEY_NAME, PUBLIC_NAME
-from alx.site.site import AGE_NAME, INIT_NAME, PLAN_NAME, SITE_NAME, Site
+from alx.site.site import AGE_NAME, PLAN_NAME, SITE_NAME, Site
 from alx.site.site_file import SiteFile
 
 
@@ -35,7 +35,7 @@ def create(
         folder: where; must not exist, or be empty.
         config: site.toml; a task's file is copied into the folder.
         plan_path: the plan; it is copied, and so is the model's .py file that it names.
-        init: a safetensors file to start from instead of random weights; the learner's only.
+        init: a safetensors file to start from instead of random weights; the provider's too where something stays at home.
         key: the private key; made anew when None.
         passphrase: what encrypts the private key; None leaves it unencrypted.
 
@@ -148,10 +148,19 @@ def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path |
         copies[path.name] = site.source(path)
         config = config.model_copy(update={"task": path.name})
     if init is not None:
-        if config.role != "learner":
-            raise UsageError("--init is the learner's: the provider starts from what the learner sends")
+        _refuse_idle(config, plan_file)
         copies[INIT_NAME] = _bytes(init)
     return config, copies
+
+
+def _refuse_idle(config: SiteFile, plan_file: PlanFile) -> None:
+    """Weights for a side that starts from what the other sends, where nothing of the model stays at home."""
+    model = plan_file.plan.model
+    if config.role == "provider" and (model is None or not (model.freeze or model.personal or model.init != Init())):
+        raise UsageError(
+            "--init is the learner's: the provider starts from what the learner sends",
+            "where the plan has freeze, personal or [model.init] under [model], both sides need it",
+        )
 
 
 def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:

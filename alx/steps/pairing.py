@@ -7,6 +7,7 @@ from typing import get_args
 
 from alx import files, plan
 from alx.bundle import age, identity, layout, manifest
+from alx.bundle.frozen import refuse_other
 from alx.bundle.identity import Identity
 from alx.errors import ConfigError, PeerError, TurnError
 from alx.records import Role
@@ -24,7 +25,7 @@ def pair(now: SiteState, peer: Identity) -> None:
 
     Raises:
         PeerError: the same role, the site's own file, another plan, other code, another loss.
-        ModelError: another model.
+        ModelError: another model, or other frozen weights.
         TurnError: bundles were exchanged with another peer already.
     """
     check_peer(now, peer)
@@ -53,6 +54,7 @@ def check_peer(now: SiteState, peer: Identity) -> None:
     if peer.file.recipient is not None:
         age.check_recipient(peer.file.recipient)
     layout.check_model(peer.file.tensors, own.layout)
+    refuse_other(peer.file.frozen, own.file.frozen, "the peer's")
     if None not in (own.file.inputs, peer.file.inputs) and own.file.inputs != peer.file.inputs:
         raise PeerError(
             f"the peer's samples are {peer.file.inputs}, and ours {own.file.inputs}",

@@ -7,8 +7,9 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx.bundle import age, codec, manifest, signature, strict_json
-from alx.bundle.layout import FLOATS, MANIFEST_NAME, MAX_SAMPLES, Layout, part_name
-from alx.bundle.manifest import Blend, Candidate, Party, Start, Version2
+from alx.bundle.frozen import Frozen
+from alx.bundle.layout import FLOATS, MANIFEST_NAME, MAX_SAMPLES, MAX_STATE_BYTES, MAX_TENSORS, Layout, part_name
+from alx.bundle.manifest import Blend, Candidate, Party, Start, Version3
 from alx.bundle.signature import SignedFile
 from alx.learning.task import State
 from alx.plan import MAX_ROUNDS, MAX_STEPS
@@ -62,9 +63,9 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         )
         for i in range(snapshots + blends)
     ]
-    made = Version2(
+    made = Version3(
         format="alx-bundle",
-        version=2,
+        version=3,
         sender=Party(role="provider", key=DIGEST),
         receiver=Party(role="learner", key=DIGEST),
         plan=DIGEST,
@@ -77,6 +78,7 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         tensors=list(layout.tensors),
         candidates=candidates,
         averaged=[t.name for t in layout.tensors if t.dtype in FLOATS],
+        frozen=Frozen(tensors=MAX_TENSORS, bytes=MAX_STATE_BYTES, digest=DIGEST),
     )
     said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""

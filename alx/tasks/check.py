@@ -21,6 +21,7 @@ from alx.tasks.guard import refuse_unsafe
 
 STEPS = 2  # enough to see the weights move, and to save in between
 SLACK = 1e-5  # relative: what a loss may differ by where the same weights are laid out otherwise
+MOVED = "what needs no gradient counts as frozen; what changes otherwise needs a state of the task's own: docs/tasks.md"
 LIKENESS = 1e-3  # relative: what a sample's loss may differ by from one batch to another
 
 
@@ -206,6 +207,7 @@ def _step(task: Task, start: State, seed: int) -> list[str]:
     averages = isinstance(run.trainer, Averager)
     if averages and not _same(run.snapshot(), start):
         return ["trainer.snapshot() gives other weights before the first step than those that the turn starts from"]
+    frozen = state.digests(task.frozen(run.model))
     losses = [run.trainer.step() for _ in range(STEPS)]
     if not isinstance(losses[0], (int, float)):
         kind = type(losses[0]).__name__
@@ -215,6 +217,10 @@ def _step(task: Task, start: State, seed: int) -> list[str]:
     if _same(moved, start):
         told = "trainer.step() leaves the model's weights as they were: does the optimiser hold this model's parameters, "
         return [told + "and was there something to learn from (an episode that paid more than another, say)?"]
+    after = state.digests(task.frozen(run.model))
+    changed = next((name for name in frozen if after.get(name) != frozen[name]), None)
+    if changed is not None:
+        return [f"training changes '{escape(changed)}', which is frozen and does not travel: {MOVED}"]
     if averages and _same(run.snapshot(), start):
         return [f"trainer.snapshot() gives the same weights after {STEPS} steps as before: does it follow the model's?"]
     return [] if _is_whole(task) else _left_out(task, run.model, moved)

@@ -7,16 +7,17 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import nn
 
 from alx.errors import ConfigError, escape
+from alx.learning import state
 from alx.learning.task import Task
-from alx.plan import Plan
+from alx.plan import INIT_NAME, ModelSource, Plan
 from alx.records import Scalar
-from alx.tasks import code, distillation, fit, metrics, models, parts
+from alx.tasks import code, distillation, fit, given, metrics, models, parts
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held
 from alx.tasks.fresh import tried
@@ -223,8 +224,40 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
     model = _tried(safe)
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
-    parted = parts.split(safe, model, plan.model.freeze, plan.model.personal)
-    return dataclasses.replace(parted, inputs=kinds.made_of(own, plan))
+    return dataclasses.replace(_begun(safe, model, folder, plan), inputs=kinds.made_of(own, plan))
+
+
+def untrained(folder: Path, plan: Plan, place: torch.device, *, begun: bool) -> Task:
+    """The built-in task's models where no data are at hand: nothing of it can be trained or measured.
+
+    Args:
+        folder: where the model's own file lies; that of the site, where `begun`.
+        plan: the agreement; it has a [model].
+        place: where the models live.
+        begun: with the weights that the site was given.
+
+    Raises:
+        ConfigError: see `task`.
+    """
+    if plan.model is None:
+        raise ConfigError("the plan has no [model]", "docs/plan.md describes it")
+    make = models.find(plan.model, folder)
+
+    def none(*_: object) -> NoReturn:
+        raise ConfigError("this model is for use, and there are no data to train or measure it on")
+
+    safe = guarded(Task(lambda: make().to(place), none, none), plan.seed)
+    with torch.random.fork_rng(devices=[]):
+        return _begun(safe, safe.new_model(), folder if begun else None, plan)
+
+
+def _begun(task: Task, model: nn.Module, folder: Path | None, plan: Plan) -> Task:
+    """The task whose models begin with what the site was given, and of which only what can change travels."""
+    wanted = ModelSource(source="none:none") if plan.model is None else plan.model
+    path = None if folder is None else folder / INIT_NAME
+    if path is not None and path.is_file():
+        task = given.started(task, given.read(path, state.whole(task, model), wanted.init))
+    return parts.split(task, model, wanted.freeze, wanted.personal)
 
 
 def judge(config: SiteConfig, folder: Path, plan: Plan, held_out: Held | None) -> metrics.Judge | None:
@@ -295,8 +328,7 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             'set loss = "own" in the plan, on both sides',
         )
     safe = guarded(made, plan.seed)
-    named = ([], []) if plan.model is None else (plan.model.freeze, plan.model.personal)
-    return parts.split(safe, _tried(safe), *named)
+    return _begun(safe, _tried(safe), folder, plan)
 
 
 def _tried(task: Task) -> nn.Module:

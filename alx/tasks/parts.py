@@ -131,7 +131,7 @@ def split(task: Task, model: nn.Module, freeze: Sequence[str] = (), personal: Se
         task,
         new_model=new_model,
         state=_only(task, changes),
-        load=_into(task, changes),
+        load=into(task, changes),
         frozen=lambda model: {**task.frozen(model), **frozen(model)},
     )
 
@@ -188,8 +188,13 @@ def _only(task: Task, names: Iterable[str]) -> Callable[[nn.Module], State]:
     return lambda model: {name: value for name, value in task.state(model).items() if name in chosen}
 
 
-def _into(task: Task, names: Iterable[str]) -> Callable[[nn.Module, State], None]:
-    """The inverse of `_only`, which leaves the others as they are."""
+def into(task: Task, names: Iterable[str]) -> Callable[[nn.Module, State], None]:
+    """A `Task.load` for some of the tensors of its state, which leaves the others as they are.
+
+    Args:
+        task: its own `load` takes all of them.
+        names: of those that are loaded.
+    """
     chosen = frozenset(names)
 
     def load(model: nn.Module, held: Mapping[str, Tensor]) -> None:

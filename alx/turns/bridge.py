@@ -1,8 +1,9 @@
 """Between the two worlds: a model's tensors and the flat state that travels."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from alx.bundle import identity
+from alx.bundle.frozen import Frozen, refuse_other
 from alx.bundle.identity import IdentityFile
 from alx.bundle.layout import Layout, check_model, layout_order
 from alx.bundle.layout import Tensor as TensorSpec
@@ -10,6 +11,7 @@ from alx.errors import ConfigError
 from alx.learning import state
 from alx.learning.task import Objective, State, Task
 from alx.plan import Plan
+from alx.tasks.check import MOVED
 
 
 def layout_of(tensors: State) -> Layout:
@@ -37,13 +39,35 @@ def as_sent(plan: Plan, tensors: State) -> State:
     return state.rounded(tensors) if plan.rounds_weights else tensors
 
 
-def same_model(task: Task, agreed: Layout) -> None:
-    """The task's model is the one that was paired.
+def frozen_of(task: Task, model: nn.Module) -> Frozen | None:
+    """What of a model stays at home because nothing changes it; None where nothing does.
+
+    Raises:
+        ConfigError: something in it cannot be named.
+    """
+    held = task.frozen(model)
+    return Frozen.of(layout_of(held), state.digests(held)) if held else None
+
+
+def same_model(task: Task, agreed: IdentityFile) -> None:
+    """The task's model is the one that was paired, and so are its frozen weights.
 
     Raises:
         ModelError: it was changed since.
     """
-    check_model(layout_of(state.travels(task, state.fresh(task))).tensors, agreed)
+    model = task.new_model()
+    check_model(layout_of(state.travels(task, task.state(model))).tensors, Layout(tuple(agreed.tensors)))
+    refuse_other(frozen_of(task, model), agreed.frozen, "this site's")
+
+
+def refuse_moved(task: Task, model: nn.Module, agreed: IdentityFile) -> None:
+    """Training left alone what stays at home: the peer measures with what it has.
+
+    Raises:
+        ConfigError: it did not.
+    """
+    if frozen_of(task, model) != agreed.frozen:
+        raise ConfigError("training changed frozen weights, which do not travel", MOVED)
 
 
 def objective_of(plan: Plan, task: Task) -> Objective | None:

@@ -35,6 +35,7 @@ def sample(
     *,
     rounded: bool = False,
     keep: bool = False,
+    last: Callable[[], None] = lambda: None,
 ) -> None:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
 
@@ -50,6 +51,7 @@ def sample(
         rounded: see `trajectory.sample`.
         keep: begin with what `work` has as `TAKEN_UP`, unless it is empty, and leave there as `HANDED_ON` what the trainer
             hands on.
+        last: called when the run is at its end, before anything says so.
 
     Raises:
         DivergedError: see `trajectory.sample`.
@@ -81,6 +83,7 @@ def sample(
 
     for step, tensors in trajectory.sample(run, steps, period, told, rounded=rounded):
         _keep(work, f"t{step}", run.task, tensors, layout)
+    last()
     if keep:
         work.put(HANDED_ON, _saved(run.kept()))
     work.put_checkpoint(ENDED)

@@ -134,7 +134,7 @@ class _Candidates:
 def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Selected:
     site = now.site
     task = load.task(site.folder, site.config, site.plan)
-    same_model(task, now.own.layout)
+    same_model(task, now.own.file)
     same_objective(site.plan, task, now.own.file)
     recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
@@ -186,7 +186,7 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
     """Make the model that the closing names, out of this site's own bundle, and score it."""
     site, closed = now.site, staged.closed
     task = load.task(site.folder, site.config, site.plan)
-    same_model(task, now.own.layout)
+    same_model(task, now.own.file)
     with shelf.opened(now, now.position.sealed[-1]) as mine:
         flat, layout = mine.state(closed.candidate), mine.manifest.layout
     own_parts = personal.unpacked(personal.of_candidate(now, now.position.sealed[-1], closed.candidate))

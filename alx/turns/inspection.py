@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alx import files
+from alx.bundle.frozen import Frozen
 from alx.errors import count, escape
 from alx.learning import state
+from alx.plan import INIT_NAME, Init
 from alx.site.site import Site
 from alx.summary import Summary
-from alx.tasks import check, footprint, load
+from alx.tasks import check, footprint, given, load
 from alx.tasks.data import summary as summaries
 from alx.tasks.footprint import Footprint
+from alx.tasks.given import Given
+from alx.turns import bridge
 from alx.turns.introduce import initial
 
 MAX_NAMED = 12  # tensors told by name: those of two layers of batch norm, and a little more
@@ -45,12 +49,16 @@ class Inspection:
         found: what is wrong with the task, one sentence each.
         summary: of the data; None for a task of one's own, which alone knows them.
         footprint, turn: None where the task is not fit.
+        given: what of the weights that the site was given its model begins with.
+        frozen: what of the model stays at home because nothing changes it.
     """
 
     found: list[str]
     summary: Summary | None
     footprint: Footprint | None
     turn: Turn | None
+    given: Given | None = None
+    frozen: Frozen | None = None
 
     def words(self) -> list[str]:
         """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
@@ -67,6 +75,8 @@ class Inspection:
         return [
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
             *([f"personal: {own}"] if f.personal else []),
+            *([] if self.given is None else [f"given weights: {self.given.words}"]),
+            *([] if self.frozen is None else [f"frozen, at home, and the same on both sides: {self.frozen.words}"]),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
             f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
         ]
@@ -79,6 +89,8 @@ class Inspection:
             "data": None if self.summary is None else self.summary.json(),
             "model": None if self.footprint is None else self.footprint.json(),
             "turn": None if self.turn is None else self.turn.json(),
+            "given": None if self.given is None else self.given.json(),
+            "frozen": None if self.frozen is None else self.frozen.model_dump(),
         }
 
 
@@ -111,7 +123,10 @@ def inspect(site: Site) -> Inspection:
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
     size = sum(t.nbytes for t in state.travels(task, initial(site, task)).values())
-    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size))
+    model, path = task.new_model(), site.folder / INIT_NAME
+    wanted = Init() if plan.model is None else plan.model.init
+    began = given.read(path, state.whole(task, model), wanted) if path.is_file() else None
+    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size), began, bridge.frozen_of(task, model))
 
 
 def _turn(site: Site, size: int) -> Turn:

@@ -1,25 +1,21 @@
 """What a site tells its peer before round 1, and the weights that everything begins with."""
 
 import math
-from pathlib import Path
-
-import safetensors
-from safetensors.torch import load_file
 
 from alx import files
 from alx.bundle import identity
 from alx.bundle.identity import Identity, IdentityFile
-from alx.bundle.layout import Layout, check_model
-from alx.errors import ConfigError, ModelError, TurnError, count, escape
+from alx.errors import ConfigError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
+from alx.plan import INIT_NAME
 from alx.site import personal as parts
-from alx.site.site import INIT_NAME, Site
+from alx.site.site import Site
 from alx.site.state import SiteState
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
 from alx.turns import personal
-from alx.turns.bridge import as_sent, layout_of, objective_of, refuse_negative
+from alx.turns.bridge import as_sent, frozen_of, layout_of, objective_of, refuse_negative
 
 
 def introduce(now: SiteState) -> Identity:
@@ -51,6 +47,7 @@ def introduce(now: SiteState) -> Identity:
             objective=objective_of(site.plan, task),
             inputs=task.inputs,
             tensors=list(layout.tensors),
+            frozen=frozen_of(task, model),
         )
     )
     path = site.folder / identity.IDENTITY_NAME
@@ -79,17 +76,15 @@ def _refuse_odd_terms(whole: LossSum, terms: LossSum) -> None:
 
 
 def initial(site: Site, task: Task) -> State:
-    """theta^0: the weights given at `alx init --init`, or the plan's model seeded with the plan's seed.
+    """theta^0: what a new model has, of the weights given at `alx init --init` or seeded with the plan's seed.
 
     Raises:
-        ConfigError: the given weights are not those of the model, or cannot be read; or there is NaN or infinity in them.
-        StorageError: see `files.storage`.
+        ConfigError: there is NaN or infinity in it.
     """
     trajectory.seed_all(site.plan.seed)
-    fresh = state.fresh(task)
-    layout, path = layout_of(fresh), site.folder / INIT_NAME
-    tensors = as_sent(site.plan, _given(path, layout) if path.is_file() else fresh)
-    bad = state.finite(tensors)
+    model, path = task.new_model(), site.folder / INIT_NAME
+    tensors = as_sent(site.plan, state.of(task, model))
+    bad = state.finite(tensors) or state.finite(task.frozen(model))
     if bad is not None:
         rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounds_weights else ""
         raise ConfigError(
@@ -99,18 +94,3 @@ def initial(site: Site, task: Task) -> State:
             else "keep a constant mask out of the state: register_buffer(..., persistent=False)",
         )
     return tensors
-
-
-def _given(path: Path, layout: Layout) -> State:
-    """The weights in a file, which are those of the model."""
-    try:
-        with files.storage(path):
-            given = load_file(path)
-        check_model(layout_of(given).tensors, layout)
-    # safetensors knows more types than it can make tensors of
-    except (ConfigError, ModelError, KeyError, ValueError, safetensors.SafetensorError) as error:
-        raise ConfigError(
-            f"'{INIT_NAME}' does not fit the plan's model: {escape(str(error), 400)}",
-            "give weights of this very model to alx init --init",
-        ) from error
-    return given

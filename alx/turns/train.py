@@ -16,7 +16,7 @@ from torch import Tensor
 from alx import files, order
 from alx.bundle import codec, recipe, write
 from alx.bundle.layout import Layout, part_name
-from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version2
+from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version3
 from alx.bundle.signature import SignedFile
 from alx.errors import DivergedError, NotFiniteError, TurnError, count
 from alx.learning import blend as blends
@@ -29,7 +29,7 @@ from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
 from alx.turns import checkpoints, personal
-from alx.turns.bridge import from_flat, refuse_negative, same_count, same_model, same_objective, to_flat
+from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial
 from alx.turns.recipes import averaged
 
@@ -193,7 +193,7 @@ class _Turn:
         }
         work = Work(site.folder / "work", turn)
         task = load.task(site.folder, site.config, site.plan)
-        same_model(task, own.layout)
+        same_model(task, own.file)
         same_objective(site.plan, task, own.file)
         return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
 
@@ -254,6 +254,7 @@ class _Turn:
             lambda step, loss: self.tell("training", step, self.steps, loss),
             rounded=site.plan.rounds_weights,
             keep=site.plan.optimiser.keep,
+            last=lambda: refuse_moved(self.task, run.model, own.file),
         )
         return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)}
 
@@ -350,9 +351,9 @@ class _Turn:
         if position.accepted:
             chosen = position.selected[-1]
             start = Start(candidate=chosen.index, global_loss=chosen.global_loss, samples=chosen.samples)
-        return Version2(
+        return Version3(
             format="alx-bundle",
-            version=2,
+            version=3,
             sender=Party(role=site.role, key=now.public_key.fingerprint),
             receiver=Party(role=now.peer.file.role, key=now.peer_key.fingerprint),
             plan=site.plan_file.digest,
@@ -365,4 +366,5 @@ class _Turn:
             tensors=list(self.layout.tensors),
             candidates=candidates,
             averaged=averaged(self.task, self.layout),
+            frozen=now.own.file.frozen,
         )

@@ -11,4 +11,6 @@ STAGE = ("second", "learner", 2)
 
 
 def attack(forge: Forge) -> None:
-    forge.manifest_bytes(form({k: v for k, v in forge.manifest().items() if k != "averaged"} | {"version": 1}))
+    forge.manifest_bytes(
+        form({k: v for k, v in forge.manifest().items() if k not in ("averaged", "frozen")} | {"version": 1})
+    )

@@ -21,8 +21,9 @@ from PIL import Image
 
 from alx import files, plan
 from alx.bundle import write
+from alx.bundle.frozen import Frozen
 from alx.bundle.layout import Layout, Tensor
-from alx.bundle.manifest import Blend, Candidate, Party, Start, Version2
+from alx.bundle.manifest import Blend, Candidate, Party, Start, Version3
 from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
@@ -342,9 +343,9 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
         )
         loss = float(rng.normal())
         candidates.append(Candidate(step=None, blend=blend, loss=loss, state="b" * 64, keyframe=False, files=[]))
-    made = Version2(
+    made = Version3(
         format="alx-bundle",
-        version=2,
+        version=3,
         sender=Party(role="learner", key="c" * 64),
         plan="d" * 64,
         round=2,
@@ -357,6 +358,7 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
         tensors=list(layout.tensors),
         candidates=candidates,
         averaged=[],
+        frozen=Frozen(tensors=20_000, bytes=1 << 40, digest="b" * 64),
     )
     write.seal(tmp_path, made, listed, key)
     bound = snapshots * sizes.most(layout) + sizes.wrapping(layout, snapshots, blends)
