@@ -22,12 +22,12 @@ def put(folder: Path, turn: str, data: bytes) -> None:
         turn: digest of the bundle that was sealed, before the ledger knows of it.
         data: the bytes.
     """
-    tied.put(folder / FOLDER / turn, bytes.fromhex(turn), data)
+    tied.put(folder, f"{FOLDER}/{turn}", bytes.fromhex(turn), data)
 
 
 def get(folder: Path, turn: str) -> bytes | None:
     """What was kept of a turn; None where it is gone, damaged, or another turn's."""
-    return tied.get(folder / FOLDER / turn, bytes.fromhex(turn))
+    return tied.get(folder, f"{FOLDER}/{turn}", bytes.fromhex(turn))
 
 
 def forget(folder: Path, but: str) -> None:

@@ -19,8 +19,9 @@ FOLDER, _FIRST = "personal", "first"
 _RESTORE = "restore the site from its backup"
 
 
-def _number(index: int) -> bytes:
-    return index.to_bytes(4, "big")
+def _name(turn: str, snapshot: int) -> tuple[str, bytes]:
+    """The file of a snapshot's parts, and what it is tied to."""
+    return f"{FOLDER}/{turn}/{snapshot}", bytes.fromhex(turn) + snapshot.to_bytes(4, "big")
 
 
 def put_first(folder: Path, data: bytes) -> None:
@@ -30,7 +31,7 @@ def put_first(folder: Path, data: bytes) -> None:
         folder: the site's.
         data: the parts.
     """
-    tied.put(folder / FOLDER / _FIRST, _FIRST.encode(), data)
+    tied.put(folder, f"{FOLDER}/{_FIRST}", _FIRST.encode(), data)
 
 
 def first(folder: Path) -> bytes:
@@ -39,7 +40,7 @@ def first(folder: Path) -> bytes:
     Raises:
         CorruptError: they are gone or damaged.
     """
-    return _found(folder / FOLDER / _FIRST, _FIRST.encode(), "the first model", "alx identity makes them anew")
+    return _found(folder, f"{FOLDER}/{_FIRST}", _FIRST.encode(), "the first model", "alx identity makes them anew")
 
 
 def put(folder: Path, turn: str, snapshot: int, data: bytes) -> None:
@@ -51,7 +52,7 @@ def put(folder: Path, turn: str, snapshot: int, data: bytes) -> None:
         snapshot: its number in the bundle, from 0.
         data: the parts.
     """
-    tied.put(folder / FOLDER / turn / str(snapshot), bytes.fromhex(turn) + _number(snapshot), data)
+    tied.put(folder, *_name(turn, snapshot), data)
 
 
 def get(folder: Path, turn: str, snapshot: int) -> bytes:
@@ -60,14 +61,13 @@ def get(folder: Path, turn: str, snapshot: int) -> bytes:
     Raises:
         CorruptError: they are gone, damaged, or those of another snapshot.
     """
-    where = f"snapshot {snapshot} of this site's bundle {turn[:16]}…"
-    return _found(folder / FOLDER / turn / str(snapshot), bytes.fromhex(turn) + _number(snapshot), where, _RESTORE)
+    return _found(folder, *_name(turn, snapshot), f"snapshot {snapshot} of this site's bundle {turn[:16]}…", _RESTORE)
 
 
-def _found(path: Path, to: bytes, where: str, hint: str) -> bytes:
-    data = tied.get(path, to)
+def _found(folder: Path, name: str, to: bytes, where: str, hint: str) -> bytes:
+    data = tied.get(folder, name, to)
     if data is None:
-        raise CorruptError(f"the site's own part of {where} is gone or damaged: '{path}'", hint)
+        raise CorruptError(f"the site's own part of {where} is gone or damaged: '{folder / name}'", hint)
     return data
 
 

@@ -17,23 +17,25 @@ def _seal(to: bytes, data: bytes | memoryview) -> bytes:
     return digest.digest()
 
 
-def put(path: Path, to: bytes, data: bytes) -> None:
-    """Write the file, durable, and its folder where there is none.
+def put(root: Path, name: str, to: bytes, data: bytes) -> None:
+    """Write the file, durable with its folders.
 
     Args:
-        path: the file's, in a folder of the site's that may be new.
+        root: the site's folder.
+        name: the file's, below that.
         to: what it belongs to, always of one length.
         data: the bytes.
     """
-    new = [folder for folder in path.parents if not folder.exists()]
+    path = root / name
     files.make_folder(path.parent)
-    for folder in new:
-        files.sync_folder(folder.parent)
     files.replace(path, _seal(to, data) + data)
+    for folder in path.relative_to(root).parents[1:]:
+        files.sync_folder(root / folder)
 
 
-def get(path: Path, to: bytes) -> bytes | None:
+def get(root: Path, name: str, to: bytes) -> bytes | None:
     """The bytes; None where the file is gone, damaged, or belongs to something else."""
+    path = root / name
     with files.storage(path):
         found = path.read_bytes() if path.is_file() else b""
     seal, data = found[:_SIZE], found[_SIZE:]

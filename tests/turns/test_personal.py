@@ -19,8 +19,9 @@ from alx.site import shelf
 from alx.site.site_file import Data, SiteFile
 from alx.steps import new
 from alx.tasks import load
-from alx.turns import checkpoints, personal
+from alx.turns import personal
 from tests.conftest import PLAN, World, make_data, pair_world
+from tests.killed import killed
 
 NET = """
 from collections import OrderedDict
@@ -260,46 +261,28 @@ class _KilledError(BaseException):
     """Nobody catches it."""
 
 
-def test_killed_at_any_write_the_turn_ends_with_the_same_bundle_and_the_same_parts(second, monkeypatch):
+def test_killed_anywhere_the_old_parts_are_there_and_the_same_command_ends_with_the_same_bundle_and_parts(second, tmp_path):
     whole = second("whole")
     whole.turn("learner")
     expected = whole.state("learner").position.sealed[-1].digest, files_of(whole, "learner")
-    world = second("killed")
-    old = files_of(world, "learner")
-    write, kills, survive = files.write, 0, 0
-    while True:
-        left = [survive]
-
-        def killed(path, data, *rest, left=left, **named):
-            left[0] -= 1
-            if left[0] < 0:
-                write(path, bytes(data)[: len(data) // 2], *rest, **named)
-                raise _KilledError
-            write(path, data, *rest, **named)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(files, "write", killed)
-            patched.setattr(checkpoints, "TIMES_ITS_COST", 0)  # a checkpoint after every step
-            try:
-                assert run(["train-local", "--site", str(world.folder("learner"))]) == 0
-                break
-            except _KilledError:
-                kills, survive = kills + 1, survive + 3
+    old = files_of(second(), "learner")
+    for what, world in killed(second("t"), tmp_path / "killed", "train-local", "--site", "{}/learner", every=53):
         there = files_of(world, "learner")
-        assert {name: there[name] for name in old} == old
-    assert kills >= 5
-    assert (world.state("learner").position.sealed[-1].digest, files_of(world, "learner")) == expected
+        assert {name: there[name] for name in old} == old, what
+        assert run(["train-local", "--site", str(world.folder("learner"))]) == 0, what
+        assert world.state("learner").position.sealed[-1].digest == expected[0], what
+        assert {n: d for n, d in files_of(world, "learner").items() if n in expected[1]} == expected[1], what
 
 
 def test_killed_between_the_parts_and_the_ledger_the_bundle_is_sealed_again_and_what_is_left_over_goes(second, monkeypatch):
     world = second()
     old = {name.split("/")[0] for name in files_of(world, "learner")}
 
-    def killed(*_):
+    def kill(*_):
         raise _KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(files, "publish", killed)
+        patched.setattr(files, "publish", kill)
         with pytest.raises(_KilledError):
             world.turn("learner")
     shutil.copytree(
