@@ -59,5 +59,5 @@ def refuse_other(got: Frozen | None, expected: Frozen | None, whose: str) -> Non
         there, here = ("none" if each is None else each.words for each in (got, expected))
         raise ModelError(
             f"{whose} frozen weights are others: expected {here}, got {there}",
-            "both sites need the same ones: the same file for alx init --init, or none on both",
+            "both sites need the same ones: give both the same file by alx init --init, or neither",
         )

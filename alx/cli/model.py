@@ -9,7 +9,7 @@ import click
 
 from alx import files
 from alx.cli import screen
-from alx.cli.options import around, new_file, place_option, site_option, unused_file
+from alx.cli.options import around, new_file, site_option, unused_file
 from alx.cli.screen import json_option
 from alx.errors import MalformedError, UsageError, count, escape
 from alx.report import answers, card, scores
@@ -38,8 +38,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     calls personal: of that each has its own.
     """
     from alx import turns  # noqa: PLC0415 - torch
-    from alx.turns import model_file  # noqa: PLC0415
-    from alx.turns.bridge import layout_of  # noqa: PLC0415
+    from alx.turns import bridge, in_use, model_file  # noqa: PLC0415
 
     site.require_private()
     plan = site.plan_file
@@ -57,19 +56,21 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     now = site.look()
     found = turns.best(now)
     chosen, note = found.selected, model_file.note(found)
+    model = in_use.whole(found)
     told = card.text(
         chosen,
         plan,
-        layout_of(found.tensors),
+        bridge.layout_of(model),
         name=out.name,
-        weights=note.shared or note.weights,
-        personal=found.personal,
+        weights=note.weights,
+        frozen=note.frozen,
+        personal=sorted(found.personal),
         keys=sorted([(site.role, now.public_key.fingerprint), (now.peer.file.role, now.peer_key.fingerprint)]),
         code=note.code,
         built_in=note.task == "built-in",
     )
     # the model last: where it is, all that it needs is beside it
-    files.replace_all({**beside, page: told, out: turns.best_file(found)}, shared=True)
+    files.replace_all({**beside, page: told, out: model_file.written(found, model)}, shared=True)
     if as_json:
         screen.machine(
             {
@@ -77,8 +78,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
                 "plan": model_file.plan_beside(out),
                 "card": page,
                 "weights": note.weights,
-                "shared": note.shared or note.weights,
-                "personal": found.personal,
+                "personal": sorted(found.personal),
                 "round": chosen.round,
                 "snapshot": chosen.label,
                 "global_loss": chosen.global_loss,
@@ -150,7 +150,14 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
             "--positive", metavar="CLASS", help="Of two classes, the one to be found; default: [metrics], else the second."
         ),
         click.option("--device", metavar="DEVICE", help="auto, cpu, cuda:0, …; default: the site's, else auto."),
-        place_option,
+        click.option(
+            "--site",
+            "place",
+            type=click.Path(path_type=Path),
+            envvar="ALX_SITE",
+            metavar="SITE",
+            help="The site's folder; default: the one around the current folder, if there is one.",
+        ),
         json_option,
     )
     for parameter in reversed(parameters):

@@ -25,6 +25,7 @@ def text(
     *,
     name: str,
     weights: str,
+    frozen: str | None,
     personal: Sequence[str],
     keys: Sequence[tuple[str, str]],
     code: str | None,
@@ -37,7 +38,8 @@ def text(
         plan_file: the agreement.
         layout: the model's tensors.
         name: of the model's file.
-        weights: SHA-256 of the raw state that both sites have.
+        weights: SHA-256 of the raw state: of what travelled.
+        frozen: the digest of what nothing changes, as a bundle's manifest has it; None where there is nothing.
         personal: the tensors that only the site has that writes the card.
         keys: who, and the fingerprint of its key, of each side.
         code: SHA-256 of the model's own .py file, if the plan names one.
@@ -60,7 +62,7 @@ def text(
         "",
         "| | |",
         "|---|---|",
-        *(f"| {what} | {value} |" for what, value in _facts(chosen, plan_file, weights, keys, code)),
+        *(f"| {what} | {value} |" for what, value in _facts(chosen, plan_file, (weights, frozen), keys, code)),
         "",
         *_personal(personal),
         "The global loss is a sum over the samples of both sites. Scores on data that a site keeps apart stay there:",
@@ -99,13 +101,19 @@ def _kind(plan: Plan) -> list[str]:
 
 
 def _facts(
-    chosen: Selected | Closed, plan_file: PlanFile, weights: str, keys: Sequence[tuple[str, str]], code: str | None
+    chosen: Selected | Closed,
+    plan_file: PlanFile,
+    digests: tuple[str, str | None],
+    keys: Sequence[tuple[str, str]],
+    code: str | None,
 ) -> list[tuple[str, str]]:
-    plan = plan_file.plan
+    plan, (weights, frozen) = plan_file.plan, digests
+    travelled = "what travelled, the raw state" if frozen is not None or plan.personal else "the raw state"
     return [
         ("plan", f"{_code(plan.name)}, SHA-256 {_code(plan_file.digest)}"),
         *([] if code is None else [("the model's own file", f"{_code(_own_file(plan))}, SHA-256 {_code(code)}")]),
-        ("weights", f"SHA-256 {_code(weights)} of the raw state: both sites' bundles name it so"),
+        ("weights", f"SHA-256 {_code(weights)} of {travelled}: both sites' bundles name it so"),
+        *([] if frozen is None else [("frozen weights", f"digest {_code(frozen)}: both sites have them, no bundle does")]),
         ("chosen", f"{_code(chosen.label)} of round {chosen.round} of {plan.rounds}"),
         ("global loss", f"{chosen.global_loss:.6g}{plan.summed_over}, {chosen.mean:.6g} a sample ({_code(plan.loss)})"),
         ("samples", f"{chosen.samples:,} of both sites together"),

@@ -2,9 +2,9 @@
 
 from alx.turns.best import Best, best, latest, of_round
 from alx.turns.choose import Chosen, import_and_select
+from alx.turns.in_use import best_file
 from alx.turns.inspection import Inspection, inspect
 from alx.turns.introduce import initial, introduce
-from alx.turns.model_file import best_file
 from alx.turns.train import Sealed, sealed, train, turn_seed
 
 __all__ = [

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from alx.bundle.frozen import Frozen
 from alx.bundle.layout import Layout
 from alx.errors import UsageError
 from alx.site import shelf
@@ -19,27 +20,29 @@ class Best:
     """A model that was selected, or that the exchange was closed with; and the site that has it.
 
     Attributes:
-        selected: what the ledger says of it.
+        selected: the selection.
         state, layout: what travelled of it.
-        parts: this site's own beside that, packed; see `alx.turns.personal`.
-        site: the site.
+        stays: what did not, as nothing changes it.
+        parts: what did not, as it is this site's own, packed; see `alx.turns.personal`.
+        site: this one.
     """
 
     selected: Selected | Closed
     state: bytes
     layout: Layout
+    stays: Frozen | None
     parts: bytes
     site: Site
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """All of its tensors, by name."""
-        return from_flat(self.state, self.layout) | personal.unpacked(self.parts)
+        """All that training changes of it, by name."""
+        return from_flat(self.state, self.layout) | self.personal
 
     @property
-    def personal(self) -> list[str]:
-        """The names of those that are this site's own."""
-        return sorted(personal.unpacked(self.parts))
+    def personal(self) -> dict[str, Tensor]:
+        """What of that is this site's own."""
+        return personal.unpacked(self.parts)
 
 
 def best(now: SiteState) -> Best:
@@ -92,6 +95,6 @@ def _of(now: SiteState, selected: Selected | Closed, index: int) -> Best:
     # what a provider's exchange was closed with lies in a bundle of its own
     turn = next(turn for turn in (*now.position.accepted, *now.position.sealed) if turn.digest == selected.digest)
     with shelf.opened(now, turn) as bundle:
-        own = isinstance(turn, Sealed)
-        parts = personal.of_candidate(now, turn, index) if own else personal.beside(now, bundle.manifest)
-        return Best(selected, bundle.state(index), bundle.manifest.layout, parts, now.site)
+        own, said = isinstance(turn, Sealed), bundle.manifest
+        parts = personal.of_candidate(now, turn, index) if own else personal.beside(now, said)
+        return Best(selected, bundle.state(index), said.layout, said.stays, parts, now.site)

@@ -45,7 +45,11 @@ def frozen_of(task: Task, model: nn.Module) -> Frozen | None:
     Raises:
         ConfigError: something in it cannot be named.
     """
-    held = task.frozen(model)
+    return frozen_in(task.frozen(model))
+
+
+def frozen_in(held: State) -> Frozen | None:
+    """The same of frozen tensors by themselves."""
     return Frozen.of(layout_of(held), state.digests(held)) if held else None
 
 

@@ -4,25 +4,24 @@ Knows sites and model files; knows no data.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from alx.bundle.layout import Layout, check_model
+from alx.bundle.frozen import refuse_other
+from alx.bundle.layout import check_model
 from alx.errors import ConfigError, UsageError, escape
 from alx.learning import state as states
-from alx.learning import trajectory
-from alx.learning.task import State, Task
+from alx.learning.task import Task
 from alx.plan import Plan, PlanFile
 from alx.site import site as sites
 from alx.site.site import Site
-from alx.tasks import load, models
+from alx.tasks import load
 from alx.turns import model_file
-from alx.turns.best import best, of_round
-from alx.turns.bridge import layout_of
+from alx.turns.best import Best, best, of_round
+from alx.turns.bridge import frozen_in, frozen_of, layout_of
 
 OWN = "a task of your own makes its inputs itself: load the file of alx best there, docs/tasks.md shows how"
 
@@ -64,14 +63,38 @@ def selected(site: Site, round_: int | None, device: str | None) -> InUse:
     now = site.look()
     now.check_agreement()
     found = best(now) if round_ is None else of_round(now, round_)
-    held = found.tensors
-
-    def agreed(layout: Layout) -> State:
-        check_model(layout.tensors, layout_of(held))
-        return held
-
+    place = load.device(site.config.device if device is None else device)
+    task = _models(site.plan_file, site.folder, site, place, begun=True)
     called = f"{found.selected.label} of round {found.selected.round}"
-    return _ready(agreed, site.plan_file, site.folder, site, device, called)
+    return _used(task, _put(task, found), site.plan_file, site, place, called)
+
+
+def whole(found: Best) -> dict[str, Tensor]:
+    """All of a selected model: what travelled, and what stayed at home.
+
+    Raises:
+        ModelError: the model or its frozen weights were changed since pairing.
+        ConfigError: the model cannot be made.
+    """
+    site = found.site
+    if found.stays is None:
+        return found.tensors
+    task = _models(site.plan_file, site.folder, site, load.device("cpu"), begun=True)
+    return states.copied(states.whole(task, _put(task, found)))
+
+
+def best_file(found: Best) -> bytes:
+    """A selected model as the bytes of a model file; see `whole`."""
+    return model_file.written(found, whole(found))
+
+
+def _put(task: Task, found: Best) -> nn.Module:
+    """A selected model, as a model of the task."""
+    net = task.new_model()
+    check_model(layout_of(states.travels(task, task.state(net))).tensors, found.layout)
+    refuse_other(frozen_of(task, net), found.stays, "this site's")
+    states.put(task, net, found.tensors)
+    return net
 
 
 def in_file(path: Path, plan_path: Path | None, site: Site | None, device: str | None) -> InUse:
@@ -108,10 +131,21 @@ def in_file(path: Path, plan_path: Path | None, site: Site | None, device: str |
                 OWN,
             )
         _refuse_other_code(says.code, plan.plan, folder)
-    device = site.config.device if device is None and site is not None else device
-    return _ready(
-        lambda layout: model_file.tensors(path, layout, plan), plan, folder, of_plan, device, f"'{escape(path.name)}'"
-    )
+    if device is None:
+        device = "auto" if site is None else site.config.device
+    place = load.device(device)
+    task = _models(plan, folder, of_plan, place, begun=False)
+    net = task.new_model()
+    travels = set(states.travels(task, task.state(net)))
+    held = model_file.tensors(path, layout_of(states.whole(task, net)), travels, task.personal, plan)
+    own = of_plan is not None and of_plan.config.task != "built-in"
+    if not own:  # all that the built-in task's model has is in its file
+        net.load_state_dict(dict(held))
+    else:
+        frozen = task.frozen(net)
+        refuse_other(frozen_in({name: held[name] for name in frozen}), frozen_of(task, net), f"'{escape(path.name)}': its")
+        states.put(task, net, {name: held[name] for name in task.state(net)})
+    return _used(task, net, plan, of_plan, place, f"'{escape(path.name)}'")
 
 
 def _refuse_other_code(expected: str | None, plan: Plan, folder: Path) -> None:
@@ -127,22 +161,15 @@ def _refuse_other_code(expected: str | None, plan: Plan, folder: Path) -> None:
         )
 
 
-def _ready(
-    held: Callable[[Layout], State], plan: PlanFile, folder: Path, site: Site | None, device: str | None, called: str
-) -> InUse:
-    """A model made anew, in a state that is read once it is known what the model has."""
-    if device is None:
-        device = "auto" if site is None else site.config.device
-    place = load.device(device)
-    task = None
+def _models(plan: PlanFile, folder: Path, site: Site | None, place: torch.device, *, begun: bool) -> Task:
+    """The models of a task: with what the site was given, where `begun`."""
     if site is not None and site.config.task != "built-in":
-        task = load.task(site.folder, site.config.model_copy(update={"device": device}), plan.plan)
-        net = task.new_model()
-        states.put(task, net, held(layout_of(states.of(task, net))))
-        return InUse(net.eval(), plan.plan, place, called, site, task)
+        return load.task(site.folder, site.config.model_copy(update={"device": str(place)}), plan.plan)
     if plan.plan.model is None or plan.plan.loss == "own":
         raise ConfigError("the plan alone does not say how a model is asked: it needs a task of one's own", OWN)
-    trajectory.seed_all(plan.plan.seed)  # as in training: what a state leaves out is the same in every new model
-    net = models.find(plan.plan.model, folder)()
-    net.load_state_dict(dict(held(layout_of(net.state_dict()))))
-    return InUse(net.to(place).eval(), plan.plan, place, called, site, None)
+    return load.untrained(folder, plan.plan, place, begun=begun)
+
+
+def _used(task: Task, net: nn.Module, plan: PlanFile, site: Site | None, place: torch.device, called: str) -> InUse:
+    own = site is not None and site.config.task != "built-in"
+    return InUse(net.eval(), plan.plan, place, called, site, task if own else None)

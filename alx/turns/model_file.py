@@ -6,7 +6,7 @@ the model's own .py file if the plan names one, and a card for people.
 
 import hashlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,15 +23,16 @@ from alx.bundle.layout import Tensor as TensorSpec
 from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, CorruptError, LimitError, MalformedError, ModelError, NotFiniteError, UsageError, escape
 from alx.learning import state as states
+from alx.learning.task import State
 from alx.plan import PlanFile
 from alx.records import Finite, Strict
 from alx.turns.best import Best
-from alx.turns.bridge import layout_of, to_flat
+from alx.turns.bridge import frozen_in, layout_of, to_flat
 
 ENDING = ".safetensors"
 NOTE = "alx"  # the metadata key of the note
 MAX_HEADER_BYTES = 100_000_008  # safetensors' own limit, with the length before it
-MAX_NOTE_BYTES = 1 << 14  # of the note: ten short fields
+MAX_NOTE_BYTES = 1 << 14  # of the note: nine short fields
 
 
 class Note(Strict):
@@ -41,37 +42,41 @@ class Note(Strict):
     plan: Sha256 = Field(description="SHA-256 of the plan's file")
     code: Sha256 | None = Field(description="SHA-256 of the model's own .py file, if the plan names one")
     task: Literal["built-in", "own"] = Field(description="own: a file of the site's made the inputs, not the plan alone")
-    weights: Sha256 = Field(description="SHA-256 of the raw state in the file; as in a bundle's manifest where all travels")
-    shared: Sha256 | None = Field(
-        default=None, description="where some of it is this site's own: of what travels, as in a bundle's manifest"
-    )
+    weights: Sha256 = Field(description="SHA-256 of the raw state, as in a bundle's manifest: of what travels")
     round: Annotated[int, Field(ge=1)]
     snapshot: Annotated[str, Field(max_length=200)]
     global_loss: Finite
     samples: Annotated[int, Field(ge=1)]
+    frozen: Sha256 | None = Field(default=None, description="digest of what is frozen, as in a bundle's manifest")
+    personal: Sha256 | None = Field(default=None, description="SHA-256 of the raw tensors that are the writing site's own")
 
 
 def note(found: Best) -> Note:
     """The note of a model that a site selected."""
-    chosen, site, shared = found.selected, found.site, hashlib.sha256(found.state).hexdigest()
-    whole = found.tensors
+    chosen, site = found.selected, found.site
     return Note(
         alx=__version__,
         plan=site.plan_file.digest,
         code=site.code_digest,
         task="built-in" if site.config.task == "built-in" else "own",
-        weights=hashlib.sha256(to_flat(whole, layout_of(whole))).hexdigest() if found.parts else shared,
-        shared=shared if found.parts else None,
+        weights=hashlib.sha256(found.state).hexdigest(),
         round=chosen.round,
         snapshot=chosen.label,
         global_loss=chosen.global_loss,
         samples=chosen.samples,
+        frozen=None if found.stays is None else found.stays.digest,
+        personal=_raw(found.personal) if found.parts else None,
     )
 
 
-def best_file(found: Best) -> bytes:
-    """A selected model as the bytes of such a file."""
-    return save(found.tensors, {NOTE: strict_json.text(note(found)).decode("utf-8")})
+def written(found: Best, whole: State) -> bytes:
+    """A selected model as the bytes of such a file.
+
+    Args:
+        found: the selection.
+        whole: all of the model.
+    """
+    return save(dict(whole), {NOTE: strict_json.text(note(found)).decode("utf-8")})
 
 
 def stem(path: Path) -> Path:
@@ -143,12 +148,16 @@ def _header(path: Path) -> tuple[list[TensorSpec], Mapping[str, str]]:
             raise MalformedError(f"{name} is no safetensors file: {told}", "is it whole? copy it again") from error
 
 
-def tensors(path: Path, expected: Layout, plan: PlanFile) -> dict[str, Tensor]:
+def tensors(
+    path: Path, expected: Layout, travels: Collection[str], personal: Collection[str], plan: PlanFile
+) -> dict[str, Tensor]:
     """The weights of a model file, read only where it holds what the plan's model has.
 
     Args:
         path: the file.
         expected: the model's tensors.
+        travels: the names of those that travel.
+        personal: of those that are each site's own; the others are frozen.
         plan: under which the model is asked.
 
     Raises:
@@ -170,7 +179,7 @@ def tensors(path: Path, expected: Layout, plan: PlanFile) -> dict[str, Tensor]:
         raise error.within(f"'{escape(path.name)}'", "is it a model of this plan? --plan FILE names another") from error
     # a copy of its own: pages of a file that is shortened meanwhile would end the process
     found = load(files.read(path, expected.nbytes + MAX_HEADER_BYTES))
-    if says is not None and hashlib.sha256(to_flat(found, expected)).hexdigest() != says.weights:
+    if says is not None and _digests(found, travels, personal) != (says.weights, says.frozen, says.personal):
         raise CorruptError(
             f"the weights in '{escape(path.name)}' are not those that alx best wrote", "copy it again, or write it anew"
         )
@@ -178,3 +187,14 @@ def tensors(path: Path, expected: Layout, plan: PlanFile) -> dict[str, Tensor]:
     if bad is not None:
         raise NotFiniteError(f"'{escape(path.name)}' has a weight that is not finite in '{escape(bad)}'")
     return found
+
+
+def _digests(found: State, travels: Collection[str], personal: Collection[str]) -> tuple[str, str | None, str | None]:
+    """Of what travels, of what is frozen, and of what is personal, where there is any; as the note has them."""
+    sent, own = ({name: value for name, value in found.items() if name in part} for part in (travels, personal))
+    rest = frozen_in({name: value for name, value in found.items() if name not in travels and name not in personal})
+    return _raw(sent), None if rest is None else rest.digest, _raw(own) if own else None
+
+
+def _raw(held: State) -> str:
+    return hashlib.sha256(to_flat(held, layout_of(held))).hexdigest()
