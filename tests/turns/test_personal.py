@@ -309,3 +309,71 @@ def test_a_site_restored_from_its_backup_and_one_whose_ledger_is_rebuilt_go_on_w
     assert world.take("learner", back) == 0
     world.turn("learner")
     assert world.state("learner").position.sealed[-1].digest == expected
+
+
+OWN = """
+import dataclasses
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import TensorDataset
+import numpy as np
+import torch
+from alx.tasks import supervised
+from net import net
+
+
+class Averaged:
+    def __init__(self, trainer, model):
+        self.trainer, self.model = trainer, model
+        self.mean = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+
+    def step(self):
+        loss = self.trainer.step()
+        self.mean.update_parameters(self.model)
+        return loss
+
+    def snapshot(self):
+        return self.mean.module.state_dict()
+
+    def state_dict(self):
+        return {"trainer": self.trainer.state_dict(), "mean": self.mean.state_dict()}
+
+    def load_state_dict(self, saved):
+        self.trainer.load_state_dict(saved["trainer"])
+        self.mean.load_state_dict(saved["mean"])
+
+
+def make_task(settings):
+    with np.load(settings.folder.parent / f"{settings.own['name']}.npz") as arrays:
+        own = TensorDataset(torch.from_numpy(arrays["train_images"]), torch.from_numpy(arrays["train_labels"]).long())
+    whole = supervised(
+        net, own, nn.CrossEntropyLoss(reduction="none"), settings.optimiser, batch_size=8, signed=settings.own["signed"]
+    )
+    return dataclasses.replace(whole, trainer=lambda model, seed: Averaged(whole.trainer(model, seed), model))
+"""
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_task_of_ones_own_with_averaged_weights_keeps_parts_at_home_too(tmp_path, monkeypatch, signed):
+    """Measured sample by sample, and as a whole where a loss may have any sign."""
+    monkeypatch.syspath_prepend(tmp_path)
+    root = tmp_path / "w"
+    (root / "disk").mkdir(parents=True)
+    (tmp_path / "net.py").write_text(NET)
+    (root / "task.py").write_text(OWN)
+    lines = ('loss = "own"',) if signed else ()
+    (root / "plan.toml").write_text(plan_of('["bn*"]', *lines).replace("net.py:net", "net:net"))
+    make_data(root)
+    for role in ("learner", "provider"):
+        settings = {"name": role, "signed": signed}
+        new.create(root / role, SiteFile(role=role, task=str(root / "task.py"), settings=settings), root / "plan.toml")
+    world = pair_world(World(root))
+    rounds(world, 1)
+    assert world.take("provider", world.turn("learner")) == 0
+    now = world.state("provider")
+    assert {t.name for t in now.own.layout.tensors} == SHARED | HEAD
+    last, before = now.position.selected[-1], world.state("learner").position.selected[-1]
+    assert last.flags.start_loss_true
+    assert last.global_loss <= before.global_loss * (1 + 1e-9)
+    own = losses(world, {"provider": turns.latest(now)})["provider"]
+    assert own == pytest.approx(last.own_loss, rel=1e-6)
