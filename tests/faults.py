@@ -325,7 +325,7 @@ FAULTS = {
         (
             f"{PERSONAL}test_parts_that_are_gone_or_damaged_are_refused_in_words_and_nothing_changes",
             f"{PERSONAL}test_a_start_that_was_never_offered_is_refused_before_anything_changes",
-            f"{PERSONAL}test_killed_anywhere_the_old_parts_are_there_and_the_same_command_ends_with_the_same_parts",
+            f"{PERSONAL}test_killed_anywhere_the_old_parts_are_there_and_the_same_command_makes_the_same",
             f"{PERSONAL}test_nothing_personal_is_in_a_bundle_and_a_blend_is_made_of_what_is_shared",
         ),
     ),

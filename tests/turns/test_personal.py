@@ -260,7 +260,7 @@ class _KilledError(BaseException):
     """Nobody catches it."""
 
 
-def test_killed_anywhere_the_old_parts_are_there_and_the_same_command_ends_with_the_same_parts(second, tmp_path):
+def test_killed_anywhere_the_old_parts_are_there_and_the_same_command_makes_the_same(second, tmp_path):
     whole = second("whole")
     whole.turn("learner")
     expected = whole.state("learner").position.sealed[-1].digest, files_of(whole, "learner")
