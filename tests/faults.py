@@ -319,9 +319,9 @@ FAULTS = {
         ),
     ),
     41: Fault(
-        "a site's personal parts are lost, damaged or another snapshot's, or `kill -9` while they are kept; a peer says that "
+        "a site's personal parts are lost, damaged or another snapshot's; `kill -9` while they are kept; a peer says that "
         "it began at a candidate which was never offered",
-        "refused (CorruptError 12, MalformedError 13), nothing changes; after a kill the same command ends with the same",
+        "exit 12 or 13: refused, nothing changes; after a kill the same command goes on to the same parts",
         (
             f"{PERSONAL}test_parts_that_are_gone_or_damaged_are_refused_in_words_and_nothing_changes",
             f"{PERSONAL}test_a_start_that_was_never_offered_is_refused_before_anything_changes",

@@ -21,6 +21,7 @@ SECTIONS = {
     "selection": "selection",
     "measuring": "measuring",
     "codec": "codec",
+    "frozen": "frozen",
     "rounding": "rounding",
     "memory": "memory",
     "start-up": "startup",

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +53,13 @@ def _hidden(nbytes: int) -> int:
     return max(1, round((-b + math.sqrt(b * b + nbytes)) / 2))
 
 
-def make(root: Path, size: Size) -> None:
-    """Make both sites in a new folder, with `disk` beside them; the learner's turn is next."""
+def make(root: Path, size: Size, freeze: Sequence[str] = ()) -> None:
+    """Make both sites in a new folder, with `disk` beside them; the learner's turn is next. `freeze` is the plan's."""
     rng = np.random.default_rng(0)
     (root / "disk").mkdir(parents=True)
     hidden = _hidden(size.model)
-    (root / "plan.toml").write_text(
-        PLAN.format(steps=size.snapshots - 1, inputs=INPUTS, classes=CLASSES, hidden=hidden), encoding="utf-8"
-    )
+    text = PLAN.format(steps=size.snapshots - 1, inputs=INPUTS, classes=CLASSES, hidden=hidden)
+    (root / "plan.toml").write_text(f"{text}freeze = {list(freeze)}\n", encoding="utf-8")
     for role in ("learner", "provider"):
         x = rng.standard_normal((size.samples, INPUTS), np.float32)
         y = rng.integers(CLASSES, size=size.samples)

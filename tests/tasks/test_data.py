@@ -115,6 +115,17 @@ def test_colour_images_are_resized_and_normalised_as_the_plan_says(tmp_path):
     assert kept is None
 
 
+def test_grey_images_become_colour_where_the_plan_says_so_and_are_resized(tmp_path):
+    x = np.zeros((2, 4, 4), np.uint8)
+    x[1] = 255
+    more = "[images]\nsize = [8, 8]\nchannels = 3\nmean = [0.0, 0.5, 1.0]\n"
+    own, _ = read(tmp_path, npz(tmp_path, train_images=x, train_labels=np.arange(2)), more)
+    inputs, _ = own.samples_at(torch.tensor([1, 0]))
+    assert inputs.shape == (2, 3, 8, 8)
+    assert inputs.mean((2, 3)).tolist() == [[1.0, 0.5, 0.0], [0.0, -0.5, -1.0]]
+    assert own.arrays()[0].shape == (2, 8, 8, 3)
+
+
 def test_numbers_in_an_npz_are_taken_as_they_are(tmp_path):
     x = np.array([[0.5, -2], [3, 4]], dtype=">f8")
     own, _ = read(tmp_path, npz(tmp_path, train_images=x, train_labels=np.array([0.25, 1.5])))
@@ -232,10 +243,10 @@ def test_a_file_that_is_no_whole_npz_is_refused_in_words(tmp_path):
     assert "nothing is unpickled" in refusal(tmp_path, source)
 
 
-def test_another_number_of_channels_than_the_plans_is_refused(tmp_path):
-    source = npz(tmp_path, train_images=grey(), train_labels=np.arange(4))
-    assert "has images of 1 channels, expected 3 | look at [images] channels" in refusal(
-        tmp_path, source, "[images]\nchannels = 3\n"
+def test_colour_where_the_plan_says_grey_is_refused(tmp_path):
+    source = npz(tmp_path, train_images=np.zeros((4, 6, 6, 3), np.uint8), train_labels=np.arange(4))
+    assert "has images of 3 channels, expected 1 | look at [images] channels" in refusal(
+        tmp_path, source, "[images]\nchannels = 1\n"
     )
 
 

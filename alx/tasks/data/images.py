@@ -77,7 +77,7 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
 
 
 def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> NormalisedImages:
-    """A data set of pixels already in memory.
+    """A data set of pixels already in memory; grey ones become colour, each channel the same, where the plan says so.
 
     Args:
         pixels: uint8 [n, channels, height, width].
@@ -86,9 +86,9 @@ def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> Nor
         name: of the file, for messages.
 
     Raises:
-        ConfigError: another number of channels than the plan's.
+        ConfigError: colour where the plan says grey.
     """
-    if pixels.shape[1] != images.channels:
+    if pixels.shape[1] > images.channels:
         raise ConfigError(
             f"'{escape(name)}' has images of {pixels.shape[1]} channels, expected {images.channels}",
             "look at [images] channels in the plan: 1 for grey, 3 for colour",
@@ -96,7 +96,8 @@ def of_pixels(pixels: Tensor, targets: Tensor, images: Images, name: str) -> Nor
     if images.size is not None and tuple(pixels.shape[2:]) != images.size:
         resize = torchvision().transforms.v2.functional.resize
         pixels = torch.cat([resize(chunk, list(images.size), antialias=True) for chunk in torch.split(pixels, CHUNK)])
-    return NormalisedImages(pixels, targets, images.mean, images.std)
+    shown = pixels.expand(-1, images.channels, -1, -1)  # in the memory of one channel
+    return NormalisedImages(shown, targets, images.mean, images.std)
 
 
 def load(path: Path, kept: Path | None, plan: Plan) -> tuple[Held, Held | None]:
