@@ -69,7 +69,8 @@ def _chosen(found: Selected | Closed, plan: Plan) -> str:
 def words(chosen: Selected, plan: Plan) -> list[str]:
     """What the selection means, and what about it deserves a look."""
     flags = chosen.flags
-    out = [f"chosen: {_chosen(chosen, plan)}"]
+    own = ["what was chosen is shared; each side measured it with its own personal parts"] if plan.personal else []
+    out = [f"chosen: {_chosen(chosen, plan)}", *own]
     if chosen.evaluations and chosen.scan and any(x is not None for x in chosen.at_least or ()):
         out.append(
             f"{chosen.evaluations / chosen.scan:.0%} of a full scan's evaluations were needed "

@@ -172,6 +172,13 @@ def test_a_model_with_parts_of_its_own_is_asked_as_a_file_and_as_the_sites(close
     assert "are not those that alx best wrote" in alx("evaluate", out, "--data", data).err
 
 
+def test_an_import_says_that_each_side_measured_with_parts_of_its_own(second, alx):
+    world = second()
+    told = alx("import-and-select", world.turn("learner"), "--site", world.folder("provider")).out
+    assert "what was chosen is shared; each side measured it with its own personal parts" in told
+    assert "LOOK: the global loss rose" not in told
+
+
 def test_the_site_knows_which_parts_are_personal_before_anything_is_sent(closed, alx):
     told = alx("check", "--site", closed.folder("learner")).out
     assert "personal: 12 tensors never leave this site: bn0.weight, " in told
