@@ -70,7 +70,9 @@ def main(seeds: int) -> None:
             done = story.run(Path(place) / "demo", "digits", ROUNDS, seed, lambda _line: None)
             for role in ("learner", "provider"):
                 for sealed in sites.load(done.folder / role).look().position.sealed:
-                    for what, figure, count in of_a_bundle(done.folder, role, done.folder / "disk" / sealed["bundle"]):
+                    if sealed.bundle.endswith("-closing"):  # it holds no model
+                        continue
+                    for what, figure, count in of_a_bundle(done.folder, role, done.folder / "disk" / sealed.bundle):
                         found.setdefault(f"{what}, the {role}", []).append((figure, count))
     for what, all_of in sorted(found.items()):
         figures, counts = np.array([f for f, _ in all_of]), np.array([n for _, n in all_of])
