@@ -58,7 +58,13 @@ def _data(value: str | None, held_out: str | None, validation: str | None, table
 @click.option("--id", "ids", multiple=True, metavar="COLUMN", help="With --plan-from: one that names a row or a person.")
 @click.option("--values", is_flag=True, help="With --plan-from: values of categories and classes may stand in the plan.")
 @click.option("--take-missing", "fill", is_flag=True, help="With --plan-from: provide for missing cells; else refuse them.")
-@click.option("--init", "init_path", type=click.Path(path_type=Path), help="A .safetensors to start from (learner).")
+@click.option(
+    "--init",
+    "init_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A .safetensors to start from: the learner's; both sides' where part of the model stays at home.",
+)
 @click.option("--passphrase", "ask", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
 @click.option(
     "--passphrase-fd",

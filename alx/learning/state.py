@@ -184,13 +184,17 @@ def _fault(value: Tensor) -> tuple[str, str] | None:
 
 def to_bytes(state: State, order: Sequence[str]) -> bytes:
     """The little-endian bytes of all tensors, one after the other, in `order`."""
-    # join takes anything with a buffer, and copies it once
-    return b"".join(state[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data for name in order)
+    return b"".join(_buffer(state[name]) for name in order)  # join takes anything with a buffer, and copies it once
+
+
+def _buffer(value: Tensor) -> memoryview:
+    """A tensor's little-endian bytes, not copied where it lies on the CPU in one piece."""
+    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 
 def digests(state: State) -> dict[str, str]:
     """The SHA-256 of each tensor's little-endian bytes, in hexadecimal, by name."""
-    return {name: hashlib.sha256(to_bytes(state, [name])).hexdigest() for name in state}
+    return {name: hashlib.sha256(_buffer(value)).hexdigest() for name, value in state.items()}
 
 
 def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Sequence[int]]]) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """The folder of one organisation: its configuration, key, plan, peer, and where everything lies.
 
     site.toml       role, task, data; the site's own
-    plan.toml       the agreement, and the model's .py file if it names one
+    plan.toml       the agreement, and the model's .py file if it names one; init.safetensors: weights that were given
     key.pem         the private key, mode 0600; public.pem beside it
     age.key         where the plan encrypts: what opens bundles for this site, mode 0600
     rotations/      how keys were replaced, of this site and of its peer

@@ -139,8 +139,8 @@ def split(task: Task, model: nn.Module, freeze: Sequence[str] = (), personal: Se
 def _parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """By every name that a state may have for them; see `state.parameters`."""
     own = dict(model.named_parameters(remove_duplicate=False))
-    bare = {states.unwrapped(name): value for name, value in own.items()}
-    return {name: value for name, value in (bare | own).items() if name in states.parameters(model)}
+    bare, names = {states.unwrapped(name): value for name, value in own.items()}, states.parameters(model)
+    return {name: value for name, value in (bare | own).items() if name in names}
 
 
 def _untrained(model: nn.Module, names: Iterable[str], personal: Sequence[str]) -> list[str]:

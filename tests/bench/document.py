@@ -24,6 +24,7 @@ SHORT = [
     ("a bundle of ResNet-18", "codec", "ResNet-18", "share of raw", "tar | zstd -3, openssl dgst"),
     ("sealing it", "codec", "seal: ResNet-18", "raw MB/s", "tar | zstd -3, openssl dgst"),
     ("verifying and opening it", "codec", "verify and open: ResNet-18", "raw MB/s", "tar | zstd -3, openssl dgst"),
+    ("a turn of a head on a frozen backbone of 100 MB", "frozen", "a head on", "kB carried", "the head's own bytes"),
     ("rounded snapshots in the demo", "rounding", "digits demo", "bytes carried", "float32"),
     ("an import's peak memory, snapshots of 46 MB", "memory", "peak memory, 80 snapshots of 46 MB: import", "MB", "3"),
     ("alx status", "start-up", "alx status", "ms", "python"),

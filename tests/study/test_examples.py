@@ -41,7 +41,6 @@ SHORTER = {
         "evaluation_episodes = 4": "evaluation_episodes = 1",
     },
     "torchvision": {"round_steps = 200": "round_steps = 40"},
-    "frozen": {"round_steps = 200": "round_steps = 60"},
 }
 
 

@@ -12,13 +12,13 @@ from safetensors.torch import load as read
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from alx.bundle import strict_json
+from alx.bundle import manifest, strict_json
 from alx.bundle.frozen import Frozen
 from alx.errors import ConfigError, ModelError
 from alx.learning import state
 from alx.plan import INIT_NAME, Init, parse
 from alx.site.site_file import Data, SiteFile
-from alx.steps import new, pairing
+from alx.steps import incoming, new, pairing
 from alx.tasks import given, load
 from alx.turns import best_file, bridge, checkpoints, inspect, latest, train
 from tests.conftest import PLAN, World, make_data, make_world, pair_world
@@ -104,11 +104,11 @@ def by_hand(held):
 def test_a_bundle_holds_the_head_alone_and_names_the_backbone_by_its_digest(played):
     given = {name.replace("encoder", "backbone"): value for name, value in weights(1).items() if "encoder" in name}
     for role, round_ in (("learner", 1), ("provider", 2)):
-        manifest = said(played.bundle(role, round_))
-        assert {t["name"] for t in manifest["tensors"]} == {"fc.weight", "fc.bias"}
+        found = said(played.bundle(role, round_))
+        assert {t["name"] for t in found["tensors"]} == {"fc.weight", "fc.bias"}
         nbytes = sum(value.nbytes for value in given.values())
-        assert manifest["frozen"] == {"tensors": 7, "bytes": nbytes, "digest": by_hand(given)}
-        assert any(c["blend"] for c in manifest["candidates"]) or round_ == 1
+        assert found["frozen"] == {"tensors": 7, "bytes": nbytes, "digest": by_hand(given)}
+        assert any(c["blend"] for c in found["candidates"]) or round_ == 1
     assert all(played.state(role).own.file.frozen.digest == by_hand(given) for role in ("learner", "provider"))
 
 
@@ -191,6 +191,15 @@ def test_a_peer_without_frozen_weights_is_refused_too(played):
     bare = now.peer.file.model_copy(update={"frozen": None})
     with pytest.raises(ModelError, match=r"expected 7 tensors, .* got none"):
         pairing.check_peer(now, dataclasses.replace(now.peer, file=bare))
+
+
+@pytest.mark.parametrize("change", [None, {"digest": "a" * 64}, {"tensors": 6}, {"bytes": 583}])
+def test_a_bundle_that_says_otherwise_of_the_frozen_weights_is_refused(played, change):
+    now, found = played.state("provider"), manifest.parse((played.bundle("learner") / "manifest.json").read_bytes())
+    incoming.check_contents(now, found)
+    other = None if change is None else found.frozen.model_copy(update=change)
+    with pytest.raises(ModelError, match="the bundle's frozen weights are others"):
+        incoming.check_contents(now, found.model_copy(update={"frozen": other}))
 
 
 def test_without_a_file_the_frozen_weights_are_those_of_the_seed_on_both_sides(tmp_path):
