@@ -6,6 +6,7 @@ Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written a
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from alx.bundle import age, carried, read
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Candidate, Manifest
-from alx.errors import AlxError, CorruptError, LedgerError, PeerError, TrustError, escape
+from alx.errors import AlxError, CorruptError, LedgerError, ModelError, PeerError, TrustError, escape
 
 if TYPE_CHECKING:  # a bundle is looked at without a site
     from alx.site.entries import Turn
@@ -117,12 +118,14 @@ class SiteReport:
         events: the security log.
         not_logged: entries of the ledger that the log lacks, of a command that was killed in between.
         bundles: those of the outbox and the inbox, in the ledger's order.
+        personal: number of snapshots whose personal parts are kept here, each as it was kept; None where the plan has none.
     """
 
     entries: list["Entry"]
     events: list["Event"]
     not_logged: list["Entry"]
     bundles: list[BundleReport]
+    personal: int | None = None
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -136,6 +139,7 @@ class SiteReport:
             ],
             "events": [{"number": e.number, "kind": e.kind, "body": json.loads(e.body), "digest": e.digest} for e in log],
             "bundles": [bundle.json() for bundle in self.bundles],
+            "personal": self.personal,
         }
 
 
@@ -197,6 +201,7 @@ def site(now: "SiteState") -> SiteReport:
     Raises:
         LedgerError: the log's chain, or the chain through the bundles, is broken; the ledger is an old one.
         CorruptError: a bundle is missing or is not the one that the ledger names.
+        ModelError: a tensor is in a bundle that the plan calls personal.
         AlxError: whatever else is wrong with a bundle.
     """
     from alx.site import events, shelf  # noqa: PLC0415 - see above
@@ -224,7 +229,29 @@ def site(now: "SiteState") -> SiteReport:
             raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.line.number} of the ledger names")
         reports.append(report)
     check_chain(reports)
-    return SiteReport(now.entries, log, not_logged, reports)
+    return SiteReport(now.entries, log, not_logged, reports, _personal(now, reports))
+
+
+def _personal(now: "SiteState", reports: list[BundleReport]) -> int | None:
+    """See that no bundle has a tensor of a personal name, and that the parts kept here are whole; how many they are."""
+    from alx.site import personal  # noqa: PLC0415 - see above
+
+    patterns = now.site.plan.personal
+    if not patterns:
+        return None
+    kept = 0
+    for report in reports:
+        m = report.manifest
+        if isinstance(m, Closing):
+            continue
+        found = next((t.name for t in m.tensors if any(fnmatchcase(t.name, each) for each in patterns)), None)
+        if found is not None:
+            raise ModelError(f"'{report.path.name}' has the tensor '{escape(found)}', which the plan calls personal")
+        if m.sender.role == now.site.role:
+            for i in range(len(m.snapshots)):
+                personal.get(now.site.folder, report.digest, i)
+            kept += len(m.snapshots)
+    return kept
 
 
 def _with_blends(now: "SiteState", turn: "Turn", report: BundleReport) -> BundleReport:

@@ -319,6 +319,11 @@ class Plan(Strict):
         return [] if named is None else list(named.classes)
 
     @property
+    def personal(self) -> list[str]:
+        """Patterns of the names of tensors that stay on their own site."""
+        return [] if self.model is None else self.model.personal
+
+    @property
     def rounds_weights(self) -> bool:
         """Whether weights are rounded before they are measured and sent."""
         return self.rounding != "none"

@@ -33,7 +33,7 @@ class Fault:
 
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
-CLOSING = "test_closing::"
+CLOSING, PERSONAL = "test_closing::", "test_personal::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -316,6 +316,17 @@ FAULTS = {
             f"{CLOSING}test_a_closing_before_its_time_is_refused_and_taken_later",
             "test_every_byte::test_every_harm_of_a_sample_of_a_closings_is_refused_too",
             f"{CLOSING}test_a_loss_that_rose_is_flagged_and_both_have_the_model_all_the_same",
+        ),
+    ),
+    41: Fault(
+        "a site's personal parts are lost, damaged or another snapshot's; `kill -9` while they are kept; a peer says that "
+        "it began at a candidate which was never offered",
+        "exit 12 or 13: refused, nothing changes; after a kill the same command goes on to the same parts",
+        (
+            f"{PERSONAL}test_parts_that_are_gone_or_damaged_are_refused_in_words_and_nothing_changes",
+            f"{PERSONAL}test_a_start_that_was_never_offered_is_refused_before_anything_changes",
+            f"{PERSONAL}test_killed_anywhere_the_old_parts_are_there_and_the_same_command_makes_the_same",
+            f"{PERSONAL}test_nothing_personal_is_in_a_bundle_and_a_blend_is_made_of_what_is_shared",
         ),
     ),
 }

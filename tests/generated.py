@@ -396,6 +396,10 @@ into `round_steps`. It needs samples kept apart. With one number it takes the pl
 
 Where the plan names classes, `complementary` takes the names as well as the numbers.
 
+Where the plan's [model] calls parts personal, each party has its own, in assistance and in its rivals: of batch norm,
+`fedavg` is then FedBN. There are two models after a round: the loss is the sum of each party's at its own, and a score
+the mean of what both score on the samples kept apart. Whoever trains alone, or on pooled data, has one whole model.
+
 A seed decides the split, the first model and every batch, and which of the packaged `digits` are kept apart; `--seeds` takes
 the place of the plan's `seed`. `--samples N` takes only N samples, and at most N of those kept apart, drawn anew for each
 seed.

@@ -34,7 +34,8 @@ def best(out: Path, site: Site, as_json: bool) -> None:
 
     Beside OUT.safetensors: OUT.plan.toml, the agreed plan to the byte; the model's own .py file, if the plan names one; and
     OUT.md, a card for people. Loading the weights needs no alx; alx predict and alx evaluate find the plan there. Once the
-    exchange is closed, it is the model that both sides end with, and the same file on both.
+    exchange is closed, it is the model that both sides end with, and the same file on both, but for what the plan's [model]
+    calls personal: of that each has its own.
     """
     from alx import turns  # noqa: PLC0415 - torch
     from alx.turns import bridge, in_use, model_file  # noqa: PLC0415
@@ -63,6 +64,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
         name=out.name,
         weights=note.weights,
         frozen=note.frozen,
+        personal=sorted(found.personal),
         keys=sorted([(site.role, now.public_key.fingerprint), (now.peer.file.role, now.peer_key.fingerprint)]),
         code=note.code,
         built_in=note.task == "built-in",
@@ -76,6 +78,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
                 "plan": model_file.plan_beside(out),
                 "card": page,
                 "weights": note.weights,
+                "personal": sorted(found.personal),
                 "round": chosen.round,
                 "snapshot": chosen.label,
                 "global_loss": chosen.global_loss,
@@ -90,6 +93,8 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, {loss}{score}")
     names = [f"'{path.name}'" for path in (*beside, page)]
     screen.tell(f"beside it: {', '.join(names[:-1])} and the card {names[-1]}, which has no held-out score")
+    if found.personal:
+        screen.tell(f"this site's own are {count(len(found.personal), 'tensor')} in it; the peer's file has others there")
 
 
 def _require_same(data: bytes, path: Path) -> None:

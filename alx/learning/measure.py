@@ -25,7 +25,7 @@ def together(task: Task, state_bytes: int) -> int:
         task: what the user brought.
         state_bytes: size of one's state.
     """
-    if task.state is not whole_state:  # the weights that stay behind take memory too
+    if task.state is not whole_state or task.personal:  # the weights that stay behind take memory too
         model = task.new_model()
         whole, shared = (*model.parameters(), *model.buffers()), task.frozen(model).values()
         state_bytes = max(state_bytes, sum(t.nbytes for t in whole) - sum(t.nbytes for t in shared))

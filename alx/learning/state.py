@@ -6,7 +6,7 @@ bundle's layout).
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -47,8 +47,8 @@ def of(task: Task, model: nn.Module) -> dict[str, Tensor]:
 
 
 def whole(task: Task, model: nn.Module) -> dict[str, Tensor]:
-    """All of a model, the model's own tensors or copies: what travels, what is frozen, and what is a site's own."""
-    return {**task.state(model), **task.frozen(model), **task.personal(model)}
+    """All of a model, the model's own tensors or copies: what changes, a site's own too, and what is frozen."""
+    return {**task.state(model), **task.frozen(model)}
 
 
 def fresh(task: Task) -> dict[str, Tensor]:
@@ -75,6 +75,16 @@ def parameters(model: nn.Module) -> set[str]:
     own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     bare = set(map(unwrapped, own))
     return own | (bare - {name for name, _ in model.named_buffers(remove_duplicate=False)})
+
+
+def travels(task: Task, state: State) -> dict[str, Tensor]:
+    """What of a task's state is sent."""
+    return {name: value for name, value in state.items() if name not in task.personal}
+
+
+def personal(task: Task, state: State) -> dict[str, Tensor]:
+    """What of a task's state stays on its own site."""
+    return {name: value for name, value in state.items() if name in task.personal}
 
 
 def unwrapped(name: str) -> str:
@@ -208,12 +218,18 @@ def from_bytes(data: bytes | memoryview, tensors: Iterable[tuple[str, str, Seque
     return out
 
 
-def rounded(state: State) -> dict[str, Tensor]:
+def rounded(state: State, but: Collection[str] = ()) -> dict[str, Tensor]:
     """The same with every float32 weight rounded to the nearest bfloat16, ties to even, and kept as float32.
 
     Rounded twice is rounded once, so what a receiver goes on from is what was sent.
+
+    Args:
+        state: the tensors by name.
+        but: names of those that are not sent, and stay as they are.
     """
-    return {n: v.to(torch.bfloat16).to(v.dtype) if v.dtype == torch.float32 else v for n, v in state.items()}
+    return {
+        n: v.to(torch.bfloat16).to(v.dtype) if v.dtype == torch.float32 and n not in but else v for n, v in state.items()
+    }
 
 
 def finite(state: State) -> str | None:

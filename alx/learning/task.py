@@ -30,7 +30,7 @@ def load_whole(model: nn.Module, state: State) -> None:
 
 
 def nothing(_model: nn.Module) -> State:
-    """No tensors: `Task.frozen` and `Task.personal` where all of the model's state travels."""
+    """No tensors: `Task.frozen` where there are none."""
     return {}
 
 
@@ -190,7 +190,7 @@ class Task:
         load: (model, state) -> None, the inverse: makes a new model the one that `state` was taken of, bit for bit.
         frozen: (model) -> tensors that nothing changes and that are the same in every new model, on both sides: they stay at
             home, and pairing compares their digest.
-        personal: (model) -> tensors that training changes and that stay at home: each site has its own.
+        personal: names of those tensors of `state` that stay at home: each site has its own. The rest travels.
     """
 
     new_model: Callable[[], nn.Module]
@@ -205,4 +205,4 @@ class Task:
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole
     frozen: Callable[[nn.Module], State] = nothing
-    personal: Callable[[nn.Module], State] = nothing
+    personal: frozenset[str] = frozenset()

@@ -74,7 +74,7 @@ class Run:
         self.task, self.model = task, task.new_model()
         self.tensors = state.describe(start)
         state.put(task, self.model, start)
-        self._at_home = {*task.frozen(self.model), *task.personal(self.model)}
+        self._frozen = set(task.frozen(self.model))
         self.model.train()
         seed_all(seed)
         self.trainer = task.trainer(self.model, seed)
@@ -92,9 +92,9 @@ class Run:
         """
         trainer = self.trainer
         offered = trainer.snapshot() if isinstance(trainer, Averager) else self.task.state(self.model)
-        copy = state.copied({name: value for name, value in offered.items() if name not in self._at_home})
+        copy = state.copied({name: value for name, value in offered.items() if name not in self._frozen})
         state.refuse_changed(self.tensors, copy, f"at step {self.at}")
-        return state.rounded(copy) if rounded else copy
+        return state.rounded(copy, self.task.personal) if rounded else copy
 
     @property
     def over(self) -> bool:

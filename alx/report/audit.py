@@ -132,6 +132,11 @@ def site(target: Path, report: SiteReport) -> list[str]:
         f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
         f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
         f"  bundles      {counts}{closing}; each was verified whole{blends}",
+        *(
+            []
+            if report.personal is None
+            else [f"  personal     in no bundle; kept here, whole, of {count(report.personal, 'snapshot')} that were sealed"]
+        ),
         "history, with the time in UTC by the machine's clock:",
         *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
         *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),

@@ -26,6 +26,7 @@ def text(
     name: str,
     weights: str,
     frozen: str | None,
+    personal: Sequence[str],
     keys: Sequence[tuple[str, str]],
     code: str | None,
     built_in: bool,
@@ -38,7 +39,8 @@ def text(
         layout: the model's tensors.
         name: of the model's file.
         weights: SHA-256 of the raw state: of what travelled.
-        frozen: the digest of what did not, as a bundle's manifest has it; None where all did.
+        frozen: the digest of what nothing changes, as a bundle's manifest has it; None where there is nothing.
+        personal: the tensors that only the site has that writes the card.
         keys: who, and the fingerprint of its key, of each side.
         code: SHA-256 of the model's own .py file, if the plan names one.
         built_in: the plan alone says how inputs are made.
@@ -62,6 +64,7 @@ def text(
         "|---|---|",
         *(f"| {what} | {value} |" for what, value in _facts(chosen, plan_file, (weights, frozen), keys, code)),
         "",
+        *_personal(personal),
         "The global loss is a sum over the samples of both sites. Scores on data that a site keeps apart stay there:",
         "`alx evaluate` gives them to its own people, or to whoever has samples of their own. What this model may be used",
         "for, and for whom it is right, its makers have to say; the license is theirs to name.",
@@ -105,7 +108,7 @@ def _facts(
     code: str | None,
 ) -> list[tuple[str, str]]:
     plan, (weights, frozen) = plan_file.plan, digests
-    travelled = "the raw state" if frozen is None else "what travelled, the raw state"
+    travelled = "what travelled, the raw state" if frozen is not None or plan.personal else "the raw state"
     return [
         ("plan", f"{_code(plan.name)}, SHA-256 {_code(plan_file.digest)}"),
         *([] if code is None else [("the model's own file", f"{_code(_own_file(plan))}, SHA-256 {_code(code)}")]),
@@ -116,6 +119,17 @@ def _facts(
         ("samples", f"{chosen.samples:,} of both sites together"),
         *((f"key of the {who}", f"SHA-256 {_code(fingerprint)}") for who, fingerprint in keys),
         ("written by", f"alx {__version__}"),
+    ]
+
+
+def _personal(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [
+        f"One site's own, trained on its data alone and never sent, are {count(len(names), 'tensor')}: {_listed(names)}.",
+        "The other site's model has others there. The digest above is of what both have, and the global loss is the sum of",
+        "each site's loss at its own model: this one is made for data like those of the site that wrote it.",
+        "",
     ]
 
 

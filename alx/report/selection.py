@@ -30,7 +30,7 @@ def table(chosen: Selected) -> list[str]:
 
 def closed(found: Closed, plan: Plan) -> list[str]:
     """What the closing means, and what about it deserves a look."""
-    out = [f"the learner chose last: {_chosen(found, plan)}", f"this site has it too, bit for bit: model {found.state}"]
+    out = [f"the learner chose last: {_chosen(found, plan)}", f"this site has it too, bit for bit: {_model(found, plan)}"]
     if found.loss_rose:
         out.append("LOOK: the learner's global loss is above the one found here last, which it cannot be on fixed data")
     return out
@@ -51,7 +51,13 @@ def ends(found: Closed, role: Role, plan: Plan, *, done: bool) -> list[str]:
         begins = (
             f"{'done: the closing was handed over' if done else 'the closing is sealed'}; once it is imported, both have"
         )
-    return [f"{begins} {_chosen(found, plan)}", f"model {found.state}"]
+    return [f"{begins} {_chosen(found, plan)}", _model(found, plan)]
+
+
+def _model(found: Closed, plan: Plan) -> str:
+    """Its digest, which is the same on both sides."""
+    beside = "; beside what is so named each side has its own personal parts" if plan.personal else ""
+    return f"model {found.state}{beside}"
 
 
 def _chosen(found: Selected | Closed, plan: Plan) -> str:
@@ -63,7 +69,8 @@ def _chosen(found: Selected | Closed, plan: Plan) -> str:
 def words(chosen: Selected, plan: Plan) -> list[str]:
     """What the selection means, and what about it deserves a look."""
     flags = chosen.flags
-    out = [f"chosen: {_chosen(chosen, plan)}"]
+    own = ["what was chosen is shared; each side measured it with its own personal parts"] if plan.personal else []
+    out = [f"chosen: {_chosen(chosen, plan)}", *own]
     if chosen.evaluations and chosen.scan and any(x is not None for x in chosen.at_least or ()):
         out.append(
             f"{chosen.evaluations / chosen.scan:.0%} of a full scan's evaluations were needed "

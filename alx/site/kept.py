@@ -1,28 +1,17 @@
 """What a side hands on from each of its turns to its next: bytes, tied to the turn that was sealed.
 
-    kept/<digest of that turn's bundle>    SHA-256 of the digest and the bytes, then the bytes
+    kept/<digest of that turn's bundle>    see `tied`
 
 Knows bytes and digests; knows no optimiser. Nothing here travels. What is tied to another turn, or is damaged, is as good
 as gone: the next turn then begins without it.
 """
 
-import hashlib
 from pathlib import Path
 
 from alx import files
+from alx.site import tied
 
 FOLDER = "kept"
-_SIZE = hashlib.sha256().digest_size
-
-
-def _path(folder: Path, turn: str) -> Path:
-    return folder / FOLDER / turn
-
-
-def _seal(turn: str, data: bytes | memoryview) -> bytes:
-    digest = hashlib.sha256(bytes.fromhex(turn))
-    digest.update(data)
-    return digest.digest()
 
 
 def put(folder: Path, turn: str, data: bytes) -> None:
@@ -33,19 +22,12 @@ def put(folder: Path, turn: str, data: bytes) -> None:
         turn: digest of the bundle that was sealed, before the ledger knows of it.
         data: the bytes.
     """
-    path = _path(folder, turn)
-    files.make_folder(path.parent)
-    files.sync_folder(folder)
-    files.replace(path, _seal(turn, data) + data)
+    tied.put(folder, f"{FOLDER}/{turn}", bytes.fromhex(turn), data)
 
 
 def get(folder: Path, turn: str) -> bytes | None:
     """What was kept of a turn; None where it is gone, damaged, or another turn's."""
-    path = _path(folder, turn)
-    with files.storage(path):
-        found = path.read_bytes() if path.is_file() else b""
-    seal, data = found[:_SIZE], found[_SIZE:]
-    return data if seal == _seal(turn, data) else None
+    return tied.get(folder, f"{FOLDER}/{turn}", bytes.fromhex(turn))
 
 
 def forget(folder: Path, but: str) -> None:

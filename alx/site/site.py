@@ -11,6 +11,7 @@
     events.sqlite   the security log: that, and what was refused and why
     work/           the turn in progress; gone when it is sealed
     kept/           where the plan says `keep`: the optimiser's state after the last turn; it never travels
+    personal/       where the plan calls parts of the model personal: these, as of each snapshot; they never travel
     outbox/ inbox/  bundles sealed here, bundles accepted
     staging/        a copy in progress
     lock

@@ -10,6 +10,7 @@ from typing import get_args
 
 from alx import files, turns
 from alx import plan as plans
+from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import FIRM, Plan, PlanFile
 from alx.records import Role
@@ -21,7 +22,7 @@ from alx.study.parties import PLAIN, POOLED, TRAINED, Parties
 from alx.study.results import Algorithm
 from alx.study.sizes import packed
 from alx.tasks import load
-from alx.turns.bridge import from_flat
+from alx.turns import personal
 
 EXCHANGE = "exchange"
 BLENDED: dict[str, object] = {"candidates": "blended"}
@@ -50,7 +51,7 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
 
     def carried(number: int, saved: Saved | None) -> Played:
         played = play(number, saved)
-        size, raw = packed(played.state)
+        size, raw = packed(state.travels(tasks[POOLED], played.state))
         return dataclasses.replace(played, carried=(2 * size, 2 * raw))  # one model each way
 
     return carried, True
@@ -86,13 +87,15 @@ def _assisted(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
 
     def one(number: int, _saved: Saved | None) -> Played:
         there, back = sites.play(number)
-        model = turns.latest(sites.sites["learner"].look())
+        learner, provider = (sites.sites[role].look() for role in get_args(Role))
+        model, chosen = turns.latest(learner).tensors, learner.position.selected[-1]
+        own = personal.unpacked(personal.of_candidate(provider, provider.position.sealed[-1], chosen.index))
         closing = sites.close() if number == both.plan.plan.rounds else 0
         sites.forget()
         sealed = there.sealed, back.sealed
         carried = sum(s.size for s in sealed) + closing, sum(s.raw_size for s in sealed)
         selected = there.chosen.selected.label, back.chosen.selected.label
-        return Played(from_flat(model.state, model.layout), None, carried, selected)
+        return Played(model, None, carried, selected, {**model, **own} if own else None)
 
     return one, found is not None
 

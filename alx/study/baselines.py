@@ -30,12 +30,14 @@ class Played:
         saved: what the next round needs.
         carried: bytes carried both ways, and the same before compression.
         selected: what provider and learner chose, where they choose.
+        provider: where the plan keeps parts personal and two sides have a model, the provider's: `state` is the learner's.
     """
 
     state: State
     saved: Saved | None
     carried: tuple[int, int] = (0, 0)
     selected: tuple[str, str] | None = None
+    provider: State | None = None
 
 
 Play = Callable[[int, Saved | None], Played]
@@ -92,12 +94,25 @@ def _kept(saved: Saved | None) -> Kept:
     return {} if saved is None else saved.get("kept", {})
 
 
-def _start(task: Task, saved: Saved | None) -> State:
-    return state.fresh(task) if saved is None else saved["model"]
+def _start(task: Task, saved: Saved | None) -> tuple[State, dict[Role, State]]:
+    """What is shared, beside whatever; and the personal parts of each role."""
+    if saved is not None:
+        return saved["model"], saved["own"]
+    fresh = state.fresh(task)
+    return fresh, {role: state.personal(task, fresh) for role in get_args(Role)}
+
+
+def _ended(model: State, own: Mapping[Role, State], kept: Kept) -> Played:
+    """A round after which each role has its own parts, if any, beside what is shared."""
+    learner, provider = ({**model, **own[role]} for role in get_args(Role))
+    saved = {"model": dict(model), "own": {role: dict(each) for role, each in own.items()}, "kept": kept}
+    return Played(learner, saved, provider=provider if own["provider"] else None)
 
 
 def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) -> Play:
     """The learner trains and sends its last model; the provider trains on from there and sends its own back.
+
+    Personal parts stay where they are, and go on from where their side left them.
 
     Args:
         tasks: of both sites.
@@ -106,16 +121,19 @@ def cyclic(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int]) ->
     """
 
     def play(round_: int, saved: Saved | None) -> Played:
-        model, kept = _start(tasks["learner"], saved), _kept(saved)
+        (model, own), kept = _start(tasks["learner"], saved), _kept(saved)
         for role in get_args(Role):
-            model, kept = _turn(tasks[role], plan, model, round_, role, steps[role], kept)
-        return Played(model, {"model": dict(model), "kept": kept})
+            model, kept = _turn(tasks[role], plan, {**model, **own[role]}, round_, role, steps[role], kept)
+            own = {**own, role: state.personal(tasks[role], model)}
+        return _ended(model, own, kept)
 
     return play
 
 
 def fedavg(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], samples: Mapping[Role, int]) -> Play:
     """Both train from the same model, each sends its own to the other, and both take the mean, weighted by samples.
+
+    Of batch norm that is personal this is FedBN (Li et al., 2021): each side's own is no part of the mean.
 
     Args:
         tasks: of both sites.
@@ -129,10 +147,10 @@ def fedavg(tasks: Mapping[Role, Task], plan: Plan, steps: Mapping[Role, int], sa
     mean = Recipe(samples[larger] / everybody, samples[smaller] / everybody)
 
     def play(round_: int, saved: Saved | None) -> Played:
-        start, kept, ends = _start(tasks["learner"], saved), _kept(saved), {}
+        (start, own), kept, ends = _start(tasks["learner"], saved), _kept(saved), {}
         for role in get_args(Role):
-            ends[role], kept = _turn(tasks[role], plan, start, round_, role, steps[role], kept)
+            ends[role], kept = _turn(tasks[role], plan, {**start, **own[role]}, round_, role, steps[role], kept)
         model = blend.blend(start, ends[larger], ends[smaller], start, mean, ())
-        return Played(model, {"model": model, "kept": kept})
+        return _ended(model, {role: state.personal(tasks[role], end) for role, end in ends.items()}, kept)
 
     return play

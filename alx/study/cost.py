@@ -95,7 +95,8 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
     everybody = sum(samples.values())
     step, sample = _speed(parties)
     began = time.perf_counter()
-    model = state.fresh(parties.tasks[POOLED])
+    pooled = parties.tasks[POOLED]
+    model = state.travels(pooled, state.fresh(pooled))
     sizes.packed(model)
     handling = HANDLING * (time.perf_counter() - began)
     peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files, turns
 from alx.records import Role
-from alx.site import shelf
+from alx.site import personal, shelf
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import SiteFile
@@ -107,6 +107,7 @@ class Exchange:
             position = site.look().position
             for turn in (*position.sealed[:-1], *position.accepted[:-2]):
                 files.remove_tree(shelf.place(site, turn))
+            personal.forget(site.folder, [turn.digest for turn in position.sealed[-1:]])
         for bundle in (self.folder / "disk").glob("alx-*"):
             files.remove_tree(bundle)
 

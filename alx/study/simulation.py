@@ -26,6 +26,7 @@ from alx.learning.task import Scores
 from alx.study import algorithms, cost, parties, results
 from alx.study import study as studies
 from alx.study.cost import Cost, minutes
+from alx.study.judge import judged
 from alx.study.parties import POOLED, Parties
 from alx.study.pool import Pool
 from alx.study.results import Algorithm, Dealt, Results, Round, Run
@@ -85,7 +86,7 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
             split=study.split.text,
             samples=study.samples,
             rounds=study.plan.plan.rounds,
-            score=named.scored,
+            score=named.scored + (", mean of both sides' models" if study.plan.plan.personal else ""),
             machine=machine(),
             finished=finished(),
             dealt=dealt,
@@ -202,8 +203,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: 
         part = torch.load(io.BytesIO(_read(kept)), weights_only=True, map_location="cpu")
     rounds = [Round.model_validate(r) for r in part["rounds"]]
     estimate.skip(len(rounds) * estimate.round(algorithm))
-    task = both.tasks[POOLED]
-    judge = task.new_model()
+    judge = both.tasks[POOLED].new_model()
     while len(rounds) < count:
         began, number = time.monotonic(), len(rounds) + 1
         try:
@@ -213,7 +213,7 @@ def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: 
             rounds += [nothing.model_copy(update={"round": n}) for n in range(number, count + 1)]
             estimate.done += (count - number + 1) * estimate.round(algorithm)
             break
-        loss, worth = measure.measure(task, judge, played.state), measure.held_out(task, judge)
+        loss, worth = judged(both, judge, played)
         carried, raw = played.carried
         rounds.append(
             Round(

@@ -26,6 +26,7 @@ class Footprint:
         parameters, trained, buffers: numbers in the model, those of them that training changes, and those beside it.
         state: bytes of what travels of it, before compression.
         tensors: how many that is.
+        personal: names of those that are this site's own and stay here.
         seconds: of one step, the median.
         memory: bytes at their peak: of the GPU, or of the whole process on a CPU.
         device: where it was.
@@ -36,6 +37,7 @@ class Footprint:
     buffers: int
     state: int
     tensors: int
+    personal: tuple[str, ...]
     seconds: float
     memory: int
     device: str
@@ -48,6 +50,7 @@ class Footprint:
             "buffers": self.buffers,
             "state_bytes": self.state,
             "tensors": self.tensors,
+            "personal": list(self.personal),
             "step_seconds": self.seconds,
             "peak_bytes": self.memory,
             "device": self.device,
@@ -61,6 +64,7 @@ def of(task: Task, seed: int) -> Footprint:
     """
     trajectory.seed_all(seed)
     start = state.fresh(task)
+    sent, own = state.travels(task, start), state.personal(task, start)
     run = trajectory.Run(task, start, seed, WARM + TRIED)
     parameters = list(run.model.parameters())
     device = next((p.device for p in parameters), torch.device("cpu"))
@@ -80,8 +84,9 @@ def of(task: Task, seed: int) -> Footprint:
         parameters=sum(p.numel() for p in parameters),
         trained=sum(p.numel() for p in parameters if p.requires_grad),
         buffers=sum(b.numel() for b in run.model.buffers()),
-        state=sum(t.nbytes for t in start.values()),
-        tensors=len(start),
+        state=sum(t.nbytes for t in sent.values()),
+        tensors=len(sent),
+        personal=tuple(own),
         seconds=sorted(taken)[len(taken) // 2],
         memory=torch.cuda.max_memory_allocated(device)
         if on_gpu

@@ -166,7 +166,7 @@ def guarded(task: Task, seed: int) -> Task:
         state=own_state,
         load=task.load if task.load is load_whole else load,
         frozen=part("frozen", task.frozen),
-        personal=part("personal", task.personal),
+        personal=task.personal,
     )
 
 

@@ -91,6 +91,7 @@ def of(model: nn.Module, names: Sequence[str], freeze: Sequence[str], personal: 
 def split(task: Task, model: nn.Module, freeze: Sequence[str] = (), personal: Sequence[str] = ()) -> Task:
     """The same task where only what can change travels: its `state` and `load` are narrowed, its frozen weights fixed.
 
+    What is personal changes, and so is in its `state`; the task says which names that are.
     A frozen parameter needs no gradient and lies in memory once for all models. A module all of whose tensors a pattern
     freezes stays in evaluation mode, so that its batch norm and dropout do nothing that a pass in evaluation would not. A
     parameter of a task without a pair of its own that the model made untrainable, as `peft` does, is frozen too.
@@ -110,9 +111,10 @@ def split(task: Task, model: nn.Module, freeze: Sequence[str] = (), personal: Se
     if len(still) == len(dict(model.named_parameters(remove_duplicate=False))):
         still = []  # nothing is trained at all: alx check says so
     found = of(model, names, [*freeze, *map(_literal, still)], personal)
-    if not found.frozen and not found.personal:
+    task = dataclasses.replace(task, personal=task.personal | frozenset(found.personal)) if found.personal else task
+    if not found.frozen:
         return task
-    at_rest, frozen, own = _at_rest(model, names, chosen), _only(task, found.frozen), _only(task, found.personal)
+    at_rest, frozen, changes = _at_rest(model, names, chosen), _only(task, found.frozen), (*found.sent, *found.personal)
     once: dict[str, Tensor] = {}
 
     def new_model() -> nn.Module:
@@ -128,10 +130,9 @@ def split(task: Task, model: nn.Module, freeze: Sequence[str] = (), personal: Se
     return dataclasses.replace(
         task,
         new_model=new_model,
-        state=_only(task, found.sent),
-        load=into(task, found.sent),
+        state=_only(task, changes),
+        load=into(task, changes),
         frozen=lambda model: {**task.frozen(model), **frozen(model)},
-        personal=lambda model: {**task.personal(model), **own(model)},
     )
 
 

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from alx.bundle.frozen import Frozen
 from alx.bundle.layout import Layout
 from alx.errors import UsageError
 from alx.site import shelf
-from alx.site.entries import Closed, Selected
+from alx.site.entries import Closed, Sealed, Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
+from alx.turns import personal
+from alx.turns.bridge import from_flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Best:
         selected: the selection.
         state, layout: what travelled of it.
         stays: what did not, as nothing changes it.
+        parts: what did not, as it is this site's own, packed; see `alx.turns.personal`.
         site: this one.
     """
 
@@ -26,7 +31,18 @@ class Best:
     state: bytes
     layout: Layout
     stays: Frozen | None
+    parts: bytes
     site: Site
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training changes of it, by name."""
+        return from_flat(self.state, self.layout) | self.personal
+
+    @property
+    def personal(self) -> dict[str, Tensor]:
+        """What of that is this site's own."""
+        return personal.unpacked(self.parts)
 
 
 def best(now: SiteState) -> Best:
@@ -79,4 +95,6 @@ def _of(now: SiteState, selected: Selected | Closed, index: int) -> Best:
     # what a provider's exchange was closed with lies in a bundle of its own
     turn = next(turn for turn in (*now.position.accepted, *now.position.sealed) if turn.digest == selected.digest)
     with shelf.opened(now, turn) as bundle:
-        return Best(selected, bundle.state(index), bundle.manifest.layout, bundle.manifest.stays, now.site)
+        own, said = isinstance(turn, Sealed), bundle.manifest
+        parts = personal.of_candidate(now, turn, index) if own else personal.beside(now, said)
+        return Best(selected, bundle.state(index), said.layout, said.stays, parts, now.site)

@@ -60,7 +60,7 @@ def same_model(task: Task, agreed: IdentityFile) -> None:
         ModelError: it was changed since.
     """
     model = task.new_model()
-    check_model(layout_of(task.state(model)).tensors, Layout(tuple(agreed.tensors)))
+    check_model(layout_of(state.travels(task, task.state(model))).tensors, Layout(tuple(agreed.tensors)))
     refuse_other(frozen_of(task, model), agreed.frozen, "this site's")
 
 

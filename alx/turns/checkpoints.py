@@ -13,7 +13,9 @@ import torch
 
 from alx.bundle.layout import Layout
 from alx.learning import trajectory, validation
+from alx.learning.task import State, Task
 from alx.site.work import Work
+from alx.turns import personal
 from alx.turns.bridge import to_flat
 
 MAX_SECONDS = 60  # at most this much work is lost to a kill
@@ -36,6 +38,8 @@ def sample(
     last: Callable[[], None] = lambda: None,
 ) -> int:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
+
+    Beside it lie its personal parts, as `parts` names them, where the task has any.
 
     Args:
         run: made anew; it goes on from the checkpoint in `work` where there is one.
@@ -81,13 +85,24 @@ def sample(
             checkpoint()
 
     for step, tensors in trajectory.sample(run, steps, period, told, rounded=rounded):
-        work.put_snapshot(f"t{step}", to_flat(tensors, layout))
+        _keep(work, f"t{step}", run.task, tensors, layout)
     last()
     if keep:
         work.put(HANDED_ON, _saved(run.kept()))
     end = validation.best(run.curve) if run.at < steps else steps
     work.put_checkpoint(ENDED + b"%d" % end)
     return end
+
+
+def parts(label: str) -> str:
+    """The name, in the work folder, of the personal parts beside a state."""
+    return f"{label}-personal"
+
+
+def _keep(work: Work, label: str, task: Task, tensors: State, layout: Layout) -> None:
+    work.put_snapshot(label, to_flat(tensors, layout))
+    if task.personal:
+        work.put_snapshot(parts(label), personal.packed(task, tensors))
 
 
 def _saved(state: dict[str, Any]) -> memoryview:

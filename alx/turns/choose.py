@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Scores, Task
@@ -20,7 +20,7 @@ from alx.site.state import SiteState
 from alx.steps import incoming
 from alx.steps.incoming import Staged, StagedClosing
 from alx.tasks import load
-from alx.turns import looks, recipes
+from alx.turns import looks, personal, recipes
 from alx.turns.bridge import from_flat, same_count, same_model, same_objective
 from alx.turns.introduce import refuse_other_data
 from alx.turns.looks import Start
@@ -96,11 +96,11 @@ def import_and_select(
 class _Candidates:
     """The candidates of a bundle as models: as many at once as fit, decoded where they are not there.
 
-    Asked for in order, all are decoded in one pass, however few fit.
+    Each has this site's own personal parts. Asked for in order, all are decoded in one pass, however few fit.
     """
 
-    def __init__(self, task: Task, staged: Staged) -> None:
-        self._task, self._staged = task, staged
+    def __init__(self, task: Task, staged: Staged, own: dict[str, Tensor]) -> None:
+        self._task, self._staged, self._own = task, staged, own
         self._held: dict[int, nn.Module] = {}
         self.together = measure.together(task, staged.manifest.layout.nbytes)
         self._states, self._next = staged.states(), 0
@@ -112,7 +112,8 @@ class _Candidates:
         free = [self._held.pop(i) for i in [i for i in self._held if i not in wanted][:over]]
         for i in missing:
             model = free.pop() if free else self._task.new_model()
-            self._held[i] = measure.loaded(self._task, model, from_flat(self._flat(i), self._staged.manifest.layout))
+            state = from_flat(self._flat(i), self._staged.manifest.layout) | self._own
+            self._held[i] = measure.loaded(self._task, model, state)
         return [self._held[i] for i in wanted]
 
     def _flat(self, index: int) -> memoryview:
@@ -140,7 +141,8 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
-    candidates, start = _Candidates(task, staged), Start.find(now, manifest)
+    own_parts = personal.unpacked(personal.beside(now, manifest))
+    candidates, start = _Candidates(task, staged, own_parts), Start.find(now, manifest)
     if task.sample_losses is not None:
         same_count(task.sample_losses.count, own_samples)
         # all that are t = 0, bit for bit: measured and remembered, equals would not tie
@@ -189,7 +191,8 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
     same_model(task, now.own.file)
     with shelf.opened(now, now.position.sealed[-1]) as mine:
         flat, layout = mine.state(closed.candidate), mine.manifest.layout
-    score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout)))
+    own_parts = personal.unpacked(personal.of_candidate(now, now.position.sealed[-1], closed.candidate))
+    score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout) | own_parts))
     rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss)
     return closed._replace(
         scored=score is not None, held_out=None if score is None else score.score, metrics=_metrics(score), loss_rose=rose

@@ -21,7 +21,7 @@ from alx.site.site import Site
 from alx.tasks import load
 from alx.turns import model_file
 from alx.turns.best import Best, best, of_round
-from alx.turns.bridge import from_flat, frozen_in, frozen_of, layout_of
+from alx.turns.bridge import frozen_in, frozen_of, layout_of
 
 OWN = "a task of your own makes its inputs itself: load the file of alx best there, docs/tasks.md shows how"
 
@@ -78,7 +78,7 @@ def whole(found: Best) -> dict[str, Tensor]:
     """
     site = found.site
     if found.stays is None:
-        return from_flat(found.state, found.layout)
+        return found.tensors
     task = _models(site.plan_file, site.folder, site, load.device("cpu"), begun=True)
     return states.copied(states.whole(task, _put(task, found)))
 
@@ -91,9 +91,9 @@ def best_file(found: Best) -> bytes:
 def _put(task: Task, found: Best) -> nn.Module:
     """A selected model, as a model of the task."""
     net = task.new_model()
-    check_model(layout_of(task.state(net)).tensors, found.layout)
+    check_model(layout_of(states.travels(task, task.state(net))).tensors, found.layout)
     refuse_other(frozen_of(task, net), found.stays, "this site's")
-    states.put(task, net, from_flat(found.state, found.layout))
+    states.put(task, net, found.tensors)
     return net
 
 
@@ -136,7 +136,8 @@ def in_file(path: Path, plan_path: Path | None, site: Site | None, device: str |
     place = load.device(device)
     task = _models(plan, folder, of_plan, place, begun=False)
     net = task.new_model()
-    held = model_file.tensors(path, layout_of(states.whole(task, net)), set(task.state(net)), plan)
+    travels = set(states.travels(task, task.state(net)))
+    held = model_file.tensors(path, layout_of(states.whole(task, net)), travels, task.personal, plan)
     own = of_plan is not None and of_plan.config.task != "built-in"
     if not own:  # all that the built-in task's model has is in its file
         net.load_state_dict(dict(held))

@@ -1,10 +1,11 @@
 """What `alx check` finds out: is the task fit for a first round, what do the data hold, what will a turn take and carry?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alx import files
 from alx.bundle.frozen import Frozen
-from alx.errors import count
+from alx.errors import count, escape
 from alx.learning import state
 from alx.plan import INIT_NAME, Init, Plan
 from alx.site.site import Site
@@ -16,6 +17,8 @@ from alx.tasks.given import Given
 from alx.transforms import Transform
 from alx.turns import bridge
 from alx.turns.introduce import initial
+
+MAX_NAMED = 12  # tensors told by name: those of two layers of batch norm, and a little more
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,10 @@ class Inspection:
         steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
         bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)}"
         changed = f"images are changed before a step: {', then '.join(each.words() for each in self.augment)}"
+        own = f"{count(len(f.personal), 'tensor')} never leave this site: {_named(f.personal)}"
         return [
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
+            *([f"personal: {own}"] if f.personal else []),
             *([changed] if self.augment else []),
             *([] if self.given is None else [f"given weights: {self.given.words}"]),
             *([] if self.frozen is None else [f"frozen, at home, and the same on both sides: {self.frozen.words}"]),
@@ -102,6 +107,11 @@ class Inspection:
             "given": None if self.given is None else self.given.json(),
             "frozen": None if self.frozen is None else self.frozen.model_dump(),
         }
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return escape(", ".join(names[:MAX_NAMED]), 2000) + more
 
 
 def _time(seconds: float) -> str:
@@ -128,7 +138,7 @@ def inspect(site: Site) -> Inspection:
     found = check.check_task(task, plan.seed)
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
-    size = sum(t.nbytes for t in initial(site, task).values())
+    size = sum(t.nbytes for t in state.travels(task, initial(site, task)).values())
     model, path = task.new_model(), site.folder / INIT_NAME
     wanted = Init() if plan.model is None else plan.model.init
     return Inspection(

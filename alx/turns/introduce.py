@@ -9,10 +9,12 @@ from alx.errors import ConfigError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
 from alx.plan import INIT_NAME
+from alx.site import personal as parts
 from alx.site.site import DATA_NAME, Site
 from alx.site.state import SiteState
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
+from alx.turns import personal
 from alx.turns.bridge import as_sent, frozen_of, layout_of, objective_of, refuse_negative
 
 MAX_DATA_BYTES = 1024  # a digest and a line's end
@@ -28,7 +30,7 @@ def introduce(now: SiteState) -> Identity:
     site = now.site
     task = load.task(site.folder, site.config, site.plan)
     tensors = initial(site, task)
-    layout = layout_of(tensors)
+    layout = layout_of(state.travels(task, tensors))
     model = task.new_model()
     measured = measure.measure(task, model, tensors)
     if task.sample_losses is not None:
@@ -62,6 +64,8 @@ def introduce(now: SiteState) -> Identity:
         _remember(site, task)
     else:
         refuse_other_data(site, task)
+    if task.personal:
+        parts.put_first(site.folder, personal.packed(task, tensors))
     files.replace(path, made.data)
     now.introduced = made
     return made

@@ -27,7 +27,7 @@ from alx.learning.task import State
 from alx.plan import PlanFile
 from alx.records import Finite, Strict
 from alx.turns.best import Best
-from alx.turns.bridge import frozen_in, to_flat
+from alx.turns.bridge import frozen_in, layout_of, to_flat
 
 ENDING = ".safetensors"
 NOTE = "alx"  # the metadata key of the note
@@ -47,7 +47,8 @@ class Note(Strict):
     snapshot: Annotated[str, Field(max_length=200)]
     global_loss: Finite
     samples: Annotated[int, Field(ge=1)]
-    frozen: Sha256 | None = Field(default=None, description="digest of what does not travel, as in a bundle's manifest")
+    frozen: Sha256 | None = Field(default=None, description="digest of what is frozen, as in a bundle's manifest")
+    personal: Sha256 | None = Field(default=None, description="SHA-256 of the raw tensors that are the writing site's own")
 
 
 def note(found: Best) -> Note:
@@ -64,6 +65,7 @@ def note(found: Best) -> Note:
         global_loss=chosen.global_loss,
         samples=chosen.samples,
         frozen=None if found.stays is None else found.stays.digest,
+        personal=_raw(found.personal) if found.parts else None,
     )
 
 
@@ -146,13 +148,16 @@ def _header(path: Path) -> tuple[list[TensorSpec], Mapping[str, str]]:
             raise MalformedError(f"{name} is no safetensors file: {told}", "is it whole? copy it again") from error
 
 
-def tensors(path: Path, expected: Layout, travels: Collection[str], plan: PlanFile) -> dict[str, Tensor]:
+def tensors(
+    path: Path, expected: Layout, travels: Collection[str], personal: Collection[str], plan: PlanFile
+) -> dict[str, Tensor]:
     """The weights of a model file, read only where it holds what the plan's model has.
 
     Args:
         path: the file.
         expected: the model's tensors.
-        travels: the names of those that travel; the others are frozen.
+        travels: the names of those that travel.
+        personal: of those that are each site's own; the others are frozen.
         plan: under which the model is asked.
 
     Raises:
@@ -174,7 +179,7 @@ def tensors(path: Path, expected: Layout, travels: Collection[str], plan: PlanFi
         raise error.within(f"'{escape(path.name)}'", "is it a model of this plan? --plan FILE names another") from error
     # a copy of its own: pages of a file that is shortened meanwhile would end the process
     found = load(files.read(path, expected.nbytes + MAX_HEADER_BYTES))
-    if says is not None and _digests(found, expected, travels) != (says.weights, says.frozen):
+    if says is not None and _digests(found, travels, personal) != (says.weights, says.frozen, says.personal):
         raise CorruptError(
             f"the weights in '{escape(path.name)}' are not those that alx best wrote", "copy it again, or write it anew"
         )
@@ -184,8 +189,12 @@ def tensors(path: Path, expected: Layout, travels: Collection[str], plan: PlanFi
     return found
 
 
-def _digests(found: State, expected: Layout, travels: Collection[str]) -> tuple[str, str | None]:
-    """Of what travels, and of the rest where there is one; as the note has them."""
-    sent = Layout(tuple(t for t in expected.tensors if t.name in travels))
-    rest = frozen_in({name: value for name, value in found.items() if name not in travels})
-    return hashlib.sha256(to_flat(found, sent)).hexdigest(), None if rest is None else rest.digest
+def _digests(found: State, travels: Collection[str], personal: Collection[str]) -> tuple[str, str | None, str | None]:
+    """Of what travels, of what is frozen, and of what is personal, where there is any; as the note has them."""
+    sent, own = ({name: value for name, value in found.items() if name in part} for part in (travels, personal))
+    rest = frozen_in({name: value for name, value in found.items() if name not in travels and name not in personal})
+    return _raw(sent), None if rest is None else rest.digest, _raw(own) if own else None
+
+
+def _raw(held: State) -> str:
+    return hashlib.sha256(to_flat(held, layout_of(held))).hexdigest()

@@ -26,11 +26,12 @@ from alx.learning.task import Task
 from alx.learning.validation import Validation
 from alx.progress import Tell, silent
 from alx.site import entries, kept, shelf
+from alx.site import personal as parts
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
-from alx.turns import checkpoints, log
+from alx.turns import checkpoints, log, personal
 from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial, refuse_other_data
 from alx.turns.log import Log, Record, Target
@@ -117,7 +118,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     site, position = now.site, now.position
     if position.step == "export" and not position.sealed[-1].closing:
         files.remove_tree(site.folder / "work")  # left by a command that was killed after the ledger knew of the bundle
-        kept.forget(site.folder, position.sealed[-1].digest)  # as above
+        _forget(now)  # as above
         return _sealed(now, position.sealed[-1], again=True)
     if position.step != "train":
         why = {
@@ -137,10 +138,10 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     manifest, data = turn.pack(steps, recipes, losses)
     digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
-    if (
-        site.plan.optimiser.keep
-    ):  # before the ledger knows of the turn: what is kept of one that never was is never asked for
+    # before the ledger knows of the turn: what is kept of one that never was is never asked for
+    if site.plan.optimiser.keep:
         kept.put(site.folder, digest, turn.work.get(checkpoints.HANDED_ON))
+    turn.keep_parts(steps, digest)
     final = shelf.place(site, made)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
@@ -148,8 +149,15 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     now.append(made)
     afresh = turn.afresh
     turn.work.remove()
-    kept.forget(site.folder, digest)
+    _forget(now)
     return dataclasses.replace(_sealed(now, made, again=False), afresh=afresh, unlogged=tuple(written.faults))
+
+
+def _forget(now: SiteState) -> None:
+    """Throw away what was kept beside turns that the ledger does not know, and of the optimiser what is old."""
+    turns = [turn.digest for turn in now.position.sealed]
+    kept.forget(now.site.folder, turns[-1])
+    parts.forget(now.site.folder, turns)
 
 
 def sealed(now: SiteState) -> Sealed:
@@ -177,7 +185,8 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
 class _Turn:
     """What every step of a turn needs. `work` keeps states as `t<step>`, `blend-<n>`, `start`, `peer` and `before`.
 
-    Beside them lies what the trainer takes up and hands on (`checkpoints`).
+    Beside them lie the personal parts of the start and of each snapshot (`checkpoints.parts`), and what the trainer takes up
+    and hands on.
     """
 
     now: SiteState
@@ -227,6 +236,8 @@ class _Turn:
         if not position.accepted:
             if not self.work.has("start"):
                 self.work.put("start", to_flat(initial(site, self.task), self.layout))
+            if self.task.personal:
+                self.work.put(checkpoints.parts("start"), parts.first(site.folder))
             return
         with shelf.opened(self.now, position.accepted[-1]) as bundle:
             last = len(bundle.manifest.snapshots) - 1
@@ -234,12 +245,23 @@ class _Turn:
             for label, i in wanted.items():
                 if not self.work.has(label):
                     self.work.put(label, bundle.state(i))
+            if self.task.personal:
+                self.work.put(checkpoints.parts("start"), personal.beside(self.now, bundle.manifest))
         if position.sealed and "peer" in wanted and not self.work.has("before"):
             with shelf.opened(self.now, position.sealed[-1]) as bundle:
                 self.work.put("before", bundle.state(0))
 
-    def _state(self, label: str) -> dict[str, Tensor]:
-        return from_flat(self.work.get(label), self.layout)
+    def _state(self, label: str, beside: str | None = None) -> dict[str, Tensor]:
+        """A kept state, whole: with the personal parts of a snapshot, which is itself unless it is named."""
+        whole = from_flat(self.work.get(label), self.layout)
+        if self.task.personal:
+            whole |= personal.unpacked(self.work.get(checkpoints.parts(beside or label)))
+        return whole
+
+    def keep_parts(self, steps: dict[str, int], digest: str) -> None:
+        """Keep the personal parts of every snapshot beside the sealed bundle."""
+        for i, label in enumerate(steps if self.task.personal else ()):
+            parts.put(self.now.site.folder, digest, i, self.work.get(checkpoints.parts(label)))
 
     def sample(self, written: Log) -> dict[str, int]:
         """Train, keeping snapshots and checkpoints; return the snapshots' steps by label, in order."""
@@ -302,7 +324,9 @@ class _Turn:
         self.tell("measuring", len(done), len(labels))
         for at in range(0, len(missing), together):
             part = missing[at : at + together]
-            for label, found in zip(part, measure.measure_all(self.task, models, map(self._state, part)), strict=True):
+            # a blend is measured with the personal parts of the snapshot that it is made of
+            whole = (self._state(label, None if label in steps else max(steps, key=steps.__getitem__)) for label in part)
+            for label, found in zip(part, measure.measure_all(self.task, models, whole), strict=True):
                 same_count(found.count, samples)
                 done[label] = [found.total, found.count]
             self.work.put_losses(done)

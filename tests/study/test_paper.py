@@ -295,7 +295,9 @@ def shelf(tmp_path_factory):
     """A copy of the scripts, and a folder with something like CIFAR-10 and MNIST in it."""
     folder = tmp_path_factory.mktemp("deep")
     shutil.copytree(PAPER, folder / "paper", ignore=shutil.ignore_patterns("__pycache__"))
-    for plan_file in [p for room in ("deep/small", "stall", "trips") for p in (folder / "paper" / room).glob("*.toml")]:
+    for plan_file in [
+        p for room in ("deep/small", "stall", "trips", "shift") for p in (folder / "paper" / room).glob("*.toml")
+    ]:
         text = plan_file.read_text()
         for name, value in (("rounds", 1), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
             text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
@@ -440,3 +442,13 @@ def test_a_full_size_plan_is_the_papers_and_its_model_takes_a_step(number):
         lambda: model, data, losses(agreed.loss), optimisers("adam", {"lr": 1e-3}), batch_size=2, training=agreed.training
     )
     assert task.trainer(model, 1).step() > 0
+
+
+def test_batch_norm_at_home_is_played_beside_batch_norm_shared(shelf):
+    told = script(shelf, "shift.py", "--data", "data/cifar10.npz", "--samples", "40", "--rounds", "1", "--seeds", "0")
+    rows = [line.split("|")[1].strip() for line in told.splitlines()[2:]]
+    norms = ("batch norm at home", "batch norm shared")
+    assert rows == [*(f"alx, {n}" for n in norms), "each alone", *(f"federated averaging, {n}" for n in norms)]
+    assert (
+        script(shelf, "shift.py", "--data", "data/cifar10.npz", "--rounds", "1", "--seeds", "0") == told
+    )  # not played again
