@@ -169,12 +169,12 @@ def _training(plan: Plan, steps: int) -> list[str]:
     rises = schedule.rises(steps)
     if schedule.changes:
         rising = f", rising over the first {count(rises, 'step')}" if rises else ""
-        told.append(f"its learning rate: {schedule.name}, at most {plan.optimiser.lr:g}{rising}")
+        told.append(f"learning rate: {schedule.name}, at most {plan.optimiser.lr:g}{rising}")
     if steps > 1 and rises >= steps:
         told.append(f"LOOK: the warm-up is as long as the turn, so the learning rate never comes to {plan.optimiser.lr:g}")
     if training.accumulate > 1:
         told.append(f"a step takes {training.accumulate} batches of {plan.batch_size}")
     if plan.select_on == "validation":
-        ends = f"; after {training.patience} without a lower loss the turn ends" if training.patience else ""
-        told.append(f"it is validated every {count(plan.validation_period(steps), 'step')}{ends}")
+        ends = f"; after {training.patience} without a lower loss it ends" if training.patience else ""
+        told.append(f"the turn is validated every {count(plan.validation_period(steps), 'step')}{ends}")
     return told

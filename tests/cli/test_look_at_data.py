@@ -161,9 +161,9 @@ def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
     )
     world = make_world(tmp_path / "w", f"{text}\n[training]\n{lines}")
     before = alx("check", "--site", world.folder("learner")).out
-    assert "its learning rate: cosine, at most 0.01, rising over the first 8 steps\n" in before
+    assert "learning rate: cosine, at most 0.01, rising over the first 8 steps\n" in before
     assert "a step takes 2 batches of 8\n" in before
-    assert "it is validated every 3 steps; after 3 without a lower loss the turn ends\n" in before
+    assert "the turn is validated every 3 steps; after 3 without a lower loss it ends\n" in before
     pair_world(world)
     turn = json.loads(alx("check", "--site", world.folder("learner"), "--json").out)["turn"]
     assert turn["steps"] == 4  # of 12: a tenth of each class is kept for validation, 3 of 40 samples here and 6 of 60 there
