@@ -4,22 +4,26 @@ Knows the plan, the pool and the split; trains nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from torch import nn
 
 from alx import files
 from alx import plan as plans
 from alx.errors import UsageError
+from alx.learning import state as states
 from alx.learning.task import Task
-from alx.plan import PlanFile
+from alx.plan import Plan, PlanFile
 from alx.records import Role
-from alx.site.site_file import Data, Metrics, SiteFile
+from alx.site.site_file import Metrics, SiteFile
+from alx.study.own import OwnPool
 from alx.study.pool import Pool
 from alx.study.splits import Indices, Split
 from alx.tasks import load
+from alx.turns.introduce import first
 
 POOLED = "pooled"
 PLAIN: dict[str, object] = {"distillation": {"weight": 0.0}, "select_on": "training"}
@@ -38,6 +42,8 @@ class Parties:
         tasks: of the same three, trained without distillation and measured on all their samples. Only the pooled one has
             the samples kept apart: it is the judge of all.
         samples: of each side.
+        init: the weights that all begin with, or None: drawn from the plan's seed.
+        pool: all samples of this seed.
     """
 
     folder: Path
@@ -46,6 +52,17 @@ class Parties:
     configs: Mapping[str, SiteFile]
     tasks: Mapping[str, Task]
     samples: Mapping[Role, int]
+    init: Path | None
+    pool: Pool | OwnPool
+
+    def site(self, role: Role, up: str) -> SiteFile:
+        """site.toml of a party's site; `up` leads from its folder to the parties', as `../`."""
+        return self.pool.config(role, f"{up}{role}.npz")
+
+    @property
+    def own(self) -> bool:
+        """A task of one's own makes the inputs, not the plan alone."""
+        return isinstance(self.pool, OwnPool)
 
     @property
     def steps(self) -> dict[Role, int]:
@@ -69,7 +86,7 @@ def written(folder: Path) -> int:
         return sum((folder / f"{name}.npz").stat().st_size for name in (*get_args(Role), POOLED))
 
 
-def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+def shares(whole: Pool | OwnPool, split: Split, seed: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """Who gets which samples: indices of the learner and of the provider.
 
     Raises:
@@ -83,7 +100,7 @@ def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tu
 
 
 def deal(
-    whole: Pool,
+    whole: Pool | OwnPool,
     split: Split,
     file: PlanFile,
     code: bytes | None,
@@ -91,6 +108,7 @@ def deal(
     seed: int,
     rng: np.random.Generator,
     metrics: Metrics,
+    init: Path | None = None,
 ) -> Parties:
     """Write each party's samples into `folder` and make the tasks.
 
@@ -103,6 +121,7 @@ def deal(
         seed: of the first model and every batch.
         rng: decides who gets which.
         metrics: how the judge judges answers.
+        init: see `Parties`.
 
     Raises:
         UsageError, ConfigError: the split, the data or the model cannot be used.
@@ -114,14 +133,30 @@ def deal(
         for name, indices in (("learner", learner), ("provider", provider), (POOLED, np.union1d(learner, provider))):
             whole.write(folder / f"{name}.npz", indices, held_out=name == POOLED)
     put_code(folder, agreed, code)
-    configs = {
-        name: SiteFile(role="provider" if name == "provider" else "learner", data=Data(kind="npz", path=f"{name}.npz"))
-        for name in (*get_args(Role), POOLED)
-    }
-    configs[POOLED] = configs[POOLED].model_copy(update={"metrics": metrics})
+    configs = {role: whole.config(role, f"{role}.npz") for role in get_args(Role)}
+    configs[POOLED] = whole.config("learner", f"{POOLED}.npz", held_out=True).model_copy(update={"metrics": metrics})
     bare = plans.altered(agreed.plan, PLAIN).plan
-    tasks = {name: load.task(folder, config, bare) for name, config in configs.items()}
-    return Parties(folder, agreed, code, configs, tasks, {"learner": len(learner), "provider": len(provider)})
+    tasks = {name: begun(load.task(folder, config, bare), bare, init) for name, config in configs.items()}
+    counts: dict[Role, int] = {"learner": len(learner), "provider": len(provider)}
+    return Parties(folder, agreed, code, configs, tasks, counts, init, whole)
+
+
+def begun(task: Task, plan: Plan, init: Path | None) -> Task:
+    """The same task, whose every new model has the weights of `init`, where there are any.
+
+    Raises:
+        ConfigError: they are not those of the model, or not finite.
+    """
+    if init is None:
+        return task
+    start = first(plan, task, init)
+
+    def new_model() -> nn.Module:
+        model = task.new_model()
+        states.put(task, model, start)
+        return model
+
+    return replace(task, new_model=new_model)
 
 
 def put_code(folder: Path, file: PlanFile, code: bytes | None) -> None:

@@ -272,6 +272,29 @@ def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
     return two.index(name)
 
 
+def from_file(path: Path, settings: Settings) -> Task:
+    """What `make_task` of a user's own file returns, before any of it is called.
+
+    Raises:
+        ConfigError: the file cannot be run, or gives no task, or one that the plan's loss is not for.
+    """
+    name = escape(path.name)
+    make = getattr(code.file(path), "make_task", None)
+    if not callable(make):
+        raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")
+    made = code.call(f"make_task of '{name}'", make, settings)
+    if not isinstance(made, Task):
+        raise ConfigError(
+            f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
+        )
+    if made.signed and settings.plan.loss != "own":
+        raise ConfigError(
+            f"the losses of '{name}' may be below 0, and the plan says loss = \"{settings.plan.loss}\"",
+            'set loss = "own" in the plan, on both sides',
+        )
+    return made
+
+
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
     """The task of a user's own file."""
     name, wanted = escape(config.task), config.metrics
@@ -280,20 +303,7 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             f"site.toml has [metrics], and '{name}' is a task of your own",
             "leave [metrics] out; what supervised shows is its score=: docs/tasks.md",
         )
-    make = getattr(code.file(folder / config.task), "make_task", None)
-    if not callable(make):
-        raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")
-    made = code.call(f"make_task of '{name}'", make, Settings(plan, Own(config.settings), folder, place))
-    if not isinstance(made, Task):
-        raise ConfigError(
-            f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
-        )
-    if made.signed and plan.loss != "own":
-        raise ConfigError(
-            f"the losses of '{name}' may be below 0, and the plan says loss = \"{plan.loss}\"",
-            'set loss = "own" in the plan, on both sides',
-        )
-    safe = guarded(made, plan.seed)
+    safe = guarded(from_file(folder / config.task, Settings(plan, Own(config.settings), folder, place)), plan.seed)
     _tried(safe)
     return safe
 

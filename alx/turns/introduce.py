@@ -13,6 +13,7 @@ from alx.bundle.layout import Layout, check_model
 from alx.errors import ConfigError, ModelError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
+from alx.plan import Plan
 from alx.site.site import INIT_NAME, Site
 from alx.site.state import SiteState
 from alx.tasks import load
@@ -81,17 +82,22 @@ def initial(site: Site, task: Task) -> State:
         ConfigError: the given weights are not those of the model, or cannot be read; or there is NaN or infinity in them.
         StorageError: see `files.storage`.
     """
-    trajectory.seed_all(site.plan.seed)
+    path = site.folder / INIT_NAME
+    return first(site.plan, task, path if path.is_file() else None)
+
+
+def first(plan: Plan, task: Task, init: Path | None) -> State:
+    """theta^0 where no site is: the weights in a file, or the plan's model seeded with the plan's seed; see `initial`."""
+    trajectory.seed_all(plan.seed)
     fresh = state.fresh(task)
-    layout, path = layout_of(fresh), site.folder / INIT_NAME
-    tensors = as_sent(site.plan, _given(path, layout) if path.is_file() else fresh)
+    tensors = as_sent(plan, fresh if init is None else _given(init, layout_of(fresh)))
     bad = state.finite(tensors)
     if bad is not None:
-        rounded = f", rounded to {site.plan.rounding} by the plan," if site.plan.rounds_weights else ""
+        rounded = f", rounded to {plan.rounding} by the plan," if plan.rounds_weights else ""
         raise ConfigError(
             f"'{escape(bad)}' of the initial model{rounded} holds NaN or infinity, which no bundle may",
-            "give other weights to alx init --init"
-            if path.is_file()
+            "give other weights to --init"
+            if init is not None
             else "keep a constant mask out of the state: register_buffer(..., persistent=False)",
         )
     return tensors
@@ -106,7 +112,7 @@ def _given(path: Path, layout: Layout) -> State:
     # safetensors knows more types than it can make tensors of
     except (ConfigError, ModelError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise ConfigError(
-            f"'{INIT_NAME}' does not fit the plan's model: {escape(str(error), 400)}",
-            "give weights of this very model to alx init --init",
+            f"'{escape(path.name)}' does not fit the plan's model: {escape(str(error), 400)}",
+            "give weights of this very model to --init",
         ) from error
     return given

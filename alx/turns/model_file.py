@@ -23,6 +23,7 @@ from alx.bundle.layout import Tensor as TensorSpec
 from alx.bundle.signature import Sha256
 from alx.errors import ConfigError, CorruptError, LimitError, MalformedError, ModelError, NotFiniteError, UsageError, escape
 from alx.learning import state as states
+from alx.learning.task import State
 from alx.plan import PlanFile
 from alx.records import Finite, Strict
 from alx.turns.best import Best
@@ -66,7 +67,17 @@ def note(found: Best) -> Note:
 
 def best_file(found: Best) -> bytes:
     """A selected model as the bytes of such a file."""
-    return save(from_flat(found.state, found.layout), {NOTE: strict_json.text(note(found)).decode("utf-8")})
+    return written(from_flat(found.state, found.layout), note(found))
+
+
+def written(held: State, says: Note) -> bytes:
+    """A model as the bytes of such a file.
+
+    Args:
+        held: its state.
+        says: what the file says of itself.
+    """
+    return save(dict(held), {NOTE: strict_json.text(says).decode("utf-8")})
 
 
 def stem(path: Path) -> Path:
