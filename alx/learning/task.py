@@ -138,23 +138,6 @@ class SampleLosses:
     of: Callable[[Sequence[nn.Module], Tensor], Tensor]
 
 
-@dataclass(frozen=True, slots=True)
-class Deal:
-    """How the samples of a task are dealt out to the two parties of `alx simulate`; no exchange between sites asks for it.
-
-    Attributes:
-        count: number of samples that are trained on.
-        of: (indices, ascending) -> the same task with these of the samples alone; what it keeps apart stays as it is.
-        labels: optional: () -> the class number of each sample, integers [count]; a split by classes needs them.
-        columns: values of each sample, [count], by name, such as the hospital that it is from: a split may go by them.
-    """
-
-    count: int
-    of: Callable[[list[int]], "Task"]
-    labels: Callable[[], Sequence[int] | Tensor] | None = None
-    columns: Mapping[str, Sequence[object]] = field(default_factory=dict)
-
-
 Kind = Literal["classes", "labels", "numbers"]
 Objective = dict[str, list[float | None]]
 """The loss of made-up samples by kind of their targets and shape; see `alx.tasks.probe`."""
@@ -180,7 +163,6 @@ class Task:
             wraps it (`module.`) may be left out of a name. A tensor of another name is no parameter to a blend. All that
             training changes and that a loss depends on is there: the rest is the same in every new model, on both sides.
         load: (model, state) -> None, the inverse: makes a new model the one that `state` was taken of, bit for bit.
-        deal: optional: how its samples are dealt out, for `alx simulate`.
     """
 
     new_model: Callable[[], nn.Module]
@@ -193,4 +175,3 @@ class Task:
     inputs: Literal["pixels", "table", "numbers"] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole
-    deal: Deal | None = None

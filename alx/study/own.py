@@ -1,6 +1,6 @@
-"""A task of one's own as a study takes it: what it says of all samples, and the task of a party that was dealt some.
+"""A task of one's own as a study takes it: all samples that it has, and the task of a party that was dealt some.
 
-Knows a user's file and indices; sees no sample itself.
+Knows a user's file and the numbers of samples; sees no sample itself.
 """
 
 import hashlib
@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alx.errors import ConfigError, UsageError, escape
-from alx.learning.task import Deal, Task
+from alx.errors import ConfigError, escape
+from alx.learning.task import Task
 from alx.plan import Plan
 from alx.records import Role, Scalar
 from alx.site.site_file import SiteFile
 from alx.study import pool
 from alx.study.splits import Indices
-from alx.tasks import code, load
+from alx.tasks import load
+from alx.tasks.deal import Deal, Found
 from alx.tasks.load import Own, Settings
 
 TASK = Path(__file__).with_name("dealt.py")  # what a party's site is given for its task
@@ -48,84 +49,62 @@ class OwnTask:
         """All samples that the task has under this plan.
 
         Raises:
-            ConfigError: the task cannot be made, or does not say how its samples are dealt out.
+            ConfigError: the task cannot be made, or does not say what is dealt out.
         """
-        made = _made(self.path, self.settings, plan)
-        found = OwnPool(self, _deal(made, self.path), np.arange(made.deal.count if made.deal else 0))
-        for name, values in found.deal.columns.items():
-            found.require(f"column '{escape(str(name))}'", values)
-        return found
+        _, found = _made(self.path, self.settings, plan, None)
+        return OwnPool(self, found, np.arange(len(found)))
 
 
-def _made(path: Path, settings: Mapping[str, Scalar | list[Scalar]], plan: Plan) -> Task:
-    return load.from_file(path, Settings(plan, Own(settings), path.parent, load.device("auto")))
-
-
-def _deal(task: Task, path: Path) -> Deal:
-    if not isinstance(task.deal, Deal | None):
+def _made(
+    path: Path, settings: Mapping[str, Scalar | list[Scalar]], plan: Plan, rows: list[int] | None
+) -> tuple[Task, Found]:
+    """The task with these of the samples, or with all; and what there is to deal out."""
+    deal = Deal(rows)
+    made = load.from_file(path, Settings(plan, Own(settings), path.parent, load.device("auto"), deal))
+    if deal.found is None:
         raise ConfigError(
-            f"the task's deal is a {type(task.deal).__name__}, expected Deal(count, of)", "docs/tasks.md shows one"
+            f"make_task of '{escape(path.name)}' does not say which samples are dealt out",
+            "data = settings.dealt(data) there says it, and changes nothing in a site: docs/tasks.md",
         )
-    if task.deal is None:
-        raise ConfigError(
-            f"the task of '{escape(path.name)}' does not say how its samples are dealt out",
-            "supervised says it where it has no validation=; any other task says it by deal=Deal(count, of): docs/tasks.md",
-        )
-    return task.deal
+    return made, deal.found
 
 
 @dataclass(frozen=True, slots=True)
 class OwnPool:
-    """All samples of a task of one's own, by their numbers; what a study does with a `Pool` it does with them.
+    """All samples of a task of one's own, by their numbers; a study deals them out as it does those of a `Pool`.
 
     Attributes:
         task: whose.
-        deal: what the task says of them.
+        found: what it says of them.
         rows: the numbers of those that are dealt out [n].
     """
 
     task: OwnTask
-    deal: Deal
+    found: Found
     rows: Indices
 
     def __len__(self) -> int:
         """How many."""
         return len(self.rows)
 
-    def require(self, what: str, values: Any) -> NDArray[Any]:
-        """A value for each sample of the task [count].
-
-        Raises:
-            ConfigError: there are more, or fewer, or they are none.
-        """
-        found = code.call(f"reading {what}", np.asarray, values)
-        if found.shape != (self.deal.count,):
-            got = f"{what} of shape {list(found.shape)}"
-            raise ConfigError(f"'{escape(self.task.path.name)}' deals out by {got}, expected [{self.deal.count}]")
-        return np.asarray(found)
-
     def decided_by(self, column: str | None) -> NDArray[Any]:
         """What a split looks at; see `Pool.decided_by`."""
-        columns = self.deal.columns
         if column is not None:
-            return self.require(f"column '{escape(column)}'", columns[pool.known(columns, column)])[self.rows]
-        if self.deal.labels is None:
-            raise UsageError("the split goes by classes, and the task says none of its samples' labels", "split by a column")
-        return pool.classes(np.asarray(code.call("the deal's labels", self.deal.labels))[self.rows])
+            return self.found.column(pool.known(self.found.columns, column))[self.rows]
+        return pool.classes(self.found.classes()[self.rows])
 
     def part(self, most: int, rng: np.random.Generator) -> "OwnPool":
         """At most so many of the samples; what the task keeps apart stays whole."""
         return replace(self, rows=np.sort(rng.permutation(self.rows)[:most]))
 
     def write(self, path: Path, indices: Indices, *, held_out: bool) -> None:
-        """Write the numbers of some of the samples, for `party`, which is told of `held_out` by `config`."""
-        del held_out
-        np.savez(path, indices=self.rows[indices])
+        """Write the numbers of some of the samples, for `party`."""
+        np.savez(path, rows=self.rows[indices], held_out=held_out)
 
-    def config(self, role: Role, path: str, *, held_out: bool = False) -> SiteFile:
+    def config(self, role: Role, path: str) -> SiteFile:
         """site.toml of a party whose samples' numbers lie at `path`, from where its task is made."""
-        told = {"task": str(self.task.path), "settings": json.dumps(dict(self.task.settings)), "indices": path}
-        return SiteFile(role=role, task=str(TASK), settings={**told, "held_out": held_out})
+        told = {"task": str(self.task.path), "settings": json.dumps(dict(self.task.settings)), "dealt": path}
+        return SiteFile(role=role, task=str(TASK), settings=dict(told))
 
 
 def party(settings: Settings) -> Task:
@@ -134,13 +113,8 @@ def party(settings: Settings) -> Task:
     Raises:
         ConfigError: the user's file cannot make it.
     """
-    said = settings.own
-    path = Path(str(said["task"]))
-    with np.load(settings.folder / str(said["indices"])) as file:
-        rows: list[int] = file["indices"].tolist()
-    deal = _deal(_made(path, json.loads(str(said["settings"])), settings.plan), path)
-    name = escape(path.name)
-    made = code.call(f"the deal of '{name}'", deal.of, rows)
-    if not isinstance(made, Task):
-        raise ConfigError(f"the deal of '{name}' returned a {type(made).__name__}, expected a Task")
-    return made if said["held_out"] else replace(made, held_out=None)
+    said = {name: str(value) for name, value in settings.own.items()}
+    with np.load(settings.folder / said["dealt"]) as file:
+        rows, held_out = file["rows"].tolist(), bool(file["held_out"])
+    made, _ = _made(Path(said["task"]), json.loads(said["settings"]), settings.plan, rows)
+    return made if held_out else replace(made, held_out=None)

@@ -134,7 +134,7 @@ def deal(
             whole.write(folder / f"{name}.npz", indices, held_out=name == POOLED)
     put_code(folder, agreed, code)
     configs = {role: whole.config(role, f"{role}.npz") for role in get_args(Role)}
-    configs[POOLED] = whole.config("learner", f"{POOLED}.npz", held_out=True).model_copy(update={"metrics": metrics})
+    configs[POOLED] = whole.config("learner", f"{POOLED}.npz").model_copy(update={"metrics": metrics})
     bare = plans.altered(agreed.plan, PLAIN).plan
     tasks = {name: begun(load.task(folder, config, bare), bare, init) for name, config in configs.items()}
     counts: dict[Role, int] = {"learner": len(learner), "provider": len(provider)}

@@ -84,9 +84,8 @@ class Pool:
             parts[arrays.MADE_BY] = np.array(self.made_by)
         np.savez(path, **parts)  # type: ignore[arg-type]
 
-    def config(self, role: Role, path: str, *, held_out: bool = False) -> SiteFile:
+    def config(self, role: Role, path: str) -> SiteFile:
         """site.toml of a party whose samples lie at `path`, from its folder."""
-        del held_out  # it is in the file
         return SiteFile(role=role, data=Data(kind="npz", path=path))
 
 

@@ -95,6 +95,9 @@ def _try(study: Study, whole: Pool | None, place: Path) -> None:
     files.remove_tree(place)
     try:
         _deal(study, whole, place, study.seeds[0])
+        if study.own is not None:  # what one kind of assistance plans differently may be what the task is not made for
+            for algorithm in algorithms.ASSISTED.keys() & set(study.algorithms):
+                study.own.pool(algorithms.agreed(study.plan.plan, algorithm).plan)
     except ConfigError as error:  # its files are of our making: people know the data by the name that they gave
         message = re.sub(r"'(learner|provider|pooled)\.npz'", lambda _: f"'{escape(study.data_name)}'", error.message)
         digits = study.data is None and study.own is None

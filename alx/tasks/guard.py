@@ -151,7 +151,6 @@ def guarded(task: Task, seed: int) -> Task:
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
         state=own_state,
         load=task.load if task.load is load_whole else load,
-        deal=task.deal,
     )
 
 

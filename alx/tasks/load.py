@@ -4,7 +4,7 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from alx.records import Scalar
 from alx.tasks import code, distillation, fit, metrics, models
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held
+from alx.tasks.deal import Deal
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import Loss, losses, optimisers
@@ -81,12 +82,31 @@ class Settings:
         own: the [settings] of this site's own site.toml.
         folder: the site's folder; relative paths start there.
         device: where to train.
+        deal: `alx simulate`'s, for `dealt`; None in a site.
     """
 
     plan: Plan
     own: Own
     folder: Path
     device: torch.device
+    deal: Deal | None = None
+
+    def dealt(self, data: Any, *, labels: Any = None, columns: Mapping[str, Any] | None = None) -> Any:
+        """The samples that one party has: in a site all of them, as they were given; in `alx simulate` its part of them.
+
+        Args:
+            data: samples that can be counted and asked for by number: a data set, a list, an array.
+            labels: the class number of each, [n], for splits by classes; None reads them from the data, where a sample is an
+                (input, target).
+            columns: values of each, [n], by name, such as the hospital that it is from, for splits by a column.
+
+        Returns:
+            Of the same kind; of a data set that is no TensorDataset, torch's Subset.
+
+        Raises:
+            ConfigError: in a simulation, they cannot be counted.
+        """
+        return data if self.deal is None else self.deal(data, labels, columns or {})
 
     @property
     def model(self) -> Callable[[], nn.Module]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
 from alx.errors import ConfigError, DivergedError, escape
-from alx.learning.task import Deal, LossSum, Task, Trainer
+from alx.learning.task import LossSum, Task, Trainer
 from alx.plan import Distillation
 from alx.tasks import rollout
 from alx.tasks.fresh import refuse_model
@@ -185,7 +185,6 @@ def policy_gradient(
     Raises:
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
     """
-    given = dict(locals())  # as they were called with
     counts = {"batch_size": batch_size, "max_steps": max_steps, "evaluation_episodes": evaluation_episodes}
     measured_by = discount if evaluation_discount is None else evaluation_discount
     discounts = {"discount": discount, "evaluation_discount": measured_by}
@@ -233,11 +232,6 @@ def policy_gradient(
         measure=measure,
         held_out=(lambda net: float(returns(kept_apart(), net, 1.0).mean())) if len(held_out) else None,
         signed=True,
-        deal=Deal(
-            number,
-            lambda rows: policy_gradient(**given | {"parameters": [parameters[i] for i in rows]}),
-            columns={"parameter": parameters},
-        ),
     )
 
 

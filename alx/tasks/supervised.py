@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
-from alx.learning.task import Deal, LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
+from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
 from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.answers import gathered
@@ -202,7 +202,6 @@ def supervised(
     training: Training = PLAIN,
     distillation: Term | None = None,
     signed: bool = False,
-    columns: Mapping[str, Sequence[object]] | None = None,
 ) -> Task:
     """Make a Task of a supervised problem.
 
@@ -223,14 +222,11 @@ def supervised(
         training: `settings.plan.training`, for augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
-        columns: values of each of `data`'s samples by name, such as the hospital that it is from: `alx simulate` can deal
-            the samples out by them. Without them it deals out by the targets.
 
     Raises:
         ConfigError: an argument is of another kind; the data set is empty or cannot be counted, or is not what [training]
             is for; when used, a sample is no (input, target), or the loss gives no number for each sample.
     """
-    given = dict(locals())  # as they were called with, whatever arguments there will be
     refuse_model(model, "model")
     refuse_optimiser(optimiser)
     _refuse_other_kinds({"data": data, "validation": validation, "held_out": held_out}, loss, score, batch_size)
@@ -277,10 +273,6 @@ def supervised(
             outputs = model().to(place).eval()(inputs)
         return probe.values(loss, outputs, targets, seed) if isinstance(outputs, Tensor) and outputs.ndim else {}
 
-    def part(rows: list[int]) -> Task:
-        return supervised(**given | {"data": samples.part(data, rows), "columns": None})
-
-    deal = Deal(len(own), part, lambda: samples.targets(data), columns or {})
     return Task(
         new_model=lambda: model().to(place),
         trainer=trainer,
@@ -289,7 +281,6 @@ def supervised(
         signed=signed,
         sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
-        deal=deal if validation is None else None,  # whose the samples for validation are, only the caller knows
     )
 
 

@@ -4,7 +4,7 @@ Knows data sets and devices; knows no model, and no kind of data by its name. Wh
 user has is wrapped once, by `of`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import torch
@@ -15,7 +15,6 @@ from torch.utils.data import Dataset, TensorDataset, default_collate
 from alx.errors import ConfigError
 
 SHARE = 0.5  # of what is free on a GPU that a data set may take: the rest is for the model and its activations
-READ_AT_ONCE = 256  # samples whose inputs are held while only their targets are asked for
 CPU = torch.device("cpu")
 
 
@@ -99,18 +98,16 @@ class _Own:
 
     home, nbytes = CPU, 0  # it stays where it is: its batches are moved one by one
 
-    def __init__(self, data: Any, rows: Tensor | None = None) -> None:
-        self._data, self._rows = data, rows
+    def __init__(self, data: Any) -> None:
+        self._data = data
 
     def __len__(self) -> int:
-        return len(self._data if self._rows is None else self._rows)
+        return len(self._data)
 
     def to(self, _device: torch.device) -> Self:
         return self
 
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        if self._rows is not None:
-            indices = self._rows[indices]
         block = hasattr(self._data, "samples_at")
         found = self._data.samples_at(indices) if block else default_collate([self._data[i] for i in indices.tolist()])
         if not isinstance(found, (list, tuple)) or len(found) != 2 or not all(isinstance(t, Tensor) for t in found):  # noqa: PLR2004
@@ -144,20 +141,6 @@ def of(data: Samples | Dataset[Any]) -> Samples:
     if isinstance(data, TensorDataset) and len(data.tensors) == 2:  # noqa: PLR2004 - (input, target)
         return Tensors(*data.tensors)
     return data if isinstance(data, Samples) else _Own(data)
-
-
-def part(data: Samples | Dataset[Any], indices: Sequence[int]) -> Samples:
-    """Some of the samples of any data set, in that order; see `of`."""
-    rows, whole = torch.tensor(indices, dtype=torch.int64), of(data)
-    return whole.part(rows) if isinstance(whole, Tensors) else _Own(data, rows)
-
-
-def targets(data: Samples | Dataset[Any]) -> Tensor:
-    """The targets of all samples, [n] or [n, …]; where they are not at hand, every sample is read."""
-    whole = of(data)
-    if isinstance(whole, Tensors):
-        return whole.targets
-    return torch.cat([whole.samples_at(rows)[1] for rows in torch.split(torch.arange(len(whole)), READ_AT_ONCE)])
 
 
 def placed(data: Samples, device: torch.device) -> Samples:
