@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +17,9 @@ from alx import plan as plans
 from alx.cli.main import run
 from alx.errors import ConfigError
 from alx.site import site_file
-from alx.study import algorithms, parties, splits, table
+from alx.study import algorithms, parties, simulation, splits, table
 from alx.study.own import OwnTask
-from alx.study.results import Results
+from alx.study.results import Results, summarise
 from alx.tasks.data import samples
 from alx.tasks.deal import Deal
 from alx.tasks.load import Own, Settings
@@ -349,6 +351,21 @@ def test_in_a_site_all_samples_are_the_partys(tmp_path):
     settings = Settings(plans.parse(PLAN.encode()).plan, Own(), tmp_path, torch.device("cpu"))
     data = Single()
     assert settings.dealt(data, columns={"site": "wrong"}) is data
+
+
+def test_numbers_of_ones_own_have_their_own_names_and_the_first_is_the_score(both):
+    found = results(both / "own")
+    named = {"found in time": 0.75, "missed": 0.125, "ward a: missed": 0.5}
+    last = found.runs[0].rounds[0].model_copy(update={"score": 0.75, "metrics": named})
+    runs = [found.runs[0].model_copy(update={"rounds": [last]})]
+    score = simulation._scored(SimpleNamespace(own=True), runs)
+    summary = summarise(runs, shares=simulation.shares(score))
+    _, header, line, *_ = table.found(
+        found.model_copy(update={"score": score, "runs": runs, "summary": summary, "dealt": []}), both, [both]
+    )
+    assert (score, simulation.shares(score), simulation.shares("accuracy")) == ("found in time", False, True)
+    assert re.split("  +", header)[:4] == ["after round 1", "found in time", "missed", "loss a sample"]
+    assert line.split()[:3] == ["assisted", "0.750", "0.125"]
 
 
 def test_a_value_with_a_comma_is_one_group():
