@@ -261,6 +261,26 @@ def test_what_is_wrong_with_the_file_is_told_before_the_folder_is_taken(place, c
     assert not (place / "sim" / "study.json").exists()
 
 
+def test_what_the_task_is_not_made_for_is_told_before_the_folder_is_taken(place, capsys):
+    refuses = "    if settings.plan.select_on == 'validation':\n        raise ValueError('nobody is left')\n    data = "
+    (place / "task.py").write_text(TASK.replace("    data = ", refuses))
+    words = ["--task", "task.py", "--split", "complementary:0:0.1", "--out", "sim"]
+    assert simulate(*words, "--baselines", "blended+distillation+validation") == 2
+    assert "make_task of 'task.py' raised ValueError: nobody is left (task.py, line" in capsys.readouterr().err
+    assert not (place / "sim" / "study.json").exists()
+
+
+def test_settings_are_what_a_site_would_say(place, capsys):
+    (place / "own.toml").write_text('ward = 3\nbeds = ["a"]\n')
+    asks = "    assert dict(settings.own) == {'ward': 3, 'beds': ['a']}, settings.own\n    data = "
+    (place / "task.py").write_text(TASK.replace("    data = ", asks))
+    words = ["--task", "task.py", "--split", "column:ward:a", "--out", "sim"]
+    assert simulate(*words, "--settings", "own.toml") == 2
+    assert "the data have no column 'ward'" in capsys.readouterr().err  # so far it comes with them alone
+    assert simulate(*words) == 2
+    assert "make_task of 'task.py' raised AssertionError" in capsys.readouterr().err
+
+
 def test_the_plans_model_lies_beside_both(place, capsys):
     (place / "net.py").write_text("from alx.tasks.models import mlp\n")
     (place / "plan.toml").write_text(PLAN.replace("alx.tasks.models:mlp", "net.py:mlp"))
