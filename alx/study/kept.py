@@ -53,4 +53,4 @@ def write(both: Parties, algorithm: Algorithm, number: int, played: Played, loss
         target.parent.mkdir(exist_ok=True)
     parties.put_code(target.parent, both.plan, both.code)
     files.replace(model_file.plan_beside(target), both.plan.data, shared=True)
-    files.replace(target, model_file.written(played.state, says), shared=True)
+    files.replace(target, model_file.packed(played.state, says), shared=True)

@@ -67,10 +67,10 @@ def note(found: Best) -> Note:
 
 def best_file(found: Best) -> bytes:
     """A selected model as the bytes of such a file."""
-    return written(from_flat(found.state, found.layout), note(found))
+    return packed(from_flat(found.state, found.layout), note(found))
 
 
-def written(held: State, says: Note) -> bytes:
+def packed(held: State, says: Note) -> bytes:
     """A model as the bytes of such a file.
 
     Args:
