@@ -3,6 +3,7 @@
 Knows pydantic; knows no document.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -17,6 +18,11 @@ MAX_FAULTS = 5  # told of one file; the rest is counted
 Role = Literal["learner", "provider"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Finite | str
+
+
+def finite(value: float | None) -> float | None:
+    """The same number; None where JSON, and so the ledger, has no word for it."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 class Strict(BaseModel):

@@ -14,7 +14,6 @@ from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import FIRM, Plan, PlanFile
 from alx.records import Role
-from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
 from alx.study.baselines import Play, Played, Saved
 from alx.study.exchange import Exchange
@@ -106,6 +105,6 @@ def _begin(both: Parties, algorithm: Algorithm, folder: Path) -> Exchange:
         folder.mkdir(parents=True)
     plan = agreed(both.plan.plan, algorithm)
     parties.put_code(folder, plan, both.code)
-    data = {role: Data(kind="npz", path=f"../../../{role}.npz") for role in get_args(Role)}  # from a site's folder
-    configs = {role: both.configs[role].model_copy(update={"data": data[role]}) for role in data}
-    return exchange.begin(folder, plan.data.decode("utf-8"), configs, plan.plan.seed, lambda _line: None)
+    configs = {role: both.site(role, "../../../") for role in get_args(Role)}
+    told = plan.data.decode("utf-8")
+    return exchange.begin(folder, told, configs, plan.plan.seed, lambda _line: None, init=both.init)

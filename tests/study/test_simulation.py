@@ -584,10 +584,12 @@ def test_what_diverges_is_recorded_and_the_rest_is_played(place, capsys):
     assert simulate("--baselines", "centralised,fedavg", "--out", "sim") == 0  # reads its own files
 
 
-def test_a_task_of_ones_own_is_refused(place, capsys):
+def test_a_loss_of_ones_own_needs_the_task_that_brings_it(place, capsys):
     (place / "plan.toml").write_text('loss = "own"\n' + PLAN)
     assert run(["simulate", "plan.toml"]) == 2
-    assert "built-in task" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert 'the plan says loss = "own", and no task brings it' in error
+    assert "hint: name its file: --task FILE" in error
 
 
 def test_a_table_is_split_by_its_hospital(place, capsys):
