@@ -1,6 +1,7 @@
 """Numbers that people decide by, of a model's answers on samples that it was not trained on, beside those of no model.
 
-Knows outputs and targets; knows no file and no model. scikit-learn computes all but the calibration error, which it lacks.
+Knows outputs and targets; knows no file and no model. The numbers are scikit-learn's, and tests hold them to it; those of
+classes are counted here, as its checks of what it is given take longer than a small site's whole import.
 Nothing here chooses a model: what is selected, and what travels, is a sum of losses.
 """
 
@@ -127,20 +128,16 @@ def refuse_many(column: str, cells: Sequence[str]) -> None:
 
 def probabilities(outputs: Array, loss: str) -> Array:
     """What a model's answers mean, float64: of classes [n, classes]; of labels [n, labels]; numbers are left as they are."""
-    from scipy.special import expit, softmax  # noqa: PLC0415 - not needed to train
-
     if loss == "cross_entropy":
-        return np.asarray(softmax(outputs, axis=1))
+        return np.asarray(torch.tensor(outputs).softmax(1).numpy())
     if loss == "binary_cross_entropy":
-        return np.asarray(expit(outputs))
+        return np.asarray(torch.tensor(outputs).sigmoid().numpy())
     return outputs
 
 
 def confusion(answered: Array, truth: Array, classes: int) -> list[list[int]]:
     """How many samples of each true class (row) were answered with each class (column)."""
-    from sklearn.metrics import confusion_matrix  # noqa: PLC0415 - not needed to train
-
-    return confusion_matrix(truth, answered, labels=range(classes)).tolist()  # type: ignore[no-any-return]
+    return np.bincount(truth * classes + answered, minlength=classes**2).reshape(classes, classes).tolist()
 
 
 def calibration_error(truth: Array, probability: Array) -> float:
@@ -155,42 +152,44 @@ def calibration_error(truth: Array, probability: Array) -> float:
     return float(np.abs(gaps).sum() / len(truth))
 
 
-def _known(measure: Callable[[], float]) -> float | None:
-    """None where scikit-learn has no number: one class alone, no sample, a constant target."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns, and gives 0 or NaN
-        try:
-            value = float(measure())
-        except ValueError:
-            return None
-    return value if np.isfinite(value) else None
-
-
 def _ranked(truth: Array, probability: Array) -> Values:
-    """How well a probability tells 1 from 0, at no threshold; of one of them alone there is nothing to tell apart."""
-    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
+    """How well a probability tells 1 from 0, at no threshold; of one of them alone there is nothing to tell apart.
 
-    if not 0 < truth.sum() < len(truth):
+    The AUC is the share of pairs, one sample of each, in which the 1 has the larger probability; equals count half (Hanley
+    and McNeil, Radiology 1982). The average precision is the mean, over the samples that are 1, of the share of 1 among
+    all that have as large a probability.
+    """
+    found, others = probability[truth == 1], np.sort(probability[truth == 0])
+    if not len(found) or not len(others):
         return {"AUC": None, "average precision": None}
+    below = np.searchsorted(others, found, "left") + np.searchsorted(others, found, "right")
+    order = np.argsort(-probability)
+    ends = np.flatnonzero(np.diff(probability[order], append=-np.inf))  # equals are taken together
+    so_far = np.cumsum(truth[order])[ends]
     return {
-        "AUC": _known(lambda: m.roc_auc_score(truth, probability)),
-        "average precision": _known(lambda: m.average_precision_score(truth, probability)),
+        "AUC": float(below.mean() / (2 * len(others))),
+        "average precision": float((np.diff(so_far, prepend=0) * so_far / (ends + 1)).sum() / len(found)),
+    }
+
+
+def _told_apart(truth: Array, answer: Array) -> Values:
+    """How the answers to one yes-or-no question are right, of those that are 1 and of those that are 0."""
+    yes, no = truth == 1, truth == 0
+    found = float(answer[yes].mean()) if yes.any() else None
+    left = float(1 - answer[no].mean()) if no.any() else None
+    return {
+        "balanced accuracy": None if found is None or left is None else (found + left) / 2,
+        "sensitivity": found,
+        "specificity": left,
+        "F1": float(2 * answer[yes].sum() / (yes.sum() + answer.sum())) if yes.any() else None,
     }
 
 
 def _two(truth: Array, probability: Array, answer: Array) -> Values:
     """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n]."""
-    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
-
-    yes, no = truth == 1, truth == 0
-    found = float(answer[yes].mean()) if yes.any() else None
-    left = float(1 - answer[no].mean()) if no.any() else None
     return {
         **_ranked(truth, probability),
-        "balanced accuracy": None if found is None or left is None else (found + left) / 2,
-        "sensitivity": found,
-        "specificity": left,
-        "F1": _known(lambda: m.f1_score(truth, answer)) if yes.any() else None,
+        **_told_apart(truth, answer),
         "Brier": float(np.mean((probability - truth) ** 2)),
         "calibration error": calibration_error(truth, probability),
     }
@@ -210,8 +209,6 @@ def _mean(each: Sequence[Values], name: str) -> float | None:
 
 
 def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
-    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
-
     if not np.isfinite(outputs).all():
         return {"accuracy": None}
     count, p = outputs.shape[1], probabilities(outputs, judge.loss)
@@ -228,16 +225,17 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     several = len(there) > 1
     ranked = [_ranked(truth == k, p[:, k]) for k in there] if len(there) <= MAX_TAKEN_APART else []
     right = p[np.arange(len(p)), truth]
+    held, said, hit = (np.bincount(some, minlength=count)[there] for some in (truth, answer, truth[answer == truth]))
     found |= {
         "AUC": _mean(ranked, "AUC"),
         "average precision": _mean(ranked, "average precision"),
-        "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
-        "F1": _known(lambda: m.f1_score(truth, answer, labels=there, average="macro")) if several else None,
+        "balanced accuracy": float((hit / held).mean()) if several else None,
+        "F1": float((2 * hit / (held + said)).mean()) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
         "calibration error": calibration_error(answer == truth, p.max(1)),
     }
     for k in there if len(there) <= MAX_EACH else ():
-        one = _two(truth == k, p[:, k], answer == k)
+        one = _told_apart(truth == k, answer == k)
         found |= {f"{what}{OF_CLASS}{judge.name(k)}": one[what] for what in ("sensitivity", "specificity", "F1")}
     return found
 
@@ -257,6 +255,17 @@ def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
         for k, one in enumerate(each[:MAX_EACH]):
             found |= {f"{what}{OF_LABEL}{k}": one[what] for what in ("AUC", "sensitivity", "specificity")}
     return found
+
+
+def _known(measure: Callable[[], float]) -> float | None:
+    """None where scikit-learn has no number: one too large, say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns, and gives infinity or NaN
+        try:
+            value = float(measure())
+        except ValueError:
+            return None
+    return value if np.isfinite(value) else None
 
 
 def _numbers(_judge: Judge, outputs: Array, truth: Array) -> Values:
