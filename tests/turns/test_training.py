@@ -474,7 +474,7 @@ def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monk
 
 PEAKS = """
 import os, resource, sys
-import alx.cli.exchange, alx.tasks.load, alx.turns
+import alx.cli.exchange, alx.tasks.load, alx.turns, torch._dynamo
 from alx.cli.main import run
 
 for folder in sys.argv[1:]:
