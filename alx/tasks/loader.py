@@ -44,6 +44,8 @@ class Loader:
         self._taken = 0
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of a copy that is being made, which has no loader yet
+            raise AttributeError(name)
         return getattr(self._loader, name)
 
     def __len__(self) -> int:

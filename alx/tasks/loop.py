@@ -39,8 +39,8 @@ class Loop:
         seed: of a loader that draws from a generator of its own.
 
     Raises:
-        ConfigError: the loader cannot be gone over again. When used: the loop yields something else, leaves out what has
-            a state, or ends before the turn does.
+        ConfigError: the loader cannot be gone over again. When used: the loop is no generator, yields something else, leaves
+            out what has a state, or ends before the turn does; or `pace` was not called.
     """
 
     def __init__(self, model: nn.Module, train: Train, loader: Iterable[Any], seed: int) -> None:
@@ -67,6 +67,11 @@ class Loop:
         Returns:
             The loss that it yields.
         """
+        if not self._steps:
+            raise ConfigError(
+                "the loop was not told how many steps its turn has",
+                "a trainer that wraps another hands pace(steps) on to it: docs/tasks.md",
+            )
         optimisers = (each for each in self._kept if isinstance(each, torch.optim.Optimizer))
         self._rate = next((float(each.param_groups[0]["lr"]) for each in optimisers), None)  # a schedule moves on at once
         found: Any = next(self._loop, self)

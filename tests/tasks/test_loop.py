@@ -241,6 +241,24 @@ def test_a_loop_that_asks_for_batches_itself_goes_on_too(at):
         assert same(weights, whole[step][1]), step
 
 
+def test_a_loop_says_the_learning_rate_of_each_step_but_the_first():
+    def halves(model, loader, _steps):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        for x, y in loader:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            yield loss, optimizer, scheduler
+
+    run, rates = begun(task(halves)), []
+    for _ in trajectory.sample(run, 4, 1, lambda _step, _loss: rates.append(run.rate)):
+        pass
+    assert rates == [None, 0.25, 0.125, 0.0625]
+
+
 # --- what cannot go on is refused
 
 
@@ -279,6 +297,13 @@ def test_a_loop_that_ends_before_the_turn_says_at_which_step():
         yield from itertools.islice(train(model, loader, steps), 3)
 
     assert "the loop ended after 3 steps, and the turn has 13" in refused(short, steps=STEPS)
+
+
+def test_a_loop_that_was_not_told_the_length_of_its_turn_says_so():
+    made = task()
+    trainer = made.trainer(made.new_model(), 0)
+    with pytest.raises(ConfigError, match="the loop was not told how many steps its turn has"):
+        trainer.step()
 
 
 def test_a_learning_rate_that_the_loop_counts_itself_is_found_by_the_check():
@@ -346,3 +371,4 @@ def test_a_loader_is_the_users_in_all_else():
     assert len(loader) == 6
     assert loader.dataset is data
     assert loader.batch_size == BATCH
+    assert len(copy.copy(loader)) == 6
