@@ -19,7 +19,7 @@ from alx.learning.trajectory import random_state, set_random_state
 
 # How far a data set is searched for generators: transforms in a Compose in a Subset's data set, a few at each level.
 DEPTH, WIDTH = 6, 50
-_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+UNSAVED = (np.random.Generator, np.random.RandomState, random.Random)  # have no state that is written without pickling
 
 
 class Loader:
@@ -123,7 +123,7 @@ def _refuse(loader: object) -> None:
 
 def _held(value: object, where: str, depth: int = DEPTH) -> str | None:
     """Where a random generator lies in what a data set holds."""
-    if isinstance(value, _GENERATORS):
+    if isinstance(value, (torch.Generator, *UNSAVED)):
         return where
     if depth == 0 or isinstance(value, (torch.Tensor, np.ndarray, str, bytes, type)):
         return None

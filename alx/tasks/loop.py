@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.task import Task, Trainer
 from alx.tasks.data.samples import Samples
-from alx.tasks.loader import Loader
+from alx.tasks.loader import UNSAVED, Loader
 from alx.tasks.objective import Loss, Score
 from alx.tasks.supervised import supervised
 
@@ -94,6 +94,11 @@ class Loop:
         weights = {id(weight) for weight in self._model.parameters()}
         mine = inspect.getgeneratorlocals(self._loop) if isinstance(self._loop, Generator) else {}
         for name, value in mine.items():
+            if isinstance(value, UNSAVED):
+                raise ConfigError(
+                    f"the loop's {escape(name)} is a random generator whose state nobody saves",
+                    "draw from torch's or NumPy's global one, or from a torch.Generator that is yielded",
+                )
             if id(value) in seen or not _has_state(value):
                 continue
             # the model in a wrapper, or a loss, has nothing of its own to learn

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from alx.errors import ConfigError
@@ -52,7 +53,7 @@ class Restless(nn.Module):
 def train(model, loader, steps):
     criterion = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=steps + 8)
+    scheduler = lr_scheduler.OneCycleLR(optimizer, 0.05, total_steps=steps + 8)
     for _ in itertools.count():
         model.train()
         for x, y in loader:
@@ -241,10 +242,42 @@ def test_a_loop_that_asks_for_batches_itself_goes_on_too(at):
         assert same(weights, whole[step][1]), step
 
 
+SCHEDULES = {
+    "warm-up, then cosine": lambda optimizer, steps: lr_scheduler.SequentialLR(
+        optimizer,
+        [lr_scheduler.LinearLR(optimizer, total_iters=5), lr_scheduler.CosineAnnealingLR(optimizer, steps - 5)],
+        [5],
+    ),
+    "a formula": lambda optimizer, steps: lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps),
+    "two at once": lambda optimizer, _steps: lr_scheduler.ChainedScheduler(
+        [lr_scheduler.ConstantLR(optimizer, 0.5), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    ),
+    "restarts": lambda optimizer, _steps: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 4),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_an_interrupted_loop_goes_on_in_any_schedule_of_torch(name):
+    def scheduled(model, loader, steps):
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+        scheduler = SCHEDULES[name](optimizer, steps)
+        for x, y in itertools.chain.from_iterable(itertools.repeat(loader)):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            yield loss, optimizer, scheduler
+
+    whole = play(begun(task(scheduled)))
+    for step, weights in interrupted(lambda: task(scheduled), 8):
+        assert same(weights, whole[step][1]), step
+
+
 def test_a_loop_says_the_learning_rate_of_each_step_but_the_first():
     def halves(model, loader, _steps):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-        scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+        scheduler = lr_scheduler.ExponentialLR(optimizer, 0.5)
         for x, y in loader:
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(x), y)
@@ -265,7 +298,7 @@ def test_a_loop_says_the_learning_rate_of_each_step_but_the_first():
 def test_what_has_a_state_and_is_not_yielded_is_refused_by_its_name():
     def without(model, loader, _steps):
         optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 100)
+        scheduler = lr_scheduler.StepLR(optimizer, 100)
         for x, y in loader:
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(model(x), y)
@@ -275,6 +308,16 @@ def test_what_has_a_state_and_is_not_yielded_is_refused_by_its_name():
         scheduler.step()
 
     assert "the loop's scheduler has a state, and the loop does not yield it" in refused(without)
+
+
+@pytest.mark.parametrize("generator", [np.random.default_rng(0), np.random.RandomState(0), random.Random(0)])  # noqa: S311
+def test_a_generator_whose_state_nobody_saves_is_refused_by_its_name(generator):
+    def draws(model, loader, steps):
+        noise = generator
+        yield from train(model, loader, steps)
+        del noise
+
+    assert "the loop's noise is a random generator whose state nobody saves" in refused(draws)
 
 
 def test_a_model_in_a_wrapper_and_a_weighed_loss_need_not_be_yielded():
