@@ -35,7 +35,8 @@ def seed_all(seed: int) -> None:
     random.seed(seed)
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """Where each of these generators is, without pickled objects."""
     name, keys, position, has_gauss, gauss = cast("tuple[Any, ...]", np.random.get_state())  # noqa: NPY002
     version, internal, following = random.getstate()
     return {
@@ -46,7 +47,8 @@ def _random_state() -> dict[str, Any]:
     }
 
 
-def _set_random_state(saved: dict[str, Any]) -> None:
+def set_random_state(saved: dict[str, Any]) -> None:
+    """Go back to what `random_state` told."""
     torch.set_rng_state(saved["torch"])
     if len(saved["cuda"]) == torch.cuda.device_count() > 0:  # else the turn goes on elsewhere, not bit for bit
         torch.cuda.set_rng_state_all(saved["cuda"])
@@ -116,11 +118,11 @@ class Run:
 
     def validate(self) -> None:
         """Put the mean loss of `Task.measure`, at what is sampled now, on the curve; the run goes on as if it had not."""
-        before = _random_state()
+        before = random_state()
         if self._judge is None:
             self._judge = self.task.new_model()
         found = measure.measure(self.task, self._judge, self.snapshot())
-        _set_random_state(before)
+        set_random_state(before)
         self.curve.append((self.at, found.total / found.count))
 
     def state_dict(self) -> dict[str, Any]:
@@ -135,7 +137,7 @@ class Run:
             "at": self.at,
             "model": {name: value.detach() for name, value in model.items()},
             "trainer": self.trainer.state_dict(),
-            "random": _random_state(),
+            "random": random_state(),
             "curve": list(self.curve),
         }
 
@@ -160,7 +162,7 @@ class Run:
         self.at, self.curve = saved["at"], list(saved["curve"])
         state.put(self.task, self.model, saved["model"])
         self.trainer.load_state_dict(saved["trainer"])
-        _set_random_state(saved["random"])
+        set_random_state(saved["random"])
 
 
 def sample(
