@@ -214,7 +214,7 @@ class Images(Strict):
     size: Annotated[tuple[Count, Count] | None, _FROM_LIST] = Field(
         default=None, description="[height, width]; others are resized to it"
     )
-    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour")
+    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour, which grey images become too")
     mean: list[Finite] = Field(default_factory=list, description="subtracted, one number a channel; default 0")
     std: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list, description="divides, one a channel")
     classes: Names = Field(default_factory=list, description="class names in label order; image folders need it")

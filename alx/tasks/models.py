@@ -59,7 +59,7 @@ def _of_torchvision(name: str, arguments: dict[str, Any]) -> Callable[..., Any]:
         if argument.startswith(_PRETRAINED):
             raise ConfigError(
                 f"[model] arguments has '{escape(argument)}', and weights are never fetched",
-                "bring them as a file: alx init --init FILE.safetensors, on the learner's side",
+                "bring them as a file: alx init --init FILE.safetensors; docs/tasks.md",
             )
     # Some builders fetch a backbone unless told not to: fcn_resnet50 with `weights=None` alone opens a connection.
     fetched = {p: None for p in inspect.signature(builder).parameters if p.startswith(_PRETRAINED)}

@@ -5,7 +5,7 @@ Knows a task and the patterns of the plan's [model]; knows no file.
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from types import MethodType
 from typing import NamedTuple
@@ -57,7 +57,9 @@ def matched(names: Iterable[str], patterns: Sequence[str], field: str) -> set[st
     return set().union(*found.values())
 
 
-def of(model: nn.Module, names: Sequence[str], freeze: Sequence[str], personal: Sequence[str]) -> Parts:
+def of(
+    model: nn.Module, names: Sequence[str], freeze: Sequence[str], personal: Sequence[str], still: Collection[str] = ()
+) -> Parts:
     """What becomes of each tensor of a model's state.
 
     Args:
@@ -65,11 +67,12 @@ def of(model: nn.Module, names: Sequence[str], freeze: Sequence[str], personal: 
         names: of its state.
         freeze: the plan's patterns; a parameter that is frozen by one of its names is frozen by all.
         personal: the plan's patterns.
+        still: names that are frozen without a pattern.
 
     Raises:
         ConfigError: a pattern matches nothing, a tensor is both, or nothing is left to travel.
     """
-    frozen, own = matched(names, freeze, "freeze"), matched(names, personal, "personal")
+    frozen, own = matched(names, freeze, "freeze") | {*still}, matched(names, personal, "personal")
     parameters = _parameters(model)
     for part in (frozen, own):  # a tensor of two names, as a decoder has that shares its embedding
         tied = {id(parameters[name]) for name in part if name in parameters}
@@ -110,7 +113,7 @@ def split(task: Task, model: nn.Module, freeze: Sequence[str] = (), personal: Se
     still = [] if task.state is not whole_state else _untrained(model, names, personal)
     if len(still) == len(dict(model.named_parameters(remove_duplicate=False))):
         still = []  # nothing is trained at all: alx check says so
-    found = of(model, names, [*freeze, *map(_literal, still)], personal)
+    found = of(model, names, freeze, personal, still)
     task = dataclasses.replace(task, personal=task.personal | frozenset(found.personal)) if found.personal else task
     if not found.frozen:
         return task
@@ -153,11 +156,6 @@ def _untrained(model: nn.Module, names: Iterable[str], personal: Sequence[str]) 
         and not parameters[name].requires_grad
         and not any(fnmatchcase(name, pattern) for pattern in personal)
     ]
-
-
-def _literal(name: str) -> str:
-    """A pattern that matches this name alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _at_rest(model: nn.Module, names: Iterable[str], frozen: set[str]) -> list[str]:
