@@ -38,6 +38,7 @@ def _date_format(text: str) -> str:
 
 
 Encoding = Annotated[str, Field(max_length=40), AfterValidator(_text_encoding)]
+Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 DateFormat = Annotated[str, Field(max_length=40), AfterValidator(_date_format)]
 
 
@@ -85,6 +86,10 @@ class Dialect(Strict):
         default_factory=dict, description=f"how a column's dates are written, as %d.%m.%Y; left out: {DAY}"
     )
 
+    factors: dict[str, Factor] = Field(
+        default_factory=dict, description="of a column of numbers in another unit: what a number here is multiplied by"
+    )
+
     @model_validator(mode="after")
     def _marks_differ(self) -> Self:
         if self.thousands is not None and self.thousands == (self.decimal or "."):
@@ -93,6 +98,10 @@ class Dialect(Strict):
             if list(self.rename.values()).count(other) > 1:
                 raise ValueError(f"rename gives '{escape(other)}' to two columns, '{escape(name)}' is one")
         return self
+
+    def without(self, name: str) -> Self:
+        """The same for a table in which a column of the plan may be missing, as its label where nobody asks for it."""
+        return self.model_copy(update={"rename": {own: to for own, to in self.rename.items() if to != name}})
 
 
 def load(path: Path) -> Dialect:
@@ -110,7 +119,10 @@ def load(path: Path) -> Dialect:
     if len(data) > MAX_DIALECT_BYTES:
         raise ConfigError(f"{name} has more than {MAX_DIALECT_BYTES} bytes, expected the fields of [data.table]")
     try:
-        return Dialect.model_validate(tomllib.loads(data.decode("utf-8")))
+        fields = tomllib.loads(data.decode("utf-8"))
+        if set(fields) == {"data"} and isinstance(fields["data"], dict) and set(fields["data"]) == {"table"}:
+            fields = fields["data"]["table"]  # as it stands in site.toml, with its heading
+        return Dialect.model_validate(fields)
     except ValidationError as error:
         raise ConfigError(f"{name}: {explain(error)}", "docs/site.md describes every field of [data.table]") from error
     except (ValueError, RecursionError) as error:

@@ -26,6 +26,8 @@
 Knows nothing but words. Codes 0 (done) and 1 (a bug: a traceback) need no class.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import Self
 
 
@@ -184,3 +186,10 @@ def escape(text: str, limit: int = 80) -> str:
     kept = text[:limit]
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in kept)
     return safe + ("…" if len(text) > limit else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Which of the names that exist look like one that does not, in words; nothing where none does."""
+    near = difflib.get_close_matches(name, list(known))
+    told = " and ".join(f"'{escape(each)}'" for each in near)
+    return f"nearest: {told}" if near else ""

@@ -19,14 +19,19 @@ from alx.columns import Columns, Names
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
 from alx.records import Finite, Role, Scalar, Strict, explain
+from alx.schedule import Schedule
+from alx.transforms import Transform
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
 MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
-MAX_SHIFT = 64  # pixels; more leaves nothing of most images
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
 FIRM = 1.0  # weight of distillation for classes and labels, as measured (docs/decisions/0018-trips.md)
 _DISTILLED = ("cross_entropy", "binary_cross_entropy")  # by default
+VALIDATIONS = 10  # of a turn, where the plan does not say: enough to see a curve bend
+MAX_VALIDATIONS = 1000  # of a turn; each costs a pass over the validation samples
+MAX_ACCUMULATED = 10_000  # batches a step; of more, one step would be a turn
+MAX_PATTERNS = 100  # of parameters; a plan is a page
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
@@ -92,9 +97,8 @@ class Training(Strict):
     Losses are measured without any of it: the images as they are, in float32, by the model as it was made.
     """
 
-    flip: bool = Field(default=False, description="mirror half of the images, left to right, anew each epoch")
-    shift: Annotated[int, Field(ge=0, le=MAX_SHIFT)] = Field(
-        default=0, description="shift each image by up to so many pixels each way, anew each epoch; zeros come in"
+    augment: list[Transform] = Field(
+        default_factory=list, description="images are changed at random, each by itself, by these one after the other"
     )
     channels_last: bool = Field(default=False, description="lay images out pixel by pixel: faster on some devices")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -104,11 +108,33 @@ class Training(Strict):
     balanced: bool = Field(
         default=False, description="draw each class of a site's samples equally often: rare ones several times an epoch"
     )
+    schedule: Schedule = Field(default_factory=Schedule, description="how the learning rate goes over a turn")
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="the norm of a step's gradients that is not exceeded: torch.nn.utils.clip_grad_norm_"
+    )
+    no_decay: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=MAX_PATTERNS)] = Field(
+        default_factory=list,
+        description='parameters without weight decay, by patterns of their names (`embed.*`); "bias_and_norm": all that '
+        "have one dimension",
+    )
+    accumulate: Annotated[int, Field(ge=1, le=MAX_ACCUMULATED)] = Field(
+        default=1, description="batches a step; its gradient is the mean over all of their samples"
+    )
+    validations: Annotated[int, Field(ge=1, le=MAX_VALIDATIONS)] = Field(
+        default=VALIDATIONS,
+        description="how often in a turn the mean loss over the validation samples is taken, where somebody looks or "
+        "patience asks",
+    )
+    patience: Annotated[int, Field(ge=1, le=MAX_VALIDATIONS)] | None = Field(
+        default=None,
+        description="after so many validations in a row without a lower loss, a turn ends at the step of its lowest; needs "
+        'select_on = "validation"',
+    )
 
     @property
     def augments(self) -> bool:
         """Whether images are changed at all."""
-        return self.flip or self.shift > 0
+        return bool(self.augment)
 
 
 class Distillation(Strict):
@@ -213,7 +239,7 @@ class Plan(Strict):
     sampling_period: Count | None = Field(
         default=None, description=f"steps between snapshots (the paper's I); left out: {SNAPSHOTS} snapshots of a turn"
     )
-    batch_size: Count = Field(default=64, description="samples a step")
+    batch_size: Count = Field(default=64, description="samples a batch; a step takes one, or as many as accumulate says")
     candidates: Literal["trajectory", "blended"] = Field(
         default="blended", description="trajectory: the paper's snapshots only; blended: mixes with the peer's state too"
     )
@@ -270,6 +296,22 @@ class Plan(Strict):
         self.objective.refuse_misfit(self.loss, self.class_names, balanced=self.training.balanced)
         return self
 
+    @model_validator(mode="after")
+    def _training_fits(self) -> Self:
+        training, lr = self.training, self.optimiser.lr
+        if training.no_decay and not self.optimiser.weight_decay:
+            raise ValueError("[training] no_decay takes weight_decay away, and [optimiser] has none")
+        if (training.schedule.min_lr or 0) >= lr:
+            raise ValueError(f"[training] schedule ends at min_lr = {training.schedule.min_lr:g}, and lr is {lr:g}")
+        longest = self.round_steps if isinstance(self.round_steps, int) else max(dict(self.round_steps).values())
+        if isinstance(training.schedule.warmup, int) and training.schedule.warmup >= longest:
+            raise ValueError(
+                f"[training] schedule warms up for {training.schedule.warmup} steps, and no turn has more than {longest}"
+            )
+        if training.patience is not None and self.select_on != "validation":
+            raise ValueError('[training] patience goes by validation samples: it needs select_on = "validation"')
+        return self
+
     @property
     def class_names(self) -> list[str]:
         """The classes in label order; none where the plan names none."""
@@ -291,10 +333,30 @@ class Plan(Strict):
         """What a global loss is a sum over, for people; nothing where the task alone knows."""
         return "" if self.loss == "own" else f" over {self.select_on} samples"
 
-    def schedule(self, role: Role, own: int, peer: int) -> list[int]:
-        """The steps of one turn's snapshots: 0, every sampling period, and the last (see `steps` for the arguments)."""
-        last = self.steps(role, own, peer)
-        return sorted({*range(0, last + 1, self.period(last)), last})
+    def schedule(self, role: Role, own: int, peer: int, end: int | None = None) -> list[int]:
+        """The steps of one turn's snapshots: 0, every sampling period, and the last.
+
+        Args:
+            role: whose turn.
+            own: number of samples of that side.
+            peer: number of samples of the other side.
+            end: the last step of a turn that ended early; None: it went to its end.
+        """
+        steps = self.steps(role, own, peer)
+        last = steps if end is None else end
+        return sorted({*range(0, last + 1, self.period(steps)), last})
+
+    def validation_period(self, steps: int) -> int:
+        """Steps between the validations of a turn of so many steps."""
+        return max(1, -(-steps // self.training.validations))
+
+    def ends_early(self, steps: int, end: int) -> bool:
+        """Whether a turn of so many steps may have ended at the step `end` before: there its validation loss was least.
+
+        That is told only after as many validations more as `patience` says, and of a turn's last step none is needed.
+        """
+        every, patience = self.validation_period(steps), self.training.patience
+        return patience is not None and end > 0 and end % every == 0 and end + patience * every < steps
 
     def period(self, steps: int) -> int:
         """Steps between the snapshots of a turn of so many steps."""

@@ -3,19 +3,26 @@
 Knows pydantic; knows no document.
 """
 
+import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from alx.errors import escape
+from alx.errors import escape, nearest
 
 MAX_FAULTS = 5  # told of one file; the rest is counted
 
 Role = Literal["learner", "provider"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Finite | str
+
+
+def finite(value: float | None) -> float | None:
+    """The same number; None where JSON, and so the ledger, has no word for it."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 class Strict(BaseModel):
@@ -39,10 +46,21 @@ def explain(error: ValidationError) -> str:
             told.append(f"{where}: is {is_}, expected {' or '.join(kinds)}")
             continue
         got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
-        told.append(f"{where}: {escape(fault['msg'][:1].lower() + fault['msg'][1:], 160)}{got}")
+        own = fault["type"] == "value_error"  # in our words; the others are pydantic's
+        said = fault["msg"].removeprefix("Value error, ") if own else fault["msg"][:1].lower() + fault["msg"][1:]
+        at = "" if where == "it" else f"{where}: "
+        told.append(f"{at}{escape(said, 160)}{got}{_near(fault)}")
     distinct = list(dict.fromkeys(told))
     more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
     return "; ".join(distinct[:MAX_FAULTS]) + more
+
+
+def _near(fault: ErrorDetails) -> str:
+    """Of a word that is none of those expected, the ones that look like it."""
+    if fault["type"] != "literal_error" or not isinstance(fault["input"], str):
+        return ""
+    near = nearest(fault["input"], re.findall(r"'([^']*)'", str(fault.get("ctx", {}).get("expected", ""))))
+    return near and f", {near}"
 
 
 # How people call what a value may be; pydantic tells one fault for each.

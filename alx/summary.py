@@ -4,8 +4,8 @@ Knows values, exact ones: they are for the site's own people. What may be told t
 decide. Knows no file, no torch and no words.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from array import array
 
+OFF = 3.0  # half of a column that is scaled by its own mean and std lies within 1 of 0; of a skewed one, within 3
 FAR = 10.0  # a scaled number beyond it is no scaled number: of a normal column, one in 10^23 is
 LIKE_AN_ID = 20  # whole numbers, each once, of at least so many rows: fewer may well be an age
 
@@ -26,12 +27,19 @@ class Numbers:
         missing: cells that are not.
         far: how many lie beyond `FAR` once scaled by the plan.
         unit: of a column of dates, what they are counted in and since when; else nothing.
+        middle: the median once scaled by the plan; 0 where nothing scales it.
     """
 
     values: "array[float]"
     missing: int = 0
     far: int = 0
     unit: str = ""
+    middle: float = 0.0
+
+    @property
+    def off(self) -> bool:
+        """Whether most of it lies so far from the plan's mean that another unit may be the reason."""
+        return abs(self.middle) > OFF
 
     @property
     def constant(self) -> bool:
@@ -62,6 +70,8 @@ class Values:
 
     counts: Mapping[str, int]
     missing: int = 0
+    words: Mapping[str, int] = field(default_factory=dict)
+    """Of `missing`: what stands in cells that the site names no code for, NA say, and in how many."""
 
     @property
     def constant(self) -> bool:
@@ -143,6 +153,7 @@ class Summary:
         columns: of a table, as the plan declares them; of an .npz of numbers, as they lie there.
         pictures: of a folder of images.
         stored: the shapes and types of an .npz's arrays, by name.
+        unused: columns of a table, by the file's own names, that are no input, no label and no id.
     """
 
     kind: str
@@ -154,6 +165,7 @@ class Summary:
     columns: Mapping[str, Column]
     pictures: Pictures | None = None
     stored: Mapping[str, str] | None = None
+    unused: Sequence[str] = ()
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -167,4 +179,5 @@ class Summary:
             "columns": {name: column.json() for name, column in self.columns.items()},
             "pictures": None if self.pictures is None else self.pictures.json(),
             "stored": None if self.stored is None else dict(self.stored),
+            "unused": list(self.unused),
         }

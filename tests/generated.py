@@ -21,6 +21,7 @@ from alx.plan import Plan
 from alx.site.entries import EVENTS
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
+from alx.transforms import KINDS
 from alx.upkeep.backup import BackupFile
 from tests import faults
 
@@ -150,6 +151,18 @@ def pages() -> dict[Path, str]:
     }
 
 
+def _transforms() -> str:
+    """Which transforms a plan may name."""
+    head = "| transform | arguments | labels of places | images of |\n|---|---|---|---|\n"
+    rows = []
+    for name, kind in KINDS.items():
+        places = "stay" if not kind.moves else "refused" if kind.colours else "move with it"
+        arguments = ", ".join(f"`{each}`" for each in kind.arguments)
+        numbers = "pixels, 1 or 3 channels" if kind.colours else "any numbers"
+        rows.append(f"| `{name}` | {arguments} | {places} | {numbers} |\n")
+    return head + "".join(rows)
+
+
 PLAN_HEAD = f"""# plan.toml
 
 What both sites agree on before round 1: one file, byte for byte the same on both sides, named by its SHA-256
@@ -205,6 +218,24 @@ values = ["female", "male"]
 missing = "zeros"
 ```
 
+Images can be changed at random before they are trained on ([tasks.md](tasks.md#augmentation) says how), by torchvision's
+transforms one after the other, under torchvision's names:
+
+```toml
+[[training.augment]]
+name = "RandomHorizontalFlip"
+
+[[training.augment]]
+name = "RandomCrop"
+padding = 4                       # size is the images' own
+
+[[training.augment]]
+name = "ColorJitter"
+brightness = 0.2
+contrast = [0.8, 1.2]
+```
+
+{_transforms()}
 A whole plan, from `examples/csv`:
 
 ```toml
@@ -325,12 +356,13 @@ alx simulate plan.toml --data npz:all.npz --split complementary:0,1,2,3,4:0.05 -
 It says at the start what it will cost: the time is estimated from a few steps; bytes carried and disk space are upper
 bounds (how well models compress is not known before they are trained). If it is stopped, the same command goes on with
 the round that was being played; asked for more seeds or baselines, it plays what is not there yet, and the
-results cover all runs in the folder. Another plan, split, data or `--samples` needs another folder.
+results cover all runs in the folder. Another plan, split, data, task, `--init`, `--samples` or `--keep-models` needs
+another folder.
 On samples kept apart it tells every number that fits the plan's loss, beside the best answer without a model; `--by
 hospital` tells them by that column's values too, and `--threshold` and `--positive` say when an answer is yes
 ([site.md](site.md#what-a-model-is-worth-here)).
 `sim/results.json` is described below (JSON Schema: `schemas/results.schema.json`); `sim/simulation.png` and `.svg`
-draw it. A task of your own has no samples to deal out.
+draw it.
 
 | baseline | what it does |
 |---|---|
@@ -342,8 +374,9 @@ draw it. A task of your own has no samples to deal out.
 | `paper` | the paper's algorithm: snapshots alone, no distillation, selection on training samples |
 | `blended`, `blended+distillation`, `blended+distillation+validation` | what alx adds to it, one after the other |
 
-All start at the same model. The first two rows train on without a break; the others start the optimiser afresh each
-turn, or go on with each side's own where the plan says `keep`, as assistance does. `cyclic` and `fedavg` carry two
+All start at the same model. The first two rows train on without a break, with one schedule over all rounds; the
+others start the optimiser afresh each turn, or go on with each side's own where the plan says `keep`, as assistance
+does. `cyclic` and `fedavg` carry two
 models a round, one each way; nothing in them keeps a round from making things worse. Their bytes are those of the bare
 models, packed as a bundle packs one: no manifest and no signature, which the bytes of assistance include. A kind of
 assistance that is the plan's own, asked for by its name, is played once, as `assisted`. Where the plan has
@@ -356,6 +389,30 @@ loss in the table is that of all training samples, whatever was selected on.
 | `complementary:0,1,2,3,4:0.05` | the learner those classes and 0.05 of the others' samples; the provider the rest |
 | `dirichlet:0.5` | of each class the learner's share is drawn from Beta(0.5, 0.5) |
 | `column:hospital:north,south` | the learner these hospitals' samples: a CSV's column, or an .npz's `train_hospital` |
+| `column:hospital:each` | one hospital after the other is the learner, all others the provider: an exchange each |
+
+**Leave one hospital out.** `column:hospital:each` plays the plan once for each value of the column, in folders of their
+own (`group-1`, `group-2`, … in the order of the values), and prints one table: what each hospital has of an exchange
+with all others, beside `learner-only`, what it has by itself, and `provider-only`, what the others have without it. The
+last line is the mean over hospitals, with its standard deviation; `--json` has that of every number. A column has 2 to
+50 values for this.
+
+**A task of your own.** `--task task.py` takes the place of `--data`: its `make_task` is given the plan, `--settings
+FILE` (what `[settings]` in a site.toml would say) and, for `settings.folder`, the folder that the file lies in, where
+all samples are. One line in it says what is dealt out: `data = settings.dealt(data)`; [tasks.md](tasks.md#simulate-it)
+has the rules. All baselines train and are measured by the task's own functions, so all can be had, with two exceptions,
+which are refused: `+distillation` where the plan has no weight and the loss has no default one, as it would be the same
+as without; and `validation` where `make_task` cannot be made with it. What is kept apart, and every number on it, is
+what the task's `held_out` says, so `--held-out`, `--by`, `--positive` and `--threshold` are not for it. alx sees the
+file and the settings, not what else it reads: where the data change, take another `--out`.
+
+**Where it begins.** `--init FILE` takes weights (.safetensors) in place of those drawn from the seed: assistance and
+every baseline begin with them, with every seed.
+
+**Models.** With `--keep-models` every algorithm's model stays, after each round:
+`sim/seed-0/models/fedavg-round-2.safetensors`, the plan beside it, as `alx best` writes them. `alx evaluate` and `alx
+predict` take them; that of a task of your own is loaded in your own code ([tasks.md](tasks.md#the-model-in-use)). A
+model that is not finite is not kept.
 
 **How long should a turn be?** Trips are dear and computation is not, and with distillation a long turn brings more than a
 short one (docs/results.md). `--round-steps 100,400,1600` plays the plan at each of these lengths, in folders of their own,
@@ -370,7 +427,7 @@ the mean of what both score on the samples kept apart. Whoever trains alone, or 
 
 A seed decides the split, the first model and every batch, and which of the packaged `digits` are kept apart; `--seeds` takes
 the place of the plan's `seed`. `--samples N` takes only N samples, and at most N of those kept apart, drawn anew for each
-seed.
+seed. Of a task of your own, all that is kept apart stays.
 """
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ JUNK = (
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
+TOLD_BUNDLES = 3  # the last by name: the peer's newest, one's own, and the closing
 MAX_TOLD, MAX_BAD = 20, 50  # names of one refusal, odd ones and bad files; a disk may hold thousands
 MANIFESTS = tuple(name + suffix for name in (MANIFEST_NAME, CLOSING_NAME) for suffix in ("", age.SUFFIX))
 
@@ -257,6 +258,11 @@ def survey(path: Path, secret: str | None = None, *, lends: bool = False) -> Ite
             raise ForbiddenFileError(
                 f"'{escape(str(path), 200)}' is a symbolic link", "name the folder it points to yourself"
             )
+        if path.is_file():
+            raise UsageError(
+                f"'{escape(str(path), 200)}' is a file, and a bundle is a folder",
+                "name the folder that holds round.sig; an identity file goes to alx pair",
+            )
         if not path.is_dir():
             raise UsageError(f"there is no bundle folder '{escape(str(path), 200)}'", "is the disk there?")
     sizes: dict[str, int] = {}
@@ -285,11 +291,11 @@ def _has_signature(root: int) -> bool:
 
 
 def _refuse_disk(path: Path) -> None:
-    bundles = heapq.nlargest(1, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name)))
+    bundles = heapq.nlargest(TOLD_BUNDLES, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name)))
     if bundles:
+        named = " or ".join(escape(str(path / name), 300) for name in bundles)
         raise UsageError(
-            f"'{escape(str(path), 200)}' is not a bundle, but a folder that holds bundles",
-            f"did you mean {escape(str(path / bundles[0]), 300)}?",
+            f"'{escape(str(path), 200)}' is not a bundle, but a folder that holds bundles", f"did you mean {named}?"
         )
 
 

@@ -181,6 +181,11 @@ class Manifest(Head):
         return [c for c in self.candidates if c.step is not None]
 
     @property
+    def last_step(self) -> int:
+        """The step of the last snapshot."""
+        return self.snapshots[-1].step or 0
+
+    @property
     def weighed(self) -> int:
         """Number of candidates that come with their weights; the others, behind them, are blends by their recipes."""
         return sum(bool(c.files) for c in self.candidates)

@@ -84,7 +84,7 @@ def checked(
         parts: what it is made of.
         manifest: the bundle's.
         index: of a candidate that is a blend.
-        averaged: see `made`; None for what a manifest of version 2 says itself.
+        averaged: see `made`; None for what a manifest says itself, from version 2 on.
         rounded: see `made`.
 
     Raises:

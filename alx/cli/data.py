@@ -142,7 +142,10 @@ def _seen(config: SiteFile, plan: Plan) -> Summary | None:
     from alx.tasks import load  # noqa: PLC0415 - torch
     from alx.tasks.data import summary as summaries  # noqa: PLC0415
 
-    return summaries.of(config.data, Path(), plan, load.samples(config.data, Path(), plan))
+    read = load.samples(config.data, Path(), plan)
+    if plan.model is not None and plan.model.file() is None:  # code beside the plan is run by alx check, not here
+        load.refuse_misfit(config.data, Path(), plan, read)
+    return summaries.of(config.data, Path(), plan, read)
 
 
 @click.command(epilog="Example: alx describe --data csv:clinic.csv --plan draft.toml clinic.json")

@@ -34,8 +34,8 @@ COMMANDS = {
     "restore": ("upkeep", "Make a site of a backup."),
     "reset-ledger": ("upkeep", "Rebuild a lost ledger from signed bundles."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
-    "demo": ("study", "Both sites on this machine, real bundles."),
-    "simulate": ("study", "What a plan would bring, beside what could be done without it."),
+    "demo": ("demo", "Both sites on this machine, real bundles."),
+    "simulate": ("simulate", "What a plan would bring, beside what could be done without it."),
 }
 
 

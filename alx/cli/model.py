@@ -9,10 +9,10 @@ import click
 
 from alx import files
 from alx.cli import screen
-from alx.cli.options import around, new_file, site_option, unused_file
+from alx.cli.options import around, new_file, place_option, site_option, unused_file
 from alx.cli.screen import json_option
 from alx.errors import MalformedError, UsageError, count, escape
-from alx.report import answers, card, scores
+from alx.report import answers, card, scores, summary
 from alx.site import site as sites
 from alx.site import site_file
 from alx.site.site import Site
@@ -33,7 +33,7 @@ def best(out: Path, site: Site, as_json: bool) -> None:
     """Write the selected model with the least global loss of all rounds, and what it takes to use it where no site is.
 
     Beside OUT.safetensors: OUT.plan.toml, the agreed plan to the byte; the model's own .py file, if the plan names one; and
-    OUT.md, a card for people. Loading the model needs no alx; alx predict and alx evaluate find the plan there. Once the
+    OUT.md, a card for people. Loading the weights needs no alx; alx predict and alx evaluate find the plan there. Once the
     exchange is closed, it is the model that both sides end with, and the same file on both, but for what the plan's [model]
     calls personal: of that each has its own.
     """
@@ -138,7 +138,7 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--part",
             type=click.Choice(["train", "val", "test"]),
-            help="Of an .npz or of torchvision's sets; default: test, where there is one.",
+            help="Of an .npz, torchvision's sets or the site's own data; default: test, where there is one.",
         ),
         click.option(
             "--threshold",
@@ -150,14 +150,7 @@ def asked(command: Callable[..., Any]) -> Callable[..., Any]:
             "--positive", metavar="CLASS", help="Of two classes, the one to be found; default: [metrics], else the second."
         ),
         click.option("--device", metavar="DEVICE", help="auto, cpu, cuda:0, …; default: the site's, else auto."),
-        click.option(
-            "--site",
-            "place",
-            type=click.Path(path_type=Path),
-            envvar="ALX_SITE",
-            metavar="SITE",
-            help="The site's folder; default: the one around the current folder, if there is one.",
-        ),
+        place_option,
         json_option,
     )
     for parameter in reversed(parameters):
@@ -222,7 +215,8 @@ def evaluate(
             if told is None
             else {"metrics": told.values, "majority": told.majority, "groups": told.groups, "confusion": told.confusion}
         )
-        screen.machine({"model": used.called, "data": found.where, "samples": found.samples, "loss": found.loss, **values})
+        told_of = {"model": used.called, "data": found.where, "samples": found.samples, "loss": found.loss}
+        screen.machine(told_of | values | {"looks": summary.ranges(found.seen)})
         return
     loss = f"{used.plan.loss} {found.loss:.6g} a sample".replace("own ", "loss ")
     screen.tell(f"{used.called}, {count(found.samples, 'sample')} of {found.where}: {loss}")
@@ -231,6 +225,7 @@ def evaluate(
             told.values, told.majority, told.groups, confusion=told.confusion, whole=True, head="on these samples"
         )
         screen.tell(*shown)
+    screen.tell(*summary.ranges(found.seen))
 
 
 @click.command(epilog="Example: alx predict model.safetensors --data csv:patients.csv --id patient --out answers.csv")
@@ -267,9 +262,11 @@ def predict(
     files.replace(out, written)
     if as_json:
         headings = [name for name, _ in found.columns]
-        screen.machine({"file": out, "model": used.called, "samples": found.samples, "columns": headings, "mended": mended})
+        told = {"file": out, "model": used.called, "samples": found.samples, "columns": headings, "mended": mended}
+        screen.machine(told | {"looks": summary.ranges(found.seen)})
         return
     screen.tell(f"wrote '{out}': the answers of {used.called} to {count(found.samples, 'sample')} of {found.where}")
+    screen.tell(*summary.ranges(found.seen))
     if mended:
         which = f"{count(mended, 'cell')}, which a spreadsheet would run as a formula,"
         screen.tell(f"LOOK: {which} now begin{'s' if mended == 1 else ''} with an apostrophe")

@@ -108,7 +108,7 @@ def let_in() -> bool:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Tell]:
-    """A bar on stderr with the loss and the time left; silent where stderr is no terminal."""
+    """A bar on stderr with the losses and the time left; silent where stderr is no terminal."""
     if not _watched():
         yield silent
         return
@@ -126,12 +126,14 @@ def progress() -> Iterator[Tell]:
         bars = Progress(*columns, console=Console(stderr=True), transient=True)
         shown: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int, loss: float | None = None, /) -> None:
+        def tell(what: str, done: int, total: int, loss: float | None = None, validation: float | None = None, /) -> None:
             if not shown:  # not before: it would wipe a prompt off the screen
                 stack.enter_context(bars)
             if what not in shown:
                 shown[what] = bars.add_task(what, total=total, loss="")
-            bars.update(shown[what], completed=done, loss="" if loss is None else f"loss {loss:<9.4g}")
+            losses = (("loss", loss), ("validation", validation))
+            told = " ".join(f"{name} {value:<9.4g}" for name, value in losses if value is not None)
+            bars.update(shown[what], completed=done, loss=told)
 
         yield tell
 

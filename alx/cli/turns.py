@@ -14,6 +14,7 @@ from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
 from alx.report import scores, selection, summary
+from alx.site import site as sites
 from alx.site.entries import Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
@@ -77,16 +78,34 @@ def check(site: Site, as_json: bool) -> None:
         )
 
 
-@click.command("train-local", epilog="Example: alx train-local")
+@click.command("train-local", epilog="Example: alx train-local --log ../turns.jsonl")
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="FILE",
+    help="Write each step there, one JSON object a line, after what is there already; tensorboard:DIR writes what "
+    "TensorBoard reads. May be given again.",
+)
 @passphrases.option
 @site_option
 @json_option
-def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
-    """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on."""
-    from alx import turns  # noqa: PLC0415 - torch
+def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool) -> None:
+    """Train one turn from the selected snapshot and seal it in the outbox. Stopped at any point, it goes on.
 
+    A terminal shows steps, losses and the time left. A log holds what was learnt of this site's data: it does not travel.
+    """
+    from alx import turns  # noqa: PLC0415 - torch
+    from alx.turns import log  # noqa: PLC0415 - torch, all of this room
+
+    targets = [log.Target.of(text) for text in dict.fromkeys(logs)]
+    for path, board in targets:
+        if board:
+            sites.refuse_inside(path)
+        else:
+            new_file(site, path, "", "log of train-local's", log.last_line)
     with site.unlocked_by(unlock).locked("train-local") as now, screen.progress() as tell:
-        sealed = turns.train(now, tell)
+        sealed = turns.train(now, tell, targets)
     if as_json:
         screen.machine(sealed.json())
         return
@@ -95,6 +114,12 @@ def train_local(unlock: Unlock, site: Site, as_json: bool) -> None:
         f"{sealed.contents} in {files.size(sealed.size)} (as plain weights: {files.size(sealed.raw_size)})"
     )
     screen.tell(f"digest {sealed.digest}")
+    if sealed.steps < sealed.planned:
+        screen.tell(
+            f"the turn ended at step {sealed.steps:,} of {sealed.planned:,}: then the validation loss did not fall any more"
+        )
+    for fault in sealed.unlogged:
+        screen.tell(f"LOOK: the log {fault}; the turn is good all the same")
     if sealed.afresh:
         screen.tell(
             "LOOK: the optimiser started afresh: what was kept of it at this site's turn before is gone or damaged (was the "

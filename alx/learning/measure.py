@@ -3,7 +3,6 @@
 Knows a task; knows nothing of where candidates come from.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from alx.learning import state as states
 from alx.learning.task import LossSum, Scores, State, Task, Values, exact_sum, whole_state
+from alx.records import finite
 
 # Of weights, and of models, that are held at once, so that samples are read once for several small models.
 TOGETHER_BYTES, TOGETHER = 64 << 20, 32
@@ -94,4 +94,4 @@ def held_out(task: Task, model: nn.Module) -> Scores | None:
 
 def _finite(values: Values) -> Values:
     """What JSON has no word for, NaN and the infinite, becomes None."""
-    return {name: v if v is not None and math.isfinite(v) else None for name, v in values.items()}
+    return {name: finite(v) for name, v in values.items()}

@@ -84,7 +84,7 @@ class Scores:
 
 
 class Trainer(Protocol):
-    """torch's Stateful, plus one step. Made anew for each turn. It may be an `Averager`, or a `Keeper`, too."""
+    """torch's Stateful, plus one step. Made anew for each turn. It may be more: `Averager`, `Keeper`, `Paced`, `Rated`."""
 
     def step(self) -> float:
         """Take one optimiser step on the model it was made for.
@@ -128,6 +128,24 @@ class Keeper(Trainer, Protocol):
         ...
 
 
+@runtime_checkable
+class Paced(Trainer, Protocol):
+    """A trainer that goes by the length of its turn: a learning rate that falls towards its end, say."""
+
+    def pace(self, steps: int) -> None:
+        """Called once, before anything else: the turn has so many steps; by validation it may end before."""
+        ...
+
+
+@runtime_checkable
+class Rated(Trainer, Protocol):
+    """A trainer that can say its learning rate, for the log."""
+
+    def rate(self) -> float | None:
+        """That of the last step; None where it has none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SampleLosses:
     """The loss of each sample by itself.
@@ -164,6 +182,8 @@ class Task:
         objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
             compares it with the peer's, as sums of different losses mean nothing.
         inputs: optional: what a sample is made of, `pixels`, `table` or `numbers`; pairing compares it too.
+        data: optional: () -> SHA-256, in hexadecimal, of one's own samples as they are read. The site remembers it, since a
+            loss of before is compared with one of now; it is never sent.
         state: (model) -> the tensors that travel, the model's own or copies, by the names that the model has for them; what
             wraps it (`module.`) may be left out of a name. A tensor of another name is no parameter to a blend. All that
             training changes and that a loss depends on is there: the rest is the same in every new model, on both sides.
@@ -181,6 +201,7 @@ class Task:
     sample_losses: SampleLosses | None = None
     objective: Callable[[int], Objective] | None = None
     inputs: Literal["pixels", "table", "numbers"] | None = None
+    data: Callable[[], str] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole
     frozen: Callable[[nn.Module], State] = nothing

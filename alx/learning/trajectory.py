@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alx.errors import ConfigError, DivergedError
-from alx.learning import state
-from alx.learning.task import Averager, Keeper, State, Task, Trainer
+from alx.learning import measure, state, validation
+from alx.learning.task import Averager, Keeper, Paced, Rated, State, Task, Trainer
+from alx.learning.validation import Validation
 
 
 def seed_all(seed: int) -> None:
@@ -63,9 +64,13 @@ class Run:
         task: what the user brought.
         start: the state to begin from.
         seed: of this turn; the same seed gives the same run on a CPU.
+        steps: of the turn; a trainer that goes by them needs to know.
+        validation: when to take the mean loss of `Task.measure` on the way; None: never.
     """
 
-    def __init__(self, task: Task, start: State, seed: int) -> None:
+    def __init__(
+        self, task: Task, start: State, seed: int, steps: int | None = None, validation: Validation | None = None
+    ) -> None:
         self.task, self.model = task, task.new_model()
         self.tensors = state.describe(start)
         state.put(task, self.model, start)
@@ -73,7 +78,11 @@ class Run:
         self.model.train()
         seed_all(seed)
         self.trainer = task.trainer(self.model, seed)
+        if steps is not None and isinstance(self.trainer, Paced):
+            self.trainer.pace(steps)
         self.at = 0
+        self.validation, self.curve = validation, list[tuple[int, float]]()
+        self._judge: nn.Module | None = None
 
     def snapshot(self, *, rounded: bool = False) -> dict[str, Tensor]:
         """A copy of what is sampled now: the model's state, or what its trainer offers in its place.
@@ -86,6 +95,25 @@ class Run:
         copy = state.copied({name: value for name, value in offered.items() if name not in self._frozen})
         state.refuse_changed(self.tensors, copy, f"at step {self.at}")
         return state.rounded(copy, self.task.personal) if rounded else copy
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended by validation, whatever steps are left."""
+        return self.validation is not None and self.validation.over(self.curve)
+
+    @property
+    def rate(self) -> float | None:
+        """The learning rate of the last step, where the trainer says it."""
+        return self.trainer.rate() if isinstance(self.trainer, Rated) else None
+
+    def validate(self) -> None:
+        """Put the mean loss of `Task.measure`, at what is sampled now, on the curve; the run goes on as if it had not."""
+        before = _random_state()
+        if self._judge is None:
+            self._judge = self.task.new_model()
+        found = measure.measure(self.task, self._judge, self.snapshot())
+        _set_random_state(before)
+        self.curve.append((self.at, found.total / found.count))
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on bit-identically in a new process; not a copy, so write it before the next step.
@@ -100,6 +128,7 @@ class Run:
             "model": {name: value.detach() for name, value in model.items()},
             "trainer": self.trainer.state_dict(),
             "random": _random_state(),
+            "curve": list(self.curve),
         }
 
     def kept(self) -> dict[str, Any]:
@@ -120,7 +149,7 @@ class Run:
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
-        self.at = saved["at"]
+        self.at, self.curve = saved["at"], list(saved["curve"])
         state.put(self.task, self.model, saved["model"])
         self.trainer.load_state_dict(saved["trainer"])
         _set_random_state(saved["random"])
@@ -139,7 +168,8 @@ def sample(
         rounded: round the copies (`state.rounded`); the run itself goes on unrounded.
 
     Yields:
-        Copies of the state at 0, period, 2·period, …, and at `steps`.
+        Copies of the state at 0, period, 2·period, …, and at `steps`; where validation may end the run, also at each
+        step at which it was better than before.
 
     Raises:
         DivergedError: a snapshot holds NaN or infinity, or the training loss is not finite.
@@ -147,12 +177,16 @@ def sample(
     """
     if run.at == 0:
         yield 0, run.snapshot(rounded=rounded)
-    while run.at < steps:
+    while run.at < steps and not run.over:
         loss = run.trainer.step()
         run.at += 1
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} at step {run.at}", "lower the learning rate in the plan")
-        if run.at % period == 0 or run.at == steps:
+        better = False
+        if run.validation is not None and run.validation.due(run.at, steps):
+            run.validate()
+            better = run.validation.patience is not None and validation.best(run.curve) == run.at
+        if run.at % period == 0 or run.at == steps or better:
             copy = run.snapshot(rounded=rounded)
             bad = state.finite(copy)
             if bad is not None:

@@ -124,8 +124,8 @@ def _too_good(chosen: Selected) -> list[str]:
     if flags.by_claim and own is not None and chosen.own_least is not None:
         least, _ = chosen.known(chosen.own_least)
         out.append(
-            f"LOOK: by our own loss alone {chosen.labels[chosen.own_least]} would have been chosen: {least:.3f} there, "
-            f"{own:.3f} at {chosen.label}, {own - (least or 0.0):.3f} more"
+            f"LOOK: by our own loss alone {chosen.labels[chosen.own_least]} would have been chosen of what was measured "
+            f"whole: {least:.3f} there, {own:.3f} at {chosen.label}, {own - (least or 0.0):.3f} more"
         )
     if flags.own_rose:
         out.append(f"LOOK: our own loss got worse since the last selection, from {flags.own_before:.3f} to {own:.3f}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from alx.errors import count, escape
 from alx.report import columns
-from alx.summary import FAR, LIKE_AN_ID, Numbers, Part, Pictures, Summary, Values
+from alx.summary import FAR, LIKE_AN_ID, Column, Numbers, Part, Pictures, Summary, Values
 
 FEW = 5  # samples of a class: fewer, and a batch hardly ever has one
 TABLE = 2  # dimensions of which, and more, a shape tells by itself what it is
@@ -25,6 +25,9 @@ def words(summary: Summary) -> list[str]:
         out.append(f"arrays: {', '.join(f'{escape(name)} {escape(kind)}' for name, kind in summary.stored.items())}")
     if summary.pictures is not None:
         out.append(_pictures(summary.pictures))
+    if summary.unused:
+        names = _cut([escape(name, 40) for name in summary.unused])
+        out.append(f"columns of the file that are not used: {', '.join(names)}")
     return out + _columns(summary)
 
 
@@ -120,10 +123,29 @@ def _odd(summary: Summary) -> Iterator[str]:
             yield f"{name} has the same value in all rows: a model learns nothing from it here"
         if column.missing > rows / 2:
             yield f"{name} is missing in {column.missing} of {rows} rows"
-        if isinstance(column, Numbers) and column.far:
-            yield (
-                f"{name} lies beyond -{FAR:g} to {FAR:g} in {count(column.far, 'row')} once scaled as the plan says "
-                f"({column.values[0]:g} to {column.values[-1]:g} before): is it scaled, or a code for a missing value?"
-            )
+        yield from _ranges(name, column)
+        if isinstance(column, Values):
+            for word, cells in column.words.items():
+                yield (
+                    f"{name}: '{escape(word)}' is taken as missing in {count(cells, 'row')}; if it is a value, agree on "
+                    "it: values in the plan"
+                )
         if isinstance(column, Numbers) and column.like_an_id:
             yield f"{name} may be an id: whole numbers, none of them twice"
+
+
+def ranges(columns: Mapping[str, Column]) -> list[str]:
+    """LOOK at numbers that lie where the plan's scaling does not expect them: what a model says of such rows is a guess."""
+    return [f"LOOK: {line}" for name, column in columns.items() for line in _ranges(f"column '{escape(name)}'", column)]
+
+
+def _ranges(name: str, column: Column) -> Iterator[str]:
+    if not isinstance(column, Numbers) or not column.values:
+        return
+    span = f"{column.values[0]:.6g} to {column.values[-1]:.6g} before{f', in {column.unit}' if column.unit else ''}"
+    remedy = "is it in another unit (factors of [data.table] in site.toml), not scaled, or a code for a missing value?"
+    if column.far:
+        beyond = f"lies beyond -{FAR:g} to {FAR:g} in {count(column.far, 'row')}"
+        yield f"{name} {beyond} once scaled as the plan says ({span}): {remedy}"
+    elif column.off:
+        yield f"{name} lies around {column.middle:.3g} once scaled as the plan says, where 0 is its mean ({span}): {remedy}"

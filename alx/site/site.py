@@ -5,6 +5,7 @@
     key.pem         the private key, mode 0600; public.pem beside it
     age.key         where the plan encrypts: what opens bundles for this site, mode 0600
     rotations/      how keys were replaced, of this site and of its peer
+    data.sha256     digest of its own samples, where alx reads them; compared here, never sent
     identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
     ledger.sqlite   what was sent and accepted
     events.sqlite   the security log: that, and what was refused and why
@@ -46,6 +47,7 @@ from alx.site.state import SiteState
 
 SITE_NAME = "site.toml"
 PLAN_NAME = "plan.toml"
+DATA_NAME = "data.sha256"
 AGE_NAME = "age.key"
 RETURNED = "returned"  # where a bundle lies that has to be imported again, after a reset
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page

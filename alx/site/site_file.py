@@ -2,17 +2,20 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from alx import dialect
 from alx.dialect import Dialect
-from alx.errors import UsageError, escape
+from alx.errors import ConfigError, UsageError, escape
 from alx.plan import toml
-from alx.records import Role, Scalar, Strict
+from alx.records import Role, Scalar, Strict, explain
+
+MAX_SETTINGS_BYTES = 1 << 18  # of a file of settings: they stand in a site.toml, which may have four times as many
 
 DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
 
@@ -90,6 +93,28 @@ def named(value: str, held_out: str | None, validation: str | None = None, table
     kept = {"held_out": whole(held_out), "validation": whole(validation)}
     written = Dialect() if table is None else dialect.load(table)
     return Data(table=written, kind=kind, path=os.path.abspath(path), **kept)  # type: ignore[arg-type]  # noqa: PTH100
+
+
+def settings(path: Path) -> dict[str, Scalar | list[Scalar]]:
+    """A TOML file of what [settings] says, where there is no site.
+
+    Raises:
+        UsageError: there is no such file.
+        ConfigError: it is no TOML, or holds what [settings] cannot.
+    """
+    name = escape(path.name)
+    if not path.is_file():
+        raise UsageError(f"there is no file '{escape(str(path), 200)}'", "it has the fields of [settings]: docs/site.md")
+    with path.open("rb") as file:
+        data = file.read(MAX_SETTINGS_BYTES + 1)
+    if len(data) > MAX_SETTINGS_BYTES:
+        raise ConfigError(f"{name} has more than {MAX_SETTINGS_BYTES} bytes, expected the fields of [settings]")
+    try:
+        return SiteFile.model_validate({"role": "learner", "settings": tomllib.loads(data.decode("utf-8"))}).settings
+    except ValidationError as error:
+        raise ConfigError(f"{name}: {explain(error)}", "names, and values or lists of values") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{name} is not TOML: {escape(str(error))}", "save it as UTF-8") from error
 
 
 def text(config: SiteFile) -> str:

@@ -364,6 +364,14 @@ def check_turn(position: Position, manifest: Manifest | Closing, digest: str, ro
         )
 
 
+def _last_step(now: SiteState, steps: int) -> int:
+    """That of the bundle that this site sealed last: a turn of so many steps, which validation may have ended before."""
+    if now.site.plan.training.patience is None or not now.position.sealed:
+        return steps
+    with shelf.opened(now, now.position.sealed[-1]) as bundle:
+        return bundle.manifest.last_step
+
+
 def check_contents(now: SiteState, manifest: Manifest) -> None:
     """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
 
@@ -377,7 +385,10 @@ def check_contents(now: SiteState, manifest: Manifest) -> None:
     check_model(manifest.tensors, now.own.layout)
     refuse_other(manifest.stays, now.own.file.frozen, "the bundle's")
     own, peer = now.own.file.samples, now.peer.file.samples
-    steps, expected = [c.step for c in manifest.snapshots], site.plan.schedule(manifest.sender.role, peer, own)
+    steps, sender = [c.step for c in manifest.snapshots], manifest.sender.role
+    expected = site.plan.schedule(sender, peer, own)
+    if site.plan.ends_early(expected[-1], manifest.last_step):
+        expected = site.plan.schedule(sender, peer, own, manifest.last_step)
     if steps != expected:
         raise PeerError(
             f"{len(steps)} snapshots up to step {steps[-1]}, expected {len(expected)} up to {expected[-1]} by the plan",
@@ -386,7 +397,7 @@ def check_contents(now: SiteState, manifest: Manifest) -> None:
     blends = len(manifest.candidates) - len(steps)
     if blends > (MAX_BLENDS if site.plan.candidates == "blended" else 0):
         raise PeerError(f"{count(blends, 'blend')}, more than the plan allows", "does the peer keep to the plan?")
-    ours = site.plan.steps(site.role, own, peer)
+    ours = _last_step(now, site.plan.steps(site.role, own, peer)) if blends else 0
     for c in manifest.candidates:
         if c.blend is not None and c.blend.peer_step != ours:
             raise PeerError(

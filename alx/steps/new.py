@@ -12,12 +12,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from alx import files
 from alx.bundle import age, keys
 from alx.errors import AlxError, ConfigError, UsageError, escape
-from alx.plan import INIT_NAME, Init, PlanFile
+from alx.plan import INIT_NAME, PlanFile
 from alx.site import chain, events, ledger, site, site_file
 from alx.site.entries import Created
 from alx.site.keyring import KEY_NAME, PUBLIC_NAME
 from alx.site.site import AGE_NAME, PLAN_NAME, SITE_NAME, Site
 from alx.site.site_file import SiteFile
+
+NEVER_FROZEN = (
+    "torchvision:",
+    "alx.",
+)  # sources of models all of whose parameters are trained, unless the plan says otherwise
 
 
 def create(
@@ -148,19 +153,23 @@ def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path |
         copies[path.name] = site.source(path)
         config = config.model_copy(update={"task": path.name})
     if init is not None:
-        _refuse_idle(config, plan_file)
+        if not takes_init(config, plan_file):
+            raise UsageError(
+                "--init is the learner's: the provider starts from what the learner sends",
+                "where the plan has freeze or personal under [model], both sides need it",
+            )
         copies[INIT_NAME] = _bytes(init)
     return config, copies
 
 
-def _refuse_idle(config: SiteFile, plan_file: PlanFile) -> None:
-    """Weights for a side that starts from what the other sends, where nothing of the model stays at home."""
+def takes_init(config: SiteFile, plan_file: PlanFile) -> bool:
+    """Whether a side begins with weights that it is given: the learner, and the provider where a part may stay at home.
+
+    A model of one's own may freeze a part of itself: only one that runs tells.
+    """
     model = plan_file.plan.model
-    if config.role == "provider" and (model is None or not (model.freeze or model.personal or model.init != Init())):
-        raise UsageError(
-            "--init is the learner's: the provider starts from what the learner sends",
-            "where the plan has freeze, personal or [model.init] under [model], both sides need it",
-        )
+    known = config.task == "built-in" and model is not None and model.source.startswith(NEVER_FROZEN)
+    return config.role == "learner" or not known or bool(model and (model.freeze or model.personal))
 
 
 def _code(plan_file: PlanFile, folder: Path) -> dict[str, bytes]:

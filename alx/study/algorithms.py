@@ -14,11 +14,10 @@ from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import FIRM, Plan, PlanFile
 from alx.records import Role
-from alx.site.site_file import Data
 from alx.study import baselines, exchange, parties
 from alx.study.baselines import Play, Played, Saved
 from alx.study.exchange import Exchange
-from alx.study.parties import PLAIN, POOLED, Parties
+from alx.study.parties import PLAIN, POOLED, TRAINED, Parties
 from alx.study.results import Algorithm
 from alx.study.sizes import packed
 from alx.tasks import load
@@ -30,7 +29,7 @@ ASSISTED: Mapping[Algorithm, dict[str, object]] = {
     "assisted": {},
     "paper": PLAIN | {"candidates": "trajectory", "optimiser": {"keep": False}},
     "blended": PLAIN | BLENDED,
-    "blended+distillation": BLENDED | {"select_on": "training"},
+    "blended+distillation": BLENDED | TRAINED,
     "blended+distillation+validation": BLENDED | {"select_on": "validation"},
 }
 """Kinds of assistance: what the plan says in place of its own, where that is no matter of `DISTILLED`."""
@@ -44,7 +43,7 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
         return _assisted(both, algorithm)
     plan, tasks, steps = both.plan.plan, both.tasks, both.steps
     if algorithm in ALONE:
-        return baselines.alone(tasks[ALONE[algorithm]], plan.seed, sum(steps.values())), True
+        return baselines.alone(tasks[ALONE[algorithm]], plan.seed, sum(steps.values()), plan.rounds), True
     of = _distilled(both) if DISTILLED in algorithm else {role: tasks[role] for role in get_args(Role)}
     cyclic = algorithm.startswith("cyclic")
     play = baselines.cyclic(of, plan, steps) if cyclic else baselines.fedavg(of, plan, steps, both.samples)
@@ -106,6 +105,6 @@ def _begin(both: Parties, algorithm: Algorithm, folder: Path) -> Exchange:
         folder.mkdir(parents=True)
     plan = agreed(both.plan.plan, algorithm)
     parties.put_code(folder, plan, both.code)
-    data = {role: Data(kind="npz", path=f"../../../{role}.npz") for role in get_args(Role)}  # from a site's folder
-    configs = {role: both.configs[role].model_copy(update={"data": data[role]}) for role in data}
-    return exchange.begin(folder, plan.data.decode("utf-8"), configs, plan.plan.seed, lambda _line: None)
+    configs = {role: both.site(role, "../../../") for role in get_args(Role)}
+    told = plan.data.decode("utf-8")
+    return exchange.begin(folder, told, configs, plan.plan.seed, lambda _line: None, init=both.init)

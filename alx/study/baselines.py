@@ -57,18 +57,19 @@ def states(play: Play, rounds: int) -> Iterator[State]:
         yield played.state
 
 
-def alone(task: Task, seed: int, round_steps: int) -> Play:
+def alone(task: Task, seed: int, round_steps: int, rounds: int) -> Play:
     """Train without a peer, the optimiser never restarted.
 
     Args:
         task: whose data.
         seed: the plan's, so that the start is theta^0.
         round_steps: optimiser steps of a round; one round on the x axis, as in the paper.
+        rounds: of all; a schedule goes over all of their steps, as nothing breaks them up.
     """
 
     def play(round_: int, saved: Saved | None) -> Played:
         trajectory.seed_all(seed)
-        run = trajectory.Run(task, state.fresh(task), seed)
+        run = trajectory.Run(task, state.fresh(task), seed, rounds * round_steps)
         if saved is not None:
             run.load_state_dict(saved)
         *_, (_, last) = trajectory.sample(run, round_ * round_steps, round_ * round_steps, _quiet)
@@ -81,7 +82,7 @@ def _turn(
     task: Task, plan: Plan, start: State, round_: int, role: Role, steps: int, kept: Kept | None = None
 ) -> tuple[State, Kept]:
     """One turn with the batches that the assisted one would have had; its final state, and what each role keeps."""
-    run = trajectory.Run(task, start, turn_seed(plan.seed, round_, role))
+    run = trajectory.Run(task, start, turn_seed(plan.seed, round_, role), steps)
     kept = dict(kept or {})
     if role in kept:
         run.take_up(kept[role])

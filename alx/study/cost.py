@@ -4,7 +4,7 @@ Knows a task's speed; knows no result.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -23,7 +23,20 @@ HELD_OUT = 1.3  # of the pooled samples: a judge measures those kept apart too
 KEPT = 7  # times what a round carries: both sites' outboxes with two rounds, inboxes with three, the disk, the work folders
 MODELS = 24  # besides blends: optimisers' states, starts, what the peer had, and what a round leaves for the next, twice
 SITES = 512 << 10  # ledgers, logs, keys and plans of two sites
+BESIDE = 128 << 10  # what lies with a model that is kept: its header, the plan
 LOGGED = 16 << 10  # what a round adds to ledgers and logs, and to the results
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a simulation stands: the share that is done and the time left in words, and a line where one is worth it."""
+
+    done: float = 0.0
+    left: str | None = None
+    line: str | None = None
+
+
+Tell = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
@@ -84,12 +97,13 @@ class Cost:
         return max(0.0, (self.total - self.done) * factor)
 
 
-def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
+def measured(parties: Parties, todo: Mapping[Algorithm, int], *, keep: bool) -> Cost:
     """Try a few steps, and reckon.
 
     Args:
         parties: of one seed; their tasks are tried.
         todo: what will be played, and how often.
+        keep: every algorithm's model after each round stays.
     """
     plan, samples = parties.plan.plan, parties.samples
     everybody = sum(samples.values())
@@ -127,7 +141,7 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
         + (MODELS + max(blends.values(), default=0)) * layout.nbytes
         + dealt.written(parties.folder)
         + SITES
-        + sum(todo.values()) * plan.rounds * LOGGED
+        + sum(todo.values()) * plan.rounds * (LOGGED + (layout.nbytes + BESIDE if keep else 0))
     )
     return Cost(parties, todo, seconds, carried, disk)
 
@@ -135,7 +149,7 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int]) -> Cost:
 def _speed(parties: Parties) -> tuple[float, float]:
     """Seconds of an optimiser step, and of measuring one sample."""
     task, seed = parties.tasks["learner"], parties.plan.plan.seed
-    run = trajectory.Run(task, state.fresh(task), seed)
+    run = trajectory.Run(task, state.fresh(task), seed, WARM + TRIED)
     for _ in range(WARM):
         run.trainer.step()
     began = time.perf_counter()
@@ -152,3 +166,8 @@ def minutes(seconds: float) -> str:
     if seconds < 100:  # noqa: PLR2004
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
+
+
+def progress(estimate: Cost, line: str | None = None) -> Progress:
+    """Where it stands by now."""
+    return Progress(min(1.0, estimate.done / estimate.total), minutes(estimate.left), line)

@@ -12,6 +12,7 @@ from typing import get_args
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx import files, turns
+from alx import plan as plans
 from alx.records import Role
 from alx.site import personal, shelf
 from alx.site import site as sites
@@ -113,7 +114,14 @@ class Exchange:
 
 
 def begin(
-    folder: Path, plan: str, configs: Mapping[str, SiteFile], seed: int, say: Say, *, returns: bool = False
+    folder: Path,
+    plan: str,
+    configs: Mapping[str, SiteFile],
+    seed: int,
+    say: Say,
+    *,
+    returns: bool = False,
+    init: Path | None = None,
 ) -> Exchange:
     """Make both sites from one plan, and pair them.
 
@@ -124,11 +132,14 @@ def begin(
         seed: of the two keys. Never do this with keys that matter.
         say: told the story, line by line.
         returns: a loss is minus a return, and is told as one.
+        init: the weights to begin with, or None; the provider is given them too where a part of the model may stay at home.
     """
     with files.storage(folder):
         (folder / "disk").mkdir()
     files.replace(folder / "plan.toml", plan.encode("utf-8"), shared=True)
-    both: dict[Role, Site] = {role: _site(folder, role, configs[role], seed) for role in get_args(Role)}
+    shared = new.takes_init(configs["provider"], plans.parse(plan.encode("utf-8")))
+    begins: dict[Role, Path | None] = {"learner": init, "provider": init if shared else None}
+    both: dict[Role, Site] = {role: _site(folder, role, configs[role], seed, begins[role]) for role in begins}
     directions: tuple[tuple[Role, Role], ...] = (("learner", "provider"), ("provider", "learner"))
     introduced = {role: turns.introduce(site.look()) for role, site in both.items()}
     for role, other in directions:
@@ -149,7 +160,8 @@ def resume(folder: Path, say: Say) -> Exchange | None:
     return Exchange(folder, found, say)
 
 
-def _site(folder: Path, role: Role, config: SiteFile, seed: int) -> Site:
+def _site(folder: Path, role: Role, config: SiteFile, seed: int, init: Path | None) -> Site:
     # keys out of the seed, so that the same seed gives the same bundle digests
     number = int.from_bytes(hashlib.sha256(f"alx demo {seed} {role}".encode()).digest()) >> 1
-    return new.create(folder / role, config, folder / "plan.toml", key=ec.derive_private_key(number, ec.SECP256R1()))
+    key = ec.derive_private_key(number, ec.SECP256R1())
+    return new.create(folder / role, config, folder / "plan.toml", init=init, key=key)

@@ -14,16 +14,19 @@ from alx import files
 from alx import plan as plans
 from alx.errors import UsageError
 from alx.learning.task import Task
-from alx.plan import PlanFile
+from alx.plan import INIT_NAME, PlanFile
 from alx.records import Role
-from alx.site.site_file import Data, Metrics, SiteFile
+from alx.site.site_file import Metrics, SiteFile
+from alx.study.own import OwnPool
 from alx.study.pool import Pool
 from alx.study.splits import Indices, Split
 from alx.tasks import load
 
 POOLED = "pooled"
-PLAIN: dict[str, object] = {"distillation": {"weight": 0.0}, "select_on": "training"}
-"""What a plan says that has neither distillation nor samples kept for validation."""
+TRAINED: dict[str, object] = {"select_on": "training", "training": {"patience": None}}
+"""What a plan says that keeps no samples for validation."""
+PLAIN: dict[str, object] = TRAINED | {"distillation": {"weight": 0.0}}
+"""What a plan says that has no distillation either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Parties:
         tasks: of the same three, trained without distillation and measured on all their samples. Only the pooled one has
             the samples kept apart: it is the judge of all.
         samples: of each side.
+        init: the weights that all begin with, or None: drawn from the plan's seed.
+        pool: all samples of this seed.
     """
 
     folder: Path
@@ -46,6 +51,17 @@ class Parties:
     configs: Mapping[str, SiteFile]
     tasks: Mapping[str, Task]
     samples: Mapping[Role, int]
+    init: Path | None
+    pool: Pool | OwnPool
+
+    def site(self, role: Role, up: str) -> SiteFile:
+        """site.toml of a party's site; `up` leads from its folder to the parties', as `../`."""
+        return self.pool.config(role, f"{up}{role}.npz")
+
+    @property
+    def own(self) -> bool:
+        """A task of one's own makes the inputs, not the plan alone."""
+        return isinstance(self.pool, OwnPool)
 
     @property
     def steps(self) -> dict[Role, int]:
@@ -69,7 +85,7 @@ def written(folder: Path) -> int:
         return sum((folder / f"{name}.npz").stat().st_size for name in (*get_args(Role), POOLED))
 
 
-def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
+def shares(whole: Pool | OwnPool, split: Split, seed: int, rng: np.random.Generator) -> tuple[Indices, Indices]:
     """Who gets which samples: indices of the learner and of the provider.
 
     Raises:
@@ -83,7 +99,7 @@ def shares(whole: Pool, split: Split, seed: int, rng: np.random.Generator) -> tu
 
 
 def deal(
-    whole: Pool,
+    whole: Pool | OwnPool,
     split: Split,
     file: PlanFile,
     code: bytes | None,
@@ -91,6 +107,7 @@ def deal(
     seed: int,
     rng: np.random.Generator,
     metrics: Metrics,
+    init: Path | None = None,
 ) -> Parties:
     """Write each party's samples into `folder` and make the tasks.
 
@@ -103,6 +120,7 @@ def deal(
         seed: of the first model and every batch.
         rng: decides who gets which.
         metrics: how the judge judges answers.
+        init: see `Parties`.
 
     Raises:
         UsageError, ConfigError: the split, the data or the model cannot be used.
@@ -114,14 +132,15 @@ def deal(
         for name, indices in (("learner", learner), ("provider", provider), (POOLED, np.union1d(learner, provider))):
             whole.write(folder / f"{name}.npz", indices, held_out=name == POOLED)
     put_code(folder, agreed, code)
-    configs = {
-        name: SiteFile(role="provider" if name == "provider" else "learner", data=Data(kind="npz", path=f"{name}.npz"))
-        for name in (*get_args(Role), POOLED)
-    }
-    configs[POOLED] = configs[POOLED].model_copy(update={"metrics": metrics})
+    if init is not None:
+        with files.storage(init):
+            files.replace(folder / INIT_NAME, init.read_bytes())
+    configs = {role: whole.config(role, f"{role}.npz") for role in get_args(Role)}
+    configs[POOLED] = whole.config("learner", f"{POOLED}.npz").model_copy(update={"metrics": metrics})
     bare = plans.altered(agreed.plan, PLAIN).plan
     tasks = {name: load.task(folder, config, bare) for name, config in configs.items()}
-    return Parties(folder, agreed, code, configs, tasks, {"learner": len(learner), "provider": len(provider)})
+    counts: dict[Role, int] = {"learner": len(learner), "provider": len(provider)}
+    return Parties(folder, agreed, code, configs, tasks, counts, init, whole)
 
 
 def put_code(folder: Path, file: PlanFile, code: bytes | None) -> None:

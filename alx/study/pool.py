@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from alx.errors import ConfigError, UsageError, escape
 from alx.plan import Plan
-from alx.site.site_file import Data
+from alx.records import Role
+from alx.site.site_file import Data, SiteFile
 
 HELD_OUT = 0.2  # of the packaged digits
 
@@ -39,20 +40,17 @@ class Pool:
     made_by: str | None = None
     held_columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.labels)
+
     def decided_by(self, column: str | None) -> NDArray[Any]:
         """What a split looks at: the column's values, or the labels where there is none [n].
 
         Raises:
             UsageError: there is no such column, or the labels are no class numbers.
         """
-        if column is not None:
-            if column not in self.columns:
-                there = ", ".join(self.columns) or "none"
-                raise UsageError(f"the data have no column '{escape(column)}'", f"columns: {escape(there, 200)}")
-            return self.columns[column]
-        if self.labels.ndim != 1 or self.labels.dtype.kind not in "iu":
-            raise UsageError("the split goes by classes, and the labels are no class numbers", "split by a column")
-        return self.labels
+        return classes(self.labels) if column is None else self.columns[known(self.columns, column)]
 
     def digest(self) -> str:
         """SHA-256 of all samples, labels and columns."""
@@ -85,6 +83,33 @@ class Pool:
 
             parts[arrays.MADE_BY] = np.array(self.made_by)
         np.savez(path, **parts)  # type: ignore[arg-type]
+
+    def config(self, role: Role, path: str) -> SiteFile:
+        """site.toml of a party whose samples lie at `path`, from its folder."""
+        return SiteFile(role=role, data=Data(kind="npz", path=path))
+
+
+def known(columns: Mapping[str, object], name: str) -> str:
+    """The name of a column that is there.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if name not in columns:
+        there = ", ".join(map(str, columns)) or "none"
+        raise UsageError(f"the data have no column '{escape(name)}'", f"columns: {escape(there, 200)}")
+    return name
+
+
+def classes(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels that a split can go by, class numbers [n].
+
+    Raises:
+        UsageError: they are none.
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise UsageError("the split goes by classes, and the labels are no class numbers", "split by a column")
+    return labels
 
 
 def _add(digest: "hashlib._Hash", name: str, array: NDArray[Any]) -> None:

@@ -4,49 +4,31 @@ The sites are real: each turn is sealed, signed, carried to a folder, verified a
 the commands call. Killed at any point, the same call goes on with the round that was being played.
 """
 
-import io
-import math
 import os
 import platform
 import re
-import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import torch
 
 from alx import __version__, files
-from alx.errors import ConfigError, DivergedError, escape
+from alx.errors import ConfigError, escape
 from alx.learning import measure
-from alx.learning.task import Scores
-from alx.study import algorithms, cost, parties, results
-from alx.study import study as studies
-from alx.study.cost import Cost, minutes
-from alx.study.judge import judged
+from alx.plan import INIT_NAME
+from alx.study import algorithms, claim, cost, parties, results, rounds
+from alx.study.cost import Cost, Progress, Tell, minutes
 from alx.study.parties import POOLED, Parties
 from alx.study.pool import Pool
-from alx.study.results import Algorithm, Dealt, Results, Round, Run
+from alx.study.results import Algorithm, Dealt, Results, Run
 from alx.study.study import Study
 from alx.tasks import load
 from alx.tasks.objective import NAMED
 
 DEALT, RESULTS = "dealt.json", "results.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a simulation stands: the share that is done and the time left in words, and a line where one is worth it."""
-
-    done: float = 0.0
-    left: str | None = None
-    line: str | None = None
-
-
-Tell = Callable[[Progress], None]
 
 
 def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> Results:
@@ -63,21 +45,21 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
         UsageError: the folder holds another study, or something else; the split does not fit the data.
         ConfigError: the data, the plan or the model cannot be used.
     """
-    studies.prepare(folder)
-    with files.lock(folder / studies.LOCK):
+    claim.prepare(folder)
+    with files.lock(folder / claim.LOCK):
         whole = study.whole()
-        mark = studies.mark(study, whole)
-        known = studies.claimed(folder, mark)
+        mark = claim.mark(study, whole)
+        known = claim.claimed(folder, mark)
         for seed in study.seeds:  # a split that does not fit is told before the first hour, not after it
             study.check(whole, seed)
         if not known:
-            _try(study, whole, folder / studies.TRIAL)
-            studies.claim(folder, mark)
+            _try(study, whole, folder / claim.TRIAL)
+            claim.claim(folder, mark)
         _play_all(study, whole, folder, tell)
         runs = _runs(folder)
         seeds = sorted({run.seed for run in runs})
         dealt = [Dealt.model_validate_json(_read(folder / f"seed-{seed}" / DEALT)) for seed in seeds]
-        named = NAMED[study.plan.plan.loss]
+        score = _scored(study, runs)
         found = Results(
             alx=__version__,
             plan=study.plan.plan.name,
@@ -86,15 +68,27 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
             split=study.split.text,
             samples=study.samples,
             rounds=study.plan.plan.rounds,
-            score=named.scored + (", mean of both sides' models" if study.plan.plan.personal else ""),
+            score=score + (", mean of both sides' models" if study.plan.plan.personal else ""),
             machine=machine(),
             finished=finished(),
             dealt=dealt,
             runs=runs,
-            summary=results.summarise(runs, shares=named.share),
+            summary=results.summarise(runs, shares=shares(score)),
         )
         files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"), shared=True)
     return found
+
+
+def _scored(study: Study, runs: Sequence[Run]) -> str:
+    """What a score is: of the built-in task by the plan's loss; of a task of one's own, the first that it tells by name."""
+    if study.own is None:
+        return NAMED[study.plan.plan.loss].scored
+    return next((name for run in runs for r in run.rounds for name in r.metrics), "score")
+
+
+def shares(score: str) -> bool:
+    """Whether a score is a share, of which a hundredth is a point."""
+    return any(named.share and named.scored == score for named in NAMED.values())
 
 
 def _try(study: Study, whole: Pool | None, place: Path) -> None:
@@ -102,9 +96,15 @@ def _try(study: Study, whole: Pool | None, place: Path) -> None:
     files.remove_tree(place)
     try:
         _deal(study, whole, place, study.seeds[0])
+        if study.own is not None:  # what one kind of assistance plans differently may be what the task is not made for
+            for algorithm in algorithms.ASSISTED.keys() & set(study.algorithms):
+                study.own.pool(algorithms.agreed(study.plan.plan, algorithm).plan)
     except ConfigError as error:  # its files are of our making: people know the data by the name that they gave
         message = re.sub(r"'(learner|provider|pooled)\.npz'", lambda _: f"'{escape(study.data_name)}'", error.message)
-        hint = "your own data: --data KIND:PATH; without it, it is --data digits" if study.data is None else error.hint
+        if study.init is not None:
+            message = message.replace(f"'{INIT_NAME}'", f"'{escape(study.init.name)}'")
+        digits = study.data is None and study.own is None
+        hint = "your own data: --data KIND:PATH; without it, it is --data digits" if digits else error.hint.replace("alx init --init", "--init")
         raise ConfigError(message, hint) from error
     finally:
         files.remove_tree(place)
@@ -134,14 +134,14 @@ def _play_all(study: Study, whole: Pool | None, folder: Path, tell: Tell) -> Non
         if missing or not (place / DEALT).is_file():
             both = _deal(study, whole, place, seed)
             if estimate is None:
-                estimate = cost.measured(both, todo)
+                estimate = cost.measured(both, todo, keep=study.keep)
                 for line in estimate.words():
-                    tell(_progress(estimate, line))
+                    tell(cost.progress(estimate, line))
             for algorithm in missing:
-                done = _play(both, algorithm, seed, estimate, tell)
+                done = rounds.play(both, algorithm, seed, estimate, tell, keep=study.keep)
                 files.replace(_path(folder, seed, algorithm), done.model_dump_json(indent=1).encode("utf-8"))
                 algorithms.clear(place)
-                tell(_progress(estimate, f"{_line(done)}  about {minutes(estimate.left)} left"))
+                tell(cost.progress(estimate, f"{_line(done)}  about {minutes(estimate.left)} left"))
         algorithms.clear(place)
         parties.sweep(place)
         for algorithm in study.algorithms:
@@ -153,10 +153,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def _progress(estimate: Cost, line: str | None = None) -> Progress:
-    return Progress(min(1.0, estimate.done / estimate.total), minutes(estimate.left), line)
-
-
 def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
     """Where a run is kept when it is done."""
     return folder / f"seed-{seed}" / f"{algorithm}.json"
@@ -164,7 +160,8 @@ def _path(folder: Path, seed: int, algorithm: Algorithm) -> Path:
 
 def _deal(study: Study, whole: Pool | None, place: Path, seed: int) -> Parties:
     rng = np.random.default_rng(seed)
-    both = parties.deal(study.pool(whole, rng), study.split, study.plan, study.code, place, seed, rng, study.metrics)
+    pool = study.pool(whole, seed, rng)
+    both = parties.deal(pool, study.split, study.plan, study.code, place, seed, rng, study.metrics, study.init)
     n, steps, judge = both.samples, both.steps, both.tasks[POOLED]
     worth = measure.held_out(judge, judge.new_model())
     dealt = Dealt(
@@ -191,65 +188,3 @@ def _line(done: Run) -> str:
     score = "" if last.score is None else f"score {last.score:.4f}  "
     loss = "diverged" if last.loss is None else f"loss {last.loss:.4g}"
     return f"seed {done.seed}  {done.algorithm:<31}  {score}{loss}"
-
-
-def _play(both: Parties, algorithm: Algorithm, seed: int, estimate: Cost, tell: Tell) -> Run:
-    """One algorithm with one seed, round by round; what is needed to go on is kept after each."""
-    kept, count = both.folder / f"{algorithm}.part", both.plan.plan.rounds
-    part: dict[str, Any] = {"rounds": [], "seconds": 0.0, "saved": None}
-    play, goes_on = algorithms.player(both, algorithm)
-    if kept.is_file() and goes_on:
-        # on the CPU, so that what was begun on a GPU can go on without one
-        part = torch.load(io.BytesIO(_read(kept)), weights_only=True, map_location="cpu")
-    rounds = [Round.model_validate(r) for r in part["rounds"]]
-    estimate.skip(len(rounds) * estimate.round(algorithm))
-    judge = both.tasks[POOLED].new_model()
-    while len(rounds) < count:
-        began, number = time.monotonic(), len(rounds) + 1
-        try:
-            played = play(number, part["saved"])
-        except DivergedError:
-            nothing = Round(round=number, loss=None, score=None, carried=0, raw=0, selected=None)
-            rounds += [nothing.model_copy(update={"round": n}) for n in range(number, count + 1)]
-            estimate.done += (count - number + 1) * estimate.round(algorithm)
-            break
-        loss, worth = judged(both, judge, played)
-        carried, raw = played.carried
-        rounds.append(
-            Round(
-                round=number,
-                loss=_finite(loss.total / loss.count),
-                score=None if worth is None else worth.score,
-                metrics={} if worth is None else _all(worth),
-                carried=carried,
-                raw=raw,
-                selected=played.selected,
-            )
-        )
-        part = {
-            "rounds": [r.model_dump() for r in rounds],
-            "seconds": part["seconds"] + time.monotonic() - began,
-            "saved": played.saved,
-        }
-        buffer = io.BytesIO()
-        torch.save(part, buffer)
-        files.replace(kept, buffer.getbuffer())
-        estimate.done += estimate.round(algorithm)
-        tell(_progress(estimate))
-    return Run(algorithm=algorithm, seed=seed, rounds=rounds, seconds=round(part["seconds"], 1))
-
-
-def _all(worth: Scores) -> dict[str, float | None]:
-    """By name; of a group the column and its value before it."""
-    grouped = {
-        f"{column} {value}: {name}": number
-        for column, values in worth.groups.items()
-        for value, numbers in values.items()
-        for name, number in numbers.items()
-    }
-    return {**worth.values, **grouped}
-
-
-def _finite(value: float | None) -> float | None:
-    """What JSON has no word for becomes None."""
-    return value if value is not None and math.isfinite(value) else None

@@ -1,7 +1,7 @@
 """Who holds which samples. Arrays in, index arrays out; every split is told by its seed.
 
 A split is named in a word or two, as people type it: `gamma:0.3`, `complementary:0,1,2,3,4:0.05`, `dirichlet:0.5`,
-`column:hospital:north,south`.
+`column:hospital:north,south`, `column:hospital:each`.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,8 @@ FORMS = {
     "dirichlet": "dirichlet:ALPHA",
     "column": "column:NAME:VALUE,VALUE",
 }
-SPLITS = f"splits: {', '.join(FORMS.values())}"
+SPLITS = f"splits: {', '.join(FORMS.values())}, column:NAME:each"
+EACH = "each"
 LONGEST = 9  # digits of a class number
 
 
@@ -32,12 +33,14 @@ class Split:
     Attributes:
         text: as it was typed.
         column: the column that decides, or None where the labels do.
+        each: every value of the column is the learner's in turn; see `alone`.
         deal: (labels or that column's values [n], rng) -> indices of the learner and of the provider; no sample is on both.
     """
 
     text: str
     column: str | None
     deal: Callable[[NDArray[Any], np.random.Generator], tuple[Indices, Indices]]
+    each: bool = False
 
 
 def gamma(labels: Labels, share: float, rng: np.random.Generator) -> tuple[Indices, Indices]:
@@ -173,7 +176,16 @@ def parse(text: str, names: Sequence[str] = ()) -> Split:
         return Split(text, None, lambda labels, rng: complementary(labels, classes, minor, rng, names))
     if not last:
         raise bad
+    if last == EACH:
+        return Split(
+            text, first, lambda values, _rng: by_value(values, sorted(set(map(str, values.tolist())))[:1]), each=True
+        )
     return Split(text, first, lambda values, _rng: by_value(values, last.split(",")))
+
+
+def alone(column: str, value: str) -> Split:
+    """The learner has the samples with this value, whatever letters are in it; the provider all others."""
+    return Split(f"column:{column}:{value}", column, lambda values, _rng: by_value(values, [value]))
 
 
 def _class(text: str, names: Sequence[str], bad: UsageError) -> int:

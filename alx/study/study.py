@@ -1,33 +1,26 @@
-"""What a simulation is asked for, and the folder that belongs to it.
+"""What a simulation is asked for.
 
 Knows what people type; plays nothing.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from alx import __version__, files
+from alx import files
 from alx.errors import ConfigError, UsageError, escape
-from alx.plan import PlanFile
+from alx.plan import Plan, PlanFile, altered
 from alx.site import site as sites
 from alx.site import site_file
 from alx.site.site_file import Data, Metrics
-from alx.study import parties, pool, splits
-from alx.study.algorithms import ASSISTED
-from alx.study.algorithms import agreed as agreed_by
+from alx.study import algorithms, parties, pool, splits
+from alx.study.own import OwnPool, OwnTask
 from alx.study.pool import Pool
 from alx.study.results import Algorithm
 from alx.study.splits import Split
-
-MARK = "study.json"
-LOCK = "lock"
-TRIAL = "trial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +37,9 @@ class Study:
         samples: so many, and at most so many kept apart, drawn for each seed; None takes all.
         metrics: how answers are judged, as in site.toml.
         as_planned: the name of a kind of assistance that was asked for and is what the plan says; played once, as assisted.
+        own: a task of one's own, in place of `data`.
+        init: the weights that all begin with; None draws them from the plan's seed.
+        keep: write every algorithm's model after each round.
     """
 
     plan: PlanFile
@@ -55,28 +51,37 @@ class Study:
     samples: int | None = None
     metrics: Metrics = field(default_factory=Metrics)
     as_planned: Algorithm | None = None
+    own: OwnTask | None = None
+    init: Path | None = None
+    keep: bool = False
 
     @property
     def data_name(self) -> str:
         """The data in words, without the folder they lie in."""
+        if self.own is not None:
+            return self.own.path.name
         return "digits" if self.data is None else f"{self.data.kind}:{Path(self.data.path).name}"
 
     def whole(self) -> Pool | None:
-        """All samples, read once; None where each seed has its own (the packaged digits)."""
+        """All samples, read once; None where each seed has its own (the packaged digits, and a task of one's own)."""
         return None if self.data is None else pool.read(self.data, self.plan.plan, self.metrics.by)
 
-    def pool(self, whole: Pool | None, rng: np.random.Generator) -> Pool:
+    def pool(self, whole: Pool | None, seed: int, rng: np.random.Generator) -> Pool | OwnPool:
         """The samples of one seed.
 
         Raises:
             UsageError: there are fewer than `samples`.
         """
-        found = pool.digits(rng) if whole is None else whole
+        found: Pool | OwnPool
+        if self.own is not None:  # made anew for each seed, as it may draw by the plan's
+            found = self.own.pool(altered(self.plan.plan, {"seed": seed}).plan)
+        else:
+            found = pool.digits(rng) if whole is None else whole
         if self.samples is None:
             return found
-        if self.samples > len(found.labels):
+        if self.samples > len(found):
             raise UsageError(
-                f"--samples asks for {self.samples:,}, and the data have {len(found.labels):,}", "leave it out to take all"
+                f"--samples asks for {self.samples:,}, and the data have {len(found):,}", "leave it out to take all"
             )
         return found.part(self.samples, rng)
 
@@ -87,7 +92,7 @@ class Study:
             UsageError: they cannot, or there are not so many.
         """
         rng = np.random.default_rng(seed)
-        drawn = self.pool(whole, rng)
+        drawn = self.pool(whole, seed, rng)
         try:
             parties.shares(drawn, self.split, seed, rng)
         except UsageError as error:
@@ -107,6 +112,11 @@ def parse(
     seeds: tuple[int, ...],
     samples: int | None,
     metrics: Metrics,
+    *,
+    task: Path | None = None,
+    settings: Path | None = None,
+    init: Path | None = None,
+    keep: bool = False,
 ) -> Study:
     """A study as people type it.
 
@@ -121,36 +131,93 @@ def parse(
         seeds: see `Study`.
         samples: see `Study`.
         metrics: see `Study`.
+        task: a file with `make_task`, in place of the data.
+        settings: a file of what [settings] of a site.toml would say.
+        init: see `Study`.
+        keep: see `Study`.
 
     Raises:
-        UsageError: something names nothing.
-        ConfigError: the plan's task is a user's own, which has no samples to deal out.
+        UsageError: something names nothing, or does not go together.
+        ConfigError: the plan's loss is a task's own, and none is named; the settings cannot be used.
     """
     wanted = dict.fromkeys(name.strip() for name in baselines.split(",") if name.strip())
     known = [a for a in get_args(Algorithm) if a != "assisted"]
     for name in wanted:
         if name not in known:
             raise UsageError(f"there is no baseline '{escape(name)}'", f"baselines: {', '.join(known)}")
-    if plan.plan.loss == "own":
-        raise ConfigError(
-            'the plan says loss = "own", and alx simulate deals out samples of the built-in task only',
-            "make two sites with alx init --task FILE, and play the rounds between them; a folder can be the disk",
-        )
     agreed = plan.plan
-    same = next((a for a in known if a in wanted and a in ASSISTED and agreed_by(agreed, a).plan == agreed), None)
+    if task is not None:
+        _refuse_beside_a_task(data, held_out, table, metrics)
+        _refuse_empty_rivals(agreed, wanted)
+    elif settings is not None:
+        raise UsageError("--settings without --task", "the built-in task has none")
+    elif agreed.loss == "own":
+        raise ConfigError('the plan says loss = "own", and no task brings it', "name its file: --task FILE")
+    if init is not None and not init.is_file():
+        raise UsageError(f"there is no file '{escape(str(init), 200)}'", "--init takes a .safetensors file")
+    code = _code(plan, beside)
+    kinds = (a for a in known if a in wanted and a in algorithms.ASSISTED)
+    same = next((a for a in kinds if algorithms.agreed(agreed, a).plan == agreed), None)
     names: list[Algorithm] = ["assisted", *(a for a in known if a in wanted and a != same)]
     classes = [*(agreed.images.classes if agreed.images else []), *(agreed.columns.classes if agreed.columns else [])]
     return Study(
         plan,
-        _code(plan, beside),
-        _data(data, held_out, table),
+        code,
+        None if task is not None else _data(data, held_out, table),
         splits.parse(split, classes),
         tuple(names),
         seeds,
         samples,
         metrics,
         as_planned=same,
+        own=None if task is None else _own(task, settings, plan, code),
+        init=None if init is None else init.absolute(),
+        keep=keep,
     )
+
+
+def _refuse_beside_a_task(data: str, held_out: str | None, table: Path | None, metrics: Metrics) -> None:
+    """What is said of the built-in task's data.
+
+    Raises:
+        UsageError: it was.
+    """
+    said = {"--data": data != "digits", "--held-out": held_out is not None, "--table": table is not None}
+    for option in (option for option, there in said.items() if there):
+        raise UsageError(f"{option} beside --task: a task of your own reads its data itself", "leave out one of them")
+    if metrics != Metrics():
+        raise UsageError(
+            "--by, --positive and --threshold are for the built-in task",
+            "a task of your own says by held_out, or by score=, what is told: docs/tasks.md",
+        )
+
+
+def _refuse_empty_rivals(agreed: Plan, wanted: Iterable[str]) -> None:
+    """With distillation that the plan does not have, and that has no default for a loss of one's own.
+
+    Raises:
+        UsageError: one is asked for.
+    """
+    if agreed.distillation.weight or agreed.loss == "cross_entropy":
+        return
+    for name in (name for name in wanted if algorithms.DISTILLED in name):
+        raise UsageError(
+            f"'{escape(name)}' would be as without distillation: the plan has no weight under [distillation], and there is "
+            f'no default for loss = "{agreed.loss}"',
+            "say a weight in the plan, or leave it out",
+        )
+
+
+def _own(path: Path, settings: Path | None, plan: PlanFile, code: bytes | None) -> OwnTask:
+    path = path.absolute()
+    content = sites.source(path)
+    name = None if plan.plan.model is None else plan.plan.model.file()
+    if name is not None and sites.source(path.parent / name) != code:
+        raise UsageError(
+            f"'{escape(name)}' beside --task is another than that beside the plan",
+            "put the plan and the task into one folder",
+        )
+    return OwnTask(path, content, {} if settings is None else site_file.settings(settings))
 
 
 def _data(value: str, held_out: str | None, table: Path | None) -> Data | None:
@@ -173,70 +240,3 @@ def _code(plan: PlanFile, beside: Path) -> bytes | None:
         )
     with files.storage(beside / name):
         return (beside / name).read_bytes()
-
-
-def mark(study: Study, whole: Pool | None) -> dict[str, str | int | None]:
-    """What tells one study from another; seeds and algorithms do not.
-
-    Args:
-        study: what is asked for.
-        whole: its samples.
-    """
-    return {
-        "plan": study.plan.digest,
-        "model's file": None if study.code is None else hashlib.sha256(study.code).hexdigest(),
-        "split": study.split.text,
-        "data": "digits" if whole is None else whole.digest(),
-        "number of samples": study.samples,
-        "metrics": study.metrics.model_dump_json(exclude_defaults=True),
-        "version of alx": __version__,
-    }
-
-
-def claimed(folder: Path, wanted: Mapping[str, str | int | None]) -> bool:
-    """Whether a folder is this study's; False where it is nobody's yet.
-
-    Args:
-        folder: made by `prepare`, and locked.
-        wanted: the study's `mark`.
-
-    Raises:
-        UsageError: it holds another study.
-    """
-    path = folder / MARK
-    if not path.is_file():
-        return False
-    with files.storage(path):
-        try:
-            before = dict(json.loads(path.read_bytes()))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise UsageError(f"'{escape(str(path), 200)}' is no study's", "name another folder with --out") from error
-    differ = [name for name, value in wanted.items() if before.get(name) != value]
-    if differ:
-        *most, last = differ
-        names = f"{', '.join(most)} and {last}" if most else last
-        raise UsageError(
-            f"'{escape(str(folder), 200)}' holds a study with another {names}", "name another folder with --out"
-        )
-    return True
-
-
-def claim(folder: Path, wanted: Mapping[str, str | int | None]) -> None:
-    """Mark a folder as this study's; see `claimed`."""
-    files.replace(folder / MARK, json.dumps(wanted).encode("utf-8"))
-
-
-def prepare(folder: Path) -> None:
-    """Make a study's folder, or see that it is one.
-
-    Raises:
-        UsageError: it is a file, or holds something else.
-    """
-    sites.refuse_inside(folder)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"'{escape(str(folder), 200)}' is a file", "name a folder with --out")
-    with files.storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        found = {p.name for p in folder.iterdir()}
-    if MARK not in found and found - {LOCK, TRIAL, f".{MARK}.tmp"}:  # what a command killed at once leaves behind
-        raise UsageError(f"'{escape(str(folder), 200)}' is not empty, and no study", "name a new folder with --out")

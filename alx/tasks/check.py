@@ -203,7 +203,7 @@ def _go_on(run: trajectory.Run, steps: int) -> list[State]:
 
 
 def _step(task: Task, start: State, seed: int) -> list[str]:
-    run = trajectory.Run(task, start, seed)
+    run = trajectory.Run(task, start, seed, STEPS)
     averages = isinstance(run.trainer, Averager)
     if averages and not _same(run.snapshot(), start):
         return ["trainer.snapshot() gives other weights before the first step than those that the turn starts from"]
@@ -242,20 +242,20 @@ def _train(task: Task, start: State, seed: int) -> list[str]:
     found = _step(task, start, seed)
     if found:
         return found
-    run = trajectory.Run(task, start, seed)
+    run = trajectory.Run(task, start, seed, 2 * STEPS)
     (half,) = _go_on(run, STEPS)
     saved = run.state_dict()
     refuse_unsafe(saved["trainer"])
     buffer = io.BytesIO()
     torch.save(saved, buffer)  # at once: what state_dict() returned may go on with the run
     (end,) = _go_on(run, 2 * STEPS)
-    undisturbed = _go_on(trajectory.Run(task, start, seed), 2 * STEPS)
+    undisturbed = _go_on(trajectory.Run(task, start, seed, 2 * STEPS), 2 * STEPS)
     if not _same(undisturbed[0], half):
         return ["the same seed gives another run: draw every random number from torch, or from the seed given"]
     if not _same(undisturbed[1], end):
         return ["saving a run changes how it goes on: the trainer's state_dict() has to change and to draw nothing"]
     buffer.seek(0)
-    rest = trajectory.Run(task, start, seed)
+    rest = trajectory.Run(task, start, seed, 2 * STEPS)
     rest.load_state_dict(torch.load(buffer, weights_only=True))
     if not _same(_go_on(rest, 2 * STEPS)[0], end):
         return ["a run that was saved and loaded goes on otherwise: state_dict() of the trainer leaves something out"]
@@ -269,7 +269,7 @@ def _keeps(task: Task, start: State, seed: int, run: trajectory.Run) -> list[str
     buffer = io.BytesIO()
     torch.save(kept, buffer)
     buffer.seek(0)
-    following = trajectory.Run(task, start, seed)
+    following = trajectory.Run(task, start, seed, 2 * STEPS)
     following.take_up(torch.load(buffer, weights_only=True))
     if _alike(following.kept(), kept):
         return []

@@ -1,4 +1,4 @@
-"""Which samples an epoch takes, and in which order: each once, or each class equally often.
+"""Which samples an epoch takes, in which order and in which batches: each once, or each class equally often.
 
 Knows labels and a generator; knows no sample. torch's WeightedRandomSampler draws classes equally often on the average of
 many epochs; here they are so in each, and of a rare class no sample comes twice more often than another.
@@ -65,6 +65,25 @@ def by_class(data: Samples) -> list[Tensor]:
     _, places = torch.unique(flat[:, 0], return_inverse=True)
     order = torch.argsort(places, stable=True)
     return list(torch.split(order, torch.bincount(places).tolist()))
+
+
+def next_batches(at: int, end: int, size: int, most: int) -> list[slice]:
+    """The next batches of an epoch: at most so many, and none of a single sample where batches are larger.
+
+    Args:
+        at: samples of the epoch that were taken.
+        end: samples of the epoch; more than `at`.
+        size: of a batch.
+        most: batches.
+    """
+    made: list[slice] = []
+    while at < end and len(made) < most:
+        stop = min(at + size, end)
+        if size > 1 and end - stop == 1:
+            stop = end
+        made.append(slice(at, stop))
+        at = stop
+    return made
 
 
 def balanced(classes: list[Tensor], generator: torch.Generator) -> Tensor:

@@ -47,7 +47,7 @@ def refuse_misfit(
     """
     labels, loss = samples.targets, plan.loss
     refuse_labels(labels, loss, where)
-    outputs = first_outputs(model, samples, where, device)
+    outputs = first_outputs(model, samples, where, device, plan)
     _shapes(outputs, labels, loss, where)
     _weighed(outputs, plan)
     if trained:
@@ -55,7 +55,7 @@ def refuse_misfit(
             _training(model, samples, plan, where, device, min(TRIED, plan.batch_size, len(labels)))
 
 
-def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.device) -> Tensor:
+def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.device, plan: Plan | None = None) -> Tensor:
     """What the model gives for the first sample, [1, …], in evaluation mode.
 
     Args:
@@ -63,6 +63,7 @@ def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.
         samples: their labels are not looked at.
         where: the data's name, for messages.
         device: where the model lives.
+        plan: for the remedy, where it says how an input is made.
 
     Raises:
         ConfigError: it cannot take the sample, or gives something else than one tensor.
@@ -74,7 +75,7 @@ def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.
         try:
             outputs = code.call(taken, model, inputs.to(device))
         except ConfigError as error:
-            raise ConfigError(error.message, _TAKES) from error
+            raise ConfigError(error.message, _takes(inputs, plan)) from error
     if not isinstance(outputs, Tensor) or outputs.ndim < 1 or len(outputs) != 1:
         got = f"a tensor of shape {list(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise ConfigError(
@@ -82,6 +83,14 @@ def first_outputs(model: nn.Module, samples: Samples, where: str, device: torch.
             "a model with several outputs needs a task of your own: docs/tasks.md",
         )
     return outputs
+
+
+def _takes(inputs: Tensor, plan: Plan | None) -> str:
+    if plan is None or plan.columns is None:
+        return _TAKES
+    said = None if plan.model is None else plan.model.arguments.get("inputs")
+    told = "" if said is None else f", and [model] says inputs = {said}"
+    return f"the plan's [columns] make {inputs[0].numel()} inputs{told}; both sides need the same plan"
 
 
 def classes(model: nn.Module, samples: Held, device: torch.device) -> int:

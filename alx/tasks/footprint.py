@@ -65,7 +65,7 @@ def of(task: Task, seed: int) -> Footprint:
     trajectory.seed_all(seed)
     start = state.fresh(task)
     sent, own = state.travels(task, start), state.personal(task, start)
-    run = trajectory.Run(task, start, seed)
+    run = trajectory.Run(task, start, seed, WARM + TRIED)
     parameters = list(run.model.parameters())
     device = next((p.device for p in parameters), torch.device("cpu"))
     on_gpu = device.type == "cuda"

@@ -15,6 +15,8 @@ from alx.learning.task import (
     Averager,
     Keeper,
     LossSum,
+    Paced,
+    Rated,
     SampleLosses,
     Scores,
     State,
@@ -52,6 +54,14 @@ class _Guarded:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         code.call("the trainer's load_state_dict", self._call, "load_state_dict", state)
+
+    def pace(self, steps: int) -> None:
+        if isinstance(self._trainer, Paced):
+            code.call("the trainer's pace", self._call, "pace", steps)
+
+    def rate(self) -> float | None:
+        found = code.call("the trainer's rate", self._call, "rate") if isinstance(self._trainer, Rated) else None
+        return None if found is None else code.number("the trainer's rate", lambda: found)
 
 
 class _GuardedKeeper(_Guarded):

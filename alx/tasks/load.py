@@ -4,7 +4,7 @@ Knows where things are named; the work is done by `data`, `models` and `supervis
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -17,9 +17,10 @@ from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import INIT_NAME, ModelSource, Plan
 from alx.records import Scalar
-from alx.tasks import code, distillation, fit, given, metrics, models, parts
+from alx.tasks import code, descent, distillation, fit, given, metrics, models, parts
 from alx.tasks.data import kinds
-from alx.tasks.data.samples import CPU, Held
+from alx.tasks.data.samples import CPU, Held, digest
+from alx.tasks.deal import Deal
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import Loss, losses, optimisers
@@ -82,12 +83,31 @@ class Settings:
         own: the [settings] of this site's own site.toml.
         folder: the site's folder; relative paths start there.
         device: where to train.
+        deal: `alx simulate`'s, for `dealt`; None in a site.
     """
 
     plan: Plan
     own: Own
     folder: Path
     device: torch.device
+    deal: Deal | None = None
+
+    def dealt(self, data: Any, *, labels: Any = None, columns: Mapping[str, Any] | None = None) -> Any:
+        """The samples that one party has: in a site all of them, as they were given; in `alx simulate` its part of them.
+
+        Args:
+            data: samples that can be counted and asked for by number: a data set, a list, an array.
+            labels: the class number of each, [n], for splits by classes; None reads them from the data, where a sample is an
+                (input, target).
+            columns: values of each, [n], by name, such as the hospital that it is from, for splits by a column.
+
+        Returns:
+            Of the same kind; of a data set that is no TensorDataset, torch's Subset.
+
+        Raises:
+            ConfigError: in a simulation, they cannot be counted.
+        """
+        return data if self.deal is None else self.deal(data, labels, columns or {})
 
     @property
     def model(self) -> Callable[[], nn.Module]:
@@ -169,10 +189,21 @@ def classes(folder: Path, plan: Plan, source: kinds.Source, read: kinds.Parts) -
     """
     if plan.class_names or plan.model is None or plan.loss != "cross_entropy":
         return None  # a draft's code is not run without need
+    return fit.classes(refuse_misfit(source, folder, plan, read), read.own, CPU)
+
+
+def refuse_misfit(source: kinds.Source, folder: Path, plan: Plan, read: kinds.Parts) -> nn.Module:
+    """Make the plan's model, try it on the samples, and give it back.
+
+    Raises:
+        ConfigError: it cannot be made, or does not fit them.
+    """
+    if plan.model is None:
+        raise ConfigError("the plan has no [model]", "docs/plan.md describes it")
     with torch.random.fork_rng(devices=[]):
         model = models.find(plan.model, folder)()
     fit.refuse_misfit(model, read.own, plan, f"'{escape(Path(source.path).name)}'", CPU)
-    return fit.classes(model, read.own, CPU)
+    return model
 
 
 def _named(found: kinds.Parts, source: kinds.Source) -> Iterator[tuple[Held, str]]:
@@ -220,11 +251,14 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
         training=plan.training,
         distillation=distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names),
     )
+    measured = [own] if kept is None else [own, kept]
     safe = guarded(made, plan.seed)
     model = _tried(safe)
+    descent.parameters(model, plan.training)  # what it refuses is told before there is a site
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
-    return dataclasses.replace(_begun(safe, model, folder, plan), inputs=kinds.made_of(own, plan))
+    begun = _begun(safe, model, folder, plan)
+    return dataclasses.replace(begun, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
 
 
 def untrained(folder: Path, plan: Plan, place: torch.device, *, begun: bool) -> Task:
@@ -306,6 +340,29 @@ def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
     return two.index(name)
 
 
+def from_file(path: Path, settings: Settings) -> Task:
+    """What `make_task` of a user's own file returns, before any of it is called.
+
+    Raises:
+        ConfigError: the file cannot be run, or gives no task, or one that the plan's loss is not for.
+    """
+    name = escape(path.name)
+    make = getattr(code.file(path), "make_task", None)
+    if not callable(make):
+        raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")
+    made = code.call(f"make_task of '{name}'", make, settings)
+    if not isinstance(made, Task):
+        raise ConfigError(
+            f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
+        )
+    if made.signed and settings.plan.loss != "own":
+        raise ConfigError(
+            f"the losses of '{name}' may be below 0, and the plan says loss = \"{settings.plan.loss}\"",
+            'set loss = "own" in the plan, on both sides',
+        )
+    return made
+
+
 def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> Task:
     """The task of a user's own file."""
     name, wanted = escape(config.task), config.metrics
@@ -314,20 +371,7 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             f"site.toml has [metrics], and '{name}' is a task of your own",
             "leave [metrics] out; what supervised shows is its score=: docs/tasks.md",
         )
-    make = getattr(code.file(folder / config.task), "make_task", None)
-    if not callable(make):
-        raise ConfigError(f"'{name}' has no function make_task", "docs/tasks.md shows one")
-    made = code.call(f"make_task of '{name}'", make, Settings(plan, Own(config.settings), folder, place))
-    if not isinstance(made, Task):
-        raise ConfigError(
-            f"make_task of '{name}' returned a {type(made).__name__}, expected a Task", "docs/tasks.md shows one"
-        )
-    if made.signed and plan.loss != "own":
-        raise ConfigError(
-            f"the losses of '{name}' may be below 0, and the plan says loss = \"{plan.loss}\"",
-            'set loss = "own" in the plan, on both sides',
-        )
-    safe = guarded(made, plan.seed)
+    safe = guarded(from_file(folder / config.task, Settings(plan, Own(config.settings), folder, place)), plan.seed)
     return _begun(safe, _tried(safe), folder, plan)
 
 

@@ -20,8 +20,9 @@ from torch.distributions import Distribution, kl_divergence
 
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
-from alx.plan import Distillation
+from alx.plan import Distillation, Training
 from alx.tasks import rollout
+from alx.tasks.descent import Descent
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import refuse_optimiser
 from alx.tasks.rollout import Environments, Episodes
@@ -29,6 +30,8 @@ from alx.tasks.rollout import Environments, Episodes
 Value = TypeVar("Value")
 Estimator = Literal["reward_to_go", "whole_episode"]
 FREE = Distillation()
+PLAIN = Training()
+_OF_POLICIES = ("schedule", "clip", "no_decay", "validations", "patience")  # of [training]
 SEEDS = 1 << 31  # of a training step's environments; gymnasium takes any int from 0, and adds the slot's number
 
 
@@ -62,6 +65,7 @@ class Reinforce:
         optimiser: makes an optimiser of the parameters.
         max_steps: an episode is cut after so many.
         device: where the policy lives.
+        training: the plan's [training]: schedule, clip and no_decay.
         hold: how firmly the policy is held to the one it was when the trainer was made: to the loss comes this weight times
             the standard deviation of the advantages times KL(that policy || this one), summed over steps and averaged over
             episodes as the scores are. So it means the same whatever a reward is worth, and however long episodes are.
@@ -78,14 +82,23 @@ class Reinforce:
         max_steps: int,
         device: torch.device,
         hold: float = 0.0,
+        training: Training = PLAIN,
     ) -> None:
         self._policy, self._envs, self._device = policy, envs, device
         self._estimator, self._discount, self._max_steps = estimator, discount, max_steps
-        self._optimiser = optimiser(policy.parameters())
+        self._descent = Descent(policy, optimiser, training)
         self._held, self._start = hold, copy.deepcopy(policy).eval() if hold else policy
         slot = np.arange(envs.num_envs) % environments
         # each environment counts the same, however many of the episodes it got
         self._weight = 1 / (environments * np.bincount(slot)[slot])
+
+    def pace(self, steps: int) -> None:
+        """How many steps the turn has: its learning rate may go by them."""
+        self._descent.pace(steps)
+
+    def rate(self) -> float | None:
+        """The learning rate of the last step."""
+        return self._descent.rate()
 
     def step(self) -> float:
         """Play, and climb; returns minus the mean discounted return of what was played."""
@@ -103,26 +116,26 @@ class Reinforce:
             weight = np.broadcast_to(self._weight, gain.shape)[played.played]
             weight = weight * self._held * gain[played.played].std()
             loss = loss + self._hold(played.observations[mask], output, weight)
-        self._optimiser.zero_grad(set_to_none=True)
+        self._descent.zero_grad()
         torch.autograd.backward(loss)
-        self._optimiser.step()
+        self._descent.step()
         return -float(played.rewards_to_go(self._discount)[0] @ self._weight)
 
     def state_dict(self) -> dict[str, Any]:
         """The optimiser's; environments are seeded anew in each step."""
-        return {"optimiser": self._optimiser.state_dict()}
+        return {"descent": self._descent.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._descent.load_state_dict(state["descent"])
 
     def kept(self) -> dict[str, Any]:
         """The optimiser's state."""
-        return self._optimiser.state_dict()
+        return self._descent.kept()
 
     def take_up(self, kept: dict[str, Any]) -> None:
         """Go on with the optimiser's state of another turn."""
-        self._optimiser.load_state_dict(kept)
+        self._descent.take_up(kept)
 
     def _hold(self, seen: Tensor, output: Distribution, weight: NDArray[np.float64]) -> Tensor:
         """The weighted sum of KL(start's policy || this one) over the steps [n], one weight for each."""
@@ -156,6 +169,7 @@ def policy_gradient(
     seed: int = 0,
     device: str | torch.device = "cpu",
     distillation: Distillation = FREE,
+    training: Training = PLAIN,
 ) -> Task:
     """Make a Task of a reinforcement learning problem (paper, Algorithm 2, AssistPG).
 
@@ -181,6 +195,7 @@ def policy_gradient(
         device: where the policy lives.
         distillation: `settings.plan.distillation`: a trust region. Its weight is `hold` of `Reinforce`; 1 is stiff.
             It has neither temperature nor classes here.
+        training: `settings.plan.training`: of it schedule, clip and no_decay; what is about samples is refused.
 
     Raises:
         ConfigError: a setting is out of range; when used, environments or policy do not fit.
@@ -190,9 +205,11 @@ def policy_gradient(
     discounts = {"discount": discount, "evaluation_discount": measured_by}
     refuse_model(policy, "policy")
     refuse_optimiser(optimiser)
-    refused = next(chain(_faults(parameters, estimator, discounts, counts), _misfits(distillation)), None)
+    refused = next(chain(_faults(parameters, estimator, discounts, counts), _misfits(distillation, training)), None)
     if refused is not None:
-        raise ConfigError(refused, "look at [settings] and batch_size in the plan, and at [settings] in site.toml")
+        raise ConfigError(
+            refused, "look at [settings], [training] and batch_size in the plan, and at [settings] in site.toml"
+        )
     place = torch.device(device)
     number = len(parameters)
 
@@ -220,7 +237,7 @@ def policy_gradient(
 
     def trainer(net: nn.Module, _seed: int) -> Trainer:  # all that is random comes from torch's global state
         return Reinforce(
-            net, trained(), number, estimator, discount, optimiser, max_steps, place, distillation.weight or 0.0
+            net, trained(), number, estimator, discount, optimiser, max_steps, place, distillation.weight or 0.0, training
         )
 
     def measure(net: nn.Module) -> LossSum:
@@ -255,8 +272,11 @@ def _faults(parameters: Any, estimator: Any, discounts: dict[str, Any], counts: 
             yield f"{name} is {escape(repr(discount), 60)}, expected a number above 0, at most 1"
 
 
-def _misfits(distillation: Distillation) -> Iterator[str]:
-    """What a plan's [distillation] says that a policy has not, in words."""
+def _misfits(distillation: Distillation, training: Training) -> Iterator[str]:
+    """What a plan's [distillation] or [training] says that a policy has not, in words."""
+    plain = Training().model_copy(update={name: getattr(training, name) for name in _OF_POLICIES})
+    for name in (name for name, value in training if value != getattr(plain, name)):
+        yield f"[training] {name} is about samples, and a policy has episodes"
     if distillation.weight and distillation.temperature != 1:
         yield "[distillation] has a temperature, and a policy is compared as it is"
     if distillation.weight and "classes" in distillation.model_fields_set:

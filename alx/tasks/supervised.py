@@ -20,10 +20,12 @@ from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Tr
 from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.answers import gathered
+from alx.tasks.augmentation import Augmented
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
+from alx.tasks.descent import Descent
 from alx.tasks.distillation import Start, Term
-from alx.tasks.epoch import Epochs, by_class
+from alx.tasks.epoch import Epochs, by_class, next_batches
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
@@ -42,8 +44,8 @@ class MiniBatches:
         data: the site's own, in any form that `samples.of` takes.
         loss: one loss a sample.
         optimiser: makes an optimiser of the parameters.
-        batch_size: samples a step; the last batch of an epoch may be smaller. A single sample left over joins the batch
-            before it, as batch norm cannot train on one.
+        batch_size: samples a batch, of which a step takes one, or as many as [training] accumulates; the last batch of an
+            epoch may be smaller. A single sample left over joins the batch before it, as batch norm cannot train on one.
         device: where batches go.
         training: the plan's [training].
         distillation: what holds the model to what it is now, or None.
@@ -67,12 +69,11 @@ class MiniBatches:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
-        self._optimiser = optimiser([p for p in model.parameters() if p.requires_grad])
+        self._descent = Descent(model, optimiser, training)
         self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
-        # another stream than the order's; torch's generator looks at the lower 32 bits alone
-        self._augmentation = torch.Generator().manual_seed(~seed)
-        self._go_to(torch.empty(0, dtype=torch.int64), torch.empty(0, 3, dtype=torch.uint8), 0)
+        self._augmented = Augmented(self._data, training.augment, seed) if training.augments else None
+        self._go_to(torch.empty(0, dtype=torch.int64), 0)
         self._shown: tuple[Tensor, torch.cuda.Event] | None = None
 
     def _began(self, model: nn.Module, seed: int) -> Start:
@@ -81,51 +82,58 @@ class MiniBatches:
         plain = self._training.model_copy(update={"compile": False})
         return Start(model, lambda net: _forward(net, plain, self._device), self._data, self._device, order)
 
-    def _go_to(self, order: Tensor, moves: Tensor, at: int) -> None:
-        """Place an epoch's order and what becomes of its samples where they are used."""
-        self._order, self._moves, self._at = order, moves, at
-        self._indices, self._moves_there = order.to(self._data.home), moves.to(self._device)
+    def _go_to(self, order: Tensor, at: int) -> None:
+        """Place an epoch's order where it is used."""
+        self._order, self._at = order, at
+        self._indices = order.to(self._data.home)
 
-    def _inputs(self, inputs: Tensor, moves: Tensor) -> Tensor:
-        """A batch as the model is trained on it."""
-        if self._training.augments:
-            inputs = augmentation.apply(inputs, moves, self._training.shift)
+    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch as the model is trained on it, on the device."""
+        read = self._data if self._augmented is None else self._augmented
+        inputs, targets = (t.to(self._device) for t in read.samples_at(indices))
         if self._training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs
+        return inputs, targets
+
+    def pace(self, steps: int) -> None:
+        """How many steps the turn has: its learning rate may go by them."""
+        self._descent.pace(steps)
+
+    def rate(self) -> float | None:
+        """The learning rate of the last step."""
+        return self._descent.rate()
 
     def step(self) -> float:
-        """One optimiser step on the next batch.
+        """One optimiser step on the next batch, or on as many as [training] accumulates: by the mean of all their samples.
 
         Returns:
-            Its mean loss, without what distillation adds; on a CUDA device that of the step before, as it is still
+            Their mean loss, without what distillation adds; on a CUDA device that of the step before, as it is still
             at work on this one.
         """
         if self._at >= len(self._order):
-            order = self._epochs.draw()
-            moves = self._moves
-            if self._training.augments:
-                moves = augmentation.draw(len(order), self._training, self._augmentation)
-            self._go_to(order, moves, 0)
-        end = self._at + self._batch_size
-        if self._batch_size > 1 and len(self._order) - end == 1:
-            end += 1
-        here = slice(self._at, end)
-        self._at = end
-        inputs, targets = (t.to(self._device) for t in self._data.samples_at(self._indices[here]))
-        inputs = self._inputs(inputs, self._moves_there[here])
-        self._optimiser.zero_grad(set_to_none=True)
+            self._go_to(self._epochs.draw(), 0)
+        here = next_batches(self._at, len(self._order), self._batch_size, self._training.accumulate)
+        begun, self._at = self._at, here[-1].stop
+        self._descent.zero_grad()
+        if len(here) == 1:
+            loss = self._backward(here[0])
+        else:
+            taken = self._at - begun
+            loss = torch.stack([self._backward(each, (each.stop - each.start) / taken) for each in here]).sum()
+        self._descent.step()
+        return self._told(loss)
+
+    def _backward(self, here: slice, share: float = 1.0) -> Tensor:
+        """The gradients of one batch, added to those that are there, and its mean loss: both times its share of the step."""
+        inputs, targets = self._batch(self._indices[here])
         answers = None
         if self._start is not None:
             answers = self._start.of(self._order[here], inputs, changed=self._training.augments)
         outputs = self._forward(inputs)
         loss = self._loss(outputs, targets).mean()
-        if self._term is None or answers is None:
-            torch.autograd.backward(loss)
-        else:
-            torch.autograd.backward(loss + self._term(outputs, answers, targets).mean())
-        self._optimiser.step()
-        return self._told(loss.detach())
+        whole = loss if self._term is None or answers is None else loss + self._term(outputs, answers, targets).mean()
+        torch.autograd.backward(whole if share == 1 else whole * share)
+        return loss.detach() if share == 1 else loss.detach() * share
 
     def _told(self, loss: Tensor) -> float:
         """The loss as a number, without waiting for a GPU to come to it: the first is waited for, then the one before."""
@@ -138,30 +146,30 @@ class MiniBatches:
         return float(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Optimiser, order, what becomes of its samples, place in it, and the generators of those to come."""
+        """Optimiser, order, place in it, and the generators of those to come and of what is done to pictures."""
         return {
-            "optimiser": self._optimiser.state_dict(),
+            "descent": self._descent.state_dict(),
             "order": self._order,
-            "moves": self._moves,
             "at": self._at,
             "generator": self._epochs.state(),
-            "augmentation": self._augmentation.get_state(),
+            "augmentation": None if self._augmented is None else self._augmented.state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict()`."""
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._go_to(state["order"], state["moves"], state["at"])
+        self._descent.load_state_dict(state["descent"])
+        self._go_to(state["order"], state["at"])
         self._epochs.go_on(state["generator"])
-        self._augmentation.set_state(state["augmentation"])
+        if self._augmented is not None:
+            self._augmented.go_on(state["augmentation"])
 
     def kept(self) -> dict[str, Any]:
         """The optimiser's state."""
-        return self._optimiser.state_dict()
+        return self._descent.kept()
 
     def take_up(self, kept: dict[str, Any]) -> None:
         """Go on with the optimiser's state of another turn."""
-        self._optimiser.load_state_dict(kept)
+        self._descent.take_up(kept)
 
 
 def _forward(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
@@ -213,14 +221,14 @@ def supervised(
         loss: one loss a sample, float [n]; `nn.CrossEntropyLoss(reduction="none")` for example. Where a sample has
             several numbers, [n, …], its loss is their mean.
         optimiser: `lambda parameters: torch.optim.Adam(parameters, lr=1e-3)` for example.
-        batch_size: samples a step.
+        batch_size: samples a batch; a step takes one, or as many as [training] accumulates.
         validation: samples that losses are summed over in place of `data`: those that models are selected on, where the plan
             says `select_on = "validation"`.
         held_out: samples kept apart; what the model is worth there is shown, and never sent.
         score: (all outputs, all targets) -> what they are worth: a number, higher is better, or numbers by name, of which
             the first is; it takes the memory of all outputs at once. None: accuracy, a batch at a time.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
-        training: `settings.plan.training`, for augmentation, balance and speed.
+        training: `settings.plan.training`: schedule, clipping, accumulation, augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
 
@@ -236,7 +244,7 @@ def supervised(
     if training.balanced:
         by_class(own)  # what it refuses is told before any training
     if training.augments or training.channels_last:
-        augmentation.refuse_misfit(training, *samples.first(own))
+        augmentation.refuse_misfit(training, own)
     own, kept = samples.placed(own, place), None if kept is None else samples.placed(kept, place)
     judged = own if validation is None else samples.placed(samples.of(validation), place)
     batches = EvaluationBatch()

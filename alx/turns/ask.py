@@ -4,7 +4,7 @@ Knows models and data; writes nothing, and nothing of what it finds leaves the s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from alx.plan import Plan
 from alx.site import site_file
 from alx.site.site import Site
 from alx.site.site_file import Data
+from alx.summary import Column as Seen
 from alx.tasks import fit, load, metrics, predictions
 from alx.tasks.answers import answers
 from alx.tasks.data import questions
@@ -35,11 +36,13 @@ class Predicted:
         columns: headings and values, as many as samples; the first is what each sample is called.
         samples: number.
         where: the data, for people.
+        seen: of a table, what its columns hold.
     """
 
     columns: list[tuple[str, Column]]
     samples: int
     where: str
+    seen: Mapping[str, Seen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,14 @@ class Judged:
         samples: number.
         loss: the plan's, a sample.
         scores: of these samples; of a task of one's own, of what it keeps apart; None where there are none.
+        seen: of a table, what its columns hold.
     """
 
     where: str
     samples: int
     loss: float
     scores: Scores | None
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 def predict(
@@ -77,7 +82,7 @@ def predict(
     """
     _refuse_own(used, "predict")
     asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
-    fit.first_outputs(used.net, asked.samples, asked.where, used.device)
+    fit.first_outputs(used.net, asked.samples, asked.where, used.device, used.plan)
     judge = _judge(used, threshold, positive, {})
     outputs, _ = answers(used.net, asked.samples, used.device)
     _refuse_useless(used.plan, outputs, threshold, positive)
@@ -87,7 +92,7 @@ def predict(
             f"the samples are named by '{escape(asked.called)}', and so is a column of the answers",
             "rename the column in the data, or leave out --id",
         )
-    return Predicted([(asked.called, asked.names), *found.items()], len(asked.names), asked.where)
+    return Predicted([(asked.called, asked.names), *found.items()], len(asked.names), asked.where, asked.columns)
 
 
 def evaluate(
@@ -129,7 +134,7 @@ def evaluate(
         found = Scores({NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())})
     else:
         found = judge(outputs, targets)
-    return Judged(asked.where, len(targets), total / len(targets), found)
+    return Judged(asked.where, len(targets), total / len(targets), found, asked.columns)
 
 
 def _judge(used: InUse, threshold: float | None, positive: str | None, groups: Mapping[str, Sequence[str]]) -> metrics.Judge:

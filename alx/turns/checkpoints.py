@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from alx.bundle.layout import Layout
-from alx.learning import trajectory
+from alx.learning import trajectory, validation
 from alx.learning.task import State, Task
 from alx.site.work import Work
 from alx.turns import personal
@@ -22,7 +22,7 @@ MAX_SECONDS = 60  # at most this much work is lost to a kill
 TIMES_ITS_COST = 50  # a checkpoint is due after as many times what the last one took: 2 % of the time goes into them
 FIRST_COST = 0.02  # seconds, a guess: the first is due after one second
 TAKEN_UP, HANDED_ON = "taken-up", "handed-on"  # in the work folder: what the trainer has of the turn before, and leaves
-ENDED = b"ended\n"  # in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
+ENDED = b"ended "  # and a step, in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
 
 
 def sample(
@@ -36,7 +36,7 @@ def sample(
     rounded: bool = False,
     keep: bool = False,
     last: Callable[[], None] = lambda: None,
-) -> None:
+) -> int:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
 
     Beside it lie its personal parts, as `parts` names them, where the task has any.
@@ -53,14 +53,17 @@ def sample(
             hands on.
         last: called when the run is at its end, before anything says so.
 
+    Returns:
+        The turn's last step: `steps`, or where validation ended the run, the one at which it was best.
+
     Raises:
         DivergedError: see `trajectory.sample`.
         ConfigError: the trainer hands nothing on, or takes nothing up.
         SpaceError, StorageError: see `files.storage`.
     """
     saved = work.checkpoint()
-    if saved == ENDED:
-        return
+    if saved and saved.startswith(ENDED):
+        return int(saved.removeprefix(ENDED))
     if saved:  # an empty one is what a disk that lost it gives back
         run.load_state_dict(_loaded(saved))
     elif keep and (before := work.get(TAKEN_UP)):
@@ -86,7 +89,9 @@ def sample(
     last()
     if keep:
         work.put(HANDED_ON, _saved(run.kept()))
-    work.put_checkpoint(ENDED)
+    end = validation.best(run.curve) if run.at < steps else steps
+    work.put_checkpoint(ENDED + b"%d" % end)
+    return end
 
 
 def parts(label: str) -> str:

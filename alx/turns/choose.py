@@ -1,6 +1,5 @@
 """Import and select: take a verified bundle in, add one's own loss to its candidates', choose."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from alx.learning import measure, select
 from alx.learning.task import SampleLosses, Scores, Task
 from alx.progress import Tell, silent
+from alx.records import finite
 from alx.site import entries, shelf
 from alx.site.entries import Closed, Selected
 from alx.site.state import SiteState
@@ -22,6 +22,7 @@ from alx.steps.incoming import Staged, StagedClosing
 from alx.tasks import load
 from alx.turns import looks, personal, recipes
 from alx.turns.bridge import from_flat, same_count, same_model, same_objective
+from alx.turns.introduce import refuse_other_data
 from alx.turns.looks import Start
 
 
@@ -136,6 +137,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.file)
     same_objective(site.plan, task, now.own.file)
+    refuse_other_data(site, task)
     recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
@@ -169,8 +171,8 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     recipes.check(staged, task, chosen.index)
     made = Selected.of(manifest, staged.signed.digest, chosen.index, samples=chosen.samples, global_loss=chosen.global_loss)
     return made._replace(
-        own=tuple(_finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)),
-        at_least=tuple(None if whole else _finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)),
+        own=tuple(finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)),
+        at_least=tuple(None if whole else finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)),
         evaluations=chosen.evaluations,
         scan=chosen.scan,
         scored=score is not None,
@@ -199,8 +201,3 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
 
 def _metrics(score: Scores | None) -> entries.Metrics | None:
     return None if score is None else entries.Metrics(score.values, score.majority, score.groups, score.confusion)
-
-
-def _finite(value: float | None) -> float | None:
-    """What JSON and the ledger have no word for becomes None."""
-    return value if value is not None and math.isfinite(value) else None

@@ -7,13 +7,14 @@ from alx import files
 from alx.bundle.frozen import Frozen
 from alx.errors import count, escape
 from alx.learning import state
-from alx.plan import INIT_NAME, Init
+from alx.plan import INIT_NAME, Init, Plan
 from alx.site.site import Site
 from alx.summary import Summary
 from alx.tasks import check, footprint, given, load
 from alx.tasks.data import summary as summaries
 from alx.tasks.footprint import Footprint
 from alx.tasks.given import Given
+from alx.transforms import Transform
 from alx.turns import bridge
 from alx.turns.introduce import initial
 
@@ -29,16 +30,24 @@ class Turn:
         exact: it is known: the sites are paired, or the plan has fixed steps a side.
         snapshots: models in its bundle that travel with their weights.
         nbytes: of these, before compression.
+        training: what the plan's [training] makes of its steps, a sentence each.
     """
 
     steps: int
     exact: bool
     snapshots: int
     nbytes: int
+    training: list[str]
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"steps": self.steps, "exact": self.exact, "snapshots": self.snapshots, "bytes_at_most": self.nbytes}
+        return {
+            "steps": self.steps,
+            "exact": self.exact,
+            "snapshots": self.snapshots,
+            "bytes_at_most": self.nbytes,
+            "training": self.training,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,7 @@ class Inspection:
         found: what is wrong with the task, one sentence each.
         summary: of the data; None for a task of one's own, which alone knows them.
         footprint, turn: None where the task is not fit.
+        augment: what images are changed by before they are trained on.
         given: what of the weights that the site was given its model begins with.
         frozen: what of the model stays at home because nothing changes it.
     """
@@ -57,6 +67,7 @@ class Inspection:
     summary: Summary | None
     footprint: Footprint | None
     turn: Turn | None
+    augment: tuple[Transform, ...] = ()
     given: Given | None = None
     frozen: Frozen | None = None
 
@@ -71,14 +82,17 @@ class Inspection:
         model = f"{f.parameters:,} parameters, {trained} of them trained{buffers}"
         steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
         bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)}"
+        changed = f"images are changed before a step: {', then '.join(each.words() for each in self.augment)}"
         own = f"{count(len(f.personal), 'tensor')} never leave this site: {_named(f.personal)}"
         return [
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
             *([f"personal: {own}"] if f.personal else []),
+            *([changed] if self.augment else []),
             *([] if self.given is None else [f"given weights: {self.given.words}"]),
             *([] if self.frozen is None else [f"frozen, at home, and the same on both sides: {self.frozen.words}"]),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
             f"a turn: {steps} {_time(t.steps * f.seconds)} and what measuring takes; its bundle: {bundle}",
+            *t.training,
         ]
 
     def json(self) -> dict[str, object]:
@@ -88,6 +102,7 @@ class Inspection:
             "found": self.found,
             "data": None if self.summary is None else self.summary.json(),
             "model": None if self.footprint is None else self.footprint.json(),
+            "augment": [each.model_dump() for each in self.augment],
             "turn": None if self.turn is None else self.turn.json(),
             "given": None if self.given is None else self.given.json(),
             "frozen": None if self.frozen is None else self.frozen.model_dump(),
@@ -112,6 +127,7 @@ def inspect(site: Site) -> Inspection:
     Raises:
         ConfigError: the data, the plan or the weights to start from cannot be used.
     """
+    site.look().check_agreement()
     plan, source, summary, read = site.plan, site.config.data, None, None
     if site.config.task == "built-in" and source is not None:
         read = load.samples(source, site.folder, plan)
@@ -125,8 +141,16 @@ def inspect(site: Site) -> Inspection:
     size = sum(t.nbytes for t in state.travels(task, initial(site, task)).values())
     model, path = task.new_model(), site.folder / INIT_NAME
     wanted = Init() if plan.model is None else plan.model.init
-    began = given.read(path, state.whole(task, model), wanted) if path.is_file() else None
-    return Inspection(found, summary, footprint.of(task, plan.seed), _turn(site, size), began, bridge.frozen_of(task, model))
+    return Inspection(
+        found,
+        summary,
+        footprint.of(task, plan.seed),
+        _turn(site, size),
+        # a task of one's own alone knows whether it heeds that
+        augment=() if read is None else tuple(plan.training.augment),
+        given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
+        frozen=bridge.frozen_of(task, model),
+    )
 
 
 def _turn(site: Site, size: int) -> Turn:
@@ -135,4 +159,22 @@ def _turn(site: Site, size: int) -> Turn:
     own, peer = (1, 0) if now.pairing is None else (now.own.file.samples, now.peer.file.samples)
     snapshots = len(site.plan.schedule(site.role, own, peer))
     exact = now.pairing is not None or not isinstance(site.plan.round_steps, int)
-    return Turn(site.plan.steps(site.role, own, peer), exact, snapshots, snapshots * size)
+    steps = site.plan.steps(site.role, own, peer)
+    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps))
+
+
+def _training(plan: Plan, steps: int) -> list[str]:
+    """What [training] makes of the steps of a turn."""
+    told, schedule, training = [], plan.training.schedule, plan.training
+    rises = schedule.rises(steps)
+    if schedule.changes:
+        rising = f", rising over the first {count(rises, 'step')}" if rises else ""
+        told.append(f"learning rate: {schedule.name}, at most {plan.optimiser.lr:g}{rising}")
+    if steps > 1 and rises >= steps:
+        told.append(f"LOOK: the warm-up is as long as the turn, so the learning rate never comes to {plan.optimiser.lr:g}")
+    if training.accumulate > 1:
+        told.append(f"a step takes {training.accumulate} batches of {plan.batch_size}")
+    if plan.select_on == "validation":
+        ends = f"; after {training.patience} without a lower loss it ends" if training.patience else ""
+        told.append(f"the turn is validated every {count(plan.validation_period(steps), 'step')}{ends}")
+    return told

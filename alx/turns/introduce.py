@@ -10,12 +10,14 @@ from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
 from alx.plan import INIT_NAME
 from alx.site import personal as parts
-from alx.site.site import Site
+from alx.site.site import DATA_NAME, Site
 from alx.site.state import SiteState
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
 from alx.turns import personal
 from alx.turns.bridge import as_sent, frozen_of, layout_of, objective_of, refuse_negative
+
+MAX_DATA_BYTES = 1024  # a digest and a line's end
 
 
 def introduce(now: SiteState) -> Identity:
@@ -58,11 +60,41 @@ def introduce(now: SiteState) -> Identity:
             f"{measured.count} now",
             "put them back, or make a new site on both sides",
         )
+    if now.pairing is None:
+        _remember(site, task)
+    else:
+        refuse_other_data(site, task)
     if task.personal:
         parts.put_first(site.folder, personal.packed(task, tensors))
     files.replace(path, made.data)
     now.introduced = made
     return made
+
+
+def refuse_other_data(site: Site, task: Task) -> None:
+    """The samples are those of pairing: a loss of then is compared with losses of now.
+
+    Nothing is compared for a task that does not say what it reads; where nothing was remembered, in a site out of a backup
+    of before, what is there now is.
+
+    Raises:
+        ConfigError: they are others.
+    """
+    path = site.folder / DATA_NAME
+    if task.data is None:
+        return
+    if not path.is_file():
+        _remember(site, task)
+    elif files.read(path, MAX_DATA_BYTES).decode("ascii", "replace").strip() != task.data():
+        raise ConfigError(
+            "the data changed since pairing: as many samples as then, and other values or labels",
+            "put them back, and [data] in site.toml; or make new sites on both sides",
+        )
+
+
+def _remember(site: Site, task: Task) -> None:
+    if task.data is not None:
+        files.replace(site.folder / DATA_NAME, f"{task.data()}\n".encode("ascii"))
 
 
 def _refuse_odd_terms(whole: LossSum, terms: LossSum) -> None:

@@ -76,7 +76,17 @@ def written(found: Best, whole: State) -> bytes:
         found: the selection.
         whole: all of the model.
     """
-    return save(dict(whole), {NOTE: strict_json.text(note(found)).decode("utf-8")})
+    return packed(whole, note(found))
+
+
+def packed(whole: State, says: Note) -> bytes:
+    """A model as the bytes of such a file.
+
+    Args:
+        whole: all of it.
+        says: what the file says of itself.
+    """
+    return save(dict(whole), {NOTE: strict_json.text(says).decode("utf-8")})
 
 
 def stem(path: Path) -> Path:
@@ -179,7 +189,7 @@ def tensors(
         raise error.within(f"'{escape(path.name)}'", "is it a model of this plan? --plan FILE names another") from error
     # a copy of its own: pages of a file that is shortened meanwhile would end the process
     found = load(files.read(path, expected.nbytes + MAX_HEADER_BYTES))
-    if says is not None and _digests(found, travels, personal) != (says.weights, says.frozen, says.personal):
+    if says is not None and digests(found, travels, personal) != (says.weights, says.frozen, says.personal):
         raise CorruptError(
             f"the weights in '{escape(path.name)}' are not those that alx best wrote", "copy it again, or write it anew"
         )
@@ -189,7 +199,7 @@ def tensors(
     return found
 
 
-def _digests(found: State, travels: Collection[str], personal: Collection[str]) -> tuple[str, str | None, str | None]:
+def digests(found: State, travels: Collection[str], personal: Collection[str]) -> tuple[str, str | None, str | None]:
     """Of what travels, of what is frozen, and of what is personal, where there is any; as the note has them."""
     sent, own = ({name: value for name, value in found.items() if name in part} for part in (travels, personal))
     rest = frozen_in({name: value for name, value in found.items() if name not in travels and name not in personal})

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,25 +16,28 @@ from torch import Tensor
 
 from alx import files, order
 from alx.bundle import codec, recipe, write
-from alx.bundle.layout import Layout, part_name
+from alx.bundle.layout import Layout, bundle_name, part_name
 from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version3
 from alx.bundle.signature import SignedFile
-from alx.errors import DivergedError, NotFiniteError, TurnError, count
+from alx.errors import ConfigError, DivergedError, NotFiniteError, TurnError, count
 from alx.learning import blend as blends
 from alx.learning import measure, trajectory
 from alx.learning.task import Task
+from alx.learning.validation import Validation
 from alx.progress import Tell, silent
 from alx.site import entries, kept, shelf
 from alx.site import personal as parts
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
-from alx.turns import checkpoints, personal
+from alx.tasks.check import LIKENESS
+from alx.turns import checkpoints, log, personal
 from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
-from alx.turns.introduce import initial
+from alx.turns.introduce import initial, refuse_other_data
+from alx.turns.log import Log, Record, Target
 from alx.turns.recipes import averaged
 
-TRAINING = 2  # how turns are trained and blended; one begun otherwise is begun anew (2: distillation, numpy's blends)
+TRAINING = 3  # how turns are trained and blended; one begun otherwise is begun anew (3: what a checkpoint holds)
 FIRST = "t0"  # the snapshot that blends begin at: what the receiver has of the start, whatever a trainer did to it
 
 
@@ -47,8 +51,10 @@ class Sealed:
         raw_size: those of the states in it, raw.
         snapshots, blends: how many of each.
         recipes: the blends that are in it as recipes.
+        steps, planned: the turn's last step, and the plan's: validation may end a turn early.
         again: it was sealed before.
         afresh: the plan keeps the optimiser's state, and that of this side's turn before was not there.
+        unlogged: what of the logs could not be written, in words.
     """
 
     path: Path
@@ -59,8 +65,11 @@ class Sealed:
     snapshots: int
     blends: int
     recipes: int
+    steps: int
+    planned: int
     again: bool
     afresh: bool = False
+    unlogged: tuple[str, ...] = ()
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -73,8 +82,11 @@ class Sealed:
             "snapshots": self.snapshots,
             "blends": self.blends,
             "recipes": self.recipes,
+            "steps": self.steps,
+            "planned_steps": self.planned,
             "again": self.again,
             "optimiser_afresh": self.afresh,
+            "unlogged": self.unlogged,
         }
 
     @property
@@ -89,14 +101,16 @@ def turn_seed(plan_seed: int, round_: int, role: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{plan_seed}/{round_}/{role}".encode()).digest()[:8]) >> 1
 
 
-def train(now: SiteState, tell: Tell = silent) -> Sealed:
+def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> Sealed:
     """One turn: start at the selection, train, sample, measure, seal. Killed at any point, the same call goes on.
 
     Args:
         now: this site, locked by the caller.
         tell: progress.
+        logs: where each step is written down.
 
     Raises:
+        UsageError: see `log.opened`.
         TurnError: it is not this site's turn.
         DivergedError, ConfigError: training or the task failed.
         SpaceError, StorageError: see `files.storage`.
@@ -116,7 +130,8 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     key = now.private_key()  # before hours of training, not after
     turn = _Turn.begin(now, tell)
     turn.put_start()
-    steps = turn.sample()
+    with log.opened(logs, turn.name) as written:
+        steps = turn.sample(written)
     recipes = turn.blend(max(steps, key=steps.__getitem__))
     losses = turn.measure(steps, recipes)
     files.remove_tree(turn.work.bundle)
@@ -135,7 +150,7 @@ def train(now: SiteState, tell: Tell = silent) -> Sealed:
     afresh = turn.afresh
     turn.work.remove()
     _forget(now)
-    return dataclasses.replace(_sealed(now, made, again=False), afresh=afresh)
+    return dataclasses.replace(_sealed(now, made, again=False), afresh=afresh, unlogged=tuple(written.faults))
 
 
 def _forget(now: SiteState) -> None:
@@ -161,7 +176,8 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
     with shelf.opened(now, turn) as bundle:
         m, size = bundle.manifest, sum(bundle.source.sizes.values())
         count, snapshots, raw_size = len(m.candidates), len(m.snapshots), m.layout.nbytes * m.weighed
-        of = snapshots, count - snapshots, count - m.weighed
+        planned = now.site.plan.steps(now.site.role, now.own.file.samples, now.peer.file.samples)
+        of = snapshots, count - snapshots, count - m.weighed, m.last_step, planned
         return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again)
 
 
@@ -195,7 +211,14 @@ class _Turn:
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.file)
         same_objective(site.plan, task, own.file)
+        refuse_other_data(site, task)
         return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
+
+    @property
+    def name(self) -> str:
+        """Its bundle's."""
+        site = self.now.site
+        return bundle_name(site.plan_file.digest, self.now.position.round, site.role)
 
     @property
     def afresh(self) -> bool:
@@ -240,23 +263,39 @@ class _Turn:
         for i, label in enumerate(steps if self.task.personal else ()):
             parts.put(self.now.site.folder, digest, i, self.work.get(checkpoints.parts(label)))
 
-    def sample(self) -> dict[str, int]:
+    def sample(self, written: Log) -> dict[str, int]:
         """Train, keeping snapshots and checkpoints; return the snapshots' steps by label, in order."""
         site, own, peer = self.now.site, self.now.own, self.now.peer
         seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
-        run = trajectory.Run(self.task, self._state("start"), seed)
-        checkpoints.sample(
+        looked_at = self.tell is not silent or bool(written.writers)
+        run = trajectory.Run(self.task, self._state("start"), seed, self.steps, self._validation(looked_at=looked_at))
+
+        def told(step: int, loss: float) -> None:
+            at, validation = run.curve[-1] if run.curve else (0, None)
+            self.tell("training", step, self.steps, loss, validation)
+            if written.writers:
+                written.put(Record(step, loss, run.rate, validation if at == step else None))
+
+        end = checkpoints.sample(
             run,
             self.work,
             self.layout,
             self.steps,
             site.plan.period(self.steps),
-            lambda step, loss: self.tell("training", step, self.steps, loss),
+            told,
             rounded=site.plan.rounds_weights,
             keep=site.plan.optimiser.keep,
             last=lambda: refuse_moved(self.task, run.model, own.file),
         )
-        return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples)}
+        ended = None if end == self.steps else end
+        return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples, ended)}
+
+    def _validation(self, *, looked_at: bool) -> Validation | None:
+        """When the turn is validated: where there are samples that nobody trains on, and it is for something."""
+        plan = self.now.site.plan
+        if plan.select_on == "training" or not (looked_at or plan.training.patience):
+            return None
+        return Validation(plan.validation_period(self.steps), plan.training.patience)
 
     def blend(self, final: str) -> dict[str, blends.Recipe]:
         """Keep the blends; return their recipes by label."""
@@ -300,7 +339,22 @@ class _Turn:
                 out[label] = total
             elif label in steps:
                 raise DivergedError(f"the own loss is {total} at step {steps[label]}", "lower the learning rate in the plan")
+        self._refuse_other_start(out[FIRST])
         return out
+
+    def _refuse_other_start(self, found: float) -> None:
+        """One's own loss where the turn began is what it was when that was selected, or the two are of other data.
+
+        Raises:
+            ConfigError: it is another.
+        """
+        before = self.now.position.selected[-1].own_loss if self.now.position.selected else None
+        if before is not None and not math.isclose(found, before, rel_tol=LIKENESS, abs_tol=LIKENESS):
+            raise ConfigError(
+                f"the own loss of the model that this turn began with was {before:.6g} when it was selected, and is now "
+                f"{found:.6g}: the data, or how they are read, changed",
+                "put them back; or make new sites on both sides",
+            )
 
     def pack(
         self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float]
@@ -318,7 +372,7 @@ class _Turn:
                 Candidate(step=steps[label], loss=losses[label], state=made.state, keyframe=made.keyframe, files=names)
             )
             self.tell("sealing", i + 1, len(steps))
-        for label, blend in self._blend_entries(recipes).items():
+        for label, blend in self._blend_entries(steps, recipes).items():
             if label in losses:
                 digest = hashlib.sha256(self.work.get(label)).hexdigest()
                 candidates.append(
@@ -326,16 +380,16 @@ class _Turn:
                 )
         return self._manifest(candidates), data
 
-    def _blend_entries(self, recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:
+    def _blend_entries(self, steps: dict[str, int], recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:
         """How each blend was made, for the manifest."""
         if not recipes:
             return {}
         answers = self.now.position.accepted[-1]
         with shelf.opened(self.now, answers) as bundle:
-            peer_step = bundle.manifest.snapshots[-1].step or 0
+            peer_step, own_step = bundle.manifest.last_step, max(steps.values())
         return {
             label: Blend(
-                own_step=self.steps,
+                own_step=own_step,
                 peer_bundle=answers.digest,
                 peer_step=peer_step,
                 own=recipe.own,

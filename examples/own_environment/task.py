@@ -20,5 +20,6 @@ def make_task(settings):
         seed=settings.own["seed"],
         device=settings.device,
         distillation=settings.plan.distillation,
+        training=settings.plan.training,
         **settings.plan.settings,
     )

@@ -100,7 +100,7 @@ def play(text: str, seed: int) -> dict[str, dict]:
             }
         steps = agreed.rounds * sum(agreed.steps(role, EACH, EACH) for role in ("learner", "provider"))
         for who, called in (("learner", "learner alone"), ("provider", "provider alone"), ("pooled", "oracle")):
-            (weights,) = baselines.states(baselines.alone(of[who], seed, steps), 1)
+            (weights,) = baselines.states(baselines.alone(of[who], seed, steps, 1), 1)
             found[called] = judged(weights)
     return found
 

@@ -131,7 +131,7 @@ def play(name: str, seed: int, out: Path) -> dict:
         for number, (weights, chosen) in enumerate(assisted(Path(folder), text, configs, seed), 1):
             keep("AssistPG", 2 * turn * number, weights, chosen)
     for algorithm, who in WHO.items():
-        trained = baselines.states(baselines.alone(of[who], agreed.seed, turn), 2 * agreed.rounds)
+        trained = baselines.states(baselines.alone(of[who], agreed.seed, turn, 2 * agreed.rounds), 2 * agreed.rounds)
         for number, weights in enumerate(trained, 1):
             keep(algorithm, turn * number, weights, "")
     return {"game": name, "seed": seed, "values": values, "turn": turn, "rounds": agreed.rounds, "returns": rows}

@@ -1,4 +1,4 @@
-"""A blend that is said to be a keyframe, in version 2."""
+"""A blend that is said to be a keyframe, from version 2 on."""
 
 from alx.errors import MalformedError
 from tests.forge import Forge

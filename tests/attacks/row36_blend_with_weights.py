@@ -1,4 +1,4 @@
-"""A blend with a file of weights, in version 2."""
+"""A blend with a file of weights, from version 2 on."""
 
 from alx.bundle.layout import part_name
 from alx.errors import MalformedError

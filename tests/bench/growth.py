@@ -65,7 +65,7 @@ def _status(key: str) -> int:
 def train(root: Path) -> None:
     """A turn's training and measuring; the process ends where sealing would begin, as if it were killed."""
 
-    def stop(what: str, done: int, total: int, _loss: float | None = None) -> None:
+    def stop(what: str, done: int, total: int, *_losses: float | None) -> None:
         if what == "measuring" and done == total:
             os._exit(0)
 
@@ -76,7 +76,7 @@ def seal(root: Path) -> Cost:
     """Go on with the killed turn: only sealing is left to do."""
     meter = Meter()
 
-    def tell(what: str, done: int, total: int, _loss: float | None = None) -> None:
+    def tell(what: str, done: int, total: int, *_losses: float | None) -> None:
         if what == "measuring" and done == total:
             meter.begin()
 

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from alx.bundle.description import Description
 from alx.errors import ConfigError, TrustError, UsageError
 from alx.site import events
-from tests.conftest import PLAN
+from tests.conftest import PLAN, make_world, pair_world
 from tests.forge import refused
 from tests.site.test_sites import OWN_TASK
 
@@ -84,6 +84,24 @@ def test_data_that_cannot_be_used_are_refused_by_init_and_leave_nothing_behind(t
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_model_that_cannot_take_the_columns_is_refused_by_init(tmp_path, capsys):
+    words = ward(tmp_path)
+    (tmp_path / "plan.toml").write_text(TABLE.replace("inputs = 3", "inputs = 11"))
+    hint = "the plan's [columns] make 3 inputs, and [model] says inputs = 11"
+    command = ["init", str(tmp_path / "a"), "--role", "learner", *map(str, words)]
+    refused(capsys, command, ConfigError, "the model cannot take 'ward.csv', inputs of shape [1, 3]", hint=hint)
+    assert not (tmp_path / "a").exists()
+
+
+def test_check_refuses_a_plan_that_was_changed_after_it_was_agreed_on(stage, capsys):
+    world = stage("paired")
+    plan = world.folder("learner") / "plan.toml"
+    plan.write_text(plan.read_text() + "\n# another\n")
+    refused(
+        capsys, ["check", "--site", str(world.folder("learner"))], ConfigError, "plan.toml was changed after it was agreed"
+    )
+
+
 def test_labels_that_the_loss_cannot_take_are_refused_by_init(tmp_path, capsys):
     (tmp_path / "plan.toml").write_text(PLAN)
     np.savez(tmp_path / "own.npz", train_images=np.zeros((3, 4)), train_labels=[0, 1, -1])
@@ -119,7 +137,7 @@ def test_check_says_what_it_saw_and_what_a_turn_takes(stage, alx):
     assert model["step_seconds"] > 0
     assert model["peak_bytes"] > 50_000_000  # Python and torch alone
     # 12 steps, of which 40 samples of 100 have 5: snapshots at 0, 2, 4 and 5
-    assert told["turn"] == {"steps": 5, "exact": True, "snapshots": 4, "bytes_at_most": 4 * 556}
+    assert told["turn"] == {"steps": 5, "exact": True, "snapshots": 4, "bytes_at_most": 4 * 556, "training": []}
     said = alx("check", "--site", world.folder("learner")).out.splitlines()
     assert said[0] == "40 samples, and 10 kept apart for a score"
     assert "model: 139 parameters, all of them trained; 556 B in 6 tensors travel" in said
@@ -132,6 +150,32 @@ def test_before_pairing_a_turn_has_at_most_all_steps_of_a_round(tmp_path, alx):
     turn = json.loads(alx("check", "--site", tmp_path / "s", "--json").out)["turn"]
     assert (turn["steps"], turn["exact"], turn["snapshots"]) == (12, False, 3)
     assert "a turn: its share by samples of 12 steps, at most" in alx("check", "--site", tmp_path / "s").out
+
+
+def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
+    lines = (
+        'schedule = { name = "cosine", warmup = 8 }\naccumulate = 2\nno_decay = ["*.bias"]\npatience = 3\nvalidations = 4\n'
+    )
+    text = PLAN.replace("seed = 3", 'seed = 3\nselect_on = "validation"').replace(
+        "lr = 0.01", "lr = 0.01\nweight_decay = 0.1"
+    )
+    world = make_world(tmp_path / "w", f"{text}\n[training]\n{lines}")
+    before = alx("check", "--site", world.folder("learner")).out
+    assert "learning rate: cosine, at most 0.01, rising over the first 8 steps\n" in before
+    assert "a step takes 2 batches of 8\n" in before
+    assert "the turn is validated every 3 steps; after 3 without a lower loss it ends\n" in before
+    pair_world(world)
+    turn = json.loads(alx("check", "--site", world.folder("learner"), "--json").out)["turn"]
+    assert turn["steps"] == 4  # of 12: a tenth of each class is kept for validation, 3 of 40 samples here and 6 of 60 there
+    assert "LOOK: the warm-up is as long as the turn, so the learning rate never comes to 0.01" in turn["training"]
+
+
+def test_a_pattern_that_no_parameter_has_is_told_before_anybody_is_introduced(tmp_path, capsys):
+    text = PLAN.replace("lr = 0.01", "lr = 0.01\nweight_decay = 0.1") + '\n[training]\nno_decay = ["9.bias"]\n'
+    folder = make_world(tmp_path / "w", text).folder("learner")
+    for name in ("identity", "check"):
+        words = "[training] no_decay in the plan has '9.bias', and no parameter"
+        refused(capsys, [name, "--site", str(folder)], ConfigError, words, hint="nearest: '")
 
 
 def test_check_of_a_task_of_ones_own_tells_what_can_be_known(tmp_path, alx):

@@ -289,6 +289,27 @@ def test_in_a_site_it_is_the_sites_best_model_or_that_of_a_round(world, tmp_path
     refused(capsys, ["predict", *data], UsageError, "no MODEL was given, and there is no site here")
 
 
+def test_a_site_s_own_table_file_serves_where_the_label_it_renames_is_not_there(away, alx):
+    (away / "t.toml").write_text('rename = { diagnosis = "outcome", w = "sex" }\n')
+    table(away / "new.csv", [["f", 30]], ["w", "age, years"])
+    command = ("predict", "model.safetensors", "--data", "csv:new.csv", "--table", "t.toml")
+    done = alx(*command, "-o", "a.csv")
+    assert done.code == 0, done.err
+    table(away / "new.csv", [["f", 30, "x"]], ["w", "age, years", "diagnosis"])
+    assert alx(*command, "-o", "b.csv").code == 0
+    assert read(away / "a.csv") == read(away / "b.csv")
+
+
+def test_rows_beyond_the_plans_scaling_deserve_a_look(away, alx):
+    table(away / "new.csv", [["f", 30_000, "well"]], ["sex", "age, years", "outcome"])
+    command = ("predict", "model.safetensors", "--data", "csv:new.csv", "-o", "a.csv")
+    told = alx(*command)
+    assert "LOOK: column 'age, years' lies beyond -10 to 10 in 1 row once scaled as the plan says" in told.out
+    done = alx("evaluate", "model.safetensors", "--data", "csv:new.csv", "--json")
+    assert done.code == 0, done.err
+    assert len(json.loads(done.out)["looks"]) == 1
+
+
 def test_a_row_that_cannot_be_read_is_named_and_nothing_is_written(away, capsys):
     table(away / "new.csv", [["f", 30], ["f", "old"]], ["sex", "age, years"])
     command = ["predict", "model.safetensors", "--data", "csv:new.csv", "-o", "answers.csv"]

@@ -3,10 +3,15 @@
 import ast
 import base64
 import copy
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -268,3 +273,24 @@ def test_a_thread_that_cannot_be_started_is_told_and_the_same_command_goes_on(tm
     told = capsys.readouterr().err
     assert (stop.value.code, "can't start new thread" in told, "ulimit -u" in told) == (21, True, True)
     assert run(words) == 0
+
+
+def test_a_terminal_shows_steps_both_losses_and_the_time_left(monkeypatch):
+    """On one line of 80 columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    with os.fdopen(slave, "w") as stream, monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", stream)
+        with screen.progress() as tell:
+            tell("training", 1234, 20_000, 0.51234)
+            tell("training", 12_345, 20_000, 0.51234, 0.000251234)
+            tell("measuring", 3, 10)
+        stream.flush()
+        written = os.read(master, 1 << 16)
+    os.close(master)
+    shown = pyte.Screen(80, 24)
+    pyte.ByteStream(shown).feed(written[: written.rindex(b"measuring")])
+    (line,) = (line for line in shown.display if "training" in line)
+    assert re.search(r"12345/20000 +loss 0.5123 +validation 0.0002512 +[-\d:]+", line), line

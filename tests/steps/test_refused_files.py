@@ -48,8 +48,10 @@ def test_the_disk_given_instead_of_the_bundle_is_answered_with_the_bundle(sent, 
 
 
 def test_what_is_not_there_is_a_usage_error(sent, bundle, capsys):
-    for path in (sent.disk / "none", bundle / "round.sig"):
-        refused_import(capsys, sent, "provider", path, UsageError, "there is no bundle folder", hint="is the disk there")
+    path = sent.disk / "none"
+    refused_import(capsys, sent, "provider", path, UsageError, "there is no bundle folder", hint="is the disk there")
+    path = bundle / "round.sig"
+    refused_import(capsys, sent, "provider", path, UsageError, "is a file, and a bundle is a folder", hint="alx pair")
     refused_import(capsys, sent, "provider", sent.disk / ("x" * 300), StorageError, "cannot use", hint="shorter name")
 
 

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from alx import plan as plans
-from alx.cli import study
-from alx.study import lengths
+from alx.study import lengths, table
 from alx.study.results import Round, Run
 from tests.study.test_simulation import place, simulate
 
@@ -40,10 +39,10 @@ def test_a_length_that_diverged_is_named_and_the_others_are_compared():
     slow, lost = Found((0.5, 0.7, 0.9)), Found((0.6, None, None))
     assert lengths.recommended({100: slow, 400: lost}, shares=True) == (100, 3)
     assert lengths.recommended({400: lost}, shares=True) is None
-    told = study._compared({100: slow, 400: lost}, (100, 3), "round_steps = 100")
+    told = table.compared({100: slow, 400: lost}, (100, 3), "round_steps = 100")
     assert "diverged: 400" in told
     assert told[-1].startswith("take round_steps = 100: within 0.01 of the best of all after 3 rounds, 6 trips")
-    assert "nothing to choose a length by" in study._compared({400: lost}, None, "")[1]
+    assert "nothing to choose a length by" in table.compared({400: lost}, None, "")[1]
 
 
 @pytest.mark.parametrize(

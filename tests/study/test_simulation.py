@@ -30,6 +30,7 @@ from alx.site import site as sites
 from alx.site import site_file
 from alx.study import algorithms, baselines, figures, parties, pool, sizes, splits
 from alx.study.results import Results, Round, Run, summarise
+from alx.tasks import descent, load
 from tests import generated
 
 PLAN = """\
@@ -437,13 +438,34 @@ def test_everybody_starts_at_the_same_model_and_the_seed_is_the_plans(both):
 
 def test_a_party_alone_trains_as_one_run_without_breaks(both):
     task = both.tasks["learner"]
-    *_, last = baselines.states(baselines.alone(task, 3, 6), 3)
+    *_, last = baselines.states(baselines.alone(task, 3, 6, 3), 3)
     trajectory.seed_all(3)
     model = task.new_model()
     one = trajectory.Run(task, {n: v.clone() for n, v in model.state_dict().items()}, 3)
     *_, (step, state) = trajectory.sample(one, 18, 18, lambda _step, _loss: None)
     assert step == 18
     assert all(torch.equal(state[n], last[n]) for n in state)
+
+
+def test_a_schedule_goes_over_each_turn_and_of_a_party_alone_over_all_of_its_steps(both, monkeypatch):
+    told = []
+    pace = descent.Descent.pace
+    monkeypatch.setattr(descent.Descent, "pace", lambda self, steps: (told.append(steps), pace(self, steps))[1])
+    scheduled = plan.altered(both.plan.plan, {"training": {"schedule": {"name": "cosine"}}}).plan
+    tasks = {role: load.task(both.folder, both.configs[role], scheduled) for role in ("learner", "provider")}
+    [*baselines.states(baselines.cyclic(tasks, scheduled, {"learner": 3, "provider": 2}), 2)]
+    assert told == [3, 2, 3, 2]
+    told.clear()
+    [*baselines.states(baselines.alone(tasks["learner"], 3, 4, 2), 2)]
+    assert told == [8, 8]
+
+
+def test_rivals_and_kinds_of_assistance_without_validation_samples_have_no_patience(both):
+    changes = {"select_on": "validation", "training": {"patience": 2, "clip": 1.0}}
+    patient = plan.altered(both.plan.plan, changes).plan
+    assert plan.altered(patient, parties.PLAIN).plan.training == plan.Training(clip=1.0)
+    kinds = {name: algorithms.agreed(patient, name).plan.training.patience for name in algorithms.ASSISTED}
+    assert {name for name, patience in kinds.items() if patience} == {"assisted", "blended+distillation+validation"}
 
 
 def test_cyclic_and_fedavg_are_what_the_books_say(both):
@@ -562,10 +584,12 @@ def test_what_diverges_is_recorded_and_the_rest_is_played(place, capsys):
     assert simulate("--baselines", "centralised,fedavg", "--out", "sim") == 0  # reads its own files
 
 
-def test_a_task_of_ones_own_is_refused(place, capsys):
+def test_a_loss_of_ones_own_needs_the_task_that_brings_it(place, capsys):
     (place / "plan.toml").write_text('loss = "own"\n' + PLAN)
     assert run(["simulate", "plan.toml"]) == 2
-    assert "built-in task" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert 'the plan says loss = "own", and no task brings it' in error
+    assert "hint: name its file: --task FILE" in error
 
 
 def test_a_table_is_split_by_its_hospital(place, capsys):

@@ -16,7 +16,8 @@ from alx.tasks import check_task, distillation, load, supervised
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
 from tests.conftest import make_world
-from tests.tasks.test_training_settings import HEAD, MOVING, begun, images, play, same
+from tests.tasks.test_augmentation import MOVING
+from tests.tasks.test_training_settings import HEAD, begun, images, play, same
 
 FIRM = Distillation(weight=2.0)
 

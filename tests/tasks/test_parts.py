@@ -56,7 +56,7 @@ def test_only_what_is_trained_is_in_the_state_and_the_frozen_weights_never_chang
     assert task.frozen(run.model).keys() == BACKBONE
     before = copy.deepcopy(dict(task.frozen(run.model)))
     start = run.snapshot()
-    held = run.trainer.state_dict()["optimiser"]["param_groups"][0]["params"]
+    held = run.trainer.state_dict()["descent"]["optimiser"]["param_groups"][0]["params"]
     assert len(held) == len(HEAD)
     for _ in range(10):
         run.trainer.step()

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from alx import plan as plans
+from alx.dialect import Dialect
 from alx.report import description as described
 from alx.report import summary as words
 from alx.steps import disclosure
@@ -59,8 +60,8 @@ def test_a_table_is_counted_by_column(tmp_path):
 
 
 UNSCALED = (
-    "LOOK: column 'patient' lies beyond -10 to 10 in 30 rows once scaled as the plan says (1000 to 1029 before): is it "
-    "scaled, or a code for a missing value?"
+    "LOOK: column 'patient' lies beyond -10 to 10 in 30 rows once scaled as the plan says (1000 to 1029 before): is it in "
+    "another unit (factors of [data.table] in site.toml), not scaled, or a code for a missing value?"
 )
 
 
@@ -95,7 +96,7 @@ def test_a_declared_value_is_no_missing_cell_whatever_it_is_called(tmp_path):
     more = '[columns]\nlabel = "y"\nclasses = ["0", "1"]\n[columns.categorical.country]\n'
     more += 'values = ["NA", "DE"]\nmissing = "zeros"\n'
     (tmp_path / "own.csv").write_text("y,country\n0,NA\n1,DE\n1,n/a\n1, NA \n")
-    assert of(tmp_path, Source("csv", "own.csv"), more).columns["country"] == Values({"NA": 2, "DE": 1}, 1)
+    assert of(tmp_path, Source("csv", "own.csv"), more).columns["country"] == Values({"NA": 2, "DE": 1}, 1, {"n/a": 1})
 
 
 def test_classes_without_names_are_as_many_as_the_model_has(tmp_path):
@@ -190,3 +191,25 @@ def test_a_column_of_dates_says_what_it_counts_here_and_to_a_peer(tmp_path):
     assert found.columns["visit"].json()["unit"] == "days since 2020-01-01"
     told = described.words(disclosure.described(found, "0" * 64))
     assert told[-1] == "column 'visit': 0 missing; about 2 (25%), 2 (50%), 31 (75%), in days since 2020-01-01"
+
+
+def test_a_column_in_another_unit_deserves_a_look_and_a_factor_mends_it(tmp_path):
+    more = '[columns]\nlabel = "y"\n[columns.numeric.platelets]\nmean = 240000\nstd = 60000\n'
+    (tmp_path / "own.csv").write_text("y,platelets\n" + "".join(f"1,{n}\n" for n in range(150, 350)))
+    found = of(tmp_path, Source("csv", "own.csv"), 'loss = "mse"\n' + more)
+    told = [line for line in words.looks(found) if "once scaled" in line]
+    assert told == words.ranges(found.columns)
+    assert "'platelets' lies around -4 once scaled as the plan says, where 0 is its mean (150 to 349 before)" in told[0]
+    assert "factors of [data.table]" in told[0]
+    mended = of(tmp_path, Source("csv", "own.csv", table=Dialect(factors={"platelets": 1000})), 'loss = "mse"\n' + more)
+    assert words.ranges(mended.columns) == []
+    assert mended.columns["platelets"].values[0] == 150_000
+
+
+def test_what_a_table_has_and_nobody_uses_and_what_is_taken_as_missing_is_told(tmp_path):
+    more = '[columns]\nlabel = "y"\nids = ["pid"]\n[columns.categorical.c]\nvalues = ["DE"]\nmissing = "zeros"\n'
+    (tmp_path / "own.csv").write_text("pid,height_m,y,c\n1,2,1,DE\n2,2,1,NA\n3,2,1,NA\n4,2,1,\n5,2,1,?\n")
+    found = of(tmp_path, Source("csv", "own.csv", table=Dialect(missing=["?"])), 'loss = "mse"\n' + more)
+    assert "columns of the file that are not used: height_m" in words.words(found)
+    assert found.columns["c"] == Values({"DE": 1}, 4, {"NA": 2})
+    assert any("column 'c': 'NA' is taken as missing in 2 rows; if it is a value" in line for line in words.looks(found))

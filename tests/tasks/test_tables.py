@@ -297,3 +297,33 @@ def test_two_plans_that_differ_in_the_order_of_columns_alone_say_so():
     ours, theirs = (plan.parse(text.replace("NAMES", names).encode()).plan for names in ("a = {}, b = {}", "b = {}, a = {}"))
     assert plan.differences(ours, theirs) == ["columns.numeric: here ['a', 'b'], there ['b', 'a']"]
     assert plan.differences(ours, ours) == []
+
+
+def test_a_file_of_how_a_table_is_written_may_have_its_heading(tmp_path):
+    (tmp_path / "t.toml").write_text('[data.table]\ndelimiter = ";"\n')
+    assert dialect.load(tmp_path / "t.toml") == Dialect(delimiter=";")
+
+
+def test_values_and_factors_of_no_column_are_refused(tmp_path):
+    source = written(tmp_path, "a,y\n1,2\n", values={"gender": {"f": "female"}})
+    assert "values in site.toml speaks of 'gender', which is no column of the plan, nor" in refusal(
+        tmp_path, source, NUMBERS
+    )
+    source = written(tmp_path, "a,y\n1,2\n", factors={"b": 2})
+    assert "factors in site.toml speaks of 'b', which is no column of numbers of the plan" in refusal(
+        tmp_path, source, NUMBERS
+    )
+    own, _ = kinds.load(
+        written(tmp_path, "a,y\n3,2\n-9,1\n", factors={"a": 10, "y": 2}, missing=["-9"]),
+        tmp_path,
+        plan.parse((PLAN + NUMBERS.replace("a = {}", "a = { missing = 1.0 }")).encode()).plan,
+    )
+    assert own.tensors[0].tolist() == [[30], [1]]  # what is put for a missing cell is the plan's, in its unit
+    assert own.tensors[1].tolist() == [4, 2]
+
+
+def test_names_in_the_file_are_told_beside_the_plans(tmp_path):
+    source = written(tmp_path, "height_m,y\nx,1\n,2\n", rename={"height_m": "b"})
+    assert "its line 1 says height_m, y;" in refusal(tmp_path, source, NUMBERS)
+    source = written(tmp_path, "height_m,y\n1,1\n,2\n", rename={"height_m": "a"})
+    assert "line 3: column 'a' ('height_m' in the file) is empty" in refusal(tmp_path, source, NUMBERS)

@@ -1,6 +1,5 @@
-"""The plan's [training]: augmentation, channels last, bfloat16 and compile change the steps, never what is measured."""
+"""The plan's [training]: channels last, bfloat16 and compile change the steps, never what is measured."""
 
-import io
 import shutil
 
 import pytest
@@ -12,15 +11,16 @@ from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.plan import Training
-from alx.tasks import augmentation, check_task, load, supervised
+from alx.tasks import load, supervised
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.samples import of, placed
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
+from alx.transforms import Transform
 from tests.conftest import Plain, make_world
 
 COUNT = 35  # batches of 8, 8, 8, 8 and 3
-MOVING = Training(flip=True, shift=2)
+MIRRORED = [Transform(name="RandomHorizontalFlip")]
 HEAD = 'name = "x"\nrounds = 1\nround_steps = 1\nsampling_period = 1\noptimiser = { name = "sgd", lr = 0.1 }\n'
 
 
@@ -49,95 +49,6 @@ def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
 
 
-# --- the plan
-
-
-def test_a_plan_without_training_changes_nothing_of_a_step():
-    read = plan.parse(HEAD.encode()).plan.training
-    assert read == Training()
-    assert (read.flip, read.shift, read.channels_last, read.precision, read.compile) == (False, 0, False, "float32", False)
-    assert not read.augments
-    whole = "[training]\nflip = true\nshift = 4\nchannels_last = true\nprecision = 'bfloat16'\ncompile = true\n"
-    assert plan.parse((HEAD + whole).encode()).plan.training == Training(
-        flip=True, shift=4, channels_last=True, precision="bfloat16", compile=True
-    )
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "flip = 1",
-        'flip = "yes"',
-        "shift = -1",
-        "shift = 65",
-        "shift = 2.0",
-        "shift = true",
-        'precision = "float16"',
-        "compile = 'max'",
-        "channels_last = 0",
-        "rotate = true",
-    ],
-)
-def test_values_of_training_that_cannot_be_are_refused_by_name(line):
-    with pytest.raises(ConfigError, match=f"training.{line.split()[0]}: "):
-        plan.parse(f"{HEAD}[training]\n{line}\n".encode())
-
-
-def test_the_built_in_task_trains_as_the_plan_says(tmp_path):
-    world = make_world(tmp_path / "world")
-    site = world.site("learner")
-    for training, said in (
-        (Training(shift=1), "shift"),
-        (Training(flip=True), "flip"),
-        (Training(channels_last=True), "last"),
-    ):
-        with pytest.raises(ConfigError, match=rf"\[training\] .*{said} in the plan is for images .* shape \[4\]") as caught:
-            load.task(site.folder, site.config, site.plan.model_copy(update={"training": training}))
-        assert "out of the plan, on both sides" in caught.value.hint
-    plain, rounded = (
-        play(load.task(site.folder, site.config, site.plan.model_copy(update={"training": training})))
-        for training in (Training(), Training(precision="bfloat16"))
-    )
-    assert not same(plain[10], rounded[10])
-
-
-# --- augmentation
-
-
-def naive(image, mirrored, top, left, shift):
-    """One image [channels, height, width], pixel by pixel."""
-    _, height, width = image.shape
-    out = torch.zeros_like(image)
-    for row in range(height):
-        for column in range(width):
-            y, x = row + top - shift, column + left - shift
-            if 0 <= y < height and 0 <= x < width:
-                out[:, row, column] = image[:, y, width - 1 - x if mirrored else x]
-    return out
-
-
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(("flip", "shift"), [(True, 0), (False, 3), (True, 2)])
-def test_a_batch_is_augmented_as_each_image_by_itself(flip, shift, memory_format):
-    training = Training(flip=flip, shift=shift)
-    moves = augmentation.draw(20, training, torch.Generator().manual_seed(1))
-    batch_ = torch.randn(20, 3, 7, 9).contiguous(memory_format=memory_format)
-    expected = torch.stack([naive(x, *m.tolist(), shift) for x, m in zip(batch_, moves, strict=True)])
-    assert torch.equal(augmentation.apply(batch_, moves, shift), expected)
-
-
-def test_half_of_the_images_are_mirrored_and_every_shift_is_as_likely():
-    moves = augmentation.draw(20_000, MOVING, torch.Generator().manual_seed(0)).double()
-    assert moves[:, 0].mean() == pytest.approx(0.5, abs=0.02)
-    for each in (1, 2):
-        share = moves[:, each].long().bincount() / len(moves)
-        assert share.tolist() == pytest.approx([0.2] * 5, abs=0.02)
-    still = augmentation.draw(9, Training(), torch.Generator().manual_seed(0))
-    assert not still.any()
-    images_ = torch.randn(9, 1, 4, 4)
-    assert torch.equal(augmentation.apply(images_, still, 0), images_)
-
-
 class Seen(nn.Module):
     """Notes what it was given in training."""
 
@@ -151,56 +62,43 @@ class Seen(nn.Module):
         return self.net(x.flatten(1))
 
 
-def seen(training, data=None, steps=12):
-    run = begun(task(training, data, Seen))
-    for _ in range(steps):
-        run.trainer.step()
-    return run.model.given
+# --- the plan
 
 
-def test_augmentation_does_not_change_the_order_of_samples():
-    level = torch.arange(COUNT).float().reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8).contiguous() + 1
-    data = TensorDataset(level, torch.zeros(COUNT, dtype=torch.long))
-    plain, moved = seen(Training(), data), seen(MOVING, data)
-    assert [x.amax((1, 2, 3)).tolist() for x in plain] == [x.amax((1, 2, 3)).tolist() for x in moved]
-    assert not all(torch.equal(a, b) for a, b in zip(plain, moved, strict=True))
+def test_a_plan_without_training_changes_nothing_of_a_step():
+    read = plan.parse(HEAD.encode()).plan.training
+    assert read == Training()
+    assert (read.augment, read.channels_last, read.precision, read.compile) == ([], False, "float32", False)
+    assert not read.augments
+    whole = "[training]\nchannels_last = true\nprecision = 'bfloat16'\ncompile = true\n"
+    assert plan.parse((HEAD + whole).encode()).plan.training == Training(
+        channels_last=True, precision="bfloat16", compile=True
+    )
 
 
-def test_each_epoch_augments_anew_and_the_same_seed_in_the_same_way():
-    first, again = seen(MOVING), seen(MOVING)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    data = TensorDataset(images(8).samples_at(torch.arange(8))[0], torch.zeros(8, dtype=torch.long))
-    sums = {tuple(x.sum((1, 2, 3)).sort().values.tolist()) for x in seen(MOVING, data, steps=6)}
-    assert len(sums) == 6  # what is pushed out of the image differs
+@pytest.mark.parametrize(
+    "line", ["augment = true", 'precision = "float16"', "compile = 'max'", "channels_last = 0", "rotate = true"]
+)
+def test_values_of_training_that_cannot_be_are_refused_by_name(line):
+    with pytest.raises(ConfigError, match=f"training.{line.split()[0]}: "):
+        plan.parse(f"{HEAD}[training]\n{line}\n".encode())
 
 
-@pytest.mark.parametrize("training", [MOVING, Training(flip=True, shift=2, channels_last=True, precision="bfloat16")])
-@pytest.mark.parametrize("cut", [3, 5, 7])  # within an epoch, at its end, and within the second
-def test_a_run_with_augmentation_goes_on_bit_for_bit(training, cut):
-    made = task(training)
-    whole = play(made)
-    run = begun(made)
-    for _ in trajectory.sample(run, cut, 1, lambda _step, _loss: None):
-        pass
-    buffer = io.BytesIO()
-    torch.save(run.state_dict(), buffer)
-    buffer.seek(0)
-    rest = begun(made)
-    rest.load_state_dict(torch.load(buffer, weights_only=True))
-    found = dict(trajectory.sample(rest, 10, 1, lambda _step, _loss: None))
-    assert list(found) == list(range(cut + 1, 11))
-    assert all(same(snapshot, whole[step]) for step, snapshot in found.items())
+def test_the_built_in_task_trains_as_the_plan_says(tmp_path):
+    world = make_world(tmp_path / "world")
+    site = world.site("learner")
+    for training, said in ((Training(augment=MIRRORED), "RandomHorizontalFlip"), (Training(channels_last=True), "last")):
+        with pytest.raises(ConfigError, match=rf"\[training\] .*{said} in the plan is for images .* shape \[4\]") as caught:
+            load.task(site.folder, site.config, site.plan.model_copy(update={"training": training}))
+        assert "out of the plan, on both sides" in caught.value.hint
+    plain, rounded = (
+        play(load.task(site.folder, site.config, site.plan.model_copy(update={"training": training})))
+        for training in (Training(), Training(precision="bfloat16"))
+    )
+    assert not same(plain[10], rounded[10])
 
 
-def test_a_task_that_augments_keeps_every_promise():
-    assert check_task(task(Training(flip=True, shift=2, channels_last=True, precision="bfloat16"))) == []
-
-
-def test_images_of_every_kind_of_data_set_are_augmented_alike():
-    data = images()
-    inputs, targets = data.samples_at(torch.arange(COUNT))
-    runs = [play(task(MOVING, each)) for each in (data, TensorDataset(inputs, targets), Plain(data))]
-    assert all(same(runs[0][step], other[step]) for other in runs[1:] for step in other)
+# --- data that fit
 
 
 def masks():
@@ -211,20 +109,12 @@ def rows():
     return TensorDataset(torch.zeros(4, 8), torch.zeros(4, dtype=torch.long))
 
 
-@pytest.mark.parametrize(
-    ("data", "training", "said"),
-    [
-        (rows, Training(flip=True), r"\[training\] flip in the plan is for images .*, and a sample .* the shape \[8\]"),
-        (rows, Training(shift=1), r"\[training\] shift in the plan is for images"),
-        (rows, Training(channels_last=True), r"\[training\] channels_last in the plan is for images"),
-        (images, Training(shift=8), r"shift in the plan is 8, and images have 8 x 8 pixels"),
-        (masks, Training(flip=True), r"labels of shape \[8, 8\], which would have to move with it"),
-    ],
-)
-def test_data_that_cannot_be_augmented_are_refused_before_training(data, training, said):
-    with pytest.raises(ConfigError, match=said) as caught:
-        task(training, data())
-    assert caught.value.hint
+def test_channels_last_is_refused_where_there_are_no_images():
+    with pytest.raises(
+        ConfigError, match=r"\[training\] channels_last in the plan is for images .* the shape \[8\]"
+    ) as caught:
+        task(Training(channels_last=True), rows())
+    assert "out of the plan, on both sides" in caught.value.hint
 
 
 def test_dense_labels_and_rows_train_where_nothing_is_moved():
@@ -248,12 +138,14 @@ compiles = [
         (Training(channels_last=True), 1e-3),
         (Training(precision="bfloat16"), 0.3),
         pytest.param(Training(compile=True), 1e-3, marks=compiles),
-        pytest.param(Training(flip=True, channels_last=True, precision="bfloat16", compile=True), 0.6, marks=compiles),
+        pytest.param(
+            Training(augment=MIRRORED, channels_last=True, precision="bfloat16", compile=True), 0.6, marks=compiles
+        ),
     ],
 )
 def test_faster_steps_lead_where_plain_ones_do_and_leave_the_form_of_a_state_alone(training, close):
     """Every tensor ends within `close` times the way that it went; names, types and order in memory are the same."""
-    plain, made = task(Training(flip=training.flip)), task(training)
+    plain, made = task(Training(augment=training.augment)), task(training)
     expected, found = play(plain), play(made)
     for step, snapshot in found.items():
         assert list(snapshot) == list(expected[step])
@@ -269,7 +161,8 @@ def test_faster_steps_lead_where_plain_ones_do_and_leave_the_form_of_a_state_alo
 
 
 @pytest.mark.parametrize(
-    "training", [MOVING, Training(channels_last=True), Training(precision="bfloat16"), Training(compile=True)]
+    "training",
+    [Training(augment=MIRRORED), Training(channels_last=True), Training(precision="bfloat16"), Training(compile=True)],
 )
 def test_losses_are_measured_alike_whatever_training_says(training):
     """To the last bit: the same images, in float32, by the model as it was made."""
@@ -325,8 +218,6 @@ def test_data_indexed_without_a_loop_live_on_the_device_and_others_stay():
         inputs, targets = there.samples_at(torch.zeros(6, dtype=torch.int64, device=meta))
         assert (inputs.device, targets.device) == (meta, meta)
         assert (inputs.dtype, inputs.shape) == (torch.float32, (6, 1, 8, 8))
-        moves = augmentation.draw(6, MOVING, torch.Generator()).to(meta)
-        assert augmentation.apply(inputs, moves, MOVING.shift).device == meta
     own = of(Plain(images()))
     assert placed(own, meta) is own
     assert own.home == torch.device("cpu")
@@ -346,7 +237,7 @@ def test_images_become_the_numbers_they_became_out_of_place():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_sees_the_order_and_the_augmentation_of_a_cpu_and_tells_losses_one_step_late():
-    cpu, gpu = task(MOVING, model=Seen), task(MOVING, model=Seen, device="cuda")
+    cpu, gpu = task(Training(augment=MIRRORED), model=Seen), task(Training(augment=MIRRORED), model=Seen, device="cuda")
     runs = [begun(cpu), begun(gpu)]
     told = [[run.trainer.step() for _ in range(6)] for run in runs]
     for a, b in zip(runs[0].model.given, runs[1].model.given, strict=True):

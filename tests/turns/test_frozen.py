@@ -263,7 +263,7 @@ def test_a_turn_that_was_killed_goes_on_bit_for_bit(tmp_path, monkeypatch):
     assert states[0] == states[1]
 
 
-def test_the_provider_needs_no_file_where_nothing_stays_at_home(tmp_path, alx):
+def test_the_provider_is_given_no_file_where_nothing_stays_at_home(tmp_path, alx):
     world = make_world(tmp_path / "world")
     save_file(weights(1), tmp_path / "w.safetensors")
     words = ["--role", "provider", "--plan", world.root / "plan.toml", "--init", tmp_path / "w.safetensors"]
@@ -271,6 +271,13 @@ def test_the_provider_needs_no_file_where_nothing_stays_at_home(tmp_path, alx):
     assert told.code == 2
     assert "the provider starts from what the learner sends" in told.err
     assert "both sides need it" in told.err
+    for more in ("plan.toml", "own.toml"):  # what a model of one's own freezes by itself, only one that runs tells
+        text = (world.root / "plan.toml").read_text()
+        own = text.replace("alx.tasks.models:mlp", "net.py:build") if more == "own.toml" else f'{text}freeze = ["0.*"]\n'
+        (tmp_path / more).write_text(own)
+        (tmp_path / "net.py").write_text(NET)
+        words[3] = tmp_path / more
+        assert alx("init", tmp_path / f"site-{more}", *words).code == 0
 
 
 @pytest.mark.parametrize(

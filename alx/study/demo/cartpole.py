@@ -52,6 +52,7 @@ def make_task(settings):
         seed=settings.plan.seed,  # of its own where the constants are worth guessing: settings.own["seed"]
         device=settings.device,
         distillation=settings.plan.distillation,
+        training=settings.plan.training,
         **settings.plan.settings,
     )
 '''

@@ -61,7 +61,7 @@ def run(folder: Path, task: str, rounds: int | None, seed: int, say: Say) -> Dem
     say("for comparison: the learner alone, the provider alone, both pooled, and federated averaging for the same trips")
     tasks = {name: _task(both, case, name) for name in ("learner", "provider", "pooled")}
     plan = both.sites["learner"].plan
-    plays = {name: baselines.alone(task, plan.seed, case.steps) for name, task in tasks.items()}
+    plays = {name: baselines.alone(task, plan.seed, case.steps, rounds) for name, task in tasks.items()}
     plays["fedavg"] = _fedavg(both, tasks)
     curves = {name: _scores(tasks["pooled"], play, rounds) for name, play in plays.items()}
     best = turns.best(both.sites["learner"].look())

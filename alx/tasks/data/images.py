@@ -63,13 +63,22 @@ class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
 
     def samples_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """(float32 [n, channels, height, width], targets [n, …]) at `indices`, which lie where the images do."""
-        inputs = self.images.index_select(0, indices).to(torch.float32)
+        pixels, targets = self.pixels_at(indices)
+        return self.inputs_of(pixels), targets
+
+    def pixels_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Pixels`."""
+        return self.images.index_select(0, indices), self.targets.index_select(0, indices)
+
+    def inputs_of(self, pixels: Tensor) -> Tensor:
+        """See `Pixels`; they lie where the images do."""
+        inputs = pixels.to(torch.float32)
         inputs.div_(255)  # in place: a batch is large
         if self.mean:
             inputs.sub_(self._mean)
         if self.std:
             inputs.div_(self._std)
-        return inputs, self.targets.index_select(0, indices)
+        return inputs
 
     def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """See `Held`."""

@@ -3,13 +3,14 @@
 Knows the kinds of data and which of their parts are meant; reads no cell and no pixel itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import arrays, images, kinds, packaged, place, sheet, table
+from alx.summary import Column
+from alx.tasks.data import arrays, images, kinds, packaged, place, sheet, summary, table
 from alx.tasks.data.kinds import Source
 from alx.tasks.data.samples import Held
 
@@ -30,6 +31,7 @@ class Questions(NamedTuple):
         names: one a sample.
         where: the data, for messages and for people.
         column: what a column, or an .npz's array `<part>_<name>`, says of each sample; see `kinds.column`.
+        columns: of a table, what its columns hold.
     """
 
     samples: Held
@@ -37,6 +39,7 @@ class Questions(NamedTuple):
     names: list[str]
     where: str
     column: Callable[[str], list[str]]
+    columns: Mapping[str, Column]
 
 
 def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: str | None, *, labelled: bool) -> Questions:
@@ -61,11 +64,14 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     where = f"{what}'{escape(path.name)}'"
     samples: Held
     names, there = None, None
+    columns: dict[str, Column] = {}
     if source.kind == "images" and not labelled:
         samples, names = images.pictures(place.checked(path, "folder"), plan.images or Images())
     elif source.kind == "csv":
-        there = sheet.read(place.checked(path, "file"), source.table)
-        samples = table.made(there, table.columns_of(plan), source.table, labelled=labelled)
+        declared = table.columns_of(plan)
+        there = sheet.read(place.checked(path, "file"), source.table if labelled else source.table.without(declared.label))
+        samples = table.made(there, declared, source.table, labelled=labelled)
+        columns = summary.of_table(table.cells_of(there, declared, source.table), declared)
     else:
         samples = _samples(source, folder, plan, part, labelled=labelled)
     if labelled and plan.images is not None and plan.images.classes:
@@ -77,9 +83,9 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
         return kinds.of_table(table.texts_of(there, source.table), path.name, name, len(samples))
 
     if name_by is not None:
-        return Questions(samples, name_by, column(name_by), where, column)
+        return Questions(samples, name_by, column(name_by), where, column, columns)
     rows = list(map(str, range(len(samples))))
-    return Questions(samples, ROW if names is None else FILE, names or rows, where, column)
+    return Questions(samples, ROW if names is None else FILE, names or rows, where, column, columns)
 
 
 def _part(source: Source, path: Path, wanted: Part | None) -> Part | None:

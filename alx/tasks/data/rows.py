@@ -4,6 +4,7 @@ Knows which columns are declared, and which cells are missing; how an input is m
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 
 from alx.columns import Categorical, Columns, Date
@@ -57,14 +58,19 @@ class Rows:
         """Names in [data.table] that the plan does not have, or not as what they are taken for there."""
         declared = (*self.columns.numeric, *self.columns.date, *self.columns.categorical)
         dialect, known = self.dialect, (*declared, self.columns.label)
-        for field, names in (("missing_in", dialect.missing_in), ("dates", dialect.dates), ("absent", dialect.absent)):
-            wanted = tuple(self.columns.date) if field == "dates" else declared if field == "absent" else known
+        numbers = (*self.columns.numeric, *(() if self.columns.classes else (self.columns.label,)))
+        for field, names, wanted, what in (
+            ("missing_in", dialect.missing_in, known, "column of the plan"),
+            ("dates", dialect.dates, tuple(self.columns.date), "column of dates of the plan"),
+            ("absent", dialect.absent, declared, "column of the plan"),
+            ("factors", dialect.factors, numbers, "column of numbers of the plan"),
+            ("values", dialect.values, (*known, *self.sheet.header), "column of the plan, nor of the file once renamed"),
+        ):
             for name in names:
                 if name not in wanted:
                     raise ConfigError(
-                        f"[data.table] {field} in site.toml speaks of '{escape(name)}', which is no "
-                        f"{'column of dates' if field == 'dates' else 'column'} of the plan",
-                        alike.hint(name, wanted, f"the plan's: {escape(', '.join(wanted), 200) or 'none'}"),
+                        f"[data.table] {field} in site.toml speaks of '{escape(name)}', which is no {what}",
+                        alike.hint(name, wanted, f"the plan's: {escape(', '.join(dict.fromkeys(wanted)), 200) or 'none'}"),
                     )
         for name in dialect.absent:
             if not self.columns.may_lack(name):
@@ -112,7 +118,8 @@ class Rows:
             if value is None and not gone:
                 value = self._written.read(text, self.sheet.where(row), name)
             out.append(None if value in coded else value)
-        return out
+        factor = self.dialect.factors.get(name)
+        return out if factor is None else [None if value is None else value * factor for value in out]
 
     def _dated(self, name: str, date: Date) -> Callable[[str, int], float]:
         first, form = dt.date.fromisoformat(date.since), self.dialect.dates.get(name)
@@ -125,13 +132,15 @@ class Rows:
         found, missing = self._codes(name, tuple(known))
         for row, text in enumerate(found):
             if text not in known and not missing[row]:
+                more = found.count(text) - 1
+                rows = f", nor in {more} more rows" if more > 1 else ""
                 raise ConfigError(
-                    f"{self.sheet.where(row)}: '{escape(text)}' is no value of column '{escape(name)}' in the plan",
+                    f"{self.sheet.where(row)}: '{escape(text)}' is no value of column {self._named(name)} in the plan{rows}",
                     alike.hint(
                         text,
                         categorical.values,
-                        f"values: {escape(', '.join(categorical.values), 200)}; another "
-                        "word for one of them? [data.table] values in site.toml",
+                        f"values: {escape(', '.join(categorical.values), 200)}; another word for one of them? values of "
+                        "[data.table] in site.toml; for nothing? missing_in there; else agree on it in the plan",
                     ),
                 )
         return [None if gone else text for text, gone in zip(found, missing, strict=True)]
@@ -150,22 +159,46 @@ class Rows:
                 value = self._written.read(text, self.sheet.where(row), name)  # type: ignore[assignment]
             if missing[row] or value in coded:
                 raise ConfigError(
-                    f"{self.sheet.where(row)}: the label column '{escape(name)}' is {_empty(text)}",
+                    f"{self.sheet.where(row)}: the label column {self._named(name)} is {_empty(text)}",
                     "remove the row: a label is never filled in",
                 )
             if value is None:
                 raise ConfigError(
                     f"{self.sheet.where(row)}: '{escape(text)}' in column '{escape(name)}' is no class of the plan",
-                    alike.hint(text, places, f"classes: {escape(', '.join(places), 200)}"),
+                    alike.hint(
+                        text,
+                        places,
+                        f"classes: {escape(', '.join(places), 200)}; another word for one of them? values of [data.table] "
+                        "in site.toml; else agree on it in the plan",
+                    ),
                 )
             out.append(value)
-        return out
+        factor = self.dialect.factors.get(name)
+        return out if factor is None else [value * factor for value in out]
+
+    @property
+    def unused(self) -> list[str]:
+        """Columns of the file, by their own names, that are no input, no label and no id."""
+        columns = self.columns
+        used = {*columns.numeric, *columns.date, *columns.categorical, *columns.ids, columns.label}
+        return [own for own, name in zip(self.sheet.written, self.sheet.header, strict=True) if name not in used]
+
+    def words(self, name: str) -> Counter[str]:
+        """What stands in the cells of a column of categories that are taken as missing, though the site has no such code."""
+        found, missing = self._codes(name, tuple(self.columns.categorical[name].values))
+        coded = {*self.dialect.missing, *self.dialect.missing_in.get(name, [])}
+        return Counter(text for text, gone in zip(found, missing, strict=True) if gone and text and text not in coded)
+
+    def _named(self, name: str) -> str:
+        """A column's name, and beside it what it is called in the file."""
+        own = next((own for own, to in self.dialect.rename.items() if to == name), None)
+        return f"'{escape(name)}'" + (f" ('{escape(own)}' in the file)" if own is not None else "")
 
     def refused(self, name: str, row: int) -> ConfigError:
         """That a missing cell is not provided for."""
         text = "" if name in self.dialect.absent else self.sheet.rows[row][_position(name, self.sheet)]
         return ConfigError(
-            f"{self.sheet.where(row)}: column '{escape(name)}' is {_empty(text)}",
+            f"{self.sheet.where(row)}: column {self._named(name)} is {_empty(text)}",
             "fill it, remove the row, or declare missing in the plan",
         )
 
@@ -187,6 +220,7 @@ def _position(wanted: str, there: Sheet) -> int:
         raise ConfigError(f"'{name}' has {count} columns '{escape(wanted)}', expected one", "rename or remove the others")
     hint = next((hint for found in header if (hint := alike.hint(found, [wanted], ""))), "")
     said = "[data.table] header says" if not there.first else f"its line {there.first} says"
+    header = there.written
     raise ConfigError(
         f"'{name}' has no column '{escape(wanted)}'",
         hint

@@ -4,9 +4,11 @@ Knows data sets and devices; knows no model, and no kind of data by its name. Wh
 user has is wrapped once, by `of`.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch.utils.data import Dataset, TensorDataset, default_collate
 from alx.errors import ConfigError
 
 SHARE = 0.5  # of what is free on a GPU that a data set may take: the rest is for the model and its activations
+HASHED = 1024  # samples at once: pixels lie otherwise in memory than in an array, and are copied
 CPU = torch.device("cpu")
 
 
@@ -63,6 +66,19 @@ class Held(Samples, Protocol):
 
     def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Inputs and targets as an .npz has them: pixels [n, height, width, channels], or numbers [n, …]."""
+        ...
+
+
+@runtime_checkable
+class Pixels(Samples, Protocol):
+    """Samples whose inputs are made of pixels as they are asked for: augmentation comes before that."""
+
+    def pixels_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """As `samples_at`, with uint8 [n, channels, height, width] for inputs."""
+        ...
+
+    def inputs_of(self, pixels: Tensor) -> Tensor:
+        """What the model takes, float32 of the same shape."""
         ...
 
 
@@ -148,6 +164,21 @@ def placed(data: Samples, device: torch.device) -> Samples:
     if device.type == "cuda" and data.nbytes > SHARE * torch.cuda.mem_get_info(device)[0]:
         return data
     return data.to(device)
+
+
+def digest(parts: Iterable[Held]) -> str:
+    """The SHA-256, in hexadecimal, of samples with their labels, in their order.
+
+    Args:
+        parts: those that are trained on, and those that are measured.
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        for array in part.arrays():
+            found.update(f"{array.dtype.str} {array.shape}\n".encode())
+            for at in range(0, len(array), HASHED):
+                found.update(np.ascontiguousarray(array[at : at + HASHED]).data)
+    return found.hexdigest()
 
 
 def first(data: Samples) -> tuple[Tensor, Tensor]:

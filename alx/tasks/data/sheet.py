@@ -27,6 +27,7 @@ class Sheet(NamedTuple):
         name: of the file, ready to print.
         delimiter: that was found or told.
         header: the columns' names, renamed as the site says.
+        written: the same as they stand in the file.
         first: the line that the header stands on; 0 where the site names the columns.
         lines: the line that each row ends on, from 1.
         rows: each row's cells, spaces around them left off; as many as the header has.
@@ -35,6 +36,7 @@ class Sheet(NamedTuple):
     name: str
     delimiter: str
     header: list[str]
+    written: list[str]
     first: int
     lines: list[int]
     rows: list[list[str]]
@@ -150,7 +152,7 @@ def _sheet(name: str, lines: _Lines, dialect: Dialect) -> Sheet:
             if any("\0" in cell for cell in cells):
                 _refuse_nul(cells, name, lines.number)
         lines.whole, lines.fresh = lines.number, True
-    return Sheet(name, delimiter, [dialect.rename.get(own, own) for own in header], first, numbers, rows)
+    return Sheet(name, delimiter, [dialect.rename.get(own, own) for own in header], header, first, numbers, rows)
 
 
 def _after(begun: str, stream: Iterator[str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from alx.columns import MAX_NAMES, Date
+from alx.columns import MAX_NAMES, Columns, Date
 from alx.plan import Images, Plan
 from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
 from alx.tasks.data import arrays, images, table
@@ -22,6 +22,7 @@ from alx.tasks.data.samples import Held, first
 
 Array = NDArray[Any]
 
+UNSCALED = (0.0, 1.0)  # mean and std of a plan that scales nothing: no number is off then
 MOST_COLUMNS = 1000  # of an .npz of numbers; one with more is no table, and nobody reads on
 MOST_CELLS = 20_000_000  # of such columns: they are sorted in memory, eight bytes each
 
@@ -41,6 +42,7 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
     """
     path = folder / source.path
     names = plan.class_names
+    cells = table.cells(path, plan.columns, source.table) if source.kind == "csv" and plan.columns is not None else None
 
     def part(held: Held) -> Part:
         return _part(held.targets, plan.loss, names, classes)
@@ -52,9 +54,10 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         shared=read.validation is not None and len(read.own) < len(read.read),
         validation=None if read.validation is None else part(read.validation),
         held_out=None if read.held_out is None else part(read.held_out),
-        columns=_columns(source, path, plan, read.read),
+        columns=_arrays(source, read.read) if cells is None or plan.columns is None else of_table(cells, plan.columns),
         pictures=_pictures(path, plan.images) if source.kind == "images" and plan.images is not None else None,
         stored=arrays.shapes(path) if source.kind == "npz" else None,
+        unused=() if cells is None else cells.unused,
     )
 
 
@@ -101,20 +104,28 @@ def _numbers(values: Sequence[float | None] | Array, mean: float = 0.0, std: flo
     held = values if isinstance(values, np.ndarray) else [v for v in values if v is not None]
     there = np.sort(np.asarray(held, dtype=np.float64))
     far = int((np.abs((there - mean) / std) > FAR).sum())
-    return Numbers(array("d", there.tobytes()), len(values) - len(there), far, unit)
+    middle = float((np.median(there) - mean) / std) if len(there) and (mean, std) != UNSCALED else 0.0
+    return Numbers(array("d", there.tobytes()), len(values) - len(there), far, unit, middle)
 
 
-def _columns(source: Source, path: Path, plan: Plan, read: Held) -> dict[str, Column]:
-    if source.kind == "csv" and plan.columns is not None:
-        cells = table.cells(path, plan.columns, source.table)
-        out: dict[str, Column] = {}
-        for name, numeric in (plan.columns.numeric | plan.columns.date).items():
-            unit = numeric.counted if isinstance(numeric, Date) else ""
-            out[name] = _numbers(cells.numbers[name], numeric.mean, numeric.std, unit)
-        for name, categorical in plan.columns.categorical.items():
-            found = Counter(cells.texts[name])
-            out[name] = Values({value: found[value] for value in categorical.values}, found[None])
-        return out
+def of_table(cells: table.Cells, columns: Columns) -> dict[str, Column]:
+    """What the columns of a table hold.
+
+    Args:
+        cells: of it.
+        columns: what the plan declares.
+    """
+    out: dict[str, Column] = {}
+    for name, numeric in (columns.numeric | columns.date).items():
+        unit = numeric.counted if isinstance(numeric, Date) else ""
+        out[name] = _numbers(cells.numbers[name], numeric.mean, numeric.std, unit)
+    for name, categorical in columns.categorical.items():
+        found = Counter(cells.texts[name])
+        out[name] = Values({value: found[value] for value in categorical.values}, found[None], cells.words[name])
+    return out
+
+
+def _arrays(source: Source, read: Held) -> dict[str, Column]:
     if source.kind != "npz" or read.inputs != "numbers":
         return {}
     values, _ = read.arrays()

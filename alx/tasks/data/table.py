@@ -4,7 +4,7 @@ Knows how an input is made; what the file looks like is `sheet`'s, and what its 
 is refused, or filled as the plan declares.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,10 +102,14 @@ class Cells(NamedTuple):
     Attributes:
         numbers: of each numeric column, and each of dates, before it is scaled.
         texts: of each column of categories.
+        words: of each column of categories, what stands in cells taken as missing and is no code of the site's; how often.
+        unused: columns of the file that are neither an input nor the label nor an id.
     """
 
     numbers: dict[str, list[float | None]]
     texts: dict[str, list[str | None]]
+    words: Mapping[str, Mapping[str, int]]
+    unused: list[str]
 
 
 def cells(path: Path, columns: Columns, dialect: Dialect = PLAIN) -> Cells:
@@ -114,9 +118,15 @@ def cells(path: Path, columns: Columns, dialect: Dialect = PLAIN) -> Cells:
     Raises:
         ConfigError: as `read`.
     """
-    found = Rows(sheet.read(path, dialect), columns, dialect)
+    return cells_of(sheet.read(path, dialect), columns, dialect)
+
+
+def cells_of(there: Sheet, columns: Columns, dialect: Dialect = PLAIN) -> Cells:
+    """The same of a table that was read."""
+    found = Rows(there, columns, dialect)
     numbers = {name: found.numbers(name) for name in columns.numeric | columns.date}
-    return Cells(numbers, {name: found.values(name, c) for name, c in columns.categorical.items()})
+    said = {name: found.words(name) for name in columns.categorical}
+    return Cells(numbers, {name: found.values(name, c) for name, c in columns.categorical.items()}, said, found.unused)
 
 
 def texts(path: Path, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
