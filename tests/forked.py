@@ -12,6 +12,12 @@ import traceback
 from pathlib import Path
 from typing import IO
 
+import torch._dynamo  # noqa: F401 - a second and more, loaded by torch itself as it makes an optimiser
+
+import alx.cli.audit
+import alx.cli.exchange
+import alx.cli.turns
+import alx.tasks.load
 import alx.turns  # noqa: F401 - torch, once for all commands
 from alx.cli.main import main
 from tests.conftest import Result

@@ -83,7 +83,7 @@ def main() -> None:
     wanted = json.load(sys.stdin)
     modules = ["alx.cli.audit", "alx.cli.exchange", "alx.steps.outgoing"]
     if any(c[0] == "import-and-select" for c in wanted["commands"]):
-        modules += ["alx.turns", "alx.tasks.load"]
+        modules += ["alx.turns", "alx.tasks.load", "torch._dynamo"]  # the last by torch itself, as it makes an optimiser
     for module in modules:
         importlib.import_module(module)
     print(json.dumps([one(c, wanted["margin"]) for c in wanted["commands"]]))  # noqa: T201 - the answer

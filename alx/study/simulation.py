@@ -104,7 +104,11 @@ def _try(study: Study, whole: Pool | None, place: Path) -> None:
         if study.init is not None:
             message = message.replace(f"'{INIT_NAME}'", f"'{escape(study.init.name)}'")
         digits = study.data is None and study.own is None
-        hint = "your own data: --data KIND:PATH; without it, it is --data digits" if digits else error.hint.replace("alx init --init", "--init")
+        hint = (
+            "your own data: --data KIND:PATH; without it, it is --data digits"
+            if digits
+            else error.hint.replace("alx init --init", "--init")
+        )
         raise ConfigError(message, hint) from error
     finally:
         files.remove_tree(place)

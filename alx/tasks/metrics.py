@@ -182,18 +182,22 @@ def _two(truth: Array, probability: Array, answer: Array) -> Values:
     """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n]."""
     from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
 
-    yes, no = truth == 1, truth == 0
-    found = float(answer[yes].mean()) if yes.any() else None
-    left = float(1 - answer[no].mean()) if no.any() else None
+    found, left = _rates(truth, answer)
     return {
         **_ranked(truth, probability),
         "balanced accuracy": None if found is None or left is None else (found + left) / 2,
         "sensitivity": found,
         "specificity": left,
-        "F1": _known(lambda: m.f1_score(truth, answer)) if yes.any() else None,
+        "F1": _known(lambda: m.f1_score(truth, answer)) if truth.any() else None,
         "Brier": float(np.mean((probability - truth) ** 2)),
         "calibration error": calibration_error(truth, probability),
     }
+
+
+def _rates(truth: Array, answer: Array) -> tuple[float | None, float | None]:
+    """Sensitivity and specificity: of the 1s, and of the 0s, the share that is answered so; None where there is none."""
+    yes, no = truth == 1, truth == 0
+    return float(answer[yes].mean()) if yes.any() else None, float(1 - answer[no].mean()) if no.any() else None
 
 
 def _at(judge: Judge, answer: Array, truth: Array) -> Values:
@@ -228,17 +232,19 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     several = len(there) > 1
     ranked = [_ranked(truth == k, p[:, k]) for k in there] if len(there) <= MAX_TAKEN_APART else []
     right = p[np.arange(len(p)), truth]
+    f1 = m.f1_score(truth, answer, labels=there, average=None, zero_division=0.0)
     found |= {
         "AUC": _mean(ranked, "AUC"),
         "average precision": _mean(ranked, "average precision"),
         "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
-        "F1": _known(lambda: m.f1_score(truth, answer, labels=there, average="macro")) if several else None,
+        "F1": float(f1.mean()) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
         "calibration error": calibration_error(answer == truth, p.max(1)),
     }
-    for k in there if len(there) <= MAX_EACH else ():
-        one = _two(truth == k, p[:, k], answer == k)
-        found |= {f"{what}{OF_CLASS}{judge.name(k)}": one[what] for what in ("sensitivity", "specificity", "F1")}
+    for k, own in zip(there, f1, strict=True) if len(there) <= MAX_EACH else ():
+        sensitivity, specificity = _rates(truth == k, answer == k)
+        each: Values = {"sensitivity": sensitivity, "specificity": specificity, "F1": float(own)}
+        found |= {f"{what}{OF_CLASS}{judge.name(k)}": value for what, value in each.items()}
     return found
 
 

@@ -20,6 +20,7 @@ from torch.distributions import Distribution, kl_divergence
 
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
+from alx.learning.trajectory import seed_torch
 from alx.plan import Distillation, Training
 from alx.tasks import rollout
 from alx.tasks.descent import Descent
@@ -228,7 +229,7 @@ def policy_gradient(
 
     def returns(envs: Any, net: nn.Module, gamma: float) -> NDArray[np.float64]:
         with torch.random.fork_rng(devices=[] if place.type == "cpu" else [place]):
-            torch.manual_seed(seed)
+            seed_torch(seed)
             try:
                 played = rollout.play(envs, net, max_steps, seed, place, keep=False)
             except DivergedError:  # at a candidate of the peer's: it is not chosen, and the others are looked at

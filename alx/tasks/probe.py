@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from alx.learning.task import Kind, Objective
+from alx.learning.trajectory import seed_torch
 from alx.tasks.objective import Loss
 
 LEAST, MOST = 8, 64  # samples: enough to meet each of a few classes, and few numbers in an identity file
@@ -74,7 +75,7 @@ def _tried(loss: Any, outputs: Tensor, targets: Tensor, seed: int) -> list[float
     """Twice, by a copy each time: a loss that draws numbers, or that remembers, has no value that could be compared."""
     told = []
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         for _ in range(2):
             try:
                 each = copy.deepcopy(loss)(outputs.clone(), targets.clone())

@@ -26,7 +26,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 # A machine that has other work is no fault of the parsers.
-examples = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(deadline=None, derandomize=True, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 def harmed(good: bytes) -> st.SearchStrategy[bytes]:

@@ -159,9 +159,9 @@ def test_a_bundle_of_the_forge_is_good_before_it_is_harmed(sent):
 
 
 @pytest.mark.parametrize("command", ["identity", "key rotate"])
-def test_a_pipe_where_a_file_is_to_be_written_hangs_nothing(stage, alx_process, command):
+def test_a_pipe_where_a_file_is_to_be_written_hangs_nothing(stage, command):
     world = stage("paired")
     os.mkfifo(world.disk / "out.json")
-    done = alx_process(*command.split(), world.disk / "out.json", "--site", world.folder("learner"))
+    done = alx_fork(*command.split(), world.disk / "out.json", "--site", world.folder("learner"))
     assert done.code in (2, 20)
     assert "Traceback" not in done.err

@@ -169,7 +169,7 @@ def test_everybody_begins_with_the_weights_that_are_given_and_a_kept_model_is_ev
     assert "'other.safetensors' does not fit the plan's model" in capsys.readouterr().err
     save_file({n: v * float("nan") for n, v in load_file(place / "start.safetensors").items()}, place / "nan.safetensors")
     assert simulate(*words, "--init", "nan.safetensors", "--out", "new") == 2
-    assert "of the initial model holds NaN or infinity" in capsys.readouterr().err
+    assert "of the initial weights in 'nan.safetensors' holds NaN or infinity" in capsys.readouterr().err
     assert not (place / "new" / "study.json").exists()
 
 

@@ -141,6 +141,18 @@ def test_a_group_of_one_class_has_no_auc_and_still_its_accuracy():
     assert found["a"]["accuracy"] == found["a"]["sensitivity"] == m.recall_score(LABELS, LOGITS[:, 1] > 0)
 
 
+@pytest.mark.parametrize("digits", [0, 1])
+def test_equals_are_ranked_as_scikit_learn_ranks_them(digits):
+    truth = RNG.integers(0, 3, 90)
+    logits = np.log(np.round(RNG.random((90, 3)) + np.eye(3)[truth], digits) + 1)
+    p = probabilities(logits, "cross_entropy")
+    found = judged(Judge("cross_entropy"), logits, truth).values
+    assert len(np.unique(p[:, 0])) < 90
+    assert found["AUC"] == pytest.approx(m.roc_auc_score(truth, p, multi_class="ovr"))
+    assert found["average precision"] == pytest.approx(m.average_precision_score(np.eye(3)[truth], p))
+    assert found["F1"] == pytest.approx(m.f1_score(truth, p.argmax(1), average="macro"))
+
+
 def test_ties_count_half_in_the_auc():
     found = judged(Judge("cross_entropy"), np.zeros((4, 2)), np.array([0, 1, 0, 1])).values
     assert found["AUC"] == 0.5
