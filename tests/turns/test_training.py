@@ -243,7 +243,7 @@ def test_equals_of_what_was_measured_before_tie_and_a_stall_is_seen(tmp_path, al
 def test_a_peer_that_does_not_round_is_refused(tmp_path, alx, monkeypatch):
     world = pair_world(make_world(tmp_path / "w", PLAN.replace("seed = 3", 'seed = 3\nrounding = "bfloat16"')))
     with monkeypatch.context() as other:
-        other.setattr(state, "rounded", dict)
+        other.setattr(state, "rounded", lambda tensors, _but=(): dict(tensors))
         bundle = world.turn("learner")
     before = world.fingerprint("provider")
     told = alx("import-and-select", bundle, "--site", world.folder("provider"))
