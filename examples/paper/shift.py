@@ -82,7 +82,7 @@ def play(data: Path, samples: int, rounds: int, seed: int, names: list[str]) -> 
             averaged.append(score(tasks, {"learner": played.state, "provider": played.provider or played.state}))
         found["federated averaging"] = averaged
         if not names:
-            alone = [baselines.states(baselines.alone(tasks[r], seed, steps[r]), rounds) for r in ROLES]
+            alone = [baselines.states(baselines.alone(tasks[r], seed, steps[r], rounds), rounds) for r in ROLES]
             found["each alone"] = [score(tasks, dict(zip(ROLES, both, strict=True))) for both in zip(*alone, strict=True)]
     return found
 
