@@ -133,12 +133,19 @@ def kept(path: Path) -> Results | None:
     return Results.model_validate_json(path.read_bytes()) if path.is_file() else None
 
 
+def bare(found: Results) -> Results:
+    """The same without what a round is worth beside its score: nobody reads that here, and it is most of the bytes."""
+    runs = [r.model_copy(update={"rounds": [n.model_copy(update={"metrics": {}}) for n in r.rounds]}) for r in found.runs]
+    return found.model_copy(update={"runs": runs, "summary": [s.model_copy(update={"metrics": {}}) for s in found.summary]})
+
+
 def together(before: Results | None, found: Results) -> Results:
     """One setting with more seeds.
 
     Raises:
         SystemExit: they are of two studies.
     """
+    found = bare(found)
     if before is None:
         return found
     study = ("plan_sha256", "data", "split", "samples", "rounds", "score")

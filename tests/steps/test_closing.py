@@ -175,7 +175,7 @@ def test_a_closing_before_its_time_is_refused_and_taken_later(stage, capsys):
 def test_one_of_another_pair_and_ones_own_are_refused(stage, capsys, tmp_path):
     world, other = stage("finished"), play(pair_world(make_world(tmp_path / "other")))
     refused_import(capsys, world, "provider", other.close(), TrustError, "signed with the key")
-    refused_import(capsys, world, "learner", world.close(), PeerError, "of the site's own")
+    refused_import(capsys, world, "learner", world.close(), PeerError, "of this site's own")
 
 
 def test_a_loss_that_rose_is_flagged_and_both_have_the_model_all_the_same(stage, alx):
