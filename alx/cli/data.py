@@ -181,7 +181,10 @@ def describe(
     yourself.
     """
     if (data is None) != (plan_path is None):
-        raise UsageError("--data and --plan go together: a plan says how data are read", "inside a site leave out both")
+        raise UsageError(
+            "--data and --plan go together: a plan says how data are read",
+            "a draft serves, the peer's or one of alx init --plan-from; inside a site leave out both",
+        )
     if table is not None and data is None:
         raise UsageError("--table without --data", "inside a site its site.toml says how a CSV is written")
     if data is not None and plan_path is not None:

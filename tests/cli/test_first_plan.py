@@ -131,3 +131,14 @@ def test_a_folder_of_images_and_an_npz_give_size_channels_and_classes(place):
     assert made.model.arguments == {"channels": 3, "size": 28, "classes": 3}
     for data, name in (("images:images", "plan.toml"), ("npz:own.npz", "two.toml")):
         assert alx("init", f"site-{name}", "--role", "learner", "--plan", name, "--data", data).exit_code == 0
+
+
+def test_a_word_among_numbers_deserves_a_look(tmp_path, alx, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{150 + i % 6},{'yes' if i % 2 else 'no'}" for i in range(60)] + ["unknown,no"] * 9
+    (tmp_path / "own.csv").write_text("height,ill\n" + "\n".join(rows) + "\n")
+    told = alx("init", "--plan-from", "own.csv", "--label", "ill", "--values").out
+    assert "LOOK: column 'height': numbers, but for unknown; if that stands for a missing cell" in told
+    (tmp_path / "t.toml").write_text('missing = ["unknown"]\n')
+    told = alx("init", "--plan-from", "own.csv", "--label", "ill", "--values", "--table", "t.toml", "--plan", "b.toml").out
+    assert "column 'height': numbers, some cells missing" in told

@@ -426,7 +426,7 @@ def test_arrays_are_answered_with_their_names_or_rows(stage, tmp_path, monkeypat
     odd = [*more, "--part", "train", "--id", "patient"]
     refused(capsys, odd, ConfigError, "'new.npz' has no column 'patient'", hint="an array train_<name>")
     refused(capsys, [*more, "--part", "val"], ConfigError, "train_images, test_images, and val_images was asked for")
-    refused(capsys, [*more, "--id", "x"], ConfigError, "has no column 'x'", hint="columns: patient")
+    refused(capsys, [*more, "--id", "x"], ConfigError, "has no column 'x'", hint="columns, by the plan's names: patient")
     refused(
         capsys, [*more, "--threshold", "0.4"], ConfigError, "a threshold of 0.4, and the model tells no two classes apart"
     )

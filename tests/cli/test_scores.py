@@ -117,7 +117,7 @@ def test_a_table_is_told_by_a_column_that_is_no_feature(tmp_path):
         kinds.column(source, tmp_path, "hospital", 3)
     with pytest.raises(ConfigError, match=r"'kept\.csv' has no column 'ward'") as told:
         kinds.column(source, tmp_path, "ward", 2)
-    assert told.value.hint.startswith("columns: x, y, hospital")
+    assert told.value.hint.startswith("columns, by the plan's names: x, y, hospital")
     folder = site_file.named(f"images:{tmp_path}", None)
     with pytest.raises(ConfigError, match="data of the kind images have no columns"):
         kinds.column(folder, tmp_path, "ward", 2)

@@ -32,6 +32,7 @@ class Column(NamedTuple):
         rare: the others.
         missing: whether some cells are.
         words: of a category, what stands in cells that are taken as missing, and might be a value: NA.
+        strays: of a category most of whose values are numbers, those that are none.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Column(NamedTuple):
     rare: list[str]
     missing: bool
     words: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
 
 def _kept(found: Counter[str]) -> tuple[list[str], list[str]]:
@@ -88,10 +90,10 @@ def look(there: sheet.Sheet, name: str, dialect: Dialect) -> Column:
     found = Counter(held)
     if len(found) > MOST_VALUES:
         return Column("marked" if all(_MARKED.fullmatch(text) for text in found) else "text", [], [], missing)
+    others = sorted(text for text in found if numbers.sure(text) is None)
     gone = {cells[at] for cells in there.rows if cells[at] and codes(cells[at])}
-    return Column(
-        "category", *_kept(found), missing, tuple(sorted(gone - {*dialect.missing, *dialect.missing_in.get(name, [])}))
-    )
+    words = tuple(sorted(gone - {*dialect.missing, *dialect.missing_in.get(name, [])}))
+    return Column("category", *_kept(found), missing, words, tuple(others) if 2 * len(others) < len(found) else ())
 
 
 def declared(name: str, column: Column, *, values: bool, fill: bool) -> tuple[list[str], int]:
@@ -131,6 +133,11 @@ def told(name: str, column: Column, *, values: bool, role: str = "column") -> li
     goes = "these values go into the plan" if values else "not in the plan without --values"
     listed = escape(", ".join(column.values), 300) or "no value of enough rows"
     out = [f"{role} '{escape(name)}': {listed}{gone}; {goes}"]
+    if column.strays:
+        out.append(
+            f"LOOK: {role} '{escape(name)}': numbers, but for {escape(', '.join(column.strays), 100)}; if that stands for a "
+            "missing cell, missing in a file for --table says so"
+        )
     if column.words:
         out.append(
             f"LOOK: {role} '{escape(name)}': {escape(', '.join(column.words))} is taken as missing; if it is a value, add "

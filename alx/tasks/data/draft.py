@@ -110,7 +110,8 @@ def of_table(
     named += [f"ids = {toml(list(ids))}"] if ids else []
     notes = [
         "# Numbers reach the model as (value - mean) / std. Put figures there that both sides agreed on, public ones if",
-        "# there are any: with mean 0 and std 1 columns of large numbers drown the others. Nobody's own are in this draft.",
+        "# there are any: with mean 0 and std 1 columns of large numbers drown the others; a date is a number too, counted",
+        "# since a day. Nobody's own are in this draft.",
     ]
     text = "\n".join([_HEAD, head, "[columns]", *named, "", *notes, *lines]) + "\n"
     plan.parse(text.encode("utf-8"))

@@ -212,7 +212,8 @@ def of_table(found: Mapping[str, list[str]], where: str, name: str, count: int, 
     """
     if name not in found:
         raise ConfigError(
-            f"'{escape(where)}' has no column '{escape(name)}'", f"columns: {escape(', '.join(found), 200) or 'none'}{more}"
+            f"'{escape(where)}' has no column '{escape(name)}'",
+            f"columns, by the plan's names: {escape(', '.join(found), 200) or 'none'}{more}",
         )
     if len(found[name]) != count:
         raise ConfigError(
