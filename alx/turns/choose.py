@@ -137,7 +137,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.file)
     same_objective(site.plan, task, now.own.file)
-    refuse_other_data(site, task)
+    refuse_other_data(site, task, now.own.file.samples)
     recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples

@@ -15,7 +15,7 @@ from alx.site.state import SiteState
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
 from alx.turns import personal
-from alx.turns.bridge import as_sent, frozen_of, layout_of, objective_of, refuse_negative
+from alx.turns.bridge import as_sent, frozen_of, layout_of, objective_of, refuse_negative, same_count
 
 MAX_DATA_BYTES = 1024  # a digest and a line's end
 
@@ -63,7 +63,7 @@ def introduce(now: SiteState) -> Identity:
     if now.pairing is None:
         _remember(site, task)
     else:
-        refuse_other_data(site, task)
+        refuse_other_data(site, task, now.own.file.samples)
     if task.personal:
         parts.put_first(site.folder, personal.packed(task, tensors))
     files.replace(path, made.data)
@@ -71,11 +71,16 @@ def introduce(now: SiteState) -> Identity:
     return made
 
 
-def refuse_other_data(site: Site, task: Task) -> None:
+def refuse_other_data(site: Site, task: Task, samples: int) -> None:
     """The samples are those of pairing: a loss of then is compared with losses of now.
 
     Nothing is compared for a task that does not say what it reads; where nothing was remembered, in a site out of a backup
     of before, what is there now is.
+
+    Args:
+        site: this site.
+        task: its task.
+        samples: of its own, as they were counted at pairing.
 
     Raises:
         ConfigError: they are others.
@@ -83,6 +88,8 @@ def refuse_other_data(site: Site, task: Task) -> None:
     path = site.folder / DATA_NAME
     if task.data is None:
         return
+    if task.sample_losses is not None:
+        same_count(task.sample_losses.count, samples)
     if not path.is_file():
         _remember(site, task)
     elif files.read(path, MAX_DATA_BYTES).decode("ascii", "replace").strip() != task.data():

@@ -211,7 +211,7 @@ class _Turn:
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.file)
         same_objective(site.plan, task, own.file)
-        refuse_other_data(site, task)
+        refuse_other_data(site, task, own.file.samples)
         return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
 
     @property

@@ -30,7 +30,15 @@ def test_what_the_forge_signs_is_accepted_where_it_does_not_lie(sent, forged):
 
 
 def test_a_bundle_of_the_site_itself_is_not_imported(sent, capsys):
-    refused_import(capsys, sent, "learner", sent.bundle("learner"), PeerError, "the site's own", hint="the peer made")
+    refused_import(
+        capsys,
+        sent,
+        "learner",
+        sent.bundle("learner"),
+        PeerError,
+        "a bundle of this site's own, the learner's",
+        hint="here import the provider's",
+    )
 
 
 def test_the_identity_of_a_hostile_peer_is_refused_without_a_traceback(stage, capsys, tmp_path):
