@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from alx.errors import escape, nearest
@@ -18,6 +18,7 @@ MAX_FAULTS = 5  # told of one file; the rest is counted
 Role = Literal["learner", "provider"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Finite | str
+FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # TOML has no tuples
 
 
 def finite(value: float | None) -> float | None:

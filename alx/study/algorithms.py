@@ -12,7 +12,7 @@ from alx import files, turns
 from alx import plan as plans
 from alx.learning import state
 from alx.learning.task import Task
-from alx.plan import FIRM, Plan, PlanFile
+from alx.plan import Plan, PlanFile
 from alx.records import Role
 from alx.study import baselines, exchange, parties
 from alx.study.baselines import Play, Played, Saved
@@ -21,6 +21,7 @@ from alx.study.parties import PLAIN, POOLED, TRAINED, Parties
 from alx.study.results import Algorithm
 from alx.study.sizes import packed
 from alx.tasks import load
+from alx.training import FIRM
 from alx.turns import personal
 
 EXCHANGE = "exchange"

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from alx.errors import ConfigError
-from alx.plan import Training
 from alx.tasks import code
 from alx.tasks.data.samples import Pixels, Samples, first
 from alx.tasks.torchvision_cpu import torchvision
+from alx.training import Training
 from alx.transforms import Transform
 
 NO_CLASS = -100  # of a place that an image did not have before it was turned: torch's losses leave it out (ignore_index)

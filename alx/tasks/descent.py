@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from alx.errors import ConfigError, escape, nearest
-from alx.plan import Training
 from alx.schedule import Schedule
+from alx.training import Training
 
 BIAS_AND_NORM = "bias_and_norm"
 STEP_SIZE, GAMMA = 1 / 3, 0.1  # of `step`, where the plan does not say: two drops a turn, torch's own factor

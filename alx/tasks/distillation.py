@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from alx.errors import ConfigError
 from alx.objective import Objective
-from alx.plan import Distillation
 from alx.tasks.data.samples import Samples, first
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.objective import PLAIN, weights
+from alx.training import Distillation
 
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(outputs [n, …], the start's [n, …], targets [n, …]) -> what is added to the training loss, [n] or [n, …], at least 0."""

@@ -154,7 +154,7 @@ def optimisers(name: str, options: Mapping[str, Any]) -> Callable[[Any], torch.o
     """The plan's optimiser by its name.
 
     Args:
-        name: `plan.OptimiserName`.
+        name: `alx.training.OptimiserName`.
         options: torch.optim's.
 
     Raises:

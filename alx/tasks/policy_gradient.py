@@ -21,12 +21,12 @@ from torch.distributions import Distribution, kl_divergence
 from alx.errors import ConfigError, DivergedError, escape
 from alx.learning.task import LossSum, Task, Trainer
 from alx.learning.trajectory import seed_torch
-from alx.plan import Distillation, Training
 from alx.tasks import rollout
 from alx.tasks.descent import Descent
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import refuse_optimiser
 from alx.tasks.rollout import Environments, Episodes
+from alx.training import Distillation, Training
 
 Value = TypeVar("Value")
 Estimator = Literal["reward_to_go", "whole_episode"]

@@ -17,7 +17,6 @@ from torch.utils.data import DataLoader, Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
-from alx.plan import Training
 from alx.tasks import augmentation, probe
 from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
@@ -29,6 +28,7 @@ from alx.tasks.epoch import Epochs, by_class, next_batches
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.fresh import refuse_model
 from alx.tasks.objective import Loss, Score, accuracy, refuse_optimiser
+from alx.training import Training
 
 PLAIN = Training()
 

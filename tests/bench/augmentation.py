@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from alx.learning import state, trajectory
-from alx.plan import Training
 from alx.tasks import supervised
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
+from alx.training import Training
 from alx.transforms import Transform
 
 STEPS = 30

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from alx.learning import state, trajectory
-from alx.plan import Distillation
 from alx.site.work import Work
 from alx.tasks import distillation, supervised
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.models import resnet, small_cnn
 from alx.tasks.objective import losses, optimisers
+from alx.training import Distillation
 from alx.turns import checkpoints
 from alx.turns.bridge import layout_of
 from tests.bench.row import Row, rates

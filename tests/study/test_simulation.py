@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from alx import files, plan
+from alx import files, plan, training
 from alx.bundle import write
 from alx.bundle.frozen import Frozen
 from alx.bundle.layout import Layout, Tensor
@@ -463,7 +463,7 @@ def test_a_schedule_goes_over_each_turn_and_of_a_party_alone_over_all_of_its_ste
 def test_rivals_and_kinds_of_assistance_without_validation_samples_have_no_patience(both):
     changes = {"select_on": "validation", "training": {"patience": 2, "clip": 1.0}}
     patient = plan.altered(both.plan.plan, changes).plan
-    assert plan.altered(patient, parties.PLAIN).plan.training == plan.Training(clip=1.0)
+    assert plan.altered(patient, parties.PLAIN).plan.training == training.Training(clip=1.0)
     kinds = {name: algorithms.agreed(patient, name).plan.training.patience for name in algorithms.ASSISTED}
     assert {name for name, patience in kinds.items() if patience} == {"assisted", "blended+distillation+validation"}
 

@@ -12,13 +12,13 @@ from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.objective import Objective
-from alx.plan import Distillation, Training
 from alx.tasks import check_task, distillation, supervised
 from alx.tasks.augmentation import NO_CLASS, Augmented
 from alx.tasks.data.samples import of
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
 from alx.tasks.torchvision_cpu import torchvision
+from alx.training import Distillation, Training
 from alx.transforms import KINDS, Transform
 from tests.conftest import Plain
 from tests.tasks.test_training_settings import COUNT, HEAD, Seen, begun, images, masks, play, rows, same, task

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from alx import plan
+from alx import plan, training
 from alx.errors import ConfigError, nearest
 from alx.learning import state, trajectory
-from alx.plan import Training
 from alx.schedule import Schedule
 from alx.tasks import check_task, policy_gradient, supervised, sync_vector
 from alx.tasks.distillation import term
 from alx.tasks.guard import guarded, refuse_unsafe
 from alx.tasks.objective import optimisers
+from alx.training import Training
 from tests.tasks.test_policy_gradient import Levers, adam
 
 HEAD = 'name = "x"\nrounds = 1\nround_steps = 100\noptimiser = { name = "adamw", lr = 0.01, weight_decay = 0.1 }\n'
@@ -253,7 +253,7 @@ def test_a_pattern_that_no_parameter_has_is_refused_with_the_nearest(pattern, hi
 def test_batches_that_are_accumulated_step_as_one_that_is_as_large(count, distilled):
     """Batches of 4 by threes against batches of 12: the last of an epoch uneven, and a single sample left over."""
     more = {"data": rows(count)} | (
-        {"distillation": term("cross_entropy", plan.Distillation(weight=1.0))} if distilled else {}
+        {"distillation": term("cross_entropy", training.Distillation(weight=1.0))} if distilled else {}
     )
     many, one = (begun(task(Training(accumulate=n), batch_size=size, **more)) for n, size in ((3, 4), (1, 12)))
     for _ in range(5):

@@ -11,10 +11,10 @@ from torch.utils.data import TensorDataset
 from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
-from alx.plan import Distillation, Training
 from alx.tasks import check_task, distillation, load, supervised
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
+from alx.training import Distillation, Training
 from tests.conftest import make_world
 from tests.tasks.test_augmentation import MOVING
 from tests.tasks.test_training_settings import HEAD, begun, images, play, same

@@ -8,11 +8,11 @@ from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
-from alx.plan import Distillation, Training
 from alx.tasks import check_task, distillation, epoch, supervised
 from alx.tasks.data.samples import Tensors
 from alx.tasks.models import mlp
 from alx.tasks.objective import losses, optimisers
+from alx.training import Distillation, Training
 from tests.conftest import Plain
 from tests.tasks.test_training_settings import begun, play, same
 

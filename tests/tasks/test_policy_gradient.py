@@ -18,7 +18,6 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from alx import plan
 from alx.errors import ConfigError, DivergedError
 from alx.learning import measure, state, trajectory
-from alx.plan import Distillation
 from alx.site.site_file import SiteFile
 from alx.study.demo import cartpole as demo_cartpole
 from alx.tasks import check_task, load, lunar_lander, policy_gradient, rollout, sync_vector
@@ -27,6 +26,7 @@ from alx.tasks.lunar_lander import PoweredLander, lunar_landers
 from alx.tasks.models import mlp
 from alx.tasks.policy_gradient import Reinforce, advantages
 from alx.tasks.rollout import Episodes
+from alx.training import Distillation
 
 CPU = torch.device("cpu")
 LENGTHS = [0.4, 2.0, 4.5]

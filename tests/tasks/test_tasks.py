@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from alx import plan
+from alx import plan, training
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
@@ -515,11 +515,11 @@ def test_the_plans_losses_are_one_number_a_sample():
     assert losses("mse")(out, torch.zeros(2, 2)).tolist() == [2.5, 4.625]
 
 
-@pytest.mark.parametrize("name", get_args(plan.OptimiserName))
+@pytest.mark.parametrize("name", get_args(training.OptimiserName))
 def test_an_optimiser_of_the_plan_is_torchs_and_takes_the_options_that_the_plan_has_for_it(name):
     made = optimisers(name, {})([nn.Parameter(torch.zeros(1))])
     assert type(made).__name__.lower() == name
-    assert {"lr", "weight_decay", *plan.OPTIONS[name]} <= made.defaults.keys()
+    assert {"lr", "weight_decay", *training.OPTIONS[name]} <= made.defaults.keys()
 
 
 def test_accuracy_is_the_share_of_classes_that_were_found():

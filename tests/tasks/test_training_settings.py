@@ -10,12 +10,12 @@ from torch.utils.data import TensorDataset
 from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
-from alx.plan import Training
 from alx.tasks import load, supervised
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.samples import of, placed
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
+from alx.training import Training
 from alx.transforms import Transform
 from tests.conftest import Plain, make_world
 

@@ -13,11 +13,11 @@ from alx import plan, turns
 from alx.errors import ConfigError
 from alx.learning import measure, select, state, trajectory
 from alx.objective import Objective
-from alx.plan import Distillation
 from alx.site.site_file import Data, SiteFile
 from alx.tasks import check_task, distillation, load, supervised
 from alx.tasks.models import mlp
 from alx.tasks.objective import NAMED, losses, optimisers
+from alx.training import Distillation
 from alx.turns.bridge import from_flat
 from tests.conftest import PLAN, make_world, pair_world
 from tests.forge import refused
