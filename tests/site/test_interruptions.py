@@ -23,37 +23,37 @@ SABOTAGE = {
 }
 
 
-def tried(*asked: list[str]) -> list[dict]:
-    answers = crashes.tried(*asked)
-    for found in answers:
-        print(found["points"], found["states"], "states judged, exit codes", found["codes"])  # noqa: T201 - how many
-    return answers
-
-
-def test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on():
-    (found,) = tried(KILLED)
-    assert found["broken"] == []
-    assert all(found["points"][command]["kill"] > 5 for command in COMMANDS)
-
-
-def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too():
-    (found,) = tried(OTHERWISE)
-    assert found["broken"] == []
-    assert all(found["points"][command][mode] >= 1 for command in COMMANDS for mode in OTHERS)
-    assert {"18", "21"} <= found["codes"].keys() <= {"0", "12", "18", "21"}
+WRONG = {
+    name: ["--sabotage", name, "--only", command, "--modes", mode, "--every", every]
+    for name, (command, mode, every, _) in SABOTAGE.items()
+}
 
 
 @pytest.fixture(scope="module")
-def sabotaged():
-    """What is found broken, by who does it wrong: each in a fork of one process."""
-    asked = [
-        ["--sabotage", name, "--only", command, "--modes", mode, "--every", every]
-        for name, (command, mode, every, _) in SABOTAGE.items()
-    ]
-    return {name: found["broken"] for name, found in zip(SABOTAGE, tried(*asked), strict=True)}
+def found():
+    """What each asked for: all in forks of one process, which makes the exchange that is interrupted once."""
+    asked = {"killed": KILLED, "otherwise": OTHERWISE, **WRONG}
+    answers = dict(zip(asked, crashes.tried(*asked.values()), strict=True))
+    for name, each in answers.items():
+        print(name, each["points"], each["states"], "states judged, exit codes", each["codes"])  # noqa: T201 - how many
+    return answers
+
+
+def test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on(found):
+    killed = found["killed"]
+    assert killed["broken"] == []
+    assert all(killed["points"][command]["kill"] > 5 for command in COMMANDS)
+
+
+def test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too(found):
+    otherwise = found["otherwise"]
+    assert otherwise["broken"] == []
+    assert all(otherwise["points"][command][mode] >= 1 for command in COMMANDS for mode in OTHERS)
+    assert {"18", "21"} <= otherwise["codes"].keys() <= {"0", "12", "18", "21"}
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGE)
-def test_a_wrong_order_a_missing_sync_and_an_untranslated_error_are_found(sabotaged, sabotage):
+def test_a_wrong_order_a_missing_sync_and_an_untranslated_error_are_found(found, sabotage):
     *_, words = SABOTAGE[sabotage]
-    assert any(words in line for line in sabotaged[sabotage]), sabotaged[sabotage]
+    broken = found[sabotage]["broken"]
+    assert any(words in line for line in broken), broken
