@@ -218,11 +218,17 @@ def evaluate(
         told_of = {"model": used.called, "data": found.where, "samples": found.samples, "loss": found.loss}
         screen.machine(told_of | values | {"looks": summary.ranges(found.seen)})
         return
-    loss = f"{used.plan.loss} {found.loss:.6g} a sample".replace("own ", "loss ")
+    own = used.task is not None
+    loss = f"{'loss' if own else used.plan.loss} {found.loss:.6g} a sample"
     screen.tell(f"{used.called}, {count(found.samples, 'sample')} of {found.where}: {loss}")
     if told is not None:
         shown = scores.table(
-            told.values, told.majority, told.groups, confusion=told.confusion, whole=True, head="on these samples"
+            told.values,
+            told.majority,
+            told.groups,
+            confusion=told.confusion,
+            whole=True,
+            head="on samples kept apart" if own else "on these samples",
         )
         screen.tell(*shown)
     screen.tell(*summary.ranges(found.seen))

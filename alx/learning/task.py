@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from alx.training import Training
+
 State = Mapping[str, Tensor]
 """What travels of a model, by name: its `state_dict()`, unless the task says otherwise (`Task.state`)."""
 
@@ -182,6 +184,9 @@ class Task:
         objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
             compares it with the peer's, as sums of different losses mean nothing.
         inputs: optional: what a sample is made of, `pixels`, `table` or `numbers`; pairing compares it too.
+        training: optional: the [training] that its steps go by; None where the task does not say. Where the plan has
+            another, `alx check` says so.
+        selects_on: optional: which of its samples `measure` sums over; it has to be what the plan says.
         data: optional: () -> SHA-256, in hexadecimal, of one's own samples as they are read. The site remembers it, since a
             loss of before is compared with one of now; it is never sent.
         state: (model) -> the tensors that travel, the model's own or copies, by the names that the model has for them; what
@@ -201,6 +206,8 @@ class Task:
     sample_losses: SampleLosses | None = None
     objective: Callable[[int], Objective] | None = None
     inputs: Literal["pixels", "table", "numbers"] | None = None
+    training: Training | None = None
+    selects_on: Literal["training", "validation"] | None = None
     data: Callable[[], str] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole

@@ -144,7 +144,8 @@ def _matched(pattern: str, names: Sequence[str]) -> set[str]:
     if not found:
         raise ConfigError(
             f"[training] no_decay in the plan has '{escape(pattern)}', and no parameter of the model is so called",
-            nearest(pattern, [BIAS_AND_NORM, *names]) or f"its first is '{escape(names[0])}'",
+            nearest(pattern, [BIAS_AND_NORM, *names])
+            or f"'{BIAS_AND_NORM}' is all of one dimension; its first name is '{escape(names[0])}'",
         )
     return found
 

@@ -19,7 +19,10 @@ from alx.plan import INIT_NAME, Init
 from alx.tasks import parts
 
 TOLD = 3  # names in a message or a line, the others are counted
-HINT = "give weights of this very model to alx init --init; or [model.init] in the plan says which are others"
+HINT = (
+    "give weights of this very model to alx init --init; or say in the plan's [model.init] what is called otherwise (names) "
+    'and what is not taken, as a head of another shape (skip = ["head.*"])'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,10 @@ def read(path: Path, model: State, wanted: Init) -> Given:
             there = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     # safetensors knows more types than it can make tensors of
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ConfigError(f"'{INIT_NAME}' does not fit the plan's model: {escape(str(error), 400)}", HINT) from error
+        raise ConfigError(
+            f"'{INIT_NAME}', the weights to begin with, is no safetensors file that can be read: {escape(str(error), 200)}",
+            "safetensors.torch.save_file writes one; a .pt file is a program, and is not taken",
+        ) from error
     skipped = parts.matched([*there, *model], wanted.skip, "init.skip")
     taken: dict[str, Tensor] = {}
     for name, value in there.items():

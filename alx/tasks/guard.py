@@ -167,6 +167,9 @@ def guarded(task: Task, seed: int) -> Task:
         load=task.load if task.load is load_whole else load,
         frozen=part("frozen", task.frozen),
         personal=task.personal,
+        training=task.training,
+        selects_on=task.selects_on,
+        data=task.data,
     )
 
 

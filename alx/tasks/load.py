@@ -371,7 +371,13 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             f"site.toml has [metrics], and '{name}' is a task of your own",
             "leave [metrics] out; what supervised shows is its score=: docs/tasks.md",
         )
-    safe = guarded(from_file(folder / config.task, Settings(plan, Own(config.settings), folder, place)), plan.seed)
+    made = from_file(folder / config.task, Settings(plan, Own(config.settings), folder, place))
+    if made.selects_on not in (None, plan.select_on):
+        raise ConfigError(
+            f"the plan says select_on = \"{plan.select_on}\", and '{name}' measures its {made.selects_on} samples",
+            "give supervised or looped validation=; or agree on the other, on both sides",
+        )
+    safe = guarded(made, plan.seed)
     return _begun(safe, _tried(safe), folder, plan)
 
 

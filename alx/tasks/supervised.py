@@ -287,6 +287,8 @@ def supervised(
         measure=lambda net: LossSum(total(net, judged, loss), len(judged)),
         held_out=None if kept is None else _worth(kept, place, score, total),
         signed=signed,
+        training=training,
+        selects_on="training" if validation is None else "validation",
         sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
     )

@@ -14,6 +14,7 @@ from alx.tasks import check, footprint, given, load
 from alx.tasks.data import summary as summaries
 from alx.tasks.footprint import Footprint
 from alx.tasks.given import Given
+from alx.training import VALIDATIONS, Training
 from alx.transforms import Transform
 from alx.turns import bridge
 from alx.turns.introduce import initial
@@ -81,7 +82,7 @@ class Inspection:
         whose = "of the whole process" if f.device == "cpu" else "of the GPU"
         model = f"{f.parameters:,} parameters, {trained} of them trained{buffers}"
         steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
-        bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)}"
+        bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)} of weights"
         changed = f"images are changed before a step: {', then '.join(each.words() for each in self.augment)}"
         own = f"{count(len(f.personal), 'tensor')} never leave this site: {_named(f.personal)}"
         return [
@@ -145,7 +146,7 @@ def inspect(site: Site) -> Inspection:
         found,
         summary,
         footprint.of(task, plan.seed),
-        _turn(site, size),
+        _turn(site, size, task.training),
         # a task of one's own alone knows whether it heeds that
         augment=() if read is None else tuple(plan.training.augment),
         given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
@@ -153,18 +154,46 @@ def inspect(site: Site) -> Inspection:
     )
 
 
-def _turn(site: Site, size: int) -> Turn:
+def _turn(site: Site, size: int, heeded: Training | None) -> Turn:
     """By the counts that were exchanged at pairing; before it, as if the peer had no samples."""
     now = site.look()
     own, peer = (1, 0) if now.pairing is None else (now.own.file.samples, now.peer.file.samples)
     snapshots = len(site.plan.schedule(site.role, own, peer))
     exact = now.pairing is not None or not isinstance(site.plan.round_steps, int)
     steps = site.plan.steps(site.role, own, peer)
-    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps))
+    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps, heeded))
 
 
-def _training(plan: Plan, steps: int) -> list[str]:
-    """What [training] makes of the steps of a turn."""
+def _training(plan: Plan, steps: int, heeded: Training | None) -> list[str]:
+    """What [training] makes of the steps of a turn.
+
+    Args:
+        plan: the agreement.
+        steps: of the turn.
+        heeded: what the task says that its steps go by; None where it does not say.
+    """
+    told, patience, validations = [], plan.training.patience, plan.training.validations
+    if heeded is not None and _alone(heeded) == _alone(plan.training):
+        told = _steps(plan, steps)
+    elif _alone(plan.training) != _alone(Training()):
+        ignored = "the task's steps do not go by it: supervised takes training=settings.plan.training"
+        whether = "a task of your own alone knows whether its steps go by it" if heeded is None else ignored
+        told.append(f"LOOK: the plan has [training], and {whether}")
+    if plan.select_on == "validation":
+        ends = f"; after {patience} without a lower loss it ends" if patience else ""
+        told.append(f"the turn is validated every {count(plan.validation_period(steps), 'step')}{ends}")
+    if patience is not None and patience >= validations:
+        told.append(f"LOOK: a turn has {count(validations, 'validation')}, so {patience} without a lower loss never end it")
+    return told
+
+
+def _alone(training: Training) -> Training:
+    """Without what acts on every task."""
+    return training.model_copy(update={"patience": None, "validations": VALIDATIONS})
+
+
+def _steps(plan: Plan, steps: int) -> list[str]:
+    """What the steps are, of a task that goes by the plan's [training]."""
     told, schedule, training = [], plan.training.schedule, plan.training
     rises = schedule.rises(steps)
     if schedule.changes:
@@ -174,7 +203,4 @@ def _training(plan: Plan, steps: int) -> list[str]:
         told.append(f"LOOK: the warm-up is as long as the turn, so the learning rate never comes to {plan.optimiser.lr:g}")
     if training.accumulate > 1:
         told.append(f"a step takes {training.accumulate} batches of {plan.batch_size}")
-    if plan.select_on == "validation":
-        ends = f"; after {training.patience} without a lower loss it ends" if training.patience else ""
-        told.append(f"the turn is validated every {count(plan.validation_period(steps), 'step')}{ends}")
     return told

@@ -8,10 +8,11 @@ from alx.bundle.identity import Identity, IdentityFile
 from alx.errors import ConfigError, TurnError, count, escape
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, State, Task
-from alx.plan import INIT_NAME
+from alx.plan import INIT_NAME, Init
 from alx.site import personal as parts
 from alx.site.site import DATA_NAME, Site
 from alx.site.state import SiteState
+from alx.steps import new
 from alx.tasks import load
 from alx.tasks.check import LIKENESS
 from alx.turns import personal
@@ -118,8 +119,15 @@ def initial(site: Site, task: Task) -> State:
     """theta^0: what a new model has, of the weights given at `alx init --init` or seeded with the plan's seed.
 
     Raises:
-        ConfigError: there is NaN or infinity in it.
+        ConfigError: there is NaN or infinity in it; or the plan says how given weights are taken, and none were given.
     """
+    source = site.plan.model
+    mapped = source is not None and source.init != Init() and new.takes_init(site.config, site.plan_file)
+    if mapped and not (site.folder / INIT_NAME).is_file():
+        raise ConfigError(
+            "the plan has [model.init], and this site was given no weights to begin with",
+            "delete the site's folder, and make it anew with alx init --init FILE",
+        )
     trajectory.seed_all(site.plan.seed)
     model, path = task.new_model(), site.folder / INIT_NAME
     tensors = as_sent(site.plan, state.of(task, model))

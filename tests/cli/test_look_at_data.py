@@ -321,3 +321,29 @@ def test_names_that_steer_a_terminal_are_escaped_wherever_data_are_told(tmp_path
     for text in (*(s.out + s.err for s in screens), out.read_text()):
         assert all(c.isprintable() or c == "\n" for c in text)
         assert "\\x1b" in text or "\\u001b" in text
+
+
+def test_check_says_where_a_task_of_ones_own_does_not_go_by_the_plans_training(tmp_path, alx):
+    plan = PLAN.replace("seed = 3", 'seed = 3\nselect_on = "SELECT"') + "[training]\nclip = 1.0\n"
+    code = """
+import torch
+from torch.utils.data import TensorDataset
+from alx.tasks import supervised
+
+def make_task(settings):
+    data = TensorDataset(torch.randn(20, 4), torch.arange(20) % 3)
+    return supervised(settings.model, data, settings.loss, settings.optimiser, HEEDED)
+"""
+    for name, given, select, said in (
+        ("ignores", "batch_size=4", "training", "LOOK: the plan has [training], and the task's steps do not go by it"),
+        ("heeds", "training=settings.plan.training", "training", ""),
+        ("unvalidated", "batch_size=4", "validation", "measures its training samples"),
+    ):
+        (tmp_path / f"{name}.toml").write_text(plan.replace("SELECT", select))
+        (tmp_path / f"{name}.py").write_text(code.replace("HEEDED", given))
+        words = ("--role", "learner", "--plan", tmp_path / f"{name}.toml", "--task", tmp_path / f"{name}.py")
+        assert alx("init", tmp_path / name, *words).code == 0
+        told = alx("check", "--site", tmp_path / name)
+        assert told.code == (2 if select == "validation" else 0), told.err
+        assert said in told.out + told.err
+        assert said or "LOOK: the plan has [training]" not in told.out

@@ -235,7 +235,10 @@ def test_a_weight_that_does_not_decay_stays_where_its_gradient_is_0():
     assert torch.allclose(run.model[1].weight, 0.95 * decays)
 
 
-@pytest.mark.parametrize(("pattern", "hint"), [("3.bais", "nearest: '3.bias'"), ("zz*", "its first is '0.weight'")])
+@pytest.mark.parametrize(
+    ("pattern", "hint"),
+    [("3.bais", "nearest: '3.bias'"), ("zz*", "'bias_and_norm' is all of one dimension; its first name is '0.weight'")],
+)
 def test_a_pattern_that_no_parameter_has_is_refused_with_the_nearest(pattern, hint):
     made = task(Training(no_decay=["*.bias", pattern]))
     with pytest.raises(ConfigError, match=rf"no_decay in the plan has '{pattern.replace('*', '.')}', and no") as caught:

@@ -175,9 +175,17 @@ def test_a_check_says_what_was_taken_and_what_stays_at_home(tmp_path):
     assert found.footprint.trained == 16 * 3 + 3
 
 
-@pytest.mark.parametrize("other", [2, None], ids=["others", "none"])
-def test_two_sites_with_other_frozen_weights_are_not_paired(other, tmp_path, alx):
-    world = two(tmp_path / "world", files=(1, other))
+def test_a_site_that_was_given_no_weights_where_the_plan_maps_some_is_refused(tmp_path, alx):
+    world = two(tmp_path / "world", files=(1, None))
+    for words in (["check"], ["identity", world.disk / "provider.json"]):
+        told = alx(*words, "--site", world.folder("provider"))
+        assert told.code == 2
+        assert "the plan has [model.init], and this site was given no weights to begin with" in told.err
+    assert alx("check", "--site", world.folder("learner")).code == 0
+
+
+def test_two_sites_with_other_frozen_weights_are_not_paired(tmp_path, alx):
+    world = two(tmp_path / "world", files=(1, 2))
     for role in ("learner", "provider"):
         assert alx("identity", world.disk / f"{role}.json", "--site", world.folder(role)).code == 0
     told = alx("pair", world.disk / "provider.json", "--yes", "--site", world.folder("learner"))
