@@ -114,6 +114,8 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
         f"{sealed.contents} in {files.size(sealed.size)} (as plain weights: {files.size(sealed.raw_size)})"
     )
     screen.tell(f"digest {sealed.digest}")
+    if sealed.resumed is not None:
+        screen.tell(f"the turn was interrupted before, and went on from step {sealed.resumed:,} of {sealed.planned:,}")
     if sealed.steps < sealed.planned:
         screen.tell(
             f"the turn ended at step {sealed.steps:,} of {sealed.planned:,}: then the validation loss did not fall any more"

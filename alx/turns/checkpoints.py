@@ -36,6 +36,7 @@ def sample(
     rounded: bool = False,
     keep: bool = False,
     last: Callable[[], None] = lambda: None,
+    resumed: Callable[[int], None] = lambda _step: None,
 ) -> int:
     """Train to the last step; afterwards every snapshot lies in `work` as `t<step>`, durable, and is not taken again.
 
@@ -52,6 +53,7 @@ def sample(
         keep: begin with what `work` has as `TAKEN_UP`, unless it is empty, and leave there as `HANDED_ON` what the trainer
             hands on.
         last: called when the run is at its end, before anything says so.
+        resumed: called with the step that an interrupted run goes on from.
 
     Returns:
         The turn's last step: `steps`, or where validation ended the run, the one at which it was best.
@@ -66,6 +68,7 @@ def sample(
         return int(saved.removeprefix(ENDED))
     if saved:  # an empty one is what a disk that lost it gives back
         run.load_state_dict(_loaded(saved))
+        resumed(run.at)
     elif keep and (before := work.get(TAKEN_UP)):
         run.take_up(_loaded(before))
     if keep:

@@ -55,6 +55,7 @@ class Sealed:
         again: it was sealed before.
         afresh: the plan keeps the optimiser's state, and that of this side's turn before was not there.
         unlogged: what of the logs could not be written, in words.
+        resumed: the step from which an interrupted run went on; None where none was.
     """
 
     path: Path
@@ -70,6 +71,7 @@ class Sealed:
     again: bool
     afresh: bool = False
     unlogged: tuple[str, ...] = ()
+    resumed: int | None = None
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -87,6 +89,7 @@ class Sealed:
             "again": self.again,
             "optimiser_afresh": self.afresh,
             "unlogged": self.unlogged,
+            "resumed_at_step": self.resumed,
         }
 
     @property
@@ -131,7 +134,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     turn = _Turn.begin(now, tell)
     turn.put_start()
     with log.opened(logs, turn.name) as written:
-        steps = turn.sample(written)
+        steps, resumed = turn.sample(written)
     recipes = turn.blend(max(steps, key=steps.__getitem__))
     losses = turn.measure(steps, recipes)
     files.remove_tree(turn.work.bundle)
@@ -150,7 +153,8 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     afresh = turn.afresh
     turn.work.remove()
     _forget(now)
-    return dataclasses.replace(_sealed(now, made, again=False), afresh=afresh, unlogged=tuple(written.faults))
+    of = _sealed(now, made, again=False)
+    return dataclasses.replace(of, afresh=afresh, unlogged=tuple(written.faults), resumed=resumed)
 
 
 def _forget(now: SiteState) -> None:
@@ -263,8 +267,13 @@ class _Turn:
         for i, label in enumerate(steps if self.task.personal else ()):
             parts.put(self.now.site.folder, digest, i, self.work.get(checkpoints.parts(label)))
 
-    def sample(self, written: Log) -> dict[str, int]:
-        """Train, keeping snapshots and checkpoints; return the snapshots' steps by label, in order."""
+    def sample(self, written: Log) -> tuple[dict[str, int], int | None]:
+        """Train, keeping snapshots and checkpoints.
+
+        Returns:
+            The snapshots' steps by label, in order; and the step that an interrupted run went on from, if there was one.
+        """
+        went_on: list[int] = []
         site, own, peer = self.now.site, self.now.own, self.now.peer
         seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
         looked_at = self.tell is not silent or bool(written.writers)
@@ -276,6 +285,10 @@ class _Turn:
             if written.writers:
                 written.put(Record(step, loss, run.rate, validation if at == step else None))
 
+        def resumed(step: int) -> None:
+            went_on.append(step)
+            self.tell("training", step, self.steps)
+
         end = checkpoints.sample(
             run,
             self.work,
@@ -286,9 +299,11 @@ class _Turn:
             rounded=site.plan.rounds_weights,
             keep=site.plan.optimiser.keep,
             last=lambda: refuse_moved(self.task, run.model, own.file),
+            resumed=resumed,
         )
         ended = None if end == self.steps else end
-        return {f"t{s}": s for s in site.plan.schedule(site.role, own.file.samples, peer.file.samples, ended)}
+        schedule = site.plan.schedule(site.role, own.file.samples, peer.file.samples, ended)
+        return {f"t{s}": s for s in schedule}, next(iter(went_on), None)
 
     def _validation(self, *, looked_at: bool) -> Validation | None:
         """When the turn is validated: where there are samples that nobody trains on, and it is for something."""

@@ -416,7 +416,7 @@ class _KilledError(Exception):
     pass
 
 
-def kept(folder, monkeypatch, checkpoint=None, dies=None):
+def kept(folder, monkeypatch, checkpoint=None, dies=None, resumed=lambda _step: None):
     """Keep a run of 12 steps, with a checkpoint after step `checkpoint` only; the steps taken, and the files by name."""
     task = normed_task()
     trajectory.seed_all(0)
@@ -430,7 +430,9 @@ def kept(folder, monkeypatch, checkpoint=None, dies=None):
         monkeypatch.setattr(checkpoints, "MAX_SECONDS", -1 if step == checkpoint else 60)
 
     with contextlib.suppress(_KilledError):
-        checkpoints.sample(trajectory.Run(task, start, 1), Work(folder, {}), bridge.layout_of(start), 12, 2, tell)
+        checkpoints.sample(
+            trajectory.Run(task, start, 1), Work(folder, {}), bridge.layout_of(start), 12, 2, tell, resumed=resumed
+        )
     return taken, {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
@@ -444,7 +446,9 @@ def test_snapshots_behind_the_last_checkpoint_are_taken_anew_bit_for_bit(tmp_pat
     assert {"t4.state", "t6.state", "t10.state"} <= files_left.keys()
     (tmp_path / "killed" / "t6.state").write_bytes(whole["t6.state"][:100])
     (tmp_path / "killed" / "t10.state").unlink()
-    assert kept(tmp_path / "killed", monkeypatch) == ([*range(6, 13)], whole)
+    went_on = []
+    assert kept(tmp_path / "killed", monkeypatch, resumed=went_on.append) == ([*range(6, 13)], whole)
+    assert went_on == [5]
     assert kept(tmp_path / "killed", monkeypatch) == ([], whole)  # nothing is trained twice once it has ended
 
 
