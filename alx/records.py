@@ -5,8 +5,8 @@ Knows pydantic; knows no document.
 
 import math
 import re
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -50,18 +50,37 @@ def explain(error: ValidationError) -> str:
         own = fault["type"] == "value_error"  # in our words; the others are pydantic's
         said = fault["msg"].removeprefix("Value error, ") if own else fault["msg"][:1].lower() + fault["msg"][1:]
         at = "" if where == "it" else f"{where}: "
-        told.append(f"{at}{escape(said, 160)}{got}{_near(fault)}")
+        told.append(f"{at}{escape(said, 160)}{got}{_near(fault, error.title)}")
     distinct = list(dict.fromkeys(told))
     more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
     return "; ".join(distinct[:MAX_FAULTS]) + more
 
 
-def _near(fault: ErrorDetails) -> str:
-    """Of a word that is none of those expected, the ones that look like it."""
-    if fault["type"] != "literal_error" or not isinstance(fault["input"], str):
-        return ""
-    near = nearest(fault["input"], re.findall(r"'([^']*)'", str(fault.get("ctx", {}).get("expected", ""))))
+def _near(fault: ErrorDetails, record: str) -> str:
+    """Of a word that is none of those expected, or a field that is none of the record's, the ones that look like it."""
+    near = ""
+    if fault["type"] == "literal_error" and isinstance(fault["input"], str):
+        near = nearest(fault["input"], re.findall(r"'([^']*)'", str(fault.get("ctx", {}).get("expected", ""))))
+    elif fault["type"] == "extra_forbidden":
+        near = nearest(str(fault["loc"][-1]), _fields(record, fault["loc"][:-1]))
     return near and f", {near}"
+
+
+def _fields(record: str, loc: Sequence[int | str]) -> list[str]:
+    """The fields that are known at a place in a record, as far as it is made of records alone."""
+    known = {each.__name__: each for each in _kinds(Strict)}
+    there = known.get(record)
+    for part in loc:
+        field = None if there is None else there.model_fields.get(str(part))
+        inner = () if field is None else (field.annotation, *get_args(field.annotation))
+        there = next((each for each in inner if isinstance(each, type) and issubclass(each, Strict)), None)
+    return [] if there is None else list(there.model_fields)
+
+
+def _kinds(record: type[Strict]) -> Iterator[type[Strict]]:
+    for each in record.__subclasses__():
+        yield each
+        yield from _kinds(each)
 
 
 # How people call what a value may be; pydantic tells one fault for each.

@@ -1,5 +1,7 @@
 """Plans as files: written and read again they are the same, and altered they say what was asked for."""
 
+import re
+
 import pytest
 
 from alx import plan as plans
@@ -75,3 +77,16 @@ def test_kinds_of_assistance_differ_in_what_they_say():
         "blended+distillation": ("blended", True, "training"),
         "blended+distillation+validation": ("blended", True, "validation"),
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("[traning]\nclip = 1.0\n", "traning: extra inputs are not permitted (got {'clip': 1.0}), nearest: 'training'"),
+        ("[training]\nclips = 1.0\n", "training.clips: extra inputs are not permitted (got 1.0), nearest: 'clip'"),
+        ("[training]\nzzz = 1.0\n", "training.zzz: extra inputs are not permitted (got 1.0)"),
+    ],
+)
+def test_a_field_that_there_is_none_of_is_refused_with_the_nearest(line, told):
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        plans.parse(f'name = "any"\nrounds = 1\nround_steps = 1\n[optimiser]\nname = "adam"\n{line}'.encode())
