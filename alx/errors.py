@@ -189,7 +189,8 @@ def escape(text: str, limit: int = 80) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Which of the names that exist look like one that does not, in words; nothing where none does."""
-    near = difflib.get_close_matches(name, list(known))
-    told = " and ".join(f"'{escape(each)}'" for each in near)
+    """Which of the names that exist look like one that does not, capitals apart, in words; nothing where none does."""
+    by_small = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_small)
+    told = " and ".join(f"'{escape(by_small[each])}'" for each in near)
     return f"nearest: {told}" if near else ""

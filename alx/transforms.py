@@ -3,13 +3,12 @@
 Knows names and arguments; knows no torch. A test holds both against torchvision's own signatures.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from alx.errors import escape
+from alx.errors import escape, nearest
 from alx.records import Scalar, Strict
 
 
@@ -56,15 +55,9 @@ would have to be mixed; what draws on a GPU itself, which would draw other numbe
 
 def _known(name: str) -> str:
     if name not in KINDS:
-        raise ValueError(f"no transform is called '{escape(name, 60)}'{_nearest(name, KINDS)}")
+        near = nearest(name, KINDS)
+        raise ValueError(f"no transform is called '{escape(name, 60)}'{near and f', {near}'}")
     return name
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """The one that is spelt alike, or nothing."""
-    by_small = {each.lower(): each for each in known}
-    found = difflib.get_close_matches(name.lower(), by_small, n=1)
-    return f": is '{by_small[found[0]]}' meant?" if found else ""
 
 
 class Transform(Strict):
@@ -80,8 +73,8 @@ class Transform(Strict):
         takes = self.kind.arguments
         for name in self.arguments:
             if name not in takes:
-                near = _nearest(name, takes) or f": it takes {', '.join(takes)}"
-                raise ValueError(f"{self.name} takes no '{escape(name, 60)}'{near}")
+                near = nearest(name, takes) or f"it takes {', '.join(takes)}"
+                raise ValueError(f"{self.name} takes no '{escape(name, 60)}', {near}")
         return self
 
     @property

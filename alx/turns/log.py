@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from alx import files
 from alx.errors import AlxError, UsageError, escape
+from alx.records import finite
 
 TENSORBOARD = "tensorboard:"  # before a folder's name
 TAIL = 1 << 16  # bytes at the end of a log in which its last line is looked for; a line has some 150
@@ -129,8 +130,8 @@ class _Lines:
             "bundle": self._turn,
             "step": record.step,
             "loss": record.loss,
-            "lr": _finite(record.rate),
-            "validation": _finite(record.validation),
+            "lr": finite(record.rate),
+            "validation": finite(record.validation),
             "seconds": round(self._before + time.monotonic() - self._began, 3),
         }
         data = f"{json.dumps(line, allow_nan=False)}\n".encode("ascii")
@@ -172,10 +173,6 @@ def last_line(path: Path) -> tuple[dict[str, Any], int]:
 
 def _no_log(path: Path) -> AlxError:
     return UsageError(f"'{escape(str(path), 200)}' exists, and is no log of train-local's", "name another file")
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 class _Board:

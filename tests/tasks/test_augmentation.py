@@ -81,12 +81,12 @@ padding = 4
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ('name = "RandomHorizontalFlp"', "no transform is called 'RandomHorizontalFlp': is 'RandomHorizontalFlip' meant?"),
-        ('name = "randomcrop"', "no transform is called 'randomcrop': is 'RandomCrop' meant?"),
+        ('name = "RandomHorizontalFlp"', "no transform is called 'RandomHorizontalFlp', nearest: 'RandomHorizontalFlip'"),
+        ('name = "randomcrop"', "no transform is called 'randomcrop', nearest: 'RandomCrop'"),
         ('name = "Normalize"', "no transform is called 'Normalize'"),
         ('name = "\\u001b[31m"', r"no transform is called '\\x1b\[31m'"),
-        ('name = "RandomCrop", paddings = 4', "RandomCrop takes no 'paddings': is 'padding' meant?"),
-        ('name = "RandomHorizontalFlip", chance = 1', "RandomHorizontalFlip takes no 'chance': it takes p"),
+        ('name = "RandomCrop", paddings = 4', "RandomCrop takes no 'paddings', nearest: 'padding'"),
+        ('name = "RandomHorizontalFlip", chance = 1', "RandomHorizontalFlip takes no 'chance', it takes p"),
         ('name = "RandomRotation", expand = true', "RandomRotation takes no 'expand'"),
         ('name = "RandomCrop", padding = { left = 1 }', "augment.0.padding: is a table, expected true or false or a number"),
         ("p = 0.5", "augment.0.name: field required"),
