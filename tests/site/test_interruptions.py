@@ -1,6 +1,6 @@
 """Train, export and import are interrupted at the points at which they change a disk: `tests/campaign/crashes.py`.
 
-Here: killed at every twenty-fourth point, and every ninety-sixth for the other interrupts. `make campaign` tries all of them.
+Here: killed at every twenty-fourth point, and at every ninety-sixth otherwise. `make campaign` tries all of them.
 """
 
 import pytest
