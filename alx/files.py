@@ -212,6 +212,23 @@ def withdraw(path: Path, aside: Path) -> None:
     remove_tree(aside)
 
 
+def room(folder: Path) -> tuple[int | None, int]:
+    """Bytes that are free where a folder is, or will be, and bytes of a block there.
+
+    Returns:
+        None for what is free where the file system does not say it, as some drivers of foreign ones do not.
+    """
+    with storage(folder):
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        usage, block = shutil.disk_usage(there), os.statvfs(there).f_frsize
+    return usage.free if usage.total else None, block
+
+
+def on_blocks(sizes: Iterable[int], block: int) -> int:
+    """Bytes that files of these sizes take on a disk of such blocks."""
+    return sum(-(-count // block) * block for count in sizes)
+
+
 def require_space(folder: Path, sizes: Iterable[int]) -> None:
     """Refuse before anything is written when more files will not fit.
 
@@ -222,12 +239,9 @@ def require_space(folder: Path, sizes: Iterable[int]) -> None:
     Raises:
         SpaceError: says how many bytes are needed and how many are free.
     """
-    with storage(folder):
-        there = next(p for p in (folder, *folder.parents) if p.exists())
-        usage, block = shutil.disk_usage(there), os.statvfs(there).f_frsize
-    free = usage.free
-    need = sum(-(-count // block) * block for count in sizes)
-    if usage.total and free < need + SPARE_BYTES:  # some drivers of foreign file systems say nothing
+    free, block = room(folder)
+    need = on_blocks(sizes, block)
+    if free is not None and free < need + SPARE_BYTES:
         raise SpaceError(
             f"'{escape(str(folder), 200)}' has {size(free)} free, expected at least {size(need + SPARE_BYTES)}: "
             f"{size(need)} for the files, and {size(SPARE_BYTES)} to spare",

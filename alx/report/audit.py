@@ -187,7 +187,8 @@ def _part(event: entries.Exported) -> str:
     """What was put on the disk, where it is not just the bundle."""
     if event.request is not None:
         return f", {event.files} of its files, as the peer asked (request {event.request[:16]}…)"
-    return "" if event.parity is None else f", with parity for {event.parity} % of its files"
+    over = "" if event.disks is None else f", over {event.disks} disks"
+    return over + ("" if event.parity is None else f", with parity for {event.parity} % of its files")
 
 
 def _left(report: SiteReport, sent: list[BundleReport]) -> str:
