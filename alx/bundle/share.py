@@ -60,19 +60,22 @@ class Share:
 
 
 def deal(sizes: Sequence[int], rooms: Sequence[int]) -> tuple[int, ...]:
-    """How many files go on each disk: of all bytes as much as it has of all room, to within one file.
+    """How many files go on each disk: of all bytes as much as it has of all room, to within one file, and at least one.
 
     Args:
-        sizes: bytes of each file, in their order.
+        sizes: bytes of each file, in their order; as many as disks, or more.
         rooms: bytes that each disk has room for, not all 0.
 
     Returns:
-        A count for each disk. What one holds is above its part by less than one file.
+        A count for each disk. What one holds is above its part by at most one file.
     """
     ends = list(itertools.accumulate(sizes, initial=0))
     total, room = ends[-1], sum(rooms)
-    cuts = [bisect.bisect_right(ends, total * upto // room) - 1 for upto in itertools.accumulate(rooms)]
-    return tuple(after - before for before, after in itertools.pairwise([0, *cuts]))
+    cuts = [0]
+    for i, upto in enumerate(itertools.accumulate(rooms), 1):
+        cut = bisect.bisect_right(ends, total * upto // room) - 1
+        cuts.append(min(max(cut, cuts[-1] + 1), len(sizes) - len(rooms) + i))
+    return tuple(after - before for before, after in itertools.pairwise(cuts))
 
 
 def parse(data: bytes, signed: SignedBundle) -> Share:

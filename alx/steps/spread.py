@@ -140,9 +140,7 @@ def _counts(disks: Sequence[_Disk], own: Own, percent: int | None) -> tuple[int,
         raise UsageError(f"the bundle has {count(len(data), 'file')}, too few for {len(disks)} disks", "name fewer disks")
 
     def needs(counts: tuple[int, ...]) -> list[int]:
-        return [
-            _need(own, part, d.block, percent) if n else 0 for n, part, d in zip(counts, _shares(counts), disks, strict=True)
-        ]
+        return [_need(own, part, disk.block, percent) for part, disk in zip(_shares(counts), disks, strict=True)]
 
     kept = next(filter(None, (_dealt(disk, own.signed) for disk in disks)), None)
     if kept is not None and (_missing(disks, needs(kept)) == 0 or any(d.final.exists() for d in disks)):
@@ -154,12 +152,6 @@ def _counts(disks: Sequence[_Disk], own: Own, percent: int | None) -> tuple[int,
     weights = [max(0, d.room - spare) if known and d.room is not None else 1 for d in disks]
     counts = share.deal([f.size for f in data], weights if any(weights) else [1] * len(disks))
     _refuse_missing(disks, needs(counts))
-    for n, d in zip(counts, disks, strict=True):
-        if not n:
-            raise SpaceError(
-                f"'{escape(str(d.path), 200)}' has room for {files.size(d.room or 0)}, too little beside the other disks",
-                "leave it out, or free some",
-            )
     return counts
 
 
