@@ -143,6 +143,17 @@ def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durab
     replace_all({path: data}, shared=shared, durable=durable)
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """As `replace`, piece by piece: the file has its name when the block has ended well."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(temporary) as file:
+        yield file
+    with storage(path):
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
 def replace_all(contents: Mapping[Path, bytes | memoryview], *, shared: bool = False, durable: bool = True) -> None:
     """Write several files of one folder, in their order, as `replace` does: all are whole before the first has its name."""
     temporaries = {path: path.with_name(f".{path.name}.tmp") for path in contents}

@@ -299,3 +299,25 @@ def test_the_files_that_a_share_names_are_the_bundles(sent):
         assert found.disk == i
         assert found.folder(signed.name) == part.name
         assert set(found.of(signed).files) == held(part) - {"round.sig", "share.json"}
+
+
+def test_an_audit_of_one_disk_says_what_is_whole_and_what_is_not_there(sent, alx, capsys):
+    parts = spread(sent)
+    key = ["--key", str(sent.folder("learner") / "public.pem")]
+    files = [held(part) & {*C} for part in parts]
+    counts = [len(names) for names in files]
+    for i, part in enumerate(parts, 1):
+        told = alx("audit", part, *key)
+        assert told.code == 0
+        assert f"disk {i} of 2 of the bundle '{sent.bundle('learner').name}': good" in told.out
+        there = counts[2 - i]
+        assert f"not here     {there} file" in told.out
+        assert f"on disk {3 - i}\n" in told.out
+        found = json.loads(alx("audit", part, *key, "--json").out)
+        assert (found["disk"], found["disks"], found["files"]) == (i, 2, 1 + counts[i - 1])
+        assert set(found["elsewhere"]) == files[2 - i]
+        name = min(files[i - 1])
+        harm(part / name)
+        refused(capsys, ["audit", str(part), *key], CorruptError, "1 of the bundle's files is bad", name)
+        (part / name).unlink()
+        refused(capsys, ["audit", str(part), *key], CorruptError, "1 of the bundle's files is bad", name, "is missing")
