@@ -120,7 +120,7 @@ def export(
             made = put(ours, last, _wanted(ours.signed, asked), final, tell, parity_percent=parity_percent)
     except SpaceError as error:
         if asked is None and not ends:
-            error.hint = "free some, take a larger disk, or name a second one too: alx export DISK1 DISK2"
+            error.hint = f"{error.hint}; or name a second disk too: alx export DISK1 DISK2"
         raise
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=made.digest, parity=parity_percent)
     if asked is not None:
