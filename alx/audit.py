@@ -10,11 +10,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alx.bundle import age, carried, read
+from alx.bundle import age, carried, read, share
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Candidate, Manifest
-from alx.errors import AlxError, CorruptError, LedgerError, ModelError, PeerError, TrustError, escape
+from alx.bundle.share import Share
+from alx.bundle.signature import SignedBundle
+from alx.errors import AlxError, CorruptError, IncompleteError, LedgerError, ModelError, PeerError, TrustError, escape
 
 if TYPE_CHECKING:  # a bundle is looked at without a site
     from alx.site.entries import Turn
@@ -110,6 +112,42 @@ class Ciphertext:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareReport:
+    """What of a bundle lies on one of several disks: signature, and every file that should be here; no model was opened.
+
+    Attributes:
+        path: where it lies.
+        signer: the key that the signature was verified with.
+        signed: what the signature says of the whole bundle.
+        part: which disk this is.
+    """
+
+    path: Path
+    signer: PublicKey
+    signed: SignedBundle
+    part: Share
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by name of what is here, each as it was signed."""
+        return {name: f.size for name, f in self.part.of(self.signed).files.items()}
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "path": self.path,
+            "valid": True,
+            "digest": self.signed.digest,
+            "signer": self.signer.fingerprint,
+            "disk": self.part.disk,
+            "disks": len(self.part.counts),
+            "files": len(self.sizes),
+            "bytes": sum(self.sizes.values()),
+            "elsewhere": sorted(self.signed.files.keys() - self.sizes.keys()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class SiteReport:
     """A site's history: both chains hold, every bundle named in the ledger was verified whole, and every blend was made.
 
@@ -153,16 +191,19 @@ def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> 
 
     Raises:
         PeerError: it is encrypted, and there is no `secret`.
+        IncompleteError: it is what lies on one of several disks.
         AlxError: see `look`.
     """
     report = look(path, keys, secret)
+    if isinstance(report, ShareReport):
+        raise IncompleteError(f"'{escape(path.name)}' is only what of a bundle lies on one disk", "restore the site")
     if isinstance(report, Ciphertext):
         raise PeerError(f"'{escape(path.name)}' is encrypted, and the site's age key is not at hand")
     return report
 
 
-def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext:
-    """As `bundle`; of one that is encrypted, without `secret`, what can be verified from outside.
+def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext | ShareReport:
+    """As `bundle`; of one that is encrypted, without `secret`, what can be verified from outside; of a share, what is here.
 
     Raises:
         PeerError: it is encrypted, and `secret` does not open it.
@@ -177,8 +218,15 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
                 f"signed with the key {claimed[:16]}…, expected one of {known}",
                 "name the sender's public key with --key; get it from a person, never from the disk",
             )
-        signed = read.verify(source, data, key)
+        signed = read.verify_signature(data, key)
+        part = share.take(source, signed)
+        read.compare(source, signed.files if part is None else part.of(signed).files)
         source.refuse_damage()
+        if part is not None:
+            for file in part.of(signed).files.values():
+                source.read_signed(file)
+            source.refuse_damage()
+            return ShareReport(path, key, signed, part)
         if read.is_encrypted(signed) and secret is None:
             for file in signed.files.values():
                 content = source.read_signed(file)

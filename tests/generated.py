@@ -16,6 +16,7 @@ from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Version1, Version2, Version3
 from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
+from alx.bundle.share import ShareFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
 from alx.site.entries import EVENTS
@@ -38,6 +39,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "description": Description,
     "request": RequestFile,
     "parity": ParityFile,
+    "share": ShareFile,
     "rotation": RotationFile,
     "backup": BackupFile,
     "site": SiteFile,

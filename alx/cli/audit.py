@@ -24,6 +24,8 @@ from alx.report import audit as words
 def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
     """Verify a bundle, or a whole site with its history, and say what is in it.
 
+    Of a bundle over several disks one is verified by itself: what is whole there, and what is not there.
+
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, its own and the pinned peer's are known.
     """

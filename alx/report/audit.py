@@ -6,15 +6,17 @@ Knows reports and the ledger's records; verifies nothing.
 from pathlib import Path
 
 from alx import files
-from alx.audit import BundleReport, Ciphertext, SiteReport
+from alx.audit import BundleReport, Ciphertext, ShareReport, SiteReport
 from alx.bundle.closing import Closing
 from alx.bundle.manifest import Manifest
 from alx.errors import count, escape
 from alx.site import entries
 
 
-def bundle(report: BundleReport | Ciphertext) -> list[str]:
-    """What is in a bundle, line by line; of one that is encrypted, what can be seen from outside."""
+def bundle(report: BundleReport | Ciphertext | ShareReport) -> list[str]:
+    """What is in a bundle, line by line; of an encrypted one, what is seen from outside; of a share, what is here."""
+    if isinstance(report, ShareReport):
+        return _share(report)
     return _ciphertext(report) if isinstance(report, Ciphertext) else _bundle(report)
 
 
@@ -27,6 +29,21 @@ def _ciphertext(report: Ciphertext) -> list[str]:
         f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
         "what it holds: encrypted to two recipients, by the header of each file; whose the keys are cannot be seen",
         "run alx audit inside one of the two sites to see more",
+    ]
+
+
+def _share(report: ShareReport) -> list[str]:
+    part, here, signed = report.part, report.sizes, report.signed
+    others = " and ".join(str(k) for k in range(1, len(part.counts) + 1) if k != part.disk)
+    gone = {name: f.size for name, f in signed.files.items() if name not in here}
+    held, missing = (f"{count(len(x), 'file')}, {files.size(sum(x.values()))}" for x in (here, gone))
+    return [
+        f"disk {part.disk} of {len(part.counts)} of the bundle '{escape(signed.name)}': good, as far as it lies here",
+        f"  digest       {signed.digest}",
+        f"  signature    valid, by the key {report.signer.fingerprint}",
+        f"  here         {held}; each is signed, and each is as it was signed",
+        f"  not here     {missing}: on disk {others}",
+        "what it holds: no model was opened, as parts of each lie on other disks; alx import-and-select takes all together",
     ]
 
 
@@ -187,7 +204,8 @@ def _part(event: entries.Exported) -> str:
     """What was put on the disk, where it is not just the bundle."""
     if event.request is not None:
         return f", {event.files} of its files, as the peer asked (request {event.request[:16]}…)"
-    return "" if event.parity is None else f", with parity for {event.parity} % of its files"
+    over = "" if event.disks is None else f", over {event.disks} disks"
+    return over + ("" if event.parity is None else f", with parity for {event.parity} % of its files")
 
 
 def _left(report: SiteReport, sent: list[BundleReport]) -> str:

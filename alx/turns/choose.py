@@ -68,7 +68,7 @@ def import_and_select(
         now: this site, locked by the caller.
         path: the bundle's folder on the disk.
         tell: progress.
-        also: folders of other copies of it, or of its parity, for files that are bad in the first.
+        also: folders of other copies of it, of its shares on other disks, or of its parity.
         ask: where to write a signed request for the files that are bad, if some are.
         full: measure every candidate to the end, also where it cannot win. What this site measured and signed before
             it sent it, t = 0, is taken from there either way.
