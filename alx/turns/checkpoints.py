@@ -19,8 +19,8 @@ from alx.turns import personal
 from alx.turns.bridge import to_flat
 
 MAX_SECONDS = 60  # at most this much work is lost to a kill
-TIMES_ITS_COST = 50  # a checkpoint is due after as many times what the last one took: 2 % of the time goes into them
-FIRST_COST = 0.02  # seconds, a guess: the first is due after one second
+TIMES_ITS_COST = 200  # a checkpoint is due after as many times what the last one took: 0.5 % of the time goes into them
+FIRST_COST = 0.02  # seconds, a guess: the first is due after four seconds
 TAKEN_UP, HANDED_ON = "taken-up", "handed-on"  # in the work folder: what the trainer has of the turn before, and leaves
 ENDED = b"ended "  # and a step, in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
 
