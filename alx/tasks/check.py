@@ -167,7 +167,7 @@ def _sample_losses(task: Task, start: State, seed: int) -> list[str]:
     if count != measure.measure(task, models[0], start).count:
         return [f"sample_losses counts {count} samples, and measure() another number"]
     mixed = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    with torch.no_grad():
+    with measure.exact():
         found: Any = each.of(models, mixed)
         if not isinstance(found, torch.Tensor) or found.dtype != torch.float64 or found.shape != (2, count):
             got = f"{found.dtype} {list(found.shape)}" if isinstance(found, torch.Tensor) else f"a {type(found).__name__}"
@@ -188,7 +188,7 @@ def _held_out(task: Task, start: State, _seed: int) -> list[str]:
     if task.held_out is None:
         return []
     model = measure.loaded(task, task.new_model(), start)
-    with torch.no_grad():
+    with measure.exact():
         score = task.held_out(model)
     if not isinstance(score, (int, float, Mapping, Scores)):
         return [f"held_out() returned a {type(score).__name__}, expected float: float(…) makes one"]
@@ -228,7 +228,7 @@ def _step(task: Task, start: State, seed: int) -> list[str]:
 
 def _left_out(task: Task, model: nn.Module, moved: State) -> list[str]:
     """Whether training changed something that the state does not have."""
-    with torch.no_grad():
+    with measure.exact():
         trained = task.measure(model.eval()).total
     loaded = measure.measure(task, task.new_model(), moved).total
     if math.isclose(trained, loaded, rel_tol=SLACK, abs_tol=SLACK) or not math.isfinite(trained):

@@ -128,7 +128,7 @@ class _Candidates:
 
     def losses(self, wanted: Sequence[int], samples: select.Samples) -> NDArray[np.float64]:
         """Own losses [candidates, samples], for `select.race`."""
-        with torch.no_grad():
+        with measure.exact():
             return cast("SampleLosses", self._task.sample_losses).of(self.models(wanted), torch.from_numpy(samples)).numpy()
 
 
@@ -161,7 +161,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     else:
         own = []
         for i in range(len(signed)):
-            with torch.no_grad():
+            with measure.exact():
                 measured = task.measure(candidates.models([i])[0])
             same_count(measured.count, own_samples)
             own.append(measured.total)

@@ -47,6 +47,15 @@ def test_a_ratio_is_the_median_of_ratios_of_the_same_turn_and_both_go_first_as_o
     assert order[2:] == ["ours", "theirs", "theirs", "ours"] * 2
 
 
+def test_a_spread_is_the_least_and_the_greatest_ratio_and_comes_back_from_the_file(tmp_path):
+    ours, theirs = iter([1.0, 2.0, 3.0, 4.0]), iter([1.0, 4.0, 4.0, 4.0])  # the first warm up
+    (found,) = rates("x", "steps/s", {"ours": lambda: next(ours), "theirs": lambda: next(theirs)}, repeats=3, spread=True)
+    assert (found.ratio, found.spread) == (0.75, (0.5, 1.0))
+    assert bench.cells(found)[4] == "0.75 (0.50 to 1.00)"
+    results.put(tmp_path / "bench.json", "training", results.section([found], "0123abcd"), list(bench.SECTIONS))
+    assert results.rows(results.read(tmp_path / "bench.json")["training"]) == [found]
+
+
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
 def test_an_exponent_is_that_of_a_power_law(power):
     sizes = [2.0**i for i in range(6)]

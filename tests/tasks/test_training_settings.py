@@ -235,7 +235,7 @@ def test_images_become_the_numbers_they_became_out_of_place():
         data[COUNT]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_sees_the_order_and_the_augmentation_of_a_cpu_and_tells_losses_one_step_late():
     cpu, gpu = task(Training(augment=MIRRORED), model=Seen), task(Training(augment=MIRRORED), model=Seen, device="cuda")
     runs = [begun(cpu), begun(gpu)]
