@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state
 from alx.learning.task import LossSum, SampleLosses, Task
-from alx.tasks import devices, replicas, supervised
+from alx.site.site_file import SiteFile
+from alx.tasks import devices, load, replicas, supervised
 from alx.tasks.data.samples import Tensors
 from alx.tasks.objective import losses, optimisers
+from tests.conftest import PLAN
 
 CPU = torch.device("cpu")
 SAMPLES = 2 * replicas.BLOCK + 77
@@ -152,3 +155,28 @@ def test_a_site_with_several_devices_chooses_and_seals_what_it_does_with_one(sta
         position = world.state("learner").position
         found.append((position.selected[-1], position.sealed[-1].digest))
     assert found[0] == found[1]
+
+
+OWN = """
+import torch
+from alx.tasks import supervised
+
+def make_task(settings):
+    torch.manual_seed(0)
+    data = torch.utils.data.TensorDataset(torch.randn(40, 4), torch.randint(3, (40,)))
+    with open(settings.folder / "asked", "a") as file:
+        file.write(f"{settings.device}\\n")
+    return supervised(settings.model, data, settings.loss, settings.optimiser, device=settings.device)
+"""
+
+
+def test_a_task_of_ones_own_is_made_once_for_each_device_and_measured_on_all(tmp_path):
+    (tmp_path / "task.py").write_text(OWN, encoding="utf-8")
+    agreed, totals = plan.parse(PLAN.encode()).plan, []
+    for device in ("cpu", "cpu,cpu,cpu"):
+        made = load.task(tmp_path, SiteFile(role="learner", task="task.py", device=device), agreed)
+        nets = models(made, 4)
+        totals.append(made.sample_losses.of(nets, torch.arange(40)))
+    assert (tmp_path / "asked").read_text(encoding="utf-8").split() == ["cpu"] * 4
+    assert made.sample_losses.devices == 3
+    assert torch.equal(*totals)
