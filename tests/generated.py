@@ -248,6 +248,7 @@ SITE_HEAD = """# site.toml
 
 One site's own settings, made by `alx init`, edited by hand. Nothing in it ever travels. JSON Schema:
 `schemas/site.schema.json`. [keys.md](keys.md) is about the rest of a site's folder: its key, backups and ledger.
+[devices.md](devices.md) is about `device`: one, or several that measure together.
 
 | kind of data | path | held out |
 |---|---|---|

@@ -19,9 +19,9 @@ from alx.turns import personal
 from alx.turns.bridge import to_flat
 
 MAX_SECONDS = 60  # at most this much work is lost to a kill, but for `DEAR`
-TIMES_ITS_COST = 50  # a checkpoint is due after as many times what the last one took: 2 % of the time goes into them
+TIMES_ITS_COST = 200  # a checkpoint is due after as many times what the last one took: 0.5 % of the time goes into them
 DEAR = 6  # seconds: one that takes longer is due as much later, so that a tenth of the time goes into them at most
-FIRST_COST = 0.02  # seconds, a guess: the first is due after one second
+FIRST_COST = 0.02  # seconds, a guess: the first is due after four seconds
 TAKEN_UP, HANDED_ON = "taken-up", "handed-on"  # in the work folder: what the trainer has of the turn before, and leaves
 ENDED = b"ended "  # and a step, in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
 

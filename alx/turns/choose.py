@@ -128,7 +128,7 @@ class _Candidates:
 
     def losses(self, wanted: Sequence[int], samples: select.Samples) -> NDArray[np.float64]:
         """Own losses [candidates, samples], for `select.race`."""
-        with torch.no_grad():
+        with measure.exact():
             return cast("SampleLosses", self._task.sample_losses).of(self.models(wanted), torch.from_numpy(samples)).numpy()
 
 
@@ -161,7 +161,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     else:
         own = []
         for i in range(len(signed)):
-            with torch.no_grad():
+            with measure.exact():
                 measured = task.measure(candidates.models([i])[0])
             same_count(measured.count, own_samples)
             own.append(measured.total)
@@ -193,7 +193,7 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
         flat, layout = mine.state(closed.candidate), mine.manifest.layout
     own_parts = personal.unpacked(personal.of_candidate(now, now.position.sealed[-1], closed.candidate))
     score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout) | own_parts))
-    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss)
+    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss, looks.slack_of(site.plan))
     return closed._replace(
         scored=score is not None, held_out=None if score is None else score.score, metrics=_metrics(score), loss_rose=rose
     )

@@ -511,7 +511,7 @@ def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):
     assert peaks[1] - peaks[0] < 16 * flat, (peaks, flat)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_turn_runs_on_a_gpu_when_there_is_one(stage):
     world = stage("paired")
     assert world.site("learner").config.device == "auto"
