@@ -178,6 +178,8 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"to '{event.folder}', {count(event.files, 'file')}"
         case entries.Described():
             return f"in '{event.file}', digest {event.digest[:16]}…, no count below {event.least}"
+        case entries.Reported():
+            return f"in '{event.file}', digest {event.digest[:16]}…"
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
