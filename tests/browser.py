@@ -48,7 +48,9 @@ class Page:
     def do(self, method: str, **params: Any) -> dict[str, Any]:
         """One command; its result."""
         number = next(self._ids)
-        message = {"id": number, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
+        message = {"id": number, "method": method, "params": params} | (
+            {"sessionId": self._session} if self._session else {}
+        )
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
             got = self._read()

@@ -44,7 +44,7 @@ class Column(Strict):
     """A column of a table."""
 
     name: Text
-    kind: Literal["text", "number", "digest"] = "text"
+    kind: Literal["text", "number", "digest", "time"] = "text"
 
 
 class Table(Strict):

@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 72, 16, 26, 46  # margins, for the words at the axes
 MOST_TICKS = 16  # a word each fits beside the next
 MOST_LINES = 8  # words at the axis of y
 SHORT = 3  # powers of ten
-LEGEND = 190  # between the names of series
+LEGEND = 230  # between the names of series
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from alx.report.page.content import Plot, Point, Series
 from alx.report.page.seen import Seen, place, size
 
 FAR = 20  # times the least of a plot's numbers
-PLACES = "turn: round, and L for the learner's or P for the provider's"
+PLACES = "round, and whose turn: L learner's, P provider's"
 
 
 def plots(seen: Seen) -> list[Plot]:
@@ -68,9 +68,9 @@ def _offered(seen: Seen) -> Plot:
                 (chosen if i == s.index else others).append((at, (s.signed[i] + known) / s.samples))
     return Plot(
         title="Models on offer, by turn",
-        words="Each mark is a model of the peer's bundle, where it was measured to the end; the ring is the chosen one.",
+        words="Global loss of each model of the peer's bundle that was measured to the end; the ring is the chosen one.",
         x_label=PLACES,
-        y_label="global loss a sample",
+        y_label="loss a sample",
         ticks=ticks,
         log=_log(y for _, y in (*others, *chosen)),
         series=[
@@ -94,7 +94,7 @@ def _claimed(seen: Seen) -> Plot:
         title="Models on offer",
         words="The sender's own loss at each model of the bundle, as it wrote: less is better for the sender's data.",
         x_label="model",
-        y_label="sender's loss a sample",
+        y_label="loss a sample",
         ticks=[c.label for _, c in first],
         log=_log(c.loss / n for n, c in first),
         series=[

@@ -36,7 +36,7 @@ def _selections(seen: Seen) -> list[Part]:
         return []
     columns = [
         Column(name="round", kind="number"),
-        Column(name="when"),
+        Column(name="when, UTC", kind="time"),
         Column(name="chosen"),
         Column(name="global loss a sample", kind="number"),
         Column(name="models looked at", kind="number"),
@@ -46,7 +46,7 @@ def _selections(seen: Seen) -> list[Part]:
     for chosen, at in seen.selected:
         looks = "; ".join(words.looks(chosen.flags)) or "nothing"
         models = len(chosen.labels) or None
-        rows.append([chosen.round, at and at[:19], chosen.label, chosen.mean, models, looks])
+        rows.append([chosen.round, at, chosen.label, chosen.mean, models, looks])
     rule = (
         "Rule: of all models in the peer's bundle, the one with the least global loss: the sender's signed loss sum "
         "plus this site's own, over the samples of both sides."

@@ -91,10 +91,10 @@ def _chains(found: Evidence) -> Part:
 
 def _log(found: Evidence) -> Part:
     rows: list[list[Cell]] = [
-        [None if e.by_reset else e.at[:19], e.line.kind, words.event(e.record, by_reset=e.by_reset)] for e in found.log
+        [None if e.by_reset else e.at, e.line.kind, words.event(e.record, by_reset=e.by_reset)] for e in found.log
     ]
     refused = sum(isinstance(e.record, Refused) for e in found.log)
-    columns = [Column(name="when, UTC"), Column(name="event"), Column(name="what")]
+    columns = [Column(name="when, UTC", kind="time"), Column(name="event"), Column(name="what")]
     return Part(
         title="Every event, refusals among them",
         elements=[Element(name="refusals", value=refused, standing="recorded", note="what commands of this site refused")],
