@@ -223,13 +223,13 @@ def site(now: "SiteState") -> SiteReport:
             report = kept(now, entry, now.site.secret)
             if isinstance(report, Ciphertext):
                 raise PeerError(f"'{escape(report.path.name)}' is encrypted, and the site's age key is not at hand")
-            reports.append(report)
+            reports.append(blended(now, entry, report))
     check_chain(reports)
     return SiteReport(now.entries, log, not_logged, reports, personal(now, reports))
 
 
 def kept(now: "SiteState", entry: "Entry", secret: str | None) -> BundleReport | Ciphertext:
-    """Verify a bundle that lies in a site, and make its blends.
+    """Verify a bundle that lies in a site, but for its blends: see `blended`.
 
     Args:
         now: the site.
@@ -241,23 +241,50 @@ def kept(now: "SiteState", entry: "Entry", secret: str | None) -> BundleReport |
         AlxError: whatever else is wrong with it.
     """
     from alx.site import shelf  # noqa: PLC0415 - see above
-    from alx.site.entries import Turn  # noqa: PLC0415
 
-    turn, kind = entry.record, entry.line.kind
-    assert isinstance(turn, Turn)  # noqa: S101 - the caller's to see to
+    turn, where = _turn(entry)
     path = shelf.place(now.site, turn)
     if not path.is_dir():
-        raise CorruptError(f"the {kind} {turn.what} is gone from '{path.parent}'", "restore the site")
+        raise CorruptError(f"the {where} is gone from '{path.parent}'", "restore the site")
     try:
         report = look(path, [now.keyring.signers[turn.digest]], secret)
-        if isinstance(report, BundleReport) and report.digest == turn.digest and report.recipes:
-            report = _with_blends(now, turn, report)
     except AlxError as error:
-        error.within(f"{kind} {turn.what}")
+        error.within(where)
         raise
     if report.digest != turn.digest:
         raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.line.number} of the ledger names")
     return report
+
+
+def blended(now: "SiteState", entry: "Entry", report: BundleReport) -> BundleReport:
+    """Make the blends that are in a bundle as recipes, out of it and of the two before it, and compare their digests.
+
+    Raises:
+        AlxError: one of the bundles is gone or damaged, or a blend is another one.
+    """
+    from alx.site import shelf  # noqa: PLC0415 - see above
+
+    if not report.recipes:
+        return report
+    turn, where = _turn(entry)
+    try:
+        with shelf.opened(now, turn) as opened:
+            for i in range(opened.manifest.weighed, len(opened.manifest.candidates)):
+                opened.state(i)
+    except AlxError as error:
+        error.within(where)
+        raise
+    return replace(report, made=True)
+
+
+def _turn(entry: "Entry") -> tuple["Turn", str]:
+    """What an entry says of a bundle, and what it is, for people."""
+    from alx.site.entries import Turn  # noqa: PLC0415 - see above
+
+    turn = entry.record
+    if not isinstance(turn, Turn):
+        raise TypeError(entry.line.kind)
+    return turn, f"{entry.line.kind} {turn.what}"
 
 
 def personal(now: "SiteState", reports: list[BundleReport]) -> int | None:
@@ -285,16 +312,6 @@ def personal(now: "SiteState", reports: list[BundleReport]) -> int | None:
                 parts.get(now.site.folder, report.digest, i)
             kept += len(m.snapshots)
     return kept
-
-
-def _with_blends(now: "SiteState", turn: "Turn", report: BundleReport) -> BundleReport:
-    """Make the blends that are in a bundle as recipes, out of it and of the two before it, and compare their digests."""
-    from alx.site import shelf  # noqa: PLC0415 - see above
-
-    with shelf.opened(now, turn) as opened:
-        for i in range(opened.manifest.weighed, len(opened.manifest.candidates)):
-            opened.state(i)
-    return replace(report, made=True)
 
 
 def check_chain(reports: list[BundleReport]) -> None:

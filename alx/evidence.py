@@ -44,13 +44,18 @@ class Bundle:
         turn: what the site's record says of it; None where it was looked at alone.
         ours: it was sealed by this site; None where it was looked at alone.
         report: what was verified; None where it does not hold.
-        fault: why it does not hold.
+        fault: why it does not hold; beside a report, why its blends could not be made.
     """
 
     turn: Turn | None
     ours: bool | None
     report: BundleReport | Ciphertext | None
     fault: AlxError | None = None
+
+    @property
+    def good(self) -> bool:
+        """All of it that was looked at holds."""
+        return self.report is not None and self.fault is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +198,16 @@ def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterat
         if keyring is None:
             yield Bundle(turn, ours, None)
             continue
+        report: BundleReport | Ciphertext | None = None
         try:
-            yield Bundle(turn, ours, audit.kept(now, entry, secret))
+            report = audit.kept(now, entry, secret)
+            if isinstance(report, BundleReport):
+                report = audit.blended(now, entry, report)
         except AlxError as error:
             looked.saw(turn.what, error)
-            yield Bundle(turn, ours, None, error)
+            yield Bundle(turn, ours, report, error)
+        else:
+            yield Bundle(turn, ours, report)
 
 
 def _unnamed(found: Site, bundles: Sequence[Bundle]) -> tuple[str, ...]:

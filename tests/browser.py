@@ -90,9 +90,9 @@ class Page:
         """What JavaScript says of the page, from outside of it."""
         return self.do("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def picture(self) -> bytes:
-        """The whole page as a PNG."""
-        return base64.b64decode(self.do("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+    def picture(self, *, whole: bool = True) -> bytes:
+        """The page as a PNG: all of it, or what a screen shows first."""
+        return base64.b64decode(self.do("Page.captureScreenshot", captureBeyondViewport=whole)["data"])
 
     def paper(self) -> bytes:
         """The page as it is printed, on A4: a PDF."""
@@ -107,8 +107,8 @@ def page() -> Iterator[Page]:
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        # the browser reads commands on 3 and answers on 4
-        shell = ["sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}']
+        # the browser reads commands on 3 and answers on 4; a plain sh knows no number above 9
+        shell = ["bash", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}']
         process = subprocess.Popen(
             [*shell, PROGRAM, *FLAGS, f"--user-data-dir={profile}"],
             pass_fds=(to_read, from_write),

@@ -18,6 +18,7 @@ from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
+from alx.report.page.content import Report
 from alx.site.entries import EVENTS
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
@@ -42,6 +43,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
+    "report": Report,
 }
 
 

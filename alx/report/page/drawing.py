@@ -102,11 +102,14 @@ def _place(value: float, *, log: bool) -> float:
 
 def _decades(values: list[float]) -> list[tuple[float, str]]:
     """Powers of ten around them, and within a short span 2 and 5 times each."""
-    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    first = math.floor(math.log10(min(values)))
+    last = max(first + 1, math.ceil(math.log10(max(values))))
     within = (1, 2, 5) if last - first <= SHORT else (1,)
     ticks = [n * 10.0**power for power in range(first, last) for n in within] + [10.0**last]
     below = max((i for i, t in enumerate(ticks) if t <= min(values)), default=0)
     above = min((i for i, t in enumerate(ticks) if t >= max(values)), default=len(ticks) - 1)
+    if below == above:  # of one number an axis shows what is around it
+        below, above = max(0, below - 1), min(len(ticks) - 1, above + 1)
     kept = ticks[below : above + 1]
     every = -(-len(kept) // MOST_LINES)
     return [(t, f"{t:g}" if i % every == 0 or t == kept[-1] else "") for i, t in enumerate(kept)]

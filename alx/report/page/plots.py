@@ -3,12 +3,12 @@
 Knows evidence; draws nothing.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 
 from alx.report.page.content import Plot, Point, Series
 from alx.report.page.seen import Seen, place, size
 
+LARGEST = 1e300  # drawn: beyond it two numbers may lie infinitely far apart, and no loss is that large
 FAR = 20  # times the least of a plot's numbers
 PLACES = "round, and whose turn: L learner's, P provider's"
 
@@ -125,4 +125,4 @@ def _sizes(seen: Seen) -> Iterator[tuple[str, float]]:
 
 
 def _points(pairs: list[tuple[int, float]]) -> list[Point]:
-    return [Point(x=x, y=float(y)) for x, y in pairs if math.isfinite(y)]
+    return [Point(x=x, y=float(y)) for x, y in pairs if abs(y) <= LARGEST]

@@ -48,7 +48,7 @@ def _site(seen: Seen) -> list[str]:
         f"{len(came)} from the peer{_closed(came)}{_bytes(came)}. {_closing(seen, rounds)}"
     )
     out += _left(gone)
-    good = sum(b.report is not None for b in found.bundles)
+    good = sum(b.good for b in found.bundles)
     if found.faults:
         faults = count(len(found.faults), "fault was", "faults were")
         out.append(f"{faults} found: see below. Of {count(len(found.bundles), 'bundle')} on record {good} are good.")

@@ -95,5 +95,7 @@ def _row(seen: Seen, bundle: Bundle, place: str) -> list[Cell]:
     found = "good" if opened else "good from outside; encrypted" if report is not None else "does not hold"
     if report is None and bundle.fault is None:
         found = "not looked at"
+    if report is not None and bundle.fault is not None:
+        found = "good, but for its blends, which could not be made"
     models = len(report.candidates) if isinstance(report, BundleReport) else None
     return [place, sender, receiver, name, found, None if report is None else size(report), models, digest]
