@@ -16,7 +16,7 @@ from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
 from alx.errors import AlxError, escape
 from alx.site import events, ledger
-from alx.site.entries import LEDGER, Record, Reset, Turn
+from alx.site.entries import LEDGER, Created, Record, Reset, Turn
 from alx.site.events import Event
 from alx.site.keyring import Keyring
 from alx.site.ledger import Entry
@@ -179,11 +179,13 @@ class _Looked:
 
 def _best(entries: list[Entry], log: list[Event]) -> tuple[list[Entry], str]:
     """Whichever of the damaged ledger's good part and the log tells more of the exchange."""
-    reset = next((i for i in reversed(range(len(log))) if isinstance(log[i].record, Reset)), 0)
-    while reset and log[reset - 1].by_reset:  # what was before it belongs to a ledger that was lost
-        reset -= 1
-    logged = [Entry(cast("Record", e.record), e.line) for e in log[reset:] if e.line.kind in LEDGER]
-    return (logged, "event log") if len(logged) > len(entries) else (entries, "ledger")
+    begin = max((i for i, e in enumerate(log) if isinstance(e.record, Reset) and e.record.bundles is not None), default=0)
+    while begin and log[begin - 1].by_reset:  # what was before these belongs to a ledger that was lost
+        begin -= 1
+    logged = [Entry(cast("Record", e.record), e.line) for e in log[begin:] if e.line.kind in LEDGER]
+    if logged and isinstance(logged[0].record, Created) and len(logged) > len(entries):
+        return logged, "event log"
+    return entries, "ledger"
 
 
 def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterator[Bundle]:

@@ -60,7 +60,7 @@ def report(target: Path, out: Path | None, key_path: Path | None, sign: bool, un
         screen.machine(made.report(Seen(found, written)).model_dump())
     elif signing is None:
         said = made.report(Seen(found, written))
-        files.replace(out, _bytes(said, as_json=as_json), shared=True)
+        files.replace(out, _bytes(said, as_json=as_json), shared=not said.private)
         _told(said, out)
     else:
         with signing.unlocked_by(unlock).locked("report", out.name) as now:
@@ -68,7 +68,7 @@ def report(target: Path, out: Path | None, key_path: Path | None, sign: bool, un
             said = made.report(Seen(found, written, out.name + SUFFIX, now.public_key.fingerprint))
             data = _bytes(said, as_json=as_json)
             signed = signature.sign_alone(out.name, data, key)
-            files.replace_all({out: data, out.with_name(out.name + SUFFIX): signed}, shared=True)
+            files.replace_all({out: data, out.with_name(out.name + SUFFIX): signed}, shared=not said.private)
             events.record(signing.events_path, Reported(file=escape(out.name), digest=hashlib.sha256(data).hexdigest()))
         _told(said, out)
         screen.tell(f"'{out.name}{SUFFIX}': signed with the key {now.public_key.fingerprint[:16]}…")

@@ -291,11 +291,12 @@ def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys,
     refused(capsys, ["report", site, "-o", str(tmp_path / "x"), "--key", f"{site}/public.pem"], UsageError, "is a site")
 
 
-def test_a_report_can_be_written_again_and_others_may_read_it(stage, alx, tmp_path):
-    site, page = stage("sent").folder("learner"), tmp_path / "page.html"
-    for _ in range(2):
-        assert alx("report", site, "-o", page).code == 0
-    assert stat.S_IMODE(page.stat().st_mode) & 0o044
+def test_a_report_can_be_written_again_and_only_that_of_a_bundle_may_be_read_by_others(stage, alx, tmp_path):
+    world = stage("sent")
+    site, page = world.folder("learner"), tmp_path / "page.html"
+    for words, mode in (([site], 0), ([site], 0), ([world.bundle("learner"), "--key", site / "public.pem"], 0o044)):
+        assert alx("report", *words, "-o", page).code == 0
+        assert stat.S_IMODE(page.stat().st_mode) & 0o077 == mode
 
 
 def test_the_json_is_of_its_schema(stage, alx):

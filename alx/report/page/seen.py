@@ -13,7 +13,7 @@ from alx.bundle.manifest import Manifest
 from alx.evidence import Bundle, Evidence
 from alx.plan import Plan
 from alx.records import Role
-from alx.site.entries import Closed, Created, Exported, Paired, Selected
+from alx.site.entries import Closed, Created, Exported, Paired, Selected, Turn
 
 MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
 
@@ -83,6 +83,11 @@ class Seen:
             for p in self.evidence.past
             if isinstance(p.record, Exported) and p.record.names is None
         }
+
+    @cached_property
+    def since(self) -> dict[str, str | None]:
+        """By digest of a bundle, when it was sealed or accepted here."""
+        return {p.record.digest: p.at for p in self.evidence.past if isinstance(p.record, Turn)}
 
     @property
     def plan_digest(self) -> str | None:

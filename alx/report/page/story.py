@@ -55,7 +55,7 @@ def _site(seen: Seen) -> list[str]:
     elif found.bundles:
         whole = "signatures, digests and every weight"
         each = whole if len(seen.opened) == len(seen.reports) else "signatures and digests; what is encrypted was not opened"
-        out.append(f"All of them lie in this site and were verified while this report was made: {each}. Both chains hold.")
+        out.append(f"All bundles lie in this site and were verified while this report was made: {each}. Both chains hold.")
     refused, looks = (sum(f.kind == kind for f in findings(seen)) for kind in ("refusal", "look"))
     refusals = f"Commands of this site refused something {count(refused, 'time')}" if refused else "Nothing was refused"
     if EVENTS_HOLD not in found.checked:
@@ -96,7 +96,7 @@ def _left(gone: list[Bundle]) -> list[str]:
     losses, samples = sum(len(r.candidates) for r in opened), opened[-1].manifest.samples
     weights = f"the weights of {count(models, 'model')}, recipes of {count(recipes, 'blend')}"
     numbers = f"{count(losses, 'loss sum')} and the number of its samples, {samples:,}"
-    return [f"What left this site: {weights}, {numbers}. No sample, label or score left it in a bundle."]
+    return [f"What left this site: {weights}, {numbers}. No bundle has a place for a sample, a label or a score."]
 
 
 def _bundle(report: BundleReport | Ciphertext) -> list[str]:

@@ -63,6 +63,7 @@ def _bundles(seen: Seen) -> Part:
         Column(name="from"),
         Column(name="to"),
         Column(name="bundle"),
+        Column(name="here since, UTC", kind="time"),
         Column(name="found now"),
         Column(name="bytes", kind="number"),
         Column(name="models", kind="number"),
@@ -70,10 +71,13 @@ def _bundles(seen: Seen) -> Part:
     ]
     rows = [_row(seen, bundle, place) for bundle, place in seen.told()]
     table = Table(caption="Every bundle, in its order", standing="checked", columns=columns, rows=rows)
-    legend = "Place: the round, and L for the learner's bundle or P for the provider's; end is the closing."
+    legend = [
+        "Place: the round, and L for the learner's bundle or P for the provider's; end is the closing.",
+        "Times are as this site recorded; of a bundle that does not hold, so are its name and digest.",
+    ]
     return Part(
         title="What went from one side to the other",
-        words=[legend],
+        words=legend,
         elements=[Element(name="chain", value=order, standing="checked")] if whole else [_not_whole(seen)],
         tables=[table] if rows else [],
     )
@@ -89,13 +93,26 @@ def _not_whole(seen: Seen) -> Element:
 def _row(seen: Seen, bundle: Bundle, place: str) -> list[Cell]:
     report, turn = bundle.report, bundle.turn
     sender, receiver = seen.sides(bundle)
-    digest = report.digest if report is not None else (turn.digest if turn is not None else None)
-    name = report.path.name if report is not None else (turn.bundle if turn is not None else None)
-    opened = isinstance(report, BundleReport)
-    found = "good" if opened else "good from outside; encrypted" if report is not None else "does not hold"
-    if report is None and bundle.fault is None:
-        found = "not looked at"
-    if report is not None and bundle.fault is not None:
-        found = "good, but for its blends, which could not be made"
+    name = digest = None
+    if report is not None:
+        name, digest = report.path.name, report.digest
+    elif turn is not None:
+        name, digest = turn.bundle, turn.digest
+    since = None if digest is None else seen.since.get(digest)
     models = len(report.candidates) if isinstance(report, BundleReport) else None
-    return [place, sender, receiver, name, found, None if report is None else size(report), models, digest]
+    nbytes = None if report is None else size(report)
+    return [place, sender, receiver, name, since, _found(bundle), nbytes, models, digest]
+
+
+def _found(bundle: Bundle) -> str:
+    match bundle.report, bundle.fault:
+        case None, None:
+            return "not looked at"
+        case None, _:
+            return "does not hold"
+        case BundleReport(), None:
+            return "good"
+        case _, None:
+            return "good from outside; encrypted"
+        case _:
+            return "good, but for its blends, which could not be made"
