@@ -7,6 +7,8 @@ import re
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,6 +226,22 @@ def test_of_a_damaged_copy_it_tells_what_still_holds_and_ends_as_an_audit_does(s
     assert b"does not hold" in (tmp_path / "page.html").read_bytes()
 
 
+@pytest.mark.parametrize("lost", ["ledger.sqlite", "events.sqlite"])
+def test_a_mended_site_is_told_as_mended_and_its_log_helps_where_the_ledger_breaks_again(stage, alx, tmp_path, lost):
+    world = stage("finished")
+    site = world.folder("learner")
+    (site / lost).unlink()
+    assert alx("reset-ledger", "--reason", "a test", "--yes", "--site", site).code == 0
+    report = told(alx, site)
+    assert any("mended" in f["text"] for f in report["findings"])
+    assert set(column(cluster(report, "system")[1]["Every bundle, in its order"], "found now")) == {"good"}
+    _change(site / "ledger.sqlite", 2)
+    done = alx("report", site, "-o", tmp_path / "page.json", "--json")
+    assert done.code == alx("audit", site).code == 16
+    again = json.loads((tmp_path / "page.json").read_text())
+    assert next(f["text"] for f in again["findings"] if f["kind"] == "fault").startswith("the ledger's chain")
+
+
 @pytest.mark.parametrize("kind", ["html", "json"])
 def test_a_signed_report_is_verified_by_public_tools_and_refused_after_any_change(stage, alx, tmp_path, kind):
     world = stage("finished")
@@ -256,6 +274,18 @@ def test_a_signature_over_a_report_is_none_over_a_bundle(stage, alx, tmp_path):
     shutil.copy(tmp_path / "manifest.json.sig", forged / "round.sig")
     done = alx("audit", forged, "--key", site / "public.pem")
     assert done.code != 0
+
+
+def test_the_report_of_a_bundle_is_signed_by_the_site_that_one_stands_in(stage, alx, tmp_path, monkeypatch):
+    world = stage("sent")
+    monkeypatch.setenv("ALX_SITE", str(world.folder("provider")))
+    path = tmp_path / "bundle.html"
+    done = alx("report", world.bundle("learner"), "-o", path, "--sign")
+    assert done.code == 0, done.err
+    command = [sys.executable, "-m", "model_signing", "verify", "key", path, "--signature", f"{path}.sig", "--public_key"]
+    for role, code in (("provider", 0), ("learner", 1)):
+        tried = subprocess.run([*command, world.folder(role) / "public.pem"], capture_output=True, check=False)
+        assert (tried.returncode != 0) == (code != 0), tried.stderr
 
 
 def test_a_damaged_site_signs_nothing(stage, alx, tmp_path):
@@ -294,7 +324,13 @@ def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys,
 def test_a_report_can_be_written_again_and_only_that_of_a_bundle_may_be_read_by_others(stage, alx, tmp_path):
     world = stage("sent")
     site, page = world.folder("learner"), tmp_path / "page.html"
-    for words, mode in (([site], 0), ([site], 0), ([world.bundle("learner"), "--key", site / "public.pem"], 0o044)):
+    for words, mode in (
+        ([site], 0),
+        ([site], 0),
+        ([site, "--json"], 0),
+        ([site, "--json"], 0),
+        ([world.bundle("learner"), "--key", site / "public.pem"], 0o044),
+    ):
         assert alx("report", *words, "-o", page).code == 0
         assert stat.S_IMODE(page.stat().st_mode) & 0o077 == mode
 

@@ -93,9 +93,9 @@ def _claimed(seen: Seen) -> Plot:
     return Plot(
         title="Models on offer",
         words="The sender's own loss at each model of the bundle, as it wrote: less is better for the sender's data.",
-        x_label="model",
+        x_label="model, by its line in the table of models on offer",
         y_label="loss a sample",
-        ticks=[c.label for _, c in first],
+        ticks=[str(line) for line in range(1, len(first) + 1)],
         log=_log(c.loss / n for n, c in first),
         series=[
             Series(

@@ -36,15 +36,20 @@ def _exchange(seen: Seen) -> Part:
             ),
             Element(name="purpose", value=None, standing="unknown", note=purpose),
             *([] if site is None else [Element(name="this site is the", value=site.role, standing="recorded")]),
-            Element(name="data that leave a site", value="none", standing="agreed", note=_TRAVELS),
+            _nothing_else(seen),
         ],
     )
 
 
-_TRAVELS = (
-    "weights, the number of samples and one loss sum for each model on offer travel; what these can tell, and what is "
-    "protected, stands in docs/threat-model.md"
-)
+def _nothing_else(seen: Seen) -> Element:
+    """What a bundle has beside weights and the numbers that are listed: nothing, where it could be looked into."""
+    whole = bool(seen.opened) and len(seen.opened) == len(seen.evidence.bundles)
+    return Element(
+        name="what else is in the bundles",
+        value="nothing: no other file, tensor or field" if whole else None,
+        standing="checked" if whole else "unknown",
+        note="weights, a sample count and one loss sum for each model travel; what these can tell: docs/threat-model.md",
+    )
 
 
 def _agreement(plan: Plan) -> Part:
