@@ -106,7 +106,7 @@ def _claimed(seen: Seen) -> Plot:
 
 
 def _bytes(seen: Seen) -> Plot:
-    each = list(_sizes(seen))
+    each = list(_sizes(seen)) if len(seen.reports) > 1 else []  # one bar says no more than its number
     total = sum(y for _, y in each)
     return Plot(
         title="Bytes carried, by turn",

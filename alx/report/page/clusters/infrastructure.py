@@ -62,10 +62,10 @@ def _then(seen: Seen) -> Part:
             Element(name="drives that carried bundles", value=None, standing="unknown", note="not recorded"),
             Element(name="network", value="none is needed or used", standing="measured", note="alx opens no connection"),
             Element(
-                name="encrypted to the two sites",
+                name="bundles are encrypted to the two sites",
                 value=encrypted,
                 standing="unknown" if encrypted is None else "agreed" if plan is not None else "checked",
-                note="with age; false: whoever holds the disk can read it" if encrypted is not None else "",
+                note={True: "with age", False: "whoever holds the disk can read them", None: ""}[encrypted],
             ),
         ],
     )

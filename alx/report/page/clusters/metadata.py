@@ -15,7 +15,7 @@ def _report(seen: Seen) -> Part:
     made_of = "a carried bundle" if site is None else "the folder of a site, or a copy of it"
     nobody = "no name of a person or an organisation is in a site or a bundle; write it beside your signature"
     signature = (
-        Element(name="signature", value=None, standing="unknown", note="this report is not signed: --sign does that")
+        Element(name="signature", value="none", standing="measured", note="alx report --sign makes one")
         if seen.signature is None
         else Element(
             name="signature",
