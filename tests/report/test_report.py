@@ -1,7 +1,6 @@
 """What a report tells is what is there: numbers against files, damage against an audit, a signature against public tools."""
 
 import hashlib
-import importlib.resources
 import json
 import re
 import shutil
@@ -339,7 +338,3 @@ def test_the_json_is_of_its_schema(stage, alx):
     schema = json.loads((ROOT / "schemas" / "report.schema.json").read_text())
     for name in ("paired", "closed"):
         Draft202012Validator(schema).validate(told(alx, stage(name).folder("provider")))
-
-
-def test_the_page_goes_with_the_package():
-    assert importlib.resources.files("alx.report.page").joinpath("page.html").is_file()
