@@ -1,35 +1,25 @@
 """`alx report`: a page for a compliance officer. Loads no torch."""
 
-import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from alx import evidence as evidences
-from alx import files
-from alx.bundle import signature, strict_json
 from alx.bundle.keys import Unlock
 from alx.cli import audit as audits
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.options import new_file
 from alx.cli.screen import json_option
-from alx.errors import MalformedError, UsageError, count, escape
+from alx.errors import UsageError, count
 from alx.evidence import Evidence
+from alx.report.page import file
 from alx.report.page import report as made
 from alx.report.page.content import Report
 from alx.report.page.seen import Seen
-from alx.site import events
 from alx.site import site as sites
-from alx.site.entries import Reported
 from alx.site.site import Site
-
-SUFFIX = ".sig"
-KINDS = (
-    b'<!DOCTYPE html>\n<html lang="en">\n<!-- alx report -->',
-    b'{\n "format": "alx-report"',
-)  # what a report begins with, which another one may replace
 
 
 @click.command(epilog="Example: alx report /srv/clinic -o report.html")
@@ -52,26 +42,20 @@ def report(target: Path, out: Path | None, key_path: Path | None, sign: bool, un
     if out is None and (sign or not as_json):
         raise UsageError("there is no file for the report", "name one with -o FILE")
     if out is not None:
-        out = new_file(None, out, "", "report of alx's", _require_report)
+        file.refuse_in_bundle(out)
+        new_file(None, out, "", "report of alx's", file.require_report)
+        new_file(None, file.signature_path(out), "", "signature of alx's", file.require_signature)
     site, found = _looked(target, key_path)
-    signing = (site or audits.standing_in()) if sign and not found.faults else None
-    written = datetime.now(UTC).isoformat(timespec="seconds")
+    seen = Seen(found, datetime.now(UTC).isoformat(timespec="seconds"))
     if out is None:
-        screen.machine(made.report(Seen(found, written)).model_dump())
-    elif signing is None:
-        said = made.report(Seen(found, written))
-        files.replace(out, _bytes(said, as_json=as_json), shared=not said.private)
-        _told(said, out)
+        screen.machine(made.report(seen).model_dump())
+    elif not sign or found.faults:
+        _told(file.write(out, seen, as_json=as_json), out)
     else:
-        with signing.unlocked_by(unlock).locked("report", out.name) as now:
-            key = now.private_key()
-            said = made.report(Seen(found, written, out.name + SUFFIX, now.public_key.fingerprint))
-            data = _bytes(said, as_json=as_json)
-            signed = signature.sign_alone(out.name, data, key)
-            files.replace_all({out: data, out.with_name(out.name + SUFFIX): signed}, shared=not said.private)
-            events.record(signing.events_path, Reported(file=escape(out.name), digest=hashlib.sha256(data).hexdigest()))
+        with (site or audits.standing_in()).unlocked_by(unlock).locked("report", out.name) as now:
+            said = file.sign(out, seen, now, as_json=as_json)
         _told(said, out)
-        screen.tell(f"'{out.name}{SUFFIX}': signed with the key {now.public_key.fingerprint[:16]}…")
+        screen.tell(f"'{file.signature_path(out)}': signed with the key {now.public_key.fingerprint[:16]}…")
     if found.faults:
         if sign:
             screen.tell("not signed: not everything in it holds")
@@ -88,14 +72,6 @@ def _looked(target: Path, key_path: Path | None) -> tuple[Site | None, Evidence]
     return None, evidences.bundle(target, known, secret)
 
 
-def _bytes(said: Report, *, as_json: bool) -> bytes:
-    if as_json:
-        return strict_json.text(said)
-    from alx.report.page import html  # noqa: PLC0415 - jinja2, for the page alone
-
-    return html.page(said)
-
-
 def _told(said: Report, out: Path) -> None:
     faults, refusals, looks = (sum(f.kind == kind for f in said.findings) for kind in ("fault", "refusal", "look"))
     screen.tell(f"wrote '{out}': {said.title}")
@@ -103,10 +79,3 @@ def _told(said: Report, out: Path) -> None:
     screen.tell(f"{good}: {count(faults, 'fault')}, {count(refusals, 'refusal')}, {count(looks, 'thing')} to look at")
     if said.private:
         screen.tell("for this site's own people: it has numbers that never travelled")
-
-
-def _require_report(path: Path) -> None:
-    with files.storage(path), path.open("rb") as file:
-        begins = file.read(max(map(len, KINDS)))
-    if not begins.startswith(KINDS):
-        raise MalformedError("it is another kind of file")

@@ -258,9 +258,14 @@ def test_a_signed_report_is_verified_by_public_tools_and_refused_after_any_chang
     last = events.read(site / "events.sqlite")[-1].record
     assert (last.file, last.digest) == (path.name, hashlib.sha256(path.read_bytes()).hexdigest())
     assert alx("audit", site).code == 0
+    assert alx("report", site, "-o", path, "--sign").code == 0  # in the place of the one before, and of its signature
+    assert signed_by(path, key)
     good = path.read_bytes()
     path.write_bytes(good.replace(b"good", b"bad ", 1))
     assert not signed_by(path, key)
+    path.write_bytes(good)
+    assert alx("report", site, "-o", path).code == 0
+    assert not path.with_name(path.name + ".sig").exists()  # it would be of another report
 
 
 def test_a_signature_over_a_report_is_none_over_a_bundle(stage, alx, tmp_path):
@@ -315,6 +320,10 @@ def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys,
     letter.write_text("<!DOCTYPE html><p>a letter")
     refused(capsys, ["report", site, "-o", str(letter)], UsageError, "exists, and is no report")
     refused(capsys, ["report", site, "-o", f"{site}/page.html"], UsageError, "lies in the site")
+    inside = str(world.bundle("learner") / "data" / "page.html")
+    refused(capsys, ["report", site, "-o", inside], UsageError, "lies in the bundle", hint="another place")
+    (tmp_path / "page.html.sig").write_text("a letter")
+    refused(capsys, ["report", site, "-o", str(tmp_path / "page.html")], UsageError, "exists, and is no signature")
     refused(capsys, ["report", site], UsageError, "no file for the report", hint="-o FILE")
     refused(capsys, ["report", site, "--json", "--sign"], UsageError, "no file for the report")
     refused(capsys, ["report", site, "-o", str(tmp_path / "x"), "--key", f"{site}/public.pem"], UsageError, "is a site")
