@@ -229,6 +229,14 @@ def test_values_and_how_far_they_can_be_relied_on_stand_side_by_side(report):
     assert all((e.value is None) == (e.standing == "unknown") for e in each)
 
 
+def test_rows_that_are_left_out_are_counted(report):
+    values = report.model_dump()
+    table = values["clusters"][-1]["parts"][-1]["tables"][0]
+    table["rows"], table["left_out"] = table["rows"][:2], 1234
+    page = html.page(Report.model_validate(values))
+    assert "And 1,234 more rows, which are not listed here." in [e.text for e in elements(page) if e.tag == "p"]
+
+
 def plot(values, *, log=False, style="dots"):
     points = [Point(x=i, y=v) for i, v in enumerate(values)]
     ticks = [str(i) for i in range(len(values))]

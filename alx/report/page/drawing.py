@@ -1,7 +1,7 @@
 """A plot as shapes on a plane of `WIDTH` by `HEIGHT`: where lines, marks, ticks and words go.
 
-Knows numbers; knows no markup. Own code and not matplotlib's SVG: that takes half a second to import, draws letters as
-shapes that cannot be read out, and has colours of its own, which on a dark screen or on paper are the wrong ones.
+Knows numbers; knows no markup. Own code and not matplotlib's SVG, whose letters are shapes that cannot be read out and
+whose colours stay as they are on a dark screen and on paper (docs/decisions/0036-report.md).
 """
 
 import math
