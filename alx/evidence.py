@@ -134,12 +134,11 @@ def site(found: Site) -> Evidence:
     if len(reports) == len(bundles):
         looked.at(ALL_TURNS, lambda: audit.check_chain(reports))
         looked.at("personal parts", lambda: audit.personal(now, reports))
-    times = {e.entry: e.at for e in log if not e.by_reset}
-    own_times = {e.line.digest: e.at for e in log if not e.by_reset}
+    times = {digest: e.at for e in log if not e.by_reset for digest in (e.entry, e.line.digest)}
     return Evidence(
         site=found,
         bundles=bundles,
-        past=tuple(Past(e.record, times.get(e.line.digest) or own_times.get(e.line.digest)) for e in told),
+        past=tuple(Past(e.record, times.get(e.line.digest)) for e in told),
         told_by=told_by,
         head=head,
         log=tuple(log),
