@@ -20,7 +20,9 @@ from alx.errors import AlxError, CorruptError, LedgerError, ModelError, PeerErro
 if TYPE_CHECKING:  # a bundle is looked at without a site
     from alx.site.entries import Turn
     from alx.site.events import Event
+    from alx.site.keyring import Keyring
     from alx.site.ledger import Entry
+    from alx.site.site import Site
     from alx.site.state import SiteState
 
 
@@ -220,7 +222,7 @@ def site(now: "SiteState") -> SiteReport:
     reports = []
     for entry in now.entries:
         if isinstance(entry.record, Turn):
-            report = kept(now, entry, now.site.secret)
+            report = kept(now.site, entry, now.keyring, now.site.secret)
             if isinstance(report, Ciphertext):
                 raise PeerError(f"'{escape(report.path.name)}' is encrypted, and the site's age key is not at hand")
             reports.append(blended(now, entry, report))
@@ -228,12 +230,13 @@ def site(now: "SiteState") -> SiteReport:
     return SiteReport(now.entries, log, not_logged, reports, personal(now, reports))
 
 
-def kept(now: "SiteState", entry: "Entry", secret: str | None) -> BundleReport | Ciphertext:
+def kept(site: "Site", entry: "Entry", keyring: "Keyring", secret: str | None) -> BundleReport | Ciphertext:
     """Verify a bundle that lies in a site, but for its blends: see `blended`.
 
     Args:
-        now: the site.
+        site: the site.
         entry: of its ledger, on the bundle.
+        keyring: the keys of both sides.
         secret: the site's age key, where its plan encrypts; without it see `look`.
 
     Raises:
@@ -243,11 +246,11 @@ def kept(now: "SiteState", entry: "Entry", secret: str | None) -> BundleReport |
     from alx.site import shelf  # noqa: PLC0415 - see above
 
     turn, where = _turn(entry)
-    path = shelf.place(now.site, turn)
+    path = shelf.place(site, turn)
     if not path.is_dir():
         raise CorruptError(f"the {where} is gone from '{path.parent}'", "restore the site")
     try:
-        report = look(path, [now.keyring.signers[turn.digest]], secret)
+        report = look(path, [keyring.signers[turn.digest]], secret)
     except AlxError as error:
         error.within(where)
         raise

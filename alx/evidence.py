@@ -16,7 +16,7 @@ from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
 from alx.errors import AlxError, escape
 from alx.site import events, ledger
-from alx.site.entries import LEDGER, Created, Record, Reset, Turn
+from alx.site.entries import LEDGER, Accepted, Created, Paired, PeerRotated, Record, Reset, Turn
 from alx.site.events import Event
 from alx.site.keyring import Keyring
 from alx.site.ledger import Entry
@@ -129,7 +129,7 @@ def site(found: Site) -> Evidence:
     now = SiteState(found, told)
     looked.at(AGREED, now.check_agreement)
     keyring = looked.at("keys", lambda: now.keyring)
-    bundles = tuple(_bundles(now, keyring, looked))
+    bundles = tuple(_bundles(now, keyring or _alone(now), looked))
     reports = [b.report for b in bundles if isinstance(b.report, BundleReport)]
     if len(reports) == len(bundles):
         looked.at(ALL_TURNS, lambda: audit.check_chain(reports))
@@ -187,6 +187,14 @@ def _best(entries: list[Entry], log: list[Event]) -> tuple[list[Entry], str]:
     return entries, "ledger"
 
 
+def _alone(now: SiteState) -> Keyring | None:
+    """The keys of this site, where those of the peer cannot be told."""
+    own = [e for e in now.entries if not isinstance(e.record, Paired | PeerRotated | Accepted)]
+    with contextlib.suppress(AlxError):  # it was noted already
+        return SiteState(now.site, own).keyring
+    return None
+
+
 def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterator[Bundle]:
     secret = None
     if (now.site.folder / AGE_NAME).exists():  # a copy for an officer has none
@@ -196,13 +204,13 @@ def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterat
         if not isinstance(turn, Turn):
             continue
         ours = entry.line.kind == "sealed"
-        if keyring is None:
+        if keyring is None or turn.digest not in keyring.signers:
             yield Bundle(turn, ours, None)
             continue
         report: BundleReport | Ciphertext | None = None
         try:
-            report = audit.kept(now, entry, secret)
-            if isinstance(report, BundleReport):
+            report = audit.kept(now.site, entry, keyring, secret)
+            if isinstance(report, BundleReport) and keyring.peer:
                 report = audit.blended(now, entry, report)
         except AlxError as error:
             looked.saw(turn.what, error)

@@ -198,7 +198,7 @@ DAMAGE = {
 GOOD = {  # bundles that hold for all that: of the four of two rounds
     "a bundle": 3,
     "no bundle": 1,  # of two more the weights are good, and their blends cannot be made without it
-    "the peer's file": 0,
+    "the peer's file": 2,  # its own, with its own key
     "its own key": 0,
     "neither": 0,
 }
