@@ -294,13 +294,15 @@ FAULTS = {
         ),
     ),
     38: Fault(
-        "text that steers a terminal, in any field, key or name from outside",
+        "text that steers a terminal, or is markup on a report's page, in any field, key or name from outside",
         "escaped and cut short where it is printed",
         (
             "test_terminal::test_a_hostile_identity_file_prints_nothing_but_text_before_anybody_trusts_it",
             "test_terminal::test_a_hostile_bundle_prints_nothing_but_text",
             "test_terminal::test_hostile_requests_rotations_parity_and_backups_print_nothing_but_text",
             "test_terminal::test_one_module_prints",
+            "test_page::test_markup_in_every_field_is_text_on_the_page",
+            "test_page::test_a_bundle_that_is_made_to_break_the_page_does_not",
         ),
     ),
     39: Fault(

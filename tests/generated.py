@@ -19,6 +19,7 @@ from alx.bundle.rotation import RotationFile
 from alx.bundle.share import ShareFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
+from alx.report.page.content import Report
 from alx.site.entries import EVENTS
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
@@ -44,6 +45,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
+    "report": Report,
 }
 
 

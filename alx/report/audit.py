@@ -155,13 +155,13 @@ def site(target: Path, report: SiteReport) -> list[str]:
             else [f"  personal     in no bundle; kept here, whole, of {count(report.personal, 'snapshot')} that were sealed"]
         ),
         "history, with the time in UTC by the machine's clock:",
-        *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
-        *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),
+        *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
+        *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(event(e.record), 400)}" for e in report.not_logged),
         _left(report, sent),
     ]
 
 
-def _event(event: entries.Event, *, by_reset: bool = False) -> str:
+def event(event: entries.Event, *, by_reset: bool = False) -> str:
     """What an event says, for people."""
     told = _told(event, by_reset=by_reset)
     return f"rebuilt, the time is the reset's: {told}" if by_reset else told
@@ -195,6 +195,8 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"to '{event.folder}', {count(event.files, 'file')}"
         case entries.Described():
             return f"in '{event.file}', digest {event.digest[:16]}…, no count below {event.least}"
+        case entries.Reported():
+            return f"in '{event.file}', digest {event.digest[:16]}…"
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
@@ -225,7 +227,13 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
 
 
 def _flags(flags: entries.Flags) -> str:
-    told = [
+    told = looks(flags)
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def looks(flags: entries.Flags) -> list[str]:
+    """What about a selection deserves a look, in a few words each."""
+    return [
         word
         for name, bad, word in (
             ("start_sent", False, "LOOK: t=0 was not sent"),
@@ -239,4 +247,3 @@ def _flags(flags: entries.Flags) -> str:
         )
         if getattr(flags, name) is bad
     ]
-    return f" ({'; '.join(told)})" if told else ""

@@ -341,6 +341,13 @@ class Described(NamedTuple):
     least: int
 
 
+class Reported(NamedTuple):
+    """A report on this site, or on a bundle, was signed with this site's key: the file's name, its digest."""
+
+    file: str
+    digest: str
+
+
 class Refused(NamedTuple):
     """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
 
@@ -352,7 +359,7 @@ class Refused(NamedTuple):
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Restored | Reset
-Event = Record | Passphrase | BackedUp | Described | Refused
+Event = Record | Passphrase | BackedUp | Described | Reported | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
     "paired": Paired,
@@ -372,6 +379,7 @@ EVENTS: Mapping[str, Callable[..., Event]] = {
     "passphrase": Passphrase,
     "backed-up": BackedUp,
     "described": Described,
+    "reported": Reported,
     "refused": Refused,
 }
 """The kinds of events of the event log; what is said of each stands in docs/events.md."""
