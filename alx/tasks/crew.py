@@ -136,10 +136,18 @@ def asked(folder: Path, config: Any, plan: Plan) -> Callable[[Task], Task]:
 
     Returns:
         (task) -> the same, done by all.
+
+    Raises:
+        ConfigError: all of them would be on one GPU, or there are fewer than ranks.
     """
     group = _joined()
     if group is None:
         return lambda task: task
+    if config.device.startswith("cuda:"):
+        raise ConfigError(
+            f"device = '{escape(config.device)}' in site.toml is one GPU, and {group.world} ranks are this site",
+            'device = "auto" gives each of them its own',
+        )
     said = {
         "folder": str(folder.absolute()),
         "site": cast("BaseModel", config).model_dump_json(),
@@ -160,6 +168,8 @@ def _led(group: Ranks, task: Task, own: Path | None) -> Task:
     mine = fingerprint(task, own)
     for rank, answer in enumerate(group.answers(group.questions), 1):
         refuse_other(mine, json.loads(answer), rank)
+    if task.data is not None:  # a digest of all samples is not worked out twice
+        task = dataclasses.replace(task, data=lambda: mine["data"])
     if task.sample_losses is None:
         return dataclasses.replace(task, trainer=lambda model, seed: _trainer(group, task, model, seed))
     copies = _Copies(group)
