@@ -389,7 +389,7 @@ def _losses(group: Ranks, task: Task, models: Sequence[nn.Module], rows: Tensor)
 def own_rows(count: int, rank: int, world: int) -> slice:
     """Which of so many samples a rank measures: no sample twice, none left out.
 
-    By blocks of a power of two, so that, where there are many, the batches are those of one process, and so are the losses.
+    By blocks of a power of two, as the batches of one process are: where there are many, they are the same, and so are losses.
     """
     wanted = max(1, count // (world * PARTS))
     size = min(MOST, max(LEAST, 1 << (wanted.bit_length() - 1)))
