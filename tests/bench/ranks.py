@@ -5,7 +5,6 @@ each rank takes its part of the batch, weighs its loss by it, and DistributedDat
 """
 
 import time
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -13,40 +12,21 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from alx.learning import measure, state, trajectory
-from alx.plan import Plan
-from alx.site.site_file import SiteFile
-from alx.tasks import crew, ranks, supervised
+from alx.tasks import supervised
 from alx.tasks.data.samples import Tensors
 from alx.tasks.models import alexnet, small_cnn
 from alx.tasks.objective import losses, optimisers
 from tests.bench.row import Row, rates
-from tests.several import together
+from tests.several import led, together
 
 WORLDS = (1, 2)
 LR = 0.001
 LIMIT = 0.95  # of what is done by hand
 AT_ONCE = 512  # samples that are measured at once by hand
-PLAN = Plan.model_validate({
-    "name": "bench", "rounds": 1, "round_steps": 1, "batch_size": 64, "seed": 0,
-    "optimiser": {"name": "adam", "lr": LR}, "model": {"source": "alx.tasks.models:small_cnn"},
-})  # fmt: skip
-
-
-def _led(task, do):
-    """What rank 0 finds, with the task done by all."""
-
-    def rank(group):
-        if group.rank:
-            crew.follow(group, lambda *_: task)
-            return None
-        with crew.led(ranks.Place(0, group.world, 0, group.world), None):
-            return do(crew.asked(Path.cwd(), SiteFile(role="learner"), PLAN)(task))
-
-    return rank
 
 
 def _ours(task, do, world):
-    return lambda: do(task) if world == 1 else together(world, _led(task, do))[0]
+    return lambda: do(task) if world == 1 else led(world, task, do)
 
 
 def _training(task, steps):
