@@ -28,6 +28,7 @@ SECTIONS = {
     "growth": "growth",
     "training": "training",
     "gpu": "gpu",
+    "ranks": "ranks",
     "episodes": "rollouts",
 }
 
