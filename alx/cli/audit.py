@@ -41,9 +41,22 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
         report = audits.site(site.look())
         screen.machine(report.json()) if as_json else screen.tell(*words.site(target, report))
         return
-    known, secret = ([_key(key_path)], None) if key_path is not None else _known_keys()
+    known, secret = trusted(key_path)
     found = audits.look(target, known, secret)
     screen.machine(found.json()) if as_json else screen.tell(*words.bundle(found))
+
+
+def trusted(key_path: Path | None) -> tuple[list[keys.PublicKey], str | None]:
+    """The keys that a bundle may be signed with, and what opens it where it is encrypted.
+
+    Args:
+        key_path: as a person named it; None for those of the site that the person stands in.
+
+    Raises:
+        UsageError: neither is there.
+        AlxError: the key, or the site, cannot be read.
+    """
+    return ([_key(key_path)], None) if key_path is not None else _known_keys()
 
 
 def _key(path: Path) -> keys.PublicKey:
