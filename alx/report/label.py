@@ -17,7 +17,7 @@ MODULE = 0.11  # centimetres of a module: the code is 4.5 cm wide, and a telepho
 _CHECKS = (
     "the signature is valid, by the key of its sender",
     "each file has the size and the digest that were signed, and no file is there beside them",
-    "each model was opened: its digest is as signed, and every number in it is finite",
+    "each model whose weights are there was opened: its digest is as signed, every number finite",
 )
 _STYLE = """
 @page { size: A4; margin: 18mm }
@@ -27,9 +27,9 @@ h1 { font-size: 17pt; margin: 0 0 3mm }
 h2 { font-size: 12pt; margin: 6mm 0 2mm; border-bottom: 1px solid #000 }
 table { border-collapse: collapse; width: 100% }
 th { text-align: left; font-weight: normal; color: #444; width: 34mm; vertical-align: top; padding: 0.6mm 3mm 0.6mm 0 }
-td { vertical-align: top; padding: 0.6mm 0; overflow-wrap: anywhere }
+td { vertical-align: top; padding: 0.6mm 0; font-size: 10pt; overflow-wrap: anywhere }
 .digest { display: flex; flex-wrap: wrap; gap: 6mm; align-items: center }
-.digest ol { columns: 2; margin: 0; font-size: 13pt; font-weight: bold }
+.digest ol { flex: 1; columns: 2; column-gap: 16mm; margin: 0; font-size: 13pt; font-weight: bold }
 .digest svg { flex: none }
 code { font-size: 9pt; overflow-wrap: anywhere }
 .sign { display: flex; flex-wrap: wrap; gap: 10mm; margin-top: 4mm }
@@ -76,9 +76,8 @@ class Label:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        return {"digest": self.report.digest, "words": self.words, "checks": list(_CHECKS)} | {
-            name.replace(" ", "_"): value for name, value in self.rows
-        }
+        rows = {name.replace(" ", "_"): value for name, value in self.rows}
+        return {"digest": self.report.digest, "words": self.words, "checks": list(_CHECKS), **rows}
 
 
 def lines(label: Label) -> list[str]:

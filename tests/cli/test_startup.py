@@ -31,6 +31,7 @@ sys.exit(code)
         ["status", "--site", "learner"],
         ["audit", "learner"],
         ["audit", "BUNDLE", "--key", "provider/public.pem"],
+        ["label", "BUNDLE", "--key", "provider/public.pem"],
         ["export", "disk", "--site", "provider"],
         ["pair", "disk/provider.json", "--yes", "--site", "learner"],
         ["key", "--help"],
