@@ -222,6 +222,19 @@ def whole(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> B
     return report
 
 
+def sealed_at(now: "SiteState", digest: str) -> str | None:
+    """When this site sealed a bundle, by its event log; None where it did not.
+
+    Raises:
+        LedgerError: see `events.read`.
+    """
+    from alx.site import events  # noqa: PLC0415 - a bundle is looked at without a site
+    from alx.site.entries import Sealed  # noqa: PLC0415 - as above
+
+    log = events.read(now.site.events_path)
+    return next((e.at for e in log if isinstance(e.record, Sealed) and e.record.digest == digest and not e.by_reset), None)
+
+
 def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext | ShareReport:
     """As `bundle`; of one that is encrypted, without `secret`, what can be verified from outside; of a share, what is here.
 

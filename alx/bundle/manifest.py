@@ -1,8 +1,8 @@
 """What a bundle says about itself, and the limits of all of it. The only numbers about data that ever travel.
 
 Knows names, shapes, steps and sums; opens no file. Read `Manifest` to see everything that leaves a site beside the
-weights: the sample count, one loss sum for each candidate, and the global loss the sender started from. Three versions of
-the format are read, `Version1` to `Version3`; the last alone is written.
+weights: the sample count, one loss sum for each candidate, and the global loss the sender started from. Four versions of
+the format are read, `Version1` to `Version4`; the last alone is written.
 """
 
 import math
@@ -26,6 +26,7 @@ from alx.bundle.layout import (
     layout_order,
     part_name,
 )
+from alx.bundle.restored import Restored
 from alx.bundle.signature import Sha256
 from alx.errors import LimitError, MalformedError, NotFiniteError, escape
 from alx.plan import MAX_ROUNDS, MAX_STEPS
@@ -121,7 +122,7 @@ class Manifest(Head):
     """Everything a bundle says about itself, in whichever version."""
 
     format: Literal["alx-bundle"]
-    version: Literal[1, 2, 3]
+    version: Literal[1, 2, 3, 4]
     tensors: Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)]
     candidates: Annotated[list[Candidate], Field(min_length=2, max_length=MAX_CANDIDATES)]
 
@@ -200,6 +201,11 @@ class Manifest(Head):
         return self.frozen if isinstance(self, Version3) else None
 
     @property
+    def restoration(self) -> Restored | None:
+        """That the sender's site was restored, where it says so; before version 4 none did."""
+        return self.restored if isinstance(self, Version4) else None
+
+    @property
     def layout(self) -> "Layout":
         """How the state lies in memory and in files."""
         return Layout(tuple(self.tensors))
@@ -232,13 +238,22 @@ class Version2(Manifest):
 
 
 class Version3(Version2):
-    """The one that is written: what nothing changes stays at home, and is named by its digest."""
+    """The third: what nothing changes stays at home, and is named by its digest."""
 
     version: Literal[3]  # type: ignore[assignment]  # the fields of version 2, and one more
     frozen: Frozen | None = Field(description="what of the model stays at home; null where all of it travels")
 
 
-VERSIONS: dict[int, type[Manifest]] = {1: Version1, 2: Version2, 3: Version3}
+class Version4(Version3):
+    """The one that is written: a site that was restored says so."""
+
+    version: Literal[4]  # type: ignore[assignment]  # the fields of version 3, and more
+    restored: Restored | None = Field(
+        description="that the sender's site was restored since its turn before; null: it was not"
+    )
+
+
+VERSIONS: dict[int, type[Manifest]] = {1: Version1, 2: Version2, 3: Version3, 4: Version4}
 
 
 def parse(data: bytes) -> Manifest:

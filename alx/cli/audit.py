@@ -42,12 +42,25 @@ def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
         report = audits.site(site.look())
         screen.machine(report.json()) if as_json else screen.tell(*words.site(target, report))
         return
-    known, secret = ([named_key(key_path)], None) if key_path is not None else known_keys()
+    known, secret = trusted(key_path)
     found = audits.look(target, known, secret)
     screen.machine(found.json()) if as_json else screen.tell(*words.bundle(found))
 
 
-def named_key(path: Path) -> keys.PublicKey:
+def trusted(key_path: Path | None) -> tuple[list[keys.PublicKey], str | None]:
+    """The keys that a bundle may be signed with, and what opens it where it is encrypted.
+
+    Args:
+        key_path: as a person named it; None for those of the site that the person stands in.
+
+    Raises:
+        UsageError: neither is there.
+        AlxError: the key, or the site, cannot be read.
+    """
+    return ([_named_key(key_path)], None) if key_path is not None else _known_keys()
+
+
+def _named_key(path: Path) -> keys.PublicKey:
     """A public key out of its PEM file, or out of an identity file."""
     with files.storage(path):
         begins = b""
@@ -80,7 +93,7 @@ def refuse_key(target: Path, key_path: Path | None) -> None:
         )
 
 
-def known_keys() -> tuple[list[keys.PublicKey], str | None]:
+def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
     """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE."""
     site = standing_in()
     site.require_private()

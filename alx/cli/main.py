@@ -24,6 +24,7 @@ COMMANDS = {
     "check": ("turns", "What the data hold, what a turn takes, what is wrong."),
     "train-local": ("turns", "Train one turn and seal it in the outbox."),
     "export": ("exchange", "Copy the sealed turn to a disk and read it back."),
+    "label": ("label", "The page that goes with a disk."),
     "import-and-select": ("turns", "Verify the peer's bundle and choose where to go on."),
     "status": ("exchange", "Where the exchange stands, and what to do next."),
     "best": ("model", "Write the best model so far, its plan and a card."),

@@ -68,7 +68,7 @@ def _looked(target: Path, key_path: Path | None) -> tuple[Site | None, Evidence]
         audits.refuse_key(target, key_path)
         site = sites.load(target)
         return site, evidences.site(site)
-    known, secret = ([audits.named_key(key_path)], None) if key_path is not None else audits.known_keys()
+    known, secret = audits.trusted(key_path)
     return None, evidences.bundle(target, known, secret)
 
 

@@ -3,6 +3,7 @@
 Knows the ledger's entry on a selection; knows no bundle.
 """
 
+from alx.errors import escape
 from alx.plan import Plan
 from alx.records import Role
 from alx.report import columns
@@ -99,6 +100,12 @@ def words(chosen: Selected, plan: Plan) -> list[str]:
         out.append("the global loss did not rise")
     if flags.loss_rose is True:
         out.append("LOOK: the global loss rose, which it cannot on fixed data; did a data set change?")
+    if flags.restored_at is not None:
+        to = f"round {flags.restored_to}" if flags.restored_to else "the time before its first round"
+        out.append(
+            f"LOOK: the peer says that its site was restored at {escape(flags.restored_at)}, to {to}; its bundle continues "
+            "the history here, so it is no fork. Ask whether it was that site's people who did so"
+        )
     out += _too_good(chosen)
     if flags.stalled:
         remedy = (

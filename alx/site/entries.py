@@ -168,6 +168,8 @@ class Flags(NamedTuple):
     held_out_before: float | None = None
     score_fell: bool | None = None
     by_claim: bool | None = None
+    restored_at: str | None = None
+    restored_to: int | None = None
 
 
 class Selected(NamedTuple):

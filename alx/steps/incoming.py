@@ -345,7 +345,8 @@ def check_turn(position: Position, manifest: Manifest | Closing, digest: str, ro
     if manifest.sequence in accepted and accepted[manifest.sequence] != digest:
         raise ForkError(
             f"{came}, and a different one of that round was imported before: the peer has sealed the round twice",
-            "stop here and ask the peer: one of the two histories is false",
+            _restored(manifest)
+            or "stop here and ask the peer: alx audit prints each one's digest, and two with a valid signature prove it",
         )
     if manifest.sequence < expected:
         raise RollbackError(f"{came}, expected that of round {order.round_of(expected)}", "import the newest bundle")
@@ -355,13 +356,24 @@ def check_turn(position: Position, manifest: Manifest | Closing, digest: str, ro
     if manifest.previous != accepted.get(last):
         raise ForkError(
             f"{came}, but it continues another history than the bundle imported last",
-            "one side was restored from an old backup, or made its site anew",
+            _restored(manifest) or "one side was restored from an old backup, or made its site anew",
         )
     if manifest.answers != sealed.get(expected - 1):
         raise StaleError(
             f"{came}, but it does not answer the bundle that this site sealed last",
             "has the peer imported your newest bundle? is this site's ledger an old backup?",
         )
+
+
+def _restored(manifest: Manifest | Closing) -> str:
+    """What to do about a fork whose sender says that its site was restored, or nothing."""
+    told = None if isinstance(manifest, Closing) else manifest.restoration
+    if told is None:
+        return ""
+    return (
+        f"the peer says that its site was restored at {escape(told.at)}, to round {told.round}: do not take this bundle; "
+        "docs/keys.md says how its site is brought up to date first, from the disks"
+    )
 
 
 def _last_step(now: SiteState, steps: int) -> int:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from alx.bundle import age, codec, manifest, signature, strict_json
 from alx.bundle.frozen import Frozen
 from alx.bundle.layout import FLOATS, MANIFEST_NAME, MAX_SAMPLES, MAX_STATE_BYTES, MAX_TENSORS, Layout, part_name
-from alx.bundle.manifest import Blend, Candidate, Party, Start, Version3
+from alx.bundle.manifest import Blend, Candidate, Party, Start, Version4
 from alx.bundle.signature import SignedFile
 from alx.learning.task import State
 from alx.plan import MAX_ROUNDS, MAX_STEPS
@@ -63,9 +63,9 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         )
         for i in range(snapshots + blends)
     ]
-    made = Version3(
+    made = Version4(
         format="alx-bundle",
-        version=3,
+        version=4,
         sender=Party(role="provider", key=DIGEST),
         receiver=Party(role="learner", key=DIGEST),
         plan=DIGEST,
@@ -79,6 +79,7 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         candidates=candidates,
         averaged=[t.name for t in layout.tensors if t.dtype in FLOATS],
         frozen=Frozen(tensors=MAX_TENSORS, bytes=MAX_STATE_BYTES, digest=DIGEST),
+        restored=None,  # neither site of a simulation is
     )
     said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""

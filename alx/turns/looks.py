@@ -61,6 +61,7 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
     own_before, held_out_before: one's own loss and held-out score at the last selection.
     own_rose, score_fell: whether one's own loss, or the held-out score, got worse since then.
     by_claim: by own loss alone another candidate would have been chosen.
+    restored_at, restored_to: the sender says that its site was restored: when, and the last round that it still knew.
 
     Args:
         now: this site; its position is that before the bundle is accepted.
@@ -94,6 +95,8 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
         held_out_before=score_before,
         score_fell=None if score is None or score_before is None else more(score_before, score),
         by_claim=more(own, chosen.own[chosen.least_own], slack),
+        restored_at=None if manifest.restoration is None else manifest.restoration.at,
+        restored_to=None if manifest.restoration is None else manifest.restoration.round,
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from alx import files, order
 from alx.bundle import codec, recipe, write
 from alx.bundle.layout import Layout, bundle_name, part_name
-from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version3
+from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version4
 from alx.bundle.signature import SignedFile
 from alx.errors import ConfigError, DivergedError, NotFiniteError, TurnError, count
 from alx.learning import blend as blends
@@ -25,7 +25,7 @@ from alx.learning import measure, trajectory
 from alx.learning.task import Task
 from alx.learning.validation import Validation
 from alx.progress import Tell, silent
-from alx.site import entries, kept, shelf
+from alx.site import entries, kept, restoration, shelf
 from alx.site import personal as parts
 from alx.site.state import SiteState
 from alx.site.work import Work
@@ -421,9 +421,9 @@ class _Turn:
         if position.accepted:
             chosen = position.selected[-1]
             start = Start(candidate=chosen.index, global_loss=chosen.global_loss, samples=chosen.samples)
-        return Version3(
+        return Version4(
             format="alx-bundle",
-            version=3,
+            version=4,
             sender=Party(role=site.role, key=now.public_key.fingerprint),
             receiver=Party(role=now.peer.file.role, key=now.peer_key.fingerprint),
             plan=site.plan_file.digest,
@@ -437,4 +437,5 @@ class _Turn:
             candidates=candidates,
             averaged=averaged(self.task, self.layout),
             frozen=now.own.file.frozen,
+            restored=restoration.since_last_sealed(now),
         )

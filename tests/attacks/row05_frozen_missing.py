@@ -1,4 +1,4 @@
-"""A bundle of version 3 that does not say whether anything is frozen."""
+"""A bundle of version 4 that does not say whether anything is frozen."""
 
 from alx.errors import MalformedError
 from tests.forge import Forge, form

@@ -50,11 +50,14 @@ def test_the_golden_closing_is_verified_and_says_what_it_said(capsys):
 
 def test_the_golden_bundles_of_every_version_are_there():
     turns = ["r001-learner", "r001-provider", "r002-learner", "r002-provider"]
-    assert [f"{b.parent.name} {b.name.split('-', 2)[2]}" for b in BUNDLES] == [f"v{n} {t}" for n in (1, 2, 3) for t in turns]
+    assert [f"{b.parent.name} {b.name.split('-', 2)[2]}" for b in BUNDLES] == [
+        f"v{n} {t}" for n in (1, 2, 3, 4) for t in turns
+    ]
     for bundle in BUNDLES:
         said = json.loads((bundle / "manifest.json").read_text())
         assert said["version"] == int(bundle.parent.name[1:])
-        assert ("frozen" in said) == (said["version"] == 3)
+        assert ("frozen" in said) == (said["version"] >= 3)
+        assert ("restored" in said) == (said["version"] == 4)
         assert all(bool(c["files"]) == (said["version"] == 1 or c["blend"] is None) for c in said["candidates"])
     assert any(c["blend"] and c["blend"]["momentum"] for c in said["candidates"])
     assert {t["dtype"] for t in said["tensors"]} == {"F32", "F16", "BF16", "I64"}
@@ -111,7 +114,7 @@ def test_the_decoder_without_alx_decodes_it_too_and_makes_its_blends(bundle):
     assert [line.split()[0] for line in done.stdout.splitlines()] == [c["state"] for c in told(bundle)["candidates"]]
 
 
-@pytest.mark.parametrize("version", ["v1", "v2", "v3"])
+@pytest.mark.parametrize("version", ["v1", "v2", "v3", "v4"])
 def test_a_golden_exchange_is_one_chain(version):
     reports = [told(b) | json.loads((b / "manifest.json").read_text()) for b in BUNDLES if b.parent.name == version]
     for one, after in itertools.pairwise(reports):

@@ -33,6 +33,7 @@ sys.exit(code)
         ["audit", "BUNDLE", "--key", "provider/public.pem"],
         ["report", "learner", "-o", "page.html"],
         ["report", "BUNDLE", "--key", "provider/public.pem", "--json"],
+        ["label", "BUNDLE", "--key", "provider/public.pem"],
         ["export", "disk", "--site", "provider"],
         ["pair", "disk/provider.json", "--yes", "--site", "learner"],
         ["key", "--help"],

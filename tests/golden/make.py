@@ -1,9 +1,9 @@
 """Make the golden bundles of a format version, once, when it is released: never again for a version that is out.
 
-    python -m tests.golden.make FOLDER      tests/golden/v1 to v3 were made so, each by the alx of its version
+    python -m tests.golden.make FOLDER      tests/golden/v1 to v4 were made so, each by the alx of its version
 
-Two small sites play two rounds, from version 2 on with batch norm and both types of two bytes, in version 3 with a frozen
-layer. What is kept: the four bundles as they were carried, both public keys, and what a reader must find in them (the
+Two small sites play two rounds, from version 2 on with batch norm and both types of two bytes, from version 3 on with a
+frozen layer. What is kept: the four bundles as they were carried, both public keys, and what a reader must find in them (the
 bundle's digest, each candidate's label, loss and the SHA-256 of its state).
 """
 

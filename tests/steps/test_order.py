@@ -14,7 +14,7 @@ import zstandard
 from alx import files as files_of_the_site
 from alx.bundle import dsse, read, signature
 from alx.bundle.carried import Source
-from alx.bundle.manifest import Version3
+from alx.bundle.manifest import Version4
 from alx.cli.main import run
 from tests.conftest import World
 from tests.forge import command
@@ -51,7 +51,7 @@ class Recorder:
         patch.setattr(zstandard, "get_frame_parameters", self._noting("decompress", zstandard.get_frame_parameters))
         patch.setattr(zstandard, "ZstdDecompressor", self._decompressor(zstandard.ZstdDecompressor))
         patch.setattr(dsse, "verify", self._then("verify", dsse.verify))
-        patch.setattr(Version3, "model_validate", self._then("validate manifest", Version3.model_validate))
+        patch.setattr(Version4, "model_validate", self._then("validate manifest", Version4.model_validate))
 
     def _noting(self, what: str, really: Callable) -> Callable:
         def noting(data=b"", *arguments, **named):

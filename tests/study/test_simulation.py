@@ -23,7 +23,7 @@ from alx import files, plan, training
 from alx.bundle import write
 from alx.bundle.frozen import Frozen
 from alx.bundle.layout import Layout, Tensor
-from alx.bundle.manifest import Blend, Candidate, Party, Start, Version3
+from alx.bundle.manifest import Blend, Candidate, Party, Start, Version4
 from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
@@ -344,9 +344,9 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
         )
         loss = float(rng.normal())
         candidates.append(Candidate(step=None, blend=blend, loss=loss, state="b" * 64, keyframe=False, files=[]))
-    made = Version3(
+    made = Version4(
         format="alx-bundle",
-        version=3,
+        version=4,
         sender=Party(role="learner", key="c" * 64),
         plan="d" * 64,
         round=2,
@@ -360,6 +360,7 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
         candidates=candidates,
         averaged=[],
         frozen=Frozen(tensors=20_000, bytes=1 << 40, digest="b" * 64),
+        restored=None,
     )
     write.seal(tmp_path, made, listed, key)
     bound = snapshots * sizes.most(layout) + sizes.wrapping(layout, snapshots, blends)

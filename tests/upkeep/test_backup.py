@@ -10,6 +10,7 @@ import pytest
 from alx import audit
 from alx.cli.main import run
 from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LedgerError, LimitError, MalformedError, UsageError
+from alx.site import restoration
 from alx.upkeep import backup as backups
 from tests.forge import refused
 from tests.killed import history, killed
@@ -50,6 +51,27 @@ def test_a_restored_site_is_what_was_backed_up_and_the_exchange_goes_on(stage):
     assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
     assert world.take("learner", world.bundle("provider")) == 0
     assert world.take("provider", world.turn("learner")) == 0
+
+
+def test_a_restored_site_says_so_in_its_next_bundle_alone_and_the_receiver_is_shown_it(stage, capsys):
+    world = stage("answered")
+    backup = back_up(world)
+    shutil.rmtree(world.folder("learner"))
+    assert run(restoring(world, backup)) == 0
+    at = next(e.at for e in audit.site(world.state("learner")).events if e.line.kind == "restored")
+    assert world.take("learner", world.bundle("provider")) == 0
+    said = json.loads((world.turn("learner") / "manifest.json").read_text())
+    assert said["restored"] == {"how": "backup", "at": at, "round": 1}
+    capsys.readouterr()
+    assert world.take("provider", world.bundle("learner", 2)) == 0
+    out = capsys.readouterr().out
+    assert (
+        f"LOOK: the peer says that its site was restored at {at}, to round 1; its bundle continues the history here" in out
+    )
+    flags = audit.site(world.state("provider")).events[-1].record.flags
+    assert (flags.restored_at, flags.restored_to) == (at, 1)
+    assert restoration.since_last_sealed(world.state("learner")) is None
+    assert json.loads((world.turn("provider") / "manifest.json").read_text())["restored"] is None
 
 
 def test_before_the_first_bundle_a_site_is_restored_with_its_empty_boxes(stage):
