@@ -113,7 +113,17 @@ def _hint(error: OSError) -> str:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code; as one of several ranks, what its rank has to do of it."""
+    if "WORLD_SIZE" not in os.environ:
+        return _run(arguments)
+    try:
+        ranks = importlib.import_module("alx.cli.ranks")  # only where several processes are one site
+        return int(ranks.run(sys.argv[1:] if arguments is None else arguments, lambda: _run(arguments)))
+    except AlxError as error:
+        return _refused(error)
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         done: Any = cli.main(args=arguments, prog_name="alx", standalone_mode=False)
     except AlxError as error:

@@ -17,7 +17,7 @@ from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import INIT_NAME, ModelSource, Plan
 from alx.records import Scalar
-from alx.tasks import code, descent, distillation, fit, given, metrics, models, parts
+from alx.tasks import code, crew, descent, distillation, fit, given, metrics, models, parts
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.deal import Deal
@@ -226,7 +226,14 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
 
     Raises:
         ConfigError: something named cannot be used.
+        RanksError: of several ranks that are this site, another has another one.
     """
+    led = crew.asked(folder, config, plan)
+    return led(_made(folder, config, plan, read))
+
+
+def _made(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None) -> Task:
+    """The same of this process alone."""
     place = device(config.device)
     if config.task != "built-in":
         return _own(folder, config, plan, place)

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
-from alx.tasks import augmentation, probe
+from alx.tasks import augmentation, probe, ranks
 from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
 from alx.tasks.data import samples
@@ -67,9 +67,13 @@ class MiniBatches:
     ) -> None:
         if training.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._ranks = ranks.here()
+        if self._ranks is not None:
+            self._ranks.train(model)
         self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
         self._descent = Descent(model, optimiser, training)
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
         self._augmented = Augmented(self._data, training.augment, seed) if training.augments else None
@@ -87,10 +91,14 @@ class MiniBatches:
         self._order, self._at = order, at
         self._indices = order.to(self._data.home)
 
-    def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """A batch as the model is trained on it, on the device."""
-        read = self._data if self._augmented is None else self._augmented
-        inputs, targets = (t.to(self._device) for t in read.samples_at(indices))
+    def _batch(self, here: slice, mine: slice) -> tuple[Tensor, Tensor]:
+        """A batch as the model is trained on it, on the device: this rank's rows of it."""
+        if self._augmented is None:
+            inputs, targets = self._data.samples_at(self._indices[mine])
+        else:  # what is drawn for a row depends on those before it
+            own = slice(mine.start - here.start, mine.stop - here.start)
+            inputs, targets = (t[own] for t in self._augmented.samples_at(self._indices[here]))
+        inputs, targets = inputs.to(self._device), targets.to(self._device)
         if self._training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, targets
@@ -120,15 +128,24 @@ class MiniBatches:
         else:
             taken = self._at - begun
             loss = torch.stack([self._backward(each, (each.stop - each.start) / taken) for each in here]).sum()
+        if self._ranks is not None:
+            loss = self._ranks.add(self._parameters, loss)
         self._descent.step()
         return self._told(loss)
 
     def _backward(self, here: slice, share: float = 1.0) -> Tensor:
-        """The gradients of one batch, added to those that are there, and its mean loss: both times its share of the step."""
-        inputs, targets = self._batch(self._indices[here])
+        """The gradients of one batch, added to those that are there, and its mean loss: both times its share of the step.
+
+        Of several ranks each has its rows of the batch, and a share that is by so much smaller.
+        """
+        mine = here
+        if self._ranks is not None:
+            mine, part = self._ranks.part(here)
+            share *= part
+        inputs, targets = self._batch(here, mine)
         answers = None
         if self._start is not None:
-            answers = self._start.of(self._order[here], inputs, changed=self._training.augments)
+            answers = self._start.of(self._order[mine], inputs, changed=self._training.augments)
         outputs = self._forward(inputs)
         loss = self._loss(outputs, targets).mean()
         whole = loss if self._term is None or answers is None else loss + self._term(outputs, answers, targets).mean()

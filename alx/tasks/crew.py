@@ -1,0 +1,399 @@
+"""A task that several ranks do together: rank 0 has it as any other, and each thing that it does, the others do too.
+
+Knows a task, and `alx.tasks.ranks`; knows no site. The others hold copies of rank 0's models and of its trainer. They are
+told what to make their task of, and answer what theirs is, so that ranks that differ are refused before anything starts.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from alx import __version__
+from alx.errors import AlxError, ConfigError, RanksError, escape
+from alx.learning import state as states
+from alx.learning.measure import sums
+from alx.learning.task import Averager, Keeper, LossSum, Paced, Rated, SampleLosses, State, Task, Trainer
+from alx.learning.trajectory import seed_all
+from alx.plan import Plan, parse, written
+from alx.tasks import ranks
+from alx.tasks.evaluation import LEAST, MOST
+from alx.tasks.ranks import Ranks
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+PARTS = 4  # of a rank's samples at least, where they are measured in batches of a power of two
+SEEDS = 1 << 62
+
+Make = Callable[[Path, str, Plan], Task]
+"""(the site's folder, its site.toml as JSON, the plan) -> the task."""
+
+
+class Do(IntEnum):
+    """What rank 0 says; most say a number too, and some data."""
+
+    STILL_HERE = auto()
+    OVER = auto()
+    LOAD = auto()
+    MODEL = auto()
+    LOSSES = auto()
+    TRAINER = auto()
+    PACE = auto()
+    STEP = auto()
+    RESTORE = auto()
+    TAKE_UP = auto()
+
+
+def fingerprint(task: Task, own: Path | None) -> dict[str, str]:
+    """What has to be the same on each rank, by what it is called.
+
+    Args:
+        task: as this rank made it.
+        own: the file that it is in, where it is no built-in one.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = task.new_model()
+    held = json.dumps(sorted(states.digests(states.whole(task, model)).items()))
+    return {
+        "version of alx": __version__,
+        "version of torch": torch.__version__.split("+")[0],
+        "task": "" if own is None else hashlib.sha256(own.read_bytes()).hexdigest(),
+        "model": hashlib.sha256(held.encode()).hexdigest(),
+        "number of samples": "" if task.sample_losses is None else str(task.sample_losses.count),
+        "data": "" if task.data is None else task.data(),
+    }
+
+
+def refuse_other(mine: dict[str, str], theirs: dict[str, str], rank: int) -> None:
+    """A rank has the same task.
+
+    Raises:
+        RanksError: it has not.
+    """
+    name = next((name for name in mine if theirs.get(name) != mine[name]), None)
+    if name is not None:
+        got, expected = (escape(str(each.get(name))[:16]) or "none" for each in (theirs, mine))
+        raise RanksError(
+            f"rank {rank} has another {name} than rank 0: {got}, expected {expected}",
+            "each rank reads the same code and data, by the same paths",
+        )
+
+
+# Rank 0
+
+_expected: list[tuple[ranks.Place, Any]] = []
+
+
+@contextlib.contextmanager
+def led(place: ranks.Place, store: Any) -> Iterator[None]:
+    """Rank 0: what is loaded in the body is done by all ranks; afterwards the others are let go."""
+    _expected[:] = [(place, store)]
+    try:
+        yield
+    finally:
+        _expected.clear()
+        group = ranks.here()
+        if group is None:
+            ranks.begin(store, group=False)
+        else:
+            _let_go(group)
+
+
+def _let_go(group: Ranks) -> None:
+    with contextlib.suppress(AlxError):  # then they are gone already
+        if not group.amiss:
+            with group.command(Do.OVER):
+                pass
+    group.leave()
+
+
+def _joined() -> Ranks | None:
+    """The group, which is made when it is first needed: a command may end before that."""
+    if _expected and ranks.here() is None:
+        place, store = _expected[0]
+        ranks.begin(store, group=True)
+        ranks.join(place, store).remind(Do.STILL_HERE)
+    return ranks.here() if _expected else None
+
+
+def asked(folder: Path, config: Any, plan: Plan) -> Callable[[Task], Task]:
+    """Ask the other ranks, if there are any, for the task too; while they make it, so does this one.
+
+    Args:
+        folder: of the site.
+        config: its site.toml.
+        plan: the agreement.
+
+    Returns:
+        (task) -> the same, done by all.
+    """
+    group = _joined()
+    if group is None:
+        return lambda task: task
+    said = {
+        "folder": str(folder.absolute()),
+        "site": cast("BaseModel", config).model_dump_json(),
+        "plan": written(plan).decode(),
+    }
+    group.questions += 1
+    with group.command(Do.LOAD, group.questions, json.dumps(said).encode()):
+        pass
+    return lambda task: _led(group, task, None if config.task == "built-in" else folder / config.task)
+
+
+def _led(group: Ranks, task: Task, own: Path | None) -> Task:
+    """The task, done by all ranks.
+
+    Raises:
+        RanksError: theirs is another.
+    """
+    mine = fingerprint(task, own)
+    for rank, answer in enumerate(group.answers(group.questions), 1):
+        refuse_other(mine, json.loads(answer), rank)
+    if task.sample_losses is None:
+        return dataclasses.replace(task, trainer=lambda model, seed: _trainer(group, task, model, seed))
+    copies = _Copies(group)
+
+    def of(models: Sequence[nn.Module], rows: Tensor) -> Tensor:
+        slots = [copies.slot(model) for model in models]
+        numbers = torch.tensor([*slots, *rows.tolist()])
+        with group.command(Do.LOSSES, len(slots), numbers.numpy().tobytes()):
+            return _losses(group, task, models, rows)
+
+    def load(model: nn.Module, held: State) -> None:
+        copies.changed(model)
+        task.load(model, held)
+
+    count = task.sample_losses.count
+    return dataclasses.replace(
+        task,
+        trainer=lambda model, seed: _trainer(group, task, model, seed),
+        measure=lambda model: LossSum(sums(lambda rows: of([model], rows), count)[0], count),
+        sample_losses=SampleLosses(count, of),
+        load=load,
+    )
+
+
+class _Copies:
+    """Which of rank 0's models the others have copies of, by number, and which are as they were."""
+
+    def __init__(self, group: Ranks) -> None:
+        self._group, self._free, self._most = group, list[int](), 0
+        self._slots, self._same = weakref.WeakKeyDictionary[nn.Module, int](), set[int]()
+
+    def changed(self, model: nn.Module) -> None:
+        self._same.discard(self._slots.get(model, -1))
+
+    def slot(self, model: nn.Module) -> int:
+        """Its number; the others' copies are as it is now."""
+        if model not in self._slots:
+            if not self._free:
+                self._free.append(self._most)
+                self._most += 1
+            slot = self._slots[model] = self._free.pop()
+            self._same.discard(slot)
+            weakref.finalize(model, self._free.append, slot)
+        slot = self._slots[model]
+        if slot not in self._same:
+            with self._group.command(Do.MODEL, slot):
+                self._group.share(_tensors(model))
+            self._same.add(slot)
+        return slot
+
+
+class _Led:
+    """A trainer whose every step is one of all ranks; what it saves is the same on each, and rank 0's is asked."""
+
+    def __init__(self, group: Ranks, trainer: Any, model: nn.Module) -> None:
+        self._group, self._trainer, self._model = group, trainer, model
+
+    def step(self) -> float:
+        # the others' random numbers follow from this one; rank 0's own go on, and are saved: each rank has other dropout
+        with self._group.command(Do.STEP, int(torch.randint(SEEDS, ()))):
+            return cast("float", self._trainer.step())
+
+    def pace(self, steps: int) -> None:
+        with self._group.command(Do.PACE, steps):
+            _pace(self._trainer, steps)
+
+    def rate(self) -> float | None:
+        return self._trainer.rate() if isinstance(self._trainer, Rated) else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self._trainer.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        with self._group.command(Do.RESTORE, 0, _packed(state)):
+            self._group.share(_tensors(self._model))
+            self._trainer.load_state_dict(state)
+
+
+class _LedKeeper(_Led):
+    """The same where something is handed on."""
+
+    def kept(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", self._trainer.kept())
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        with self._group.command(Do.TAKE_UP, 0, _packed(kept)):
+            self._trainer.take_up(kept)
+
+
+class _LedAverager(_Led):
+    """The same where there is a `snapshot`."""
+
+    def snapshot(self) -> State:
+        return cast("State", self._trainer.snapshot())
+
+
+class _LedBoth(_LedAverager, _LedKeeper):
+    """The same where there is both."""
+
+
+_KINDS: dict[tuple[bool, bool], type[_Led]] = {
+    (False, False): _Led,
+    (False, True): _LedKeeper,
+    (True, False): _LedAverager,
+    (True, True): _LedBoth,
+}
+
+
+def _trainer(group: Ranks, task: Task, model: nn.Module, seed: int) -> Trainer:
+    before = group.trainers
+    with group.command(Do.TRAINER, seed):
+        group.share(_tensors(model))
+        made = task.trainer(model, seed)
+    if group.trainers == before:
+        raise ConfigError(
+            f"the task's trainer cannot share its steps between {group.world} ranks",
+            "one that supervised makes can; train this one without torchrun; import-and-select may have ranks",
+        )
+    return _KINDS[isinstance(made, Averager), isinstance(made, Keeper)](group, made, model)
+
+
+# The others
+
+
+class _Follower:
+    """A rank that is not 0."""
+
+    def __init__(self, group: Ranks, make: Make) -> None:
+        self._group, self._make = group, make
+        self._models: dict[int, nn.Module] = {}
+        self._task: Any = None
+        self._trainer: Any = None
+        self._model: Any = None
+
+    def do(self, what: int, number: int, data: bytes) -> None:
+        """What rank 0 said."""
+        group, task = self._group, self._task
+        match what:
+            case Do.LOAD:
+                self._load(number, json.loads(data))
+            case Do.MODEL:
+                if number not in self._models:
+                    self._models[number] = task.new_model()
+                group.share(_tensors(self._models[number]))
+                self._models[number].eval()
+            case Do.LOSSES:
+                numbers = torch.frombuffer(bytearray(data), dtype=torch.int64)
+                nets = [self._models[slot] for slot in numbers[:number].tolist()]
+                with torch.no_grad():
+                    _losses(group, task, nets, numbers[number:])
+            case Do.TRAINER:
+                self._model = task.new_model()
+                group.share(_tensors(self._model))
+                self._model.train()
+                seed_all(number)
+                self._trainer = task.trainer(self._model, number)
+            case Do.PACE:
+                _pace(self._trainer, number)
+            case Do.STEP:
+                seed_all(number + group.rank)
+                self._trainer.step()
+            case Do.RESTORE:
+                group.share(_tensors(self._model))
+                self._trainer.load_state_dict(_unpacked(data))
+            case Do.TAKE_UP:
+                self._trainer.take_up(_unpacked(data))
+
+    def _load(self, number: int, said: dict[str, str]) -> None:
+        folder, site = Path(said["folder"]), said["site"]
+        self._task = self._make(folder, site, parse(said["plan"].encode()).plan)
+        self._models, self._trainer, self._model = {}, None, None
+        name = json.loads(site)["task"]
+        found = fingerprint(self._task, None if name == "built-in" else folder / name)
+        self._group.answer(number, json.dumps(found))
+
+
+def follow(group: Ranks, make: Make) -> None:
+    """Do what rank 0 does, until it is over.
+
+    Args:
+        group: of a rank that is not 0.
+        make: makes the task as rank 0 did.
+
+    Raises:
+        AlxError: as the task, or RanksError: rank 0 is gone.
+    """
+    follower = _Follower(group, make)
+    while True:
+        what, number, data = group.hear()
+        if what == Do.OVER:
+            return
+        follower.do(what, number, data)
+
+
+# All
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    """All that a model computes with, each once."""
+    return [*model.parameters(), *model.buffers()]
+
+
+def _pace(trainer: Any, steps: int) -> None:
+    if isinstance(trainer, Paced):
+        trainer.pace(steps)
+
+
+def _losses(group: Ranks, task: Task, models: Sequence[nn.Module], rows: Tensor) -> Tensor:
+    """The losses of some samples, [models, n]: each rank's of its own, together."""
+    mine = own_rows(len(rows), group.rank, group.world)
+    out = torch.zeros(len(models), len(rows), dtype=torch.float64)
+    if mine.stop > mine.start:
+        out[:, mine] = cast("SampleLosses", task.sample_losses).of(models, rows[mine])
+    return group.sum(out)
+
+
+def own_rows(count: int, rank: int, world: int) -> slice:
+    """Which of so many samples a rank measures: no sample twice, none left out.
+
+    By blocks of a power of two, so that, where there are many, the batches are those of one process, and so are the losses.
+    """
+    wanted = max(1, count // (world * PARTS))
+    size = min(MOST, max(LEAST, 1 << (wanted.bit_length() - 1)))
+    blocks = -(-count // size)
+    each, over = divmod(blocks, world)
+    start = rank * each + min(rank, over)
+    return slice(min(count, start * size), min(count, (start + each + (rank < over)) * size))
+
+
+def _packed(state: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _unpacked(data: bytes) -> dict[str, Any]:
+    return dict(torch.load(io.BytesIO(data), weights_only=True, map_location="cpu"))

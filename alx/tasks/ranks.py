@@ -1,0 +1,393 @@
+"""Several processes that are one site: rank 0 says what is done, and all of them do it (docs/ranks.md).
+
+Knows torch.distributed, and tensors; knows no task, and no site. What one rank tells another is JSON, numbers and tensors:
+nothing is unpickled that came over a socket.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, Self
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed import distributed_c10d
+from torch.distributed.rendezvous import rendezvous
+
+from alx import errors
+from alx.errors import AlxError, ConfigError, RanksError, escape
+from alx.tasks.batchnorm import synchronise
+
+# A rank that says nothing for so long is given up: torch's own limit for gloo. One that ended is noticed at once, as its
+# connections close, so this is for a node without power, and must be longer than the slowest step, or than reading the data.
+PATIENCE = timedelta(minutes=30)
+IDLE_SECONDS = 60.0  # rank 0 says that it is still there as often, however long it reads, seals or waits for a passphrase
+REASON_SECONDS = 3.0  # a rank says why it stops before its connections close; this is for a slow store
+LOOK_SECONDS = 0.05  # between looks whether all ranks have answered: torch's own waiting would let no signal through
+BUCKET_BYTES = 25 << 20  # of gradients that are added at once, as in DistributedDataParallel
+HINT = "the site is as it was; the same command goes on from its last checkpoint, with any number of ranks"
+_BEGIN, _FAILED, _ANSWER = "alx/begin", "alx/failed", "alx/answer"
+
+
+class Place(NamedTuple):
+    """Which of the processes this one is, by what torchrun says."""
+
+    rank: int
+    world: int
+    local_rank: int
+    local_world: int
+
+
+class Part(NamedTuple):
+    """This rank's samples of a batch.
+
+    Attributes:
+        rows: never none, as not every layer takes none: of a batch with fewer samples than ranks the first, for nothing.
+        share: of the batch; 0 where `rows` are for nothing.
+    """
+
+    rows: slice
+    share: float
+
+
+def part(batch: slice, rank: int, world: int) -> Part:
+    """A batch split by index: the first ranks have one more where it does not come out even; none comes twice.
+
+    Args:
+        batch: at least one sample.
+        rank: whose part.
+        world: how many ranks there are.
+    """
+    count = batch.stop - batch.start
+    each, over = divmod(count, world)
+    own = each + (rank < over)
+    start = batch.start + rank * each + min(rank, over)
+    return Part(slice(start, start + own), own / count) if own else Part(slice(batch.start, batch.start + 1), 0.0)
+
+
+def alone_on(place: Place) -> bool:
+    """Whether all ranks are on this machine."""
+    return place.local_world == place.world
+
+
+class Ranks:
+    """The process group that this process is in.
+
+    Args:
+        place: which one it is.
+        store: where ranks leave word for each other.
+
+    Raises:
+        RanksError: the others do not come, or fewer GPUs are here than ranks.
+    """
+
+    def __init__(self, place: Place, store: Any) -> None:
+        self.rank, self.world, self._store = place.rank, place.world, store
+        self.idle = False  # this rank's rows of the batch are for nothing
+        self.trainers = 0  # that share their steps, made so far
+        self.questions = 0  # of the task that all make, asked so far
+        self.amiss = False  # the ranks may be at different places: nothing more can be said
+        self._lock, self._over = threading.RLock(), threading.Event()
+        backend = "gloo"
+        if torch.cuda.is_available():
+            if torch.cuda.device_count() < place.local_world:
+                raise ConfigError(
+                    f"{place.local_world} ranks are on this machine, and it has {torch.cuda.device_count()} GPUs",
+                    "give torchrun --nproc-per-node as many as there are GPUs; CUDA_VISIBLE_DEVICES= trains on the CPU",
+                )
+            torch.cuda.set_device(place.local_rank)
+            backend = "cpu:gloo,cuda:nccl"
+        if alone_on(place):  # else gloo asks for the host's name, and waits where nobody knows it
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
+        with self.exchange():
+            dist.init_process_group(
+                backend,
+                store=distributed_c10d.PrefixStore("group", store),
+                rank=place.rank,
+                world_size=place.world,
+                timeout=PATIENCE,
+            )
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Itself: a copy of a model is of the same group."""
+        return self
+
+    # What rank 0 says, and the others hear
+
+    @contextlib.contextmanager
+    def command(self, what: int, number: int = 0, data: bytes = b"") -> Iterator[None]:
+        """Rank 0: all do it now, this one in the body."""
+        with self._lock:
+            self.amiss = True
+            with self.exchange():
+                dist.broadcast(torch.tensor([what, number, len(data)]), 0)
+                if data:
+                    dist.broadcast(torch.frombuffer(bytearray(data), dtype=torch.uint8), 0)
+            yield
+            self.amiss = False
+
+    def hear(self) -> tuple[int, int, bytes]:
+        """The others: what to do next."""
+        with self.exchange():
+            head = torch.empty(3, dtype=torch.int64)
+            dist.broadcast(head, 0)
+            what, number, size = head.tolist()
+            data = torch.empty(size, dtype=torch.uint8)
+            if size:
+                dist.broadcast(data, 0)
+        return what, number, data.numpy().tobytes()
+
+    def remind(self, still_here: int) -> None:
+        """Rank 0: say now and then that it is there, as long as nothing else is said."""
+
+        def run() -> None:
+            while not self._over.wait(IDLE_SECONDS):
+                if self._lock.acquire(blocking=False):
+                    try:
+                        with self.command(still_here):
+                            pass
+                    except AlxError:  # the next command meets it too, where it can be told
+                        return
+                    finally:
+                        self._lock.release()
+
+        threading.Thread(target=run, daemon=True).start()
+
+    # What they exchange
+
+    def share(self, tensors: Sequence[Tensor]) -> None:
+        """Rank 0's tensors become everybody's."""
+        with self.exchange(), torch.no_grad():
+            for value in tensors:
+                whole = value.detach().contiguous()
+                if whole.numel():
+                    dist.broadcast(whole.reshape(-1).view(torch.uint8), 0)  # gloo knows some types alone
+                if whole.data_ptr() != value.data_ptr():
+                    value.copy_(whole)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over ranks, in place: to the bit the same on each."""
+        with self.exchange():
+            dist.all_reduce(value)
+        return value
+
+    def train(self, model: nn.Module) -> None:
+        """A trainer of this model shares its steps: its batch norm goes by the batches of all ranks."""
+        self.trainers += 1
+        synchronise(model, self.sum, lambda: self.idle)
+
+    def part(self, batch: slice) -> Part:
+        """This rank's samples of a batch."""
+        mine = part(batch, self.rank, self.world)
+        self.idle = not mine.share
+        return mine
+
+    def add(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
+        """Sum the gradients over ranks, in place, and the loss.
+
+        A parameter that no rank has a gradient of keeps none, as an optimiser would else let it decay.
+
+        Args:
+            parameters: the model's, the same on each rank.
+            loss: this rank's share of the step's.
+
+        Returns:
+            The step's loss.
+
+        Raises:
+            ConfigError: a gradient is sparse.
+        """
+        grads = [p.grad for p in parameters]
+        if any(g is not None and g.layout is not torch.strided for g in grads):
+            raise ConfigError("the model has sparse gradients, which ranks do not add", "train without torchrun, or densely")
+        there = [float(g is not None) for g in grads]
+        head = torch.tensor([*there, 0.0], dtype=torch.float32, device=loss.device)
+        head[-1] = loss
+        full = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
+        with self.exchange():
+            flats = [torch.cat([t.reshape(-1) for t in each]) for each in buckets([head, *full])]
+            for work in [dist.all_reduce(flat, async_op=True) for flat in flats]:
+                work.wait()
+        summed = {id(t): v for flat, each in zip(flats, buckets([head, *full]), strict=True) for t, v in _views(flat, each)}
+        head = summed[id(head)]
+        # looked at where it matters alone: on a GPU that is waiting for it
+        known = there if all(there) else head.tolist()
+        for p, value, has in zip(parameters, full, known, strict=False):
+            if has:
+                # on a GPU a view of what was summed; in the layout of the parameter, as an optimiser steps on both at once
+                p.grad = summed[id(value)] if p.is_contiguous() else value.copy_(summed[id(value)])
+        return head[-1]
+
+    # How it ends
+
+    def answer(self, number: int, text: str) -> None:
+        """Leave an answer for rank 0."""
+        self._store.set(f"{_ANSWER}/{number}/{self.rank}", text)
+
+    def answers(self, number: int) -> list[str]:
+        """Rank 0: what the other ranks answered, in their order.
+
+        Raises:
+            RanksError: one of them stopped, or has not answered for too long.
+        """
+        keys = [f"{_ANSWER}/{number}/{rank}" for rank in range(1, self.world)]
+        until = time.monotonic() + PATIENCE.total_seconds()
+        while not self._store.check(keys):
+            if self._store.check([_FAILED]) or time.monotonic() > until:
+                raise self.lost("a rank did not answer")
+            time.sleep(LOOK_SECONDS)
+        return [self._store.get(key).decode() for key in keys]
+
+    def fail(self, error: AlxError) -> None:
+        """The others: leave word why this rank stops; the first word counts."""
+        said = {"rank": self.rank, "kind": type(error).__name__, "message": error.message, "hint": error.hint}
+        with contextlib.suppress(RuntimeError):  # rank 0, and the store with it, may be gone
+            self._store.compare_set(_FAILED, "", json.dumps(said))
+
+    def lost(self, cause: str) -> AlxError:
+        """What to raise where the ranks lost each other: what one of them said, if it could."""
+        said, until = None, time.monotonic() + (0 if self.rank else REASON_SECONDS)
+        with contextlib.suppress(RuntimeError):
+            while not self._store.check([_FAILED]) and time.monotonic() < until:
+                time.sleep(LOOK_SECONDS)
+            if self._store.check([_FAILED]):
+                said = json.loads(self._store.get(_FAILED))
+        if said is None:
+            return RanksError(f"a rank of {self.world} is gone, and did not say why: {escape(cause, 200)}", HINT)
+        kind = getattr(errors, said["kind"], RanksError)
+        refusal: AlxError = kind(said["message"], said["hint"] or HINT)
+        return refusal.within(f"rank {said['rank']} of {self.world}")
+
+    @contextlib.contextmanager
+    def exchange(self) -> Iterator[None]:
+        """What torch raises in the body becomes a refusal.
+
+        Raises:
+            RanksError: a rank is gone.
+        """
+        try:
+            yield
+        except dist.DistError as error:
+            raise self.lost(_words(error)) from error
+        except RuntimeError as error:
+            if not any(word in str(error) for word in _LOST):
+                raise
+            raise self.lost(_words(error)) from error
+
+    def leave(self) -> None:
+        """Out of the group; nothing is waited for."""
+        self._over.set()
+        with contextlib.suppress(RuntimeError):
+            dist.destroy_process_group()
+
+
+_LOST = ("gloo", "onnection", "Socket", "socket", "imed out", "NCCL")  # in what torch says where it has no class for it
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Tensors to send at once: of one type, in their order, and not too many bytes."""
+    made: list[list[Tensor]] = []
+    last: dict[tuple[torch.dtype, torch.device], int] = {}
+    size: list[int] = []
+    for value in tensors:
+        kind = value.dtype, value.device
+        at = last.get(kind)
+        if at is None or size[at] + value.nbytes > BUCKET_BYTES:
+            at = last[kind] = len(made)
+            made.append([])
+            size.append(0)
+        made[at].append(value)
+        size[at] += value.nbytes
+    return made
+
+
+def _views(flat: Tensor, tensors: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each tensor, and what lies in its place of a flat one."""
+    for value, found in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
+        yield value, found.view(value.shape)
+
+
+def _loopback() -> str:
+    return next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
+
+
+_here: list[Ranks] = []
+
+
+def here() -> Ranks | None:
+    """The group that this process is in; None where it is alone."""
+    return _here[0] if _here else None
+
+
+def join(place: Place, store: Any) -> Ranks:
+    """Into the group."""
+    _here[:] = [Ranks(place, store)]
+    return _here[0]
+
+
+def meeting(place: Place) -> Any:
+    """Where ranks leave word for each other: torchrun's store, or rank 0's.
+
+    Raises:
+        RanksError: it is not found.
+    """
+    if alone_on(place):
+        os.environ["MASTER_ADDR"] = "127.0.0.1"  # on one machine no name is asked for
+    try:
+        store, _, _ = next(rendezvous("env://", place.rank, place.world, timeout=PATIENCE))
+    except (ValueError, RuntimeError) as error:
+        raise RanksError(
+            f"WORLD_SIZE is {place.world}, and the ranks do not find each other: {escape(_words(error), 200)}",
+            "torchrun starts them: docs/ranks.md; unset WORLD_SIZE to work alone",
+        ) from error
+    return store
+
+
+def begin(store: Any, *, group: bool) -> None:
+    """Rank 0: whether there will be a group; the first word counts."""
+    store.compare_set(_BEGIN, "", "group" if group else "over")
+
+
+def begun(store: Any) -> bool:
+    """The others: wait until rank 0 needs them, for as long as a person takes to type a passphrase; False: it does not.
+
+    Raises:
+        RuntimeError: rank 0, and the store with it, is gone.
+    """
+    while True:
+        with contextlib.suppress(dist.DistStoreError):
+            store.wait([_BEGIN], timedelta(seconds=IDLE_SECONDS))
+            return bool(store.get(_BEGIN) == b"group")
+
+
+@contextlib.contextmanager
+def told_to_stop(place: Place) -> Iterator[None]:
+    """Rank 0: torchrun's signal, which it gives where another rank ended, becomes a refusal.
+
+    Raises:
+        RanksError: it came.
+    """
+
+    def stop(_signal: int, _frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough; after 30 s torchrun kills
+        group = here()
+        raise (
+            RanksError(f"a rank of {place.world} ended", HINT) if group is None else group.lost("torchrun stops the others")
+        )
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
