@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from alx.errors import ConfigError, escape
 from alx.learning.task import State
 from alx.tasks import code
+from alx.training import Training
 
 if TYPE_CHECKING:  # a second to import, and only ranks need it
     from torch.distributed.device_mesh import DeviceMesh
@@ -42,8 +43,21 @@ def made(make: Callable[[], nn.Module], mesh: "DeviceMesh", *, values: bool = Tr
     Raises:
         ConfigError: it cannot be made without values, or cannot be cut.
     """
-    first = values and _first(mesh)
-    whole = _tensors(make()) if first else {}
+    whole = tensors(make()) if values and _first(mesh) else {}
+    model = unfilled(make)
+    _cut(model, mesh)
+    _empty(model, torch.device(mesh.device_type))
+    if values:
+        fill(tensors(model), whole, mesh)
+    return model
+
+
+def unfilled(make: Callable[[], nn.Module]) -> nn.Module:
+    """A model without values, of the meta device.
+
+    Raises:
+        ConfigError: it cannot be made so, or could not be cut.
+    """
     try:
         with torch.device("meta"):
             model: nn.Module = code.call("the model, made without values,", make)
@@ -52,19 +66,49 @@ def made(make: Callable[[], nn.Module], mesh: "DeviceMesh", *, values: bool = Tr
     odd = next((name for name, value in model.named_parameters() if not value.dim()), None)
     if odd is not None:
         raise ConfigError(f"sharding: the parameter '{escape(odd)}' is a single number, which torch does not cut", UNMADE)
-    _cut(model, mesh)
-    _empty(model, torch.device(mesh.device_type))
-    if values:
-        fill(_tensors(model), whole, mesh)
     return model
+
+
+def refuse_misfit(training: Training) -> None:
+    """What a plan asks of training fits a model in shards.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    for name in ("compile", "channels_last"):
+        if getattr(training, name):
+            raise ConfigError(
+                f"site.toml says sharding, and [training] in the plan says {name}, which goes with whole models alone",
+                "leave sharding out of site.toml, or agree on a plan without it, on both sides",
+            )
+
+
+def is_cut(model: nn.Module) -> bool:
+    """Whether its parameters are in shards."""
+    return torch.distributed.is_available() and any(hasattr(p, "device_mesh") for p in model.parameters())
+
+
+def mesh(model: nn.Module) -> "DeviceMesh":
+    """That of a model that is cut."""
+    found: DeviceMesh = next(p.device_mesh for p in model.parameters() if hasattr(p, "device_mesh"))
+    return found
+
+
+def copied(make: Callable[[], nn.Module], model: nn.Module) -> nn.Module:
+    """Another model in shards, in the same state."""
+    other, there = made(make, mesh(model), values=False), tensors(model)
+    with torch.no_grad():
+        for name, value in tensors(other).items():
+            value.copy_(there[name])
+    return other
 
 
 def _first(mesh: "DeviceMesh") -> bool:
     return mesh.get_local_rank() == FIRST
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """All of a model, what its state leaves out too."""
+def tensors(model: nn.Module) -> dict[str, Tensor]:
+    """All of a model by name, each once, what its state leaves out too."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
