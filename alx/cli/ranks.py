@@ -4,6 +4,7 @@ The others read no argument but the command's name, touch no site and print noth
 """
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def _follow(place: Any) -> int:
     """Another rank; 0 whatever happened, as rank 0 has the command's exit code, and torchrun would tell of both."""
     from alx.tasks import code, crew, ranks  # noqa: PLC0415 - torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person's, which rank 0 heeds; this one ends with it
     try:
         store = ranks.meeting(place)
         if not ranks.begun(store):

@@ -23,14 +23,13 @@ class _Normalised(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, eps: float, counts: float, total: Sum) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Outputs, mean, variance and how many there are: of each channel, over all ranks."""
         dims = [d for d in range(x.ndim) if d != 1]
-        sums = counts * torch.cat([x.sum(dims), x.new_tensor([x.numel() / x.shape[1]])])
-        sums = total(sums)
+        sums = total(counts * torch.cat([x.sum(dims), x.new_tensor([x.numel() / x.shape[1]])]))
         n = sums[-1]
         mean = sums[:-1] / n
-        centred = x - _wide(mean, x)
-        variance = total(counts * (centred * centred).sum(dims)) / n
+        y = x - _wide(mean, x)
+        variance = total(counts * (y * y).sum(dims)) / n
         scale = (variance + eps).rsqrt()
-        y = centred * _wide(scale, x)
+        y = y.mul_(_wide(scale, x))
         ctx.save_for_backward(y, scale, n)
         ctx.counts, ctx.total = counts, total
         ctx.mark_non_differentiable(mean, variance, n)
@@ -42,7 +41,7 @@ class _Normalised(torch.autograd.Function):
         (g, *_), (y, scale, n) = grads, ctx.saved_tensors
         dims = [d for d in range(y.ndim) if d != 1]
         of_mean, of_scale = ctx.total(torch.stack([g.sum(dims), (g * y).sum(dims)])) / n
-        x = (g - _wide(of_mean, y) - y * _wide(of_scale, y)) * _wide(scale * ctx.counts, y)
+        x = torch.addcmul(g - _wide(of_mean, y), y, _wide(of_scale, y), value=-1).mul_(_wide(scale * ctx.counts, y))
         return x, None, None, None
 
 

@@ -143,10 +143,18 @@ def asked(folder: Path, config: Any, plan: Plan) -> Callable[..., Task]:
 
     Returns:
         (task) -> the same, done by all; (task, the same in shards) -> the first, done by all in shards.
+
+    Raises:
+        ConfigError: all of them would be on one GPU, or there are fewer than ranks.
     """
     group = _joined()
     if group is None:
         return lambda task, _parts=None: task
+    if config.device.startswith("cuda:"):
+        raise ConfigError(
+            f"device = '{escape(config.device)}' in site.toml is one GPU, and {group.world} ranks are this site",
+            'device = "auto" gives each of them its own',
+        )
     said = {
         "folder": str(folder.absolute()),
         "site": cast("BaseModel", config).model_dump_json(),
@@ -168,6 +176,8 @@ def _led(group: Ranks, task: Task, own: Path | None, parts: Task | None) -> Task
     mine = fingerprint(parts or task, own)
     for rank, answer in enumerate(group.answers(group.questions), 1):
         refuse_other(mine, json.loads(answer), rank)
+    if task.data is not None:  # a digest of all samples is not worked out twice
+        task = dataclasses.replace(task, data=lambda: mine["data"])
     if parts is not None:
         return sharded.led(group, task, parts)
     if task.sample_losses is None:

@@ -7,6 +7,7 @@ nothing is unpickled that came over a socket.
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -292,7 +293,9 @@ _LOST = ("gloo", "onnection", "Socket", "socket", "imed out", "NCCL")  # in what
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+    """What torch says, without the place in its source, and without its advice."""
+    said = re.sub(r"^(\[\S+:\d+\]\s*)+", "", " ".join(str(error).split()))
+    return said.split(". ")[0].rstrip(".")
 
 
 def buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
