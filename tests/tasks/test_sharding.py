@@ -1,66 +1,38 @@
-"""A model in shards: two ranks (gloo, CPU), forked from this process, beside torch's own steps in one."""
+"""A model in shards: two ranks (gloo, CPU) beside one process."""
 
 import copy
 import ctypes
-import os
+import dataclasses
 import resource
-import signal
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import fully_shard  # noqa: F401 - a second, once for both ranks
 from torch.distributed.tensor import DTensor
+from torch.utils.data import TensorDataset
 
 from alx.errors import ConfigError
+from alx.learning import state, trajectory
+from alx.learning.task import LossSum, Task
 from alx.learning.trajectory import seed_torch
-from alx.tasks import sharding
+from alx.objective import Objective
+from alx.tasks import distillation, sharded, sharding, supervised
 from alx.tasks.descent import Descent, parameters
-from alx.training import Training
+from alx.tasks.objective import losses
+from alx.tasks.ranks import Ranks
+from alx.training import Distillation, Training
 from tests.limited import status
+from tests.several import together
 
-RANKS, SECONDS = 2, 120
+RANKS = 2
 WIDE, LAYERS = 1024, 17  # of the model that is too large: as many linear layers of 4 MiB
 ROOM = 60 << 20  # what a rank may take more than it has with a small model: less than the model's 68 MiB
 NEAR = 1e-6  # relative, of a whole tensor
-
-
-def ranks(what: Callable[[DeviceMesh], None], folder: Path) -> None:
-    """Call something on each rank, in a process of its own."""
-    children = []
-    for rank in range(RANKS):
-        child = os.fork()
-        if not child:
-            code = 1
-            try:
-                dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS)
-                what(init_device_mesh("cpu", (RANKS,)))
-                dist.destroy_process_group()
-                code = 0
-            except BaseException:  # noqa: BLE001 - the parent reads it
-                (folder / f"fault-{rank}").write_text(traceback.format_exc(), encoding="utf-8")
-            finally:
-                os._exit(code)
-        children.append(child)
-    until = time.monotonic() + SECONDS
-    codes: dict[int, int] = {}
-    while len(codes) < RANKS:
-        for child in set(children) - codes.keys():
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                codes[child] = os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until or any(codes.values()):  # who waits for a rank that failed waits for ever
-            for child in set(children) - codes.keys():
-                os.kill(child, signal.SIGKILL)
-        time.sleep(0.01)
-    faults = "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("fault-*")))
-    assert [codes[child] for child in children] == [0] * RANKS, faults or "it hangs"
 
 
 class Odd(nn.Module):
@@ -204,10 +176,6 @@ class Scalar(nn.Module):
         self.temperature = nn.Parameter(torch.tensor(1.0))
 
 
-def test_two_ranks_step_save_and_go_on_as_one_does(tmp_path: Path) -> None:
-    ranks(small, tmp_path)
-
-
 def large(mesh: DeviceMesh) -> None:
     """Loaded, trained and taken out again where there is not as much room as the model's state takes."""
     # as MALLOC_MMAP_THRESHOLD_ does: what is freed between two blocks is given back, and not kept in pieces
@@ -242,5 +210,105 @@ def large(mesh: DeviceMesh) -> None:
         torch.empty(whole, dtype=torch.uint8)
 
 
-def test_a_model_larger_than_what_a_rank_may_take_is_trained(tmp_path: Path) -> None:
-    ranks(large, tmp_path)
+ALL = Training.model_validate(
+    {"accumulate": 2, "clip": 0.5, "no_decay": ["bias_and_norm"], "schedule": {"name": "cosine", "warmup": 0.2}}
+)
+COUNT, STEPS, HALF = 53, 12, 5  # of samples; of a turn, and of a part of it
+
+
+def task() -> Task:
+    """What a plan may ask for, all of it: batches that two ranks do not share evenly, one of a single sample among them."""
+    drawn = torch.Generator().manual_seed(0)
+    x, y = torch.randint(11, (COUNT, 5), generator=drawn), torch.randint(11, (COUNT,), generator=drawn)
+    return supervised(
+        odd,
+        TensorDataset(x, y),
+        losses("cross_entropy", Objective(), []),
+        lambda given: torch.optim.SGD(given, lr=0.02, momentum=0.9, weight_decay=1e-2),
+        batch_size=9,
+        training=ALL,
+        distillation=distillation.term("cross_entropy", Distillation(weight=0.5)),
+    )
+
+
+def begun(task: Task) -> trajectory.Run:
+    return trajectory.Run(task, state.of(task, odd()), 1, STEPS)
+
+
+def gone(run: trajectory.Run, end: int) -> dict[str, Tensor]:
+    while run.at < end:
+        run.trainer.step()
+        run.at += 1
+    return run.snapshot()
+
+
+@dataclasses.dataclass
+class Alone:
+    """A turn of one process: its half, its end, what goes on from its half, and its loss sum."""
+
+    half: Mapping[str, Tensor]
+    end: Mapping[str, Tensor]
+    saved: dict[str, Any]
+    total: float
+
+
+def alone() -> Alone:
+    plain = begun(task())
+    half = gone(plain, HALF)
+    saved = copy.deepcopy(plain.state_dict())
+    end = gone(plain, STEPS)
+    return Alone(half, end, saved, measured(task(), plain).total)
+
+
+def measured(task: Task, run: trajectory.Run) -> LossSum:
+    with torch.no_grad():
+        return task.measure(run.model.eval())
+
+
+def task_of_two(group: Ranks, one: Alone, saved: Path) -> None:
+    """A turn, with distillation and batch norm over all ranks: as of one process, wherever its first half was."""
+    parts = sharded.cut(task(), torch.device("cpu"), RANKS)
+    if group.rank:
+        mine = sharded.Parts(group, parts)
+        while (said := group.hear())[0]:
+            mine.do(*said)
+        return
+    led = sharded.led(group, task(), parts)
+    run = begun(led)
+    near(gone(run, HALF), one.half)
+    torch.save(run.state_dict(), saved)
+    near(gone(run, STEPS), one.end)
+    found = measured(led, run)
+    assert found.count == COUNT
+    assert found.total == pytest.approx(one.total, rel=NEAR)
+    handed = run.kept()
+    again = begun(led)
+    again.load_state_dict(one.saved)
+    near(gone(again, STEPS), one.end)
+    again = begun(led)
+    again.take_up(handed)
+    for each, expected in zip(again.kept()["state"].values(), handed["state"].values(), strict=True):
+        assert torch.equal(each["momentum_buffer"], expected["momentum_buffer"])
+    with group.command(0):
+        pass
+
+
+def near(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    flat = [torch.cat([each[name].double().reshape(-1) for name in expected]) for each in (found, expected)]
+    assert float((flat[0] - flat[1]).norm()) <= NEAR * float(flat[1].norm())
+
+
+def test_two_ranks_with_a_part_each_do_what_one_process_does_also_where_the_whole_has_no_room(tmp_path: Path) -> None:
+    one, saved = alone(), tmp_path / "saved.pt"
+
+    def rank(group: Ranks) -> None:
+        mesh = init_device_mesh("cpu", (RANKS,))
+        small(mesh)
+        task_of_two(group, one, saved)
+        large(mesh)  # last: it takes memory away
+
+    together(RANKS, rank)
+    again = begun(task())  # one process goes on with what two saved
+    again.load_state_dict(torch.load(saved, weights_only=True))
+    near(gone(again, STEPS), one.end)
