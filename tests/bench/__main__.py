@@ -24,6 +24,7 @@ SECTIONS = {
     "frozen": "frozen",
     "rounding": "rounding",
     "memory": "memory",
+    "sharding": "sharding",
     "start-up": "startup",
     "growth": "growth",
     "training": "training",
