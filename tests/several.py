@@ -12,8 +12,11 @@ from typing import Any
 
 import torch.distributed as dist
 
-from alx.tasks import ranks
-from tests.conftest import Result
+from alx.learning.task import Task
+from alx.plan import parse
+from alx.site.site_file import SiteFile
+from alx.tasks import crew, ranks
+from tests.conftest import PLAN, Result
 
 SECONDS = 120  # nothing that ranks do here takes a second
 
@@ -34,6 +37,19 @@ def together(world: int, function: Callable[[ranks.Ranks], Any], seconds: float 
         codes = _ended([_forked(one, rank) for rank in range(world)], seconds)
         assert codes == [0] * world, codes
         return [json.loads((place / str(rank)).read_text()) for rank in range(world)]
+
+
+def led(world: int, task: Task, do: Callable[[Task], Any]) -> Any:
+    """What a function finds on rank 0, given the task as it is done by all ranks."""
+
+    def rank(group: ranks.Ranks) -> Any:
+        if group.rank:
+            crew.follow(group, lambda *_: task)
+            return None
+        with crew.led(ranks.Place(0, world, 0, world), None):
+            return do(crew.asked(Path.cwd(), SiteFile(role="learner"), parse(PLAN.encode()).plan)(task))
+
+    return together(world, rank)[0]
 
 
 def commands(world: int, *arguments: object, meddle: Callable[[list[int]], None] = lambda _children: None) -> list[Result]:

@@ -50,21 +50,21 @@ def _number(name: str, otherwise: int) -> int:
 
 def _lead(place: Any, alone: Callable[[], int]) -> int:
     """Rank 0."""
-    from alx.tasks import crew, ranks  # noqa: PLC0415 - torch
+    from alx.tasks import crew, meeting  # noqa: PLC0415 - torch
 
-    store = ranks.meeting(place)
-    with crew.led(place, store), ranks.told_to_stop(place):
+    store = meeting.found(place)
+    with crew.led(place, store), meeting.told_to_stop(place):
         return alone()
 
 
 def _follow(place: Any) -> int:
     """Another rank; 0 whatever happened, as rank 0 has the command's exit code, and torchrun would tell of both."""
-    from alx.tasks import code, crew, ranks  # noqa: PLC0415 - torch
+    from alx.tasks import code, crew, meeting, ranks  # noqa: PLC0415 - torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person's, which rank 0 heeds; this one ends with it
     try:
-        store = ranks.meeting(place)
-        if not ranks.begun(store):
+        store = meeting.found(place)
+        if not meeting.begun(store):
             return 0
         group = ranks.join(place, store)
     except (AlxError, RuntimeError):  # rank 0 has met it too

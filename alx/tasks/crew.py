@@ -7,10 +7,8 @@ told what to make their task of, and answer what theirs is, so that ranks that d
 import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from enum import IntEnum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,37 +19,22 @@ from alx import __version__
 from alx.errors import AlxError, ConfigError, RanksError, escape
 from alx.learning import state as states
 from alx.learning.measure import sums
-from alx.learning.task import Averager, Keeper, LossSum, Paced, Rated, SampleLosses, State, Task, Trainer
+from alx.learning.task import LossSum, SampleLosses, State, Task
 from alx.learning.trajectory import seed_all
 from alx.plan import Plan, parse, written
-from alx.tasks import ranks, sharded, sharding
+from alx.tasks import leader, meeting, ranks, sharded, sharding
 from alx.tasks.copies import Copies
 from alx.tasks.evaluation import LEAST, MOST
+from alx.tasks.orders import Do, tensors, unpacked
 from alx.tasks.ranks import Ranks
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PARTS = 4  # of a rank's samples at least, where they are measured in batches of a power of two
-SEEDS = 1 << 62
 
 Make = Callable[[Path, str, Plan], Task]
 """(the site's folder, its site.toml as JSON, the plan) -> the task."""
-
-
-class Do(IntEnum):
-    """What rank 0 says; most say a number too, and some data."""
-
-    STILL_HERE = auto()
-    OVER = auto()
-    LOAD = auto()
-    MODEL = auto()
-    LOSSES = auto()
-    TRAINER = auto()
-    PACE = auto()
-    STEP = auto()
-    RESTORE = auto()
-    TAKE_UP = auto()
 
 
 def fingerprint(task: Task, own: Path | None) -> dict[str, str]:
@@ -106,7 +89,7 @@ def led(place: ranks.Place, store: Any) -> Iterator[None]:
         _expected.clear()
         group = ranks.here()
         if group is None:
-            ranks.begin(store, group=False)
+            meeting.begin(store, group=False)
         else:
             _let_go(group)
 
@@ -128,7 +111,7 @@ def _joined() -> Ranks | None:
     """The group, which is made when it is first needed: a command may end before that."""
     if _expected and ranks.here() is None:
         place, store = _expected[0]
-        ranks.begin(store, group=True)
+        meeting.begin(store, group=True)
         ranks.join(place, store).remind(Do.STILL_HERE)
     return ranks.here() if _expected else None
 
@@ -181,11 +164,11 @@ def _led(group: Ranks, task: Task, own: Path | None, parts: Task | None) -> Task
     if parts is not None:
         return sharded.led(group, task, parts)
     if task.sample_losses is None:
-        return dataclasses.replace(task, trainer=lambda model, seed: _trainer(group, task, model, seed))
+        return dataclasses.replace(task, trainer=lambda model, seed: leader.trainer(group, task, model, seed))
 
     def send(slot: int, model: nn.Module) -> None:
         with group.command(Do.MODEL, slot):
-            group.share(_tensors(model))
+            group.share(tensors(model))
 
     copies = Copies(send)
 
@@ -202,81 +185,11 @@ def _led(group: Ranks, task: Task, own: Path | None, parts: Task | None) -> Task
     count = task.sample_losses.count
     return dataclasses.replace(
         task,
-        trainer=lambda model, seed: _trainer(group, task, model, seed),
+        trainer=lambda model, seed: leader.trainer(group, task, model, seed),
         measure=lambda model: LossSum(sums(lambda rows: of([model], rows), count)[0], count),
         sample_losses=SampleLosses(count, of),
         load=load,
     )
-
-
-class _Led:
-    """A trainer whose every step is one of all ranks; what it saves is the same on each, and rank 0's is asked."""
-
-    def __init__(self, group: Ranks, trainer: Any, model: nn.Module) -> None:
-        self._group, self._trainer, self._model = group, trainer, model
-
-    def step(self) -> float:
-        # the others' random numbers follow from this one; rank 0's own go on, and are saved: each rank has other dropout
-        with self._group.command(Do.STEP, int(torch.randint(SEEDS, ()))):
-            return cast("float", self._trainer.step())
-
-    def pace(self, steps: int) -> None:
-        with self._group.command(Do.PACE, steps):
-            _pace(self._trainer, steps)
-
-    def rate(self) -> float | None:
-        return self._trainer.rate() if isinstance(self._trainer, Rated) else None
-
-    def state_dict(self) -> dict[str, Any]:
-        return cast("dict[str, Any]", self._trainer.state_dict())
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        with self._group.command(Do.RESTORE, 0, _packed(state)):
-            self._group.share(_tensors(self._model))
-            self._trainer.load_state_dict(state)
-
-
-class _LedKeeper(_Led):
-    """The same where something is handed on."""
-
-    def kept(self) -> dict[str, Any]:
-        return cast("dict[str, Any]", self._trainer.kept())
-
-    def take_up(self, kept: dict[str, Any]) -> None:
-        with self._group.command(Do.TAKE_UP, 0, _packed(kept)):
-            self._trainer.take_up(kept)
-
-
-class _LedAverager(_Led):
-    """The same where there is a `snapshot`."""
-
-    def snapshot(self) -> State:
-        return cast("State", self._trainer.snapshot())
-
-
-class _LedBoth(_LedAverager, _LedKeeper):
-    """The same where there is both."""
-
-
-_KINDS: dict[tuple[bool, bool], type[_Led]] = {
-    (False, False): _Led,
-    (False, True): _LedKeeper,
-    (True, False): _LedAverager,
-    (True, True): _LedBoth,
-}
-
-
-def _trainer(group: Ranks, task: Task, model: nn.Module, seed: int) -> Trainer:
-    before = group.trainers
-    with group.command(Do.TRAINER, seed):
-        group.share(_tensors(model))
-        made = task.trainer(model, seed)
-    if group.trainers == before:
-        raise ConfigError(
-            f"the task's trainer cannot share its steps between {group.world} ranks",
-            "one that supervised makes can; train this one without torchrun; import-and-select may have ranks",
-        )
-    return _KINDS[isinstance(made, Averager), isinstance(made, Keeper)](group, made, model)
 
 
 # The others
@@ -302,7 +215,7 @@ class _Follower:
             case Do.MODEL:
                 if number not in self._models:
                     self._models[number] = task.new_model()
-                group.share(_tensors(self._models[number]))
+                group.share(tensors(self._models[number]))
                 self._models[number].eval()
             case Do.LOSSES:
                 numbers = torch.frombuffer(bytearray(data), dtype=torch.int64)
@@ -311,20 +224,20 @@ class _Follower:
                     _losses(group, task, nets, numbers[number:])
             case Do.TRAINER:
                 self._model = task.new_model()
-                group.share(_tensors(self._model))
+                group.share(tensors(self._model))
                 self._model.train()
                 seed_all(number)
                 self._trainer = task.trainer(self._model, number)
             case Do.PACE:
-                _pace(self._trainer, number)
+                leader.pace(self._trainer, number)
             case Do.STEP:
                 seed_all(number + group.rank)
                 self._trainer.step()
             case Do.RESTORE:
-                group.share(_tensors(self._model))
-                self._trainer.load_state_dict(_unpacked(data))
+                group.share(tensors(self._model))
+                self._trainer.load_state_dict(unpacked(data))
             case Do.TAKE_UP:
-                self._trainer.take_up(_unpacked(data))
+                self._trainer.take_up(unpacked(data))
 
     def _load(self, number: int, said: dict[str, str]) -> None:
         folder, site = Path(said["folder"]), said["site"]
@@ -357,16 +270,6 @@ def follow(group: Ranks, make: Make) -> None:
 # All
 
 
-def _tensors(model: nn.Module) -> list[Tensor]:
-    """All that a model computes with, each once."""
-    return [*model.parameters(), *model.buffers()]
-
-
-def _pace(trainer: Any, steps: int) -> None:
-    if isinstance(trainer, Paced):
-        trainer.pace(steps)
-
-
 def _losses(group: Ranks, task: Task, models: Sequence[nn.Module], rows: Tensor) -> Tensor:
     """The losses of some samples, [models, n]: each rank's of its own, together."""
     mine = own_rows(len(rows), group.rank, group.world)
@@ -379,7 +282,7 @@ def _losses(group: Ranks, task: Task, models: Sequence[nn.Module], rows: Tensor)
 def own_rows(count: int, rank: int, world: int) -> slice:
     """Which of so many samples a rank measures: no sample twice, none left out.
 
-    By blocks of a power of two, so that, where there are many, the batches are those of one process, and so are the losses.
+    By blocks of a power of two, as the batches of one process are: of many samples they are the same, and so are losses.
     """
     wanted = max(1, count // (world * PARTS))
     size = min(MOST, max(LEAST, 1 << (wanted.bit_length() - 1)))
@@ -387,13 +290,3 @@ def own_rows(count: int, rank: int, world: int) -> slice:
     each, over = divmod(blocks, world)
     start = rank * each + min(rank, over)
     return slice(min(count, start * size), min(count, (start + each + (rank < over)) * size))
-
-
-def _packed(state: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def _unpacked(data: bytes) -> dict[str, Any]:
-    return dict(torch.load(io.BytesIO(data), weights_only=True, map_location="cpu"))

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import re
-import signal
 import socket
 import threading
 import time
@@ -20,7 +19,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import distributed_c10d
-from torch.distributed.rendezvous import rendezvous
 
 from alx import errors
 from alx.errors import AlxError, ConfigError, RanksError, escape
@@ -32,9 +30,8 @@ PATIENCE = timedelta(minutes=30)
 IDLE_SECONDS = 60.0  # rank 0 says that it is still there as often, however long it reads, seals or waits for a passphrase
 REASON_SECONDS = 3.0  # a rank says why it stops before its connections close; this is for a slow store
 LOOK_SECONDS = 0.05  # between looks whether all ranks have answered: torch's own waiting would let no signal through
-BUCKET_BYTES = 25 << 20  # of gradients that are added at once, as in DistributedDataParallel
 HINT = "the site is as it was; the same command goes on from its last checkpoint, with any number of ranks"
-_BEGIN, _FAILED, _ANSWER = "alx/begin", "alx/failed", "alx/answer"
+_FAILED, _ANSWER = "alx/failed", "alx/answer"
 
 
 class Place(NamedTuple):
@@ -190,42 +187,6 @@ class Ranks:
         self.idle = not mine.share
         return mine
 
-    def add(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Sum the gradients over ranks, in place, and the loss.
-
-        A parameter that no rank has a gradient of keeps none, as an optimiser would else let it decay.
-
-        Args:
-            parameters: the model's, the same on each rank.
-            loss: this rank's share of the step's.
-
-        Returns:
-            The step's loss.
-
-        Raises:
-            ConfigError: a gradient is sparse.
-        """
-        grads = [p.grad for p in parameters]
-        if any(g is not None and g.layout is not torch.strided for g in grads):
-            raise ConfigError("the model has sparse gradients, which ranks do not add", "train without torchrun, or densely")
-        there = [float(g is not None) for g in grads]
-        head = torch.tensor([*there, 0.0], dtype=torch.float32, device=loss.device)
-        head[-1] = loss
-        full = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
-        with self.exchange():
-            flats = [torch.cat([t.reshape(-1) for t in each]) for each in buckets([head, *full])]
-            for work in [dist.all_reduce(flat, async_op=True) for flat in flats]:
-                work.wait()
-        summed = {id(t): v for flat, each in zip(flats, buckets([head, *full]), strict=True) for t, v in _views(flat, each)}
-        head = summed[id(head)]
-        # looked at where it matters alone: on a GPU that is waiting for it
-        known = there if all(there) else head.tolist()
-        for p, value, has in zip(parameters, full, known, strict=False):
-            if has:
-                # on a GPU a view of what was summed; in the layout of the parameter, as an optimiser steps on both at once
-                p.grad = summed[id(value)] if p.is_contiguous() else value.copy_(summed[id(value)])
-        return head[-1]
-
     # How it ends
 
     def answer(self, number: int, text: str) -> None:
@@ -276,11 +237,11 @@ class Ranks:
         try:
             yield
         except dist.DistError as error:
-            raise self.lost(_words(error)) from error
+            raise self.lost(told(error)) from error
         except RuntimeError as error:
             if not any(word in str(error) for word in _LOST):
                 raise
-            raise self.lost(_words(error)) from error
+            raise self.lost(told(error)) from error
 
     def leave(self) -> None:
         """Out of the group; nothing is waited for."""
@@ -292,33 +253,10 @@ class Ranks:
 _LOST = ("gloo", "onnection", "Socket", "socket", "imed out", "NCCL")  # in what torch says where it has no class for it
 
 
-def _words(error: Exception) -> str:
+def told(error: Exception) -> str:
     """What torch says, without the place in its source, and without its advice."""
     said = re.sub(r"^(\[\S+:\d+\]\s*)+", "", " ".join(str(error).split()))
     return said.split(". ")[0].rstrip(".")
-
-
-def buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Tensors to send at once: of one type, in their order, and not too many bytes."""
-    made: list[list[Tensor]] = []
-    last: dict[tuple[torch.dtype, torch.device], int] = {}
-    size: list[int] = []
-    for value in tensors:
-        kind = value.dtype, value.device
-        at = last.get(kind)
-        if at is None or size[at] + value.nbytes > BUCKET_BYTES:
-            at = last[kind] = len(made)
-            made.append([])
-            size.append(0)
-        made[at].append(value)
-        size[at] += value.nbytes
-    return made
-
-
-def _views(flat: Tensor, tensors: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each tensor, and what lies in its place of a flat one."""
-    for value, found in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
-        yield value, found.view(value.shape)
 
 
 def _loopback() -> str:
@@ -337,60 +275,3 @@ def join(place: Place, store: Any) -> Ranks:
     """Into the group."""
     _here[:] = [Ranks(place, store)]
     return _here[0]
-
-
-def meeting(place: Place) -> Any:
-    """Where ranks leave word for each other: torchrun's store, or rank 0's.
-
-    Raises:
-        RanksError: it is not found.
-    """
-    if alone_on(place):
-        os.environ["MASTER_ADDR"] = "127.0.0.1"  # on one machine no name is asked for
-    try:
-        store, _, _ = next(rendezvous("env://", place.rank, place.world, timeout=PATIENCE))
-    except (ValueError, RuntimeError) as error:
-        raise RanksError(
-            f"WORLD_SIZE is {place.world}, and the ranks do not find each other: {escape(_words(error), 200)}",
-            "torchrun starts them: docs/ranks.md; unset WORLD_SIZE to work alone",
-        ) from error
-    return store
-
-
-def begin(store: Any, *, group: bool) -> None:
-    """Rank 0: whether there will be a group; the first word counts."""
-    store.compare_set(_BEGIN, "", "group" if group else "over")
-
-
-def begun(store: Any) -> bool:
-    """The others: wait until rank 0 needs them, for as long as a person takes to type a passphrase; False: it does not.
-
-    Raises:
-        RuntimeError: rank 0, and the store with it, is gone.
-    """
-    while True:
-        with contextlib.suppress(dist.DistStoreError):
-            store.wait([_BEGIN], timedelta(seconds=IDLE_SECONDS))
-            return bool(store.get(_BEGIN) == b"group")
-
-
-@contextlib.contextmanager
-def told_to_stop(place: Place) -> Iterator[None]:
-    """Rank 0: torchrun's signal, which it gives where another rank ended, becomes a refusal.
-
-    Raises:
-        RanksError: it came.
-    """
-
-    def stop(_signal: int, _frame: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough; after 30 s torchrun kills
-        group = here()
-        raise (
-            RanksError(f"a rank of {place.world} ended", HINT) if group is None else group.lost("torchrun stops the others")
-        )
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

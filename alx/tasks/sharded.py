@@ -30,7 +30,7 @@ SEEDS = 1 << 62
 
 
 class Do(IntEnum):
-    """What rank 0 says, beside what `crew.Do` has."""
+    """What rank 0 says, beside what `orders.Do` has."""
 
     PUT = 101
     LOSSES = 102

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
-from alx.tasks import augmentation, probe, ranks, sharding
+from alx.tasks import augmentation, gradients, probe, ranks, sharding
 from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
 from alx.tasks.data import samples
@@ -130,7 +130,7 @@ class MiniBatches:
             taken = self._at - begun
             loss = torch.stack([self._backward(each, (each.stop - each.start) / taken) for each in here]).sum()
         if self._ranks is not None:
-            loss = self._ranks.add(self._parameters, loss)
+            loss = gradients.summed(self._ranks, self._parameters, loss)
         self._descent.step()
         return self._told(loss)
 

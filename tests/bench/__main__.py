@@ -28,6 +28,7 @@ SECTIONS = {
     "start-up": "startup",
     "growth": "growth",
     "training": "training",
+    "ranks": "ranks",
     "episodes": "rollouts",
 }
 

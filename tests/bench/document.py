@@ -17,7 +17,7 @@ from tests.bench.series import AXES, LINEAR, STEPS, Series, memory_exponent, tim
 
 PAGE = results.ROOT / "docs" / "performance.md"
 KEPT = PAGE.parent / "performance" / "bench.json"
-PICTURE = KEPT.with_name("growth.png")
+PICTURE, OF_RANKS = KEPT.with_name("growth.png"), KEPT.with_name("ranks.png")
 # What the page begins with: a question, and the row that answers it: its section, and how its name, unit and rival begin.
 SHORT = [
     ("choosing among a bundle's models", "selection", "all of these", "share of evaluations", "full scan"),
@@ -116,6 +116,8 @@ def main(arguments: list[str]) -> None:
             results.put(KEPT, name, section, list(SECTIONS))
     found = results.read(KEPT)
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+    if "ranks" in found:
+        figure.draw_ranks(OF_RANKS, results.rows(found["ranks"]))
     if "growth" in found:
         figure.draw(PICTURE, results.series(found["growth"]))
 

@@ -11,6 +11,7 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
+from tests.bench.row import Row
 from tests.bench.series import AXES, STEPS, Series, memory_exponent, time_exponent
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; and a mark each, for those who print in grey.
@@ -71,6 +72,40 @@ def draw(path: Path, found: Sequence[Series]) -> None:
     handles.append(plt.Line2D([], [], color="0.6", linestyle=":", label="linear"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.suptitle("how cost grows; the number at a line's end is its slope: 1 is linear, 0 is no growth", fontsize=11)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def draw_ranks(path: Path, found: Sequence[Row]) -> None:
+    """How much faster several ranks are than one: ours beside DistributedDataParallel, a panel for each thing that is done.
+
+    Args:
+        path: the PNG.
+        found: rows whose `what` ends in a number of ranks.
+    """
+    panels: dict[str, list[tuple[int, Row]]] = {}
+    for row in found:
+        name, _, ranks = row.what.rpartition(", ")
+        panels.setdefault(name, []).append((int(ranks.split()[0]), row))
+    figure, axes = plt.subplots(1, len(panels), figsize=(3 * len(panels), 3.4), dpi=110, layout="constrained", sharey=True)
+    for axis, (name, rows) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        counts = [count for count, _ in rows]
+        for label, (colour, mark), rates in (
+            ("alx", ("#0072B2", "o"), [row.ours for _, row in rows]),
+            (rows[0][1].rival, ("#E69F00", "s"), [row.theirs for _, row in rows]),
+        ):
+            axis.plot(
+                counts, np.array(rates) / rates[0], color=colour, marker=mark, markersize=5, linewidth=1.6, label=label
+            )
+        axis.plot(counts, np.array(counts) / counts[0], color="0.6", linestyle=":", label="linear")
+        what, _, how = name.partition(",")
+        axis.set_title(f"{what}\n{how.strip()}", fontsize=9)
+        axis.set(xlabel="ranks", xticks=counts, ylim=(0, None))
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+    first = np.atleast_1d(axes)[0]
+    first.set_ylabel("times the rate of one rank")
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
     plt.close(figure)
 

@@ -122,6 +122,16 @@ def test_the_picture_and_the_table_of_growth_have_every_step_and_axis(tmp_path):
     assert table.count("1.00") == 2 * len(AXES) * len(STEPS)
 
 
+def test_the_picture_of_ranks_has_a_panel_for_each_thing_that_is_done(tmp_path):
+    found = [
+        Row(f"{what} small_cnn, 8 x 8, {n} rank{'s' * (n > 1)}", "samples/s", 10.0 * n, "DDP by hand", 9.0 * n, 1.1, 0.95)
+        for what in ("training", "measuring")
+        for n in (1, 2)
+    ]
+    figure.draw_ranks(tmp_path / "ranks.png", found)
+    assert (tmp_path / "ranks.png").stat().st_size > 10_000
+
+
 def test_a_benchs_model_has_about_the_bytes_that_were_asked_for(tmp_path):
     from alx.site import site as sites  # noqa: PLC0415 - torch
 

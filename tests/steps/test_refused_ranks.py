@@ -3,7 +3,10 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from alx.errors import ConfigError, RanksError, UsageError
 from alx.site.site_file import SiteFile
 from alx.steps import new
 from alx.turns import bridge, checkpoints
-from tests.conftest import PLAN, World, make_data, pair_world
+from tests.conftest import OFFLINE, PLAN, World, make_data, pair_world
 from tests.several import commands
 from tests.turns.test_training import decoded
 
@@ -123,6 +126,24 @@ def test_a_turn_by_two_ranks_is_that_of_one_and_the_same_candidate_is_chosen(wor
     assert took[1].out == took[0].out.replace(str(same.root), str(world.root))
     chosen, expected = (w.state("provider").position.selected[-1] for w in (world, same))
     assert (chosen.index, chosen.own, chosen.global_loss) == (expected.index, expected.own, expected.global_loss)
+
+
+def test_torchrun_starts_it(world, alx):
+    """The one test that starts torchrun itself, as that takes as long as all others here."""
+    (world.root / "fault").write_text("")
+    paths = [path for path in os.environ["PYTHONPATH"].split(os.pathsep) if Path(path) != OFFLINE]  # it binds a port itself
+    launched = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "alx", "train-local", "--site"]
+    done = subprocess.run(
+        [sys.executable, "-m", *launched, world.folder("learner")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *paths])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("round 1: sealed")
+    assert alx("export", world.disk, "--site", world.folder("learner")).code == 0
 
 
 def test_a_command_that_needs_no_ranks_runs_on_rank_0_alone(world):

@@ -1,5 +1,7 @@
 """Several ranks train and measure what one does: to the last digit where it is sums, within rounding where it is steps."""
 
+import copy
+import dataclasses
 import hashlib
 import json
 
@@ -8,12 +10,13 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from alx.learning import state, trajectory
+from alx.errors import ConfigError
+from alx.learning import measure, state, trajectory
 from alx.objective import Objective
-from alx.tasks import crew, distillation, ranks, supervised
+from alx.tasks import crew, distillation, gradients, ranks, supervised
 from alx.tasks.objective import losses
 from alx.training import Distillation, Training
-from tests.several import together
+from tests.several import led, together
 
 COUNT = 53
 ALL = {"accumulate": 3, "clip": 0.5, "no_decay": ["bias_and_norm"], "schedule": {"name": "cosine", "warmup": 0.1}}
@@ -107,21 +110,21 @@ def test_a_parameter_without_a_gradient_on_any_rank_keeps_none_and_decays_not():
         used, other, idle = (nn.Parameter(torch.full((2,), 3.0)) for _ in range(3))
         loss = (used * (group.rank + 1)).sum()
         (loss + other.sum() if group.rank else loss).backward()
-        told = group.add([used, other, idle], loss.detach())
+        told = gradients.summed(group, [used, other, idle], loss.detach())
         return [used.grad.tolist(), other.grad.tolist(), idle.grad, float(told)]
 
     assert together(2, rank) == [[[3.0, 3.0], [1.0, 1.0], None, 18.0]] * 2
 
 
 def test_gradients_of_several_types_and_of_many_bytes_are_summed_in_place(monkeypatch):
-    monkeypatch.setattr(ranks, "BUCKET_BYTES", 64)
+    monkeypatch.setattr(gradients, "BUCKET_BYTES", 64)
 
     def rank(group):
         shapes = [(3, 5), (20,), (2, 2)]
         values = [nn.Parameter(torch.zeros(s, dtype=d)) for s in shapes for d in (torch.float32, torch.float64)]
         for i, p in enumerate(values):
             p.grad = torch.full_like(p, i + 10.0 * group.rank)
-        group.add(values, torch.tensor(0.5))
+        gradients.summed(group, values, torch.tensor(0.5))
         return [p.grad.unique().tolist() for p in values]
 
     assert together(3, rank) == [[[30.0 + 3 * i] for i in range(6)]] * 3
@@ -147,3 +150,85 @@ def test_in_evaluation_a_batch_norm_is_as_it_was():
         return bool(torch.equal(model(x), before)) and group.rank  # the other asks nothing
 
     assert together(2, rank) == [0, 1]
+
+
+def dropping():
+    """A task with dropout and batch norm: global random states and buffers matter."""
+    drawn = torch.Generator().manual_seed(0)
+    data = TensorDataset(torch.randn(40, 6, generator=drawn), torch.randint(0, 3, (40,), generator=drawn))
+    return supervised(
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3)),
+        data,
+        nn.CrossEntropyLoss(reduction="none"),
+        lambda parameters: torch.optim.Adam(parameters, lr=0.01),
+        batch_size=7,
+    )
+
+
+def test_a_run_by_ranks_goes_on_to_the_bit_with_dropout_too():
+    def do(task):
+        start = state.fresh(task)
+        whole = trajectory.Run(task, start, 1, 12)
+        whole.trainer.step()
+        for _ in range(5):
+            whole.trainer.step()
+        saved = whole.state_dict() | {"model": state.of(task, whole.model)}
+        saved["trainer"] = copy.deepcopy(saved["trainer"])
+        for _ in range(6):
+            whole.trainer.step()
+        again = trajectory.Run(task, start, 1, 12)
+        again.load_state_dict(saved)
+        for _ in range(6):
+            again.trainer.step()
+        return [state.digests(state.of(task, run.model)) for run in (whole, again)]
+
+    whole, again = led(2, dropping(), do)
+    assert whole == again
+
+
+def test_losses_are_those_of_one_process_and_follow_a_model_that_changes():
+    task = dropping()
+    models = [task.new_model().eval() for _ in range(3)]
+    states = [state.of(task, model) for model in models]
+
+    def do(by_all):
+        found = []
+        for order in ((0, 1, 2), (2, 0)):  # other states in the models that the ranks have
+            nets = [measure.loaded(by_all, models[i], states[j]) for i, j in enumerate(order)]
+            with torch.no_grad():
+                found += by_all.sample_losses.of(nets, torch.arange(40)).tolist()
+            found.append([by_all.measure(nets[0]).total])
+        return found
+
+    assert led(3, task, do) == do(task)
+
+
+class Alone:
+    """A trainer that knows nothing of ranks."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def step(self):
+        return 0.0
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def test_a_trainer_that_does_not_share_its_steps_is_refused_and_its_task_is_measured_by_all():
+    task = dataclasses.replace(dropping(), trainer=lambda model, _seed: Alone(model))
+
+    def do(by_all):
+        model = by_all.new_model().eval()
+        with torch.no_grad():
+            total = by_all.measure(model).total
+        try:
+            by_all.trainer(model, 0)
+        except ConfigError as error:
+            return [total == task.measure(model).total, error.message]
+
+    assert led(2, task, do) == [True, "the task's trainer cannot share its steps between 2 ranks"]
