@@ -24,7 +24,6 @@ SECTIONS = {
     "frozen": "frozen",
     "rounding": "rounding",
     "memory": "memory",
-    "sharding": "sharding",
     "start-up": "startup",
     "growth": "growth",
     "training": "training",

@@ -1,6 +1,6 @@
-"""Peak memory of two ranks that train a model of 105 MB: in shards, and with a copy each.
+"""Peak memory of two ranks of train-local: in shards, and with a copy each. No section of `make bench`: it takes minutes.
 
-`python -m tests.bench.sharding LAYERS` prints the same of a model of so many layers of 6.6 MB.
+`python -m tests.bench.sharding LAYERS` measures it with a model of so many layers of 6.6 MB, and Adam.
 """
 
 import os
@@ -12,10 +12,9 @@ from pathlib import Path
 import torch.distributed as dist
 
 from tests.bench.memory import COMMAND, MODEL, PLAN
-from tests.bench.row import Row
 from tests.conftest import World, make_world, pair_world
 
-RANKS, LAYERS, STEPS = 2, 16, 2
+RANKS, STEPS = 2, 2
 LEAST = "1048576"  # bytes that glibc asks the system for by themselves, and gives back: else it keeps what FSDP gathered
 
 
@@ -54,16 +53,6 @@ def measured(layers: int) -> tuple[list[int], list[int], int]:
             found.append(peaks(world))
         state = world.state("learner").own.layout.nbytes
     return *found, state
-
-
-def rows() -> list[Row]:
-    """Rank 0, whose CPU has the whole model beside its shards; and the other rank."""
-    cut, whole, _ = measured(LAYERS)
-    names = "rank 0, which takes the snapshots", "another rank"
-    return [
-        Row(f"peak memory of {name}, 105 MB of weights, Adam", "MB", a / 1e6, "a copy each", b / 1e6, a / b)
-        for name, a, b in zip(names, cut, whole, strict=True)
-    ]
 
 
 if __name__ == "__main__":
