@@ -16,6 +16,7 @@ from alx.learning.task import Task
 from alx.plan import parse
 from alx.site.site_file import SiteFile
 from alx.tasks import crew, ranks
+from alx.tasks.orders import Do
 from tests.conftest import PLAN, Result
 
 SECONDS = 120  # nothing that ranks do here takes a second
@@ -46,6 +47,7 @@ def led(world: int, task: Task, do: Callable[[Task], Any]) -> Any:
         if group.rank:
             crew.follow(group, lambda *_: task)
             return None
+        group.remind(Do.STILL_HERE)
         with crew.led(ranks.Place(0, world, 0, world), None):
             return do(crew.asked(Path.cwd(), SiteFile(role="learner"), parse(PLAN.encode()).plan)(task))
 

@@ -224,8 +224,8 @@ class Ranks:
         if said is None:
             return RanksError(f"a rank of {self.world} is gone, and did not say why: {escape(cause, 200)}", HINT)
         kind = getattr(errors, said["kind"], RanksError)
-        refusal: AlxError = kind(said["message"], said["hint"] or HINT)
-        return refusal.within(f"rank {said['rank']} of {self.world}")
+        refusal = kind if isinstance(kind, type) and issubclass(kind, AlxError) else RanksError
+        return refusal(said["message"], said["hint"] or HINT).within(f"rank {said['rank']} of {self.world}")
 
     @contextlib.contextmanager
     def exchange(self) -> Iterator[None]:

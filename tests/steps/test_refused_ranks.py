@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from alx.errors import ConfigError, RanksError, UsageError
 from alx.site.site_file import SiteFile
 from alx.steps import new
+from alx.tasks import ranks
 from alx.turns import bridge, checkpoints
 from tests.conftest import OFFLINE, PLAN, World, make_data, pair_world
 from tests.several import commands
@@ -83,9 +85,16 @@ def world(template, tmp_path):
     return World(shutil.copytree(template.root, tmp_path / "w"))
 
 
-def train(world, ranks, fault="", **meddle):
+def train(world, count, fault="", **meddle):
     (world.root / "fault").write_text(fault)
-    return commands(ranks, "train-local", "--site", world.folder("learner"), **meddle)
+    return commands(count, "train-local", "--site", world.folder("learner"), **meddle)
+
+
+def reached(world):
+    """Wait until rank 1 is in the middle of a step."""
+    until = time.monotonic() + 60
+    while not (world.root / "reached").exists() and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def quiet(*others):
@@ -187,8 +196,8 @@ def test_after_a_rank_was_killed_the_command_goes_on_with_as_many_ranks_or_with_
     assert "the same command goes on from its last checkpoint, with any number of ranks" in first.err
     assert world.fingerprint("learner") == before
     again = World(shutil.copytree(world.root, tmp_path / "again"))
-    for each, ranks in ((world, 2), (again, 1)):
-        told, *_ = train(each, ranks)
+    for each, count in ((world, 2), (again, 1)):
+        told, *_ = train(each, count)
         assert (told.code, "went on from step" in told.out) == (0, True)
     assert torch.equal(final(world)[0], final(whole)[0])
     assert apart(final(again)[0], final(whole)[0]) < 1e-6
@@ -203,9 +212,7 @@ def test_after_a_rank_was_killed_the_command_goes_on_with_as_many_ranks_or_with_
 )
 def test_a_signal_of_torchruns_or_of_a_persons_ends_all_ranks_with_a_message(world, sent, to, code, words):
     def stop(children):
-        until = time.monotonic() + 60
-        while not (world.root / "reached").exists() and time.monotonic() < until:
-            time.sleep(0.01)
+        reached(world)
         for child in children[to]:
             os.kill(child, sent)
 
@@ -213,6 +220,23 @@ def test_a_signal_of_torchruns_or_of_a_persons_ends_all_ranks_with_a_message(wor
     assert first.code == code
     assert words in first.err
     assert quiet(*others)
+
+
+def test_a_rank_that_says_nothing_any_more_is_given_up_after_a_while(world, monkeypatch):
+    """As on a machine without power: its connections do not close."""
+    monkeypatch.setattr(ranks, "PATIENCE", timedelta(seconds=1))
+
+    def stop(children):
+        reached(world)
+        os.kill(children[1], signal.SIGSTOP)
+        begun = time.monotonic()
+        os.waitid(os.P_PID, children[0], os.WEXITED | os.WNOWAIT)
+        assert time.monotonic() - begun < 1 + ranks.REASON_SECONDS + 10
+        os.kill(children[1], signal.SIGKILL)
+
+    first, _ = train(world, 2, "slow", meddle=stop)
+    assert first.code == RanksError.exit_code
+    assert "a rank of 2 is gone, and did not say why: " in first.err
 
 
 def test_ranks_on_one_gpu_are_refused(world):
@@ -231,6 +255,8 @@ def test_an_environment_that_is_not_torchruns_is_refused(world, monkeypatch, alx
         UsageError.exit_code,
         True,
     )
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert alx("status", "--site", world.folder("learner")).code == 0
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("MASTER_ADDR", "MASTER_PORT", "RANK"):
         monkeypatch.delenv(name, raising=False)

@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import hashlib
 import json
+import time
+from datetime import timedelta
 
 import pytest
 import torch
@@ -232,3 +234,17 @@ def test_a_trainer_that_does_not_share_its_steps_is_refused_and_its_task_is_meas
             return [total == task.measure(model).total, error.message]
 
     assert led(2, task, do) == [True, "the task's trainer cannot share its steps between 2 ranks"]
+
+
+def test_the_others_wait_longer_than_their_patience_while_rank_0_says_that_it_is_there(monkeypatch):
+    monkeypatch.setattr(ranks, "PATIENCE", timedelta(seconds=2))
+    monkeypatch.setattr(ranks, "IDLE_SECONDS", 0.1)
+    task = dropping()
+
+    def do(by_all):
+        model = by_all.new_model().eval()
+        first = by_all.measure(model).total
+        time.sleep(2.5)
+        return first == by_all.measure(model).total
+
+    assert led(2, task, do)
