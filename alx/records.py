@@ -47,13 +47,23 @@ def explain(error: ValidationError) -> str:
             told.append(f"{where}: is {is_}, expected {' or '.join(kinds)}")
             continue
         got = "" if fault["type"] in ("missing", "value_error") else f" (got {escape(repr(fault['input']), 60)})"
-        own = fault["type"] == "value_error"  # in our words; the others are pydantic's
-        said = fault["msg"].removeprefix("Value error, ") if own else fault["msg"][:1].lower() + fault["msg"][1:]
+        said = _said(fault, error.title)
         at = "" if where == "it" else f"{where}: "
         told.append(f"{at}{escape(said, 160)}{got}{_near(fault, error.title)}")
     distinct = list(dict.fromkeys(told))
     more = f"; and {len(distinct) - MAX_FAULTS} more" if len(distinct) > MAX_FAULTS else ""
     return "; ".join(distinct[:MAX_FAULTS]) + more
+
+
+def _said(fault: ErrorDetails, record: str) -> str:
+    """What is wrong, in our words where we have some; else in pydantic's."""
+    if fault["type"] in ("model_type", "dict_type"):
+        fields = _fields(record, fault["loc"])
+        return "expected a table" + (f" of {', '.join(fields)}" if fields else "")
+    if fault["type"] in ("list_type", "tuple_type"):
+        return "expected a list"
+    said = fault["msg"]
+    return said.removeprefix("Value error, ") if fault["type"] == "value_error" else said[:1].lower() + said[1:]
 
 
 def _near(fault: ErrorDetails, record: str) -> str:

@@ -64,7 +64,7 @@ def _column(name: str, told: Told, least: int) -> Iterator[str]:
 
 
 def _lines(what: str, counts: Mapping[str, Cell], least: int) -> Iterator[str]:
-    told = [f"{escape(name)} {_cell(cell, least)}" for name, cell in counts.items()]
+    told = [f"{escape(name)}: {_cell(cell, least)}" for name, cell in counts.items()]
     for at in range(0, len(told), A_LINE):
         yield f"{what}: {', '.join(told[at : at + A_LINE])}"
 

@@ -57,8 +57,8 @@ def _labels(part: Part) -> list[str]:
 
 
 def listed(counts: Mapping[str, int]) -> str:
-    """`no 250, yes 50`: at most `MOST_NAMES`, each escaped."""
-    return ", ".join(_cut([f"{escape(name)} {number}" for name, number in counts.items()]))
+    """`no: 250, yes: 50`: at most `MOST_NAMES`, each escaped."""
+    return ", ".join(_cut([f"{escape(name)}: {number}" for name, number in counts.items()]))
 
 
 def _cut(told: list[str]) -> list[str]:

@@ -53,7 +53,10 @@ class SiteFile(Strict):
 
     role: Role = Field(description="learner: goes first and reads the last reply; provider: answers")
     task: str = Field(default="built-in", description="built-in, or the file that holds make_task, beside site.toml")
-    device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
+    device: str = Field(
+        default="auto",
+        description="auto (a GPU when there is one), cpu, cuda:0, …; or several alike: cuda:0,cuda:1, or all: cuda:*",
+    )
     sharding: bool = Field(
         default=False, description="of several ranks, each has a part of the model, its gradients and its optimiser's state"
     )

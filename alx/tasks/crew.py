@@ -135,7 +135,7 @@ def asked(folder: Path, config: Any, plan: Plan) -> Callable[..., Task]:
         return lambda task, _parts=None: task
     if config.device.startswith("cuda:"):
         raise ConfigError(
-            f"device = '{escape(config.device)}' in site.toml is one GPU, and {group.world} ranks are this site",
+            f"device = '{escape(config.device)}' in site.toml names the GPU, and {group.world} ranks are this site",
             'device = "auto" gives each of them its own',
         )
     said = {

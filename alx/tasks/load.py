@@ -17,10 +17,25 @@ from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import INIT_NAME, ModelSource, Plan
 from alx.records import Scalar
-from alx.tasks import code, crew, descent, distillation, fit, given, metrics, models, parts, ranks, sharded, sharding
+from alx.tasks import (
+    code,
+    crew,
+    descent,
+    distillation,
+    fit,
+    given,
+    metrics,
+    models,
+    parts,
+    ranks,
+    replicas,
+    sharded,
+    sharding,
+)
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.deal import Deal
+from alx.tasks.devices import devices
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import Loss, losses, optimisers
@@ -48,7 +63,7 @@ class SiteConfig(Protocol):
 
     Attributes:
         task: `built-in`, or a file with `make_task`.
-        device: see `device` below.
+        device: see `alx.tasks.devices`.
         sharding: of several ranks, each has a part of the model alone.
         settings: for a task of one's own.
     """
@@ -153,24 +168,6 @@ class Settings:
         return distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names)
 
 
-def device(name: str) -> torch.device:
-    """`auto` is a GPU when there is one.
-
-    Raises:
-        ConfigError: torch knows no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(name)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"there is no device '{escape(name)}' here: {escape(str(error))}", 'device = "auto" takes what is there'
-        ) from error
-    return place
-
-
 def samples(source: kinds.Source, folder: Path, plan: Plan) -> kinds.Parts:
     """A site's samples, their labels such as the plan's loss is for.
 
@@ -235,8 +232,9 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
         return led(_made(folder, config, plan, read))
     if read is None and config.data is not None:
         read = samples(config.data, folder, plan)
-    parts = sharded.cut(_made(folder, config, plan, read, whole=False), device(config.device), group.world)
-    return parts if group.rank else led(_made(folder, config, plan, read), parts)
+    place = devices(config.device)[0]
+    cut = sharded.cut(_placed(folder, config, plan, read, place, whole=False), place, group.world)
+    return cut if group.rank else led(_made(folder, config, plan, read), cut)
 
 
 def refuse_alone(config: SiteConfig) -> None:
@@ -252,12 +250,22 @@ def refuse_alone(config: SiteConfig) -> None:
         )
 
 
-def _made(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None, *, whole: bool = True) -> Task:
-    """The same of this process alone; not `whole`, to be cut: its models are of the meta device, and nothing is tried."""
-    place = device(config.device)
+def _made(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None) -> Task:
+    """The same of this process alone, on all of its devices."""
+    if config.sharding:
+        return _placed(folder, config, plan, read, CPU)  # whole, it may be too large for a GPU
+    places = devices(config.device)
+    if len(places) > 1 and config.task == "built-in" and config.data is not None:
+        read = read or samples(config.data, folder, plan)  # once for all
+    return replicas.spread([_placed(folder, config, plan, read, place) for place in places], places)
+
+
+def _placed(
+    folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None, place: torch.device, *, whole: bool = True
+) -> Task:
+    """The task on one device; not `whole`, to be cut: its models are of the meta device, and nothing is tried."""
     if config.sharding:
         _refuse_uncut(folder, config, plan)
-        place = CPU if whole else place  # whole, it may be too large for a GPU
     if config.task != "built-in":
         return _own(folder, config, plan, place)
     if config.data is None:

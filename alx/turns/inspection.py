@@ -146,7 +146,7 @@ def inspect(site: Site) -> Inspection:
         found,
         summary,
         footprint.of(task, plan.seed),
-        _turn(site, size, task.training),
+        _turn(site, size, task.training, None if read is None else len(read.own)),
         # a task of one's own alone knows whether it heeds that
         augment=() if read is None else tuple(plan.training.augment),
         given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
@@ -154,27 +154,28 @@ def inspect(site: Site) -> Inspection:
     )
 
 
-def _turn(site: Site, size: int, heeded: Training | None) -> Turn:
+def _turn(site: Site, size: int, heeded: Training | None, samples: int | None) -> Turn:
     """By the counts that were exchanged at pairing; before it, as if the peer had no samples."""
     now = site.look()
     own, peer = (1, 0) if now.pairing is None else (now.own.file.samples, now.peer.file.samples)
     snapshots = len(site.plan.schedule(site.role, own, peer))
     exact = now.pairing is not None or not isinstance(site.plan.round_steps, int)
     steps = site.plan.steps(site.role, own, peer)
-    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps, heeded))
+    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps, heeded, samples))
 
 
-def _training(plan: Plan, steps: int, heeded: Training | None) -> list[str]:
+def _training(plan: Plan, steps: int, heeded: Training | None, samples: int | None) -> list[str]:
     """What [training] makes of the steps of a turn.
 
     Args:
         plan: the agreement.
         steps: of the turn.
         heeded: what the task says that its steps go by; None where it does not say.
+        samples: that are trained on; None where the task alone knows.
     """
     told, patience, validations = [], plan.training.patience, plan.training.validations
     if heeded is not None and _alone(heeded) == _alone(plan.training):
-        told = _steps(plan, steps)
+        told = _steps(plan, steps, samples)
     elif _alone(plan.training) != _alone(Training()):
         ignored = "the task's steps do not go by it: supervised takes training=settings.plan.training"
         whether = "a task of your own alone knows whether its steps go by it" if heeded is None else ignored
@@ -192,7 +193,7 @@ def _alone(training: Training) -> Training:
     return training.model_copy(update={"patience": None, "validations": VALIDATIONS})
 
 
-def _steps(plan: Plan, steps: int) -> list[str]:
+def _steps(plan: Plan, steps: int, samples: int | None) -> list[str]:
     """What the steps are, of a task that goes by the plan's [training]."""
     told, schedule, training = [], plan.training.schedule, plan.training
     rises = schedule.rises(steps)
@@ -203,4 +204,6 @@ def _steps(plan: Plan, steps: int) -> list[str]:
         told.append(f"LOOK: the warm-up is as long as the turn, so the learning rate never comes to {plan.optimiser.lr:g}")
     if training.accumulate > 1:
         told.append(f"a step takes {training.accumulate} batches of {plan.batch_size}")
+        if samples is not None and training.accumulate * plan.batch_size > samples:
+            told.append(f"LOOK: that is more than the {count(samples, 'sample')} to train on, so a step takes some again")
     return told

@@ -5,5 +5,5 @@ from alx.errors import MalformedError
 FAULT = 7
 ERROR = MalformedError
 EXIT = 13
-WORDS = ("valid dictionary",)
+WORDS = ("expected a table",)
 DOCUMENT = b"[]"

@@ -56,7 +56,7 @@ def test_init_says_what_it_saw(tmp_path, alx):
     words = ward(tmp_path)
     told = alx("init", tmp_path / "a", "--role", "learner", *words)
     assert told.code == 0, told.err
-    assert told.out.splitlines()[1:3] == ["60 samples", "classes: no 48, yes 12"]
+    assert told.out.splitlines()[1:3] == ["60 samples", "classes: no: 48, yes: 12"]
     seen = json.loads(alx("init", tmp_path / "b", "--role", "learner", *words, "--json").out)["data"]
     assert seen["own"] == {"samples": 60, "classes": {"no": 48, "yes": 12}}
     assert seen["columns"]["age"] == {"numbers": 60, "missing": 0, "least": 20, "median": 29, "most": 39} | {
@@ -170,6 +170,13 @@ def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
     assert "LOOK: the warm-up is as long as the turn, so the learning rate never comes to 0.01" in turn["training"]
 
 
+def test_a_step_of_more_samples_than_there_are_deserves_a_look(tmp_path, alx):
+    world = make_world(tmp_path / "w", f"{PLAN}\n[training]\naccumulate = 6\n")  # 48 of 40
+    said = alx("check", "--site", world.folder("learner")).out
+    look = "LOOK: that is more than the 40 samples to train on, so a step takes some again"
+    assert f"a step takes 6 batches of 8\n{look}\n" in said
+
+
 def test_a_pattern_that_no_parameter_has_is_told_before_anybody_is_introduced(tmp_path, capsys):
     text = PLAN.replace("lr = 0.01", "lr = 0.01\nweight_decay = 0.1") + '\n[training]\nno_decay = ["9.bias"]\n'
     folder = make_world(tmp_path / "w", text).folder("learner")
@@ -217,9 +224,9 @@ def test_a_description_is_what_the_screen_says_and_needs_no_site(tmp_path, alx, 
         "wrote 'ward.json', and this is all that stands in it:",
         f"  plan {digest}",
         "  60 samples, each of shape 3; counts below 10 are not told",
-        "  classes: no 48, yes 12",
+        "  classes: no: 48, yes: 12",
         "  column 'age': 0 missing; about 25 (25%), 30 (50%), 35 (75%)",
-        "  column 'ward': 0 missing: a hidden, b fewer than 10",
+        "  column 'ward': 0 missing: a: hidden, b: fewer than 10",
         "hidden: a count below 10 would follow from it, or there are too few rows to tell any",
         "about 3 (5%): 5% are at most 3, rounded so that at least 10 rows have that number",
         "nothing was sent: read it, take out what you would rather not tell, and carry it yourself",

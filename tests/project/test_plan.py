@@ -85,8 +85,13 @@ def test_kinds_of_assistance_differ_in_what_they_say():
         ("[traning]\nclip = 1.0\n", "traning: extra inputs are not permitted (got {'clip': 1.0}), nearest: 'training'"),
         ("[training]\nclips = 1.0\n", "training.clips: extra inputs are not permitted (got 1.0), nearest: 'clip'"),
         ("[training]\nzzz = 1.0\n", "training.zzz: extra inputs are not permitted (got 1.0)"),
+        (
+            '[training]\nschedule = "cosine"\n',
+            "training.schedule: expected a table of name, warmup, min_lr, step_size, gamma (got 'cosine')",
+        ),
+        ('[training]\nno_decay = "x"\n', "training.no_decay: expected a list (got 'x')"),
     ],
 )
-def test_a_field_that_there_is_none_of_is_refused_with_the_nearest(line, told):
+def test_a_misfit_is_refused_with_the_nearest_field_or_what_has_to_stand_there(line, told):
     with pytest.raises(ConfigError, match=re.escape(told)):
         plans.parse(f'name = "any"\nrounds = 1\nround_steps = 1\n[optimiser]\nname = "adam"\n{line}'.encode())

@@ -244,7 +244,7 @@ def test_ranks_on_one_gpu_are_refused(world):
     path.write_text(path.read_text().replace('"cpu"', '"cuda:0"'))
     first, *others = train(world, 2)
     assert first.code == ConfigError.exit_code
-    assert "device = 'cuda:0' in site.toml is one GPU, and 2 ranks are this site" in first.err
+    assert "device = 'cuda:0' in site.toml names the GPU, and 2 ranks are this site" in first.err
     assert quiet(*others)
 
 

@@ -68,7 +68,7 @@ UNSCALED = (
 def test_what_deserves_a_look_in_a_table(tmp_path):
     assert words.looks(table(tmp_path)) == [
         "LOOK: no sample of the class perhaps: what is known of it comes from the peer alone",
-        "LOOK: fewer than 5 samples of a class: yes 3",
+        "LOOK: fewer than 5 samples of a class: yes: 3",
         "LOOK: column 'age' may be an id: whole numbers, none of them twice",
         "LOOK: column 'constant' has the same value in all rows: a model learns nothing from it here",
         UNSCALED,
@@ -80,7 +80,7 @@ def test_what_deserves_a_look_in_a_table(tmp_path):
 def test_a_table_is_told_in_lines(tmp_path):
     assert words.words(table(tmp_path)) == [
         "30 samples",
-        "classes: no 27, yes 3, perhaps 0",
+        "classes: no: 27, yes: 3, perhaps: 0",
         "no samples are kept apart, so no score will be shown: held_out under [data] in site.toml would name some",
         "a sample as the model gets it: 7 numbers",
         "column    missing  least  median  most",
@@ -88,7 +88,7 @@ def test_a_table_is_told_in_lines(tmp_path):
         "constant        0      7       7     7",
         "patient         0   1000    1014  1029",
         "rare           25    0.5     0.5   0.5",
-        "column sex: f 10, m 10, x 0; 10 missing",
+        "column sex: f: 10, m: 10, x: 0; 10 missing",
     ]
 
 
@@ -152,7 +152,7 @@ def test_labels_that_are_ids_are_seen_and_take_no_memory(tmp_path):
     assert len(found.own.classes) == 40
     assert any("the labels look like an id" in line for line in words.looks(found))
     told = words.brief(found)[1]
-    assert told.startswith("classes: 0 1, 1000000007 1, ")
+    assert told.startswith("classes: 0: 1, 1000000007: 1, ")
     assert told.endswith("and 20 more")
 
 
@@ -165,7 +165,7 @@ def test_pictures_are_counted_by_their_heads(tmp_path):
         Image.new(mode, size).save(path, exif=exif)
     more = '[images]\nsize = [8, 8]\nclasses = ["a", "b"]\n'
     whole = of(tmp_path, Source("images", "own"), more)
-    assert "pictures: 4 to 8 high and 2 to 8 wide, colours RGB 2, L 1; 2 of 3 are resized" in words.words(whole)
+    assert "pictures: 4 to 8 high and 2 to 8 wide, colours RGB: 2, L: 1; 2 of 3 are resized" in words.words(whole)
     found = whole.pictures
     assert list(found.heights.values) == [4, 8, 8]
     assert list(found.widths.values) == [2, 6, 8]  # the last one lies on its side: 2 wide, 8 high
