@@ -57,6 +57,9 @@ class SiteFile(Strict):
         default="auto",
         description="auto (a GPU when there is one), cpu, cuda:0, …; or several alike: cuda:0,cuda:1, or all: cuda:*",
     )
+    sharding: bool = Field(
+        default=False, description="of several ranks, each has a part of the model, its gradients and its optimiser's state"
+    )
     data: Data | None = Field(default=None, description="for the built-in task")
     metrics: Metrics = Field(default_factory=Metrics, description="how answers are judged")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
@@ -132,6 +135,8 @@ def text(config: SiteFile) -> str:
         f"task = {quoted(config.task)}",
         f"device = {quoted(config.device)}",
     ]
+    if config.sharding:
+        lines.append("sharding = true")
     if config.data is not None:
         lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
         if config.data.held_out is not None:

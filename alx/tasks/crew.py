@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +22,8 @@ from alx.learning.measure import sums
 from alx.learning.task import LossSum, SampleLosses, State, Task
 from alx.learning.trajectory import seed_all
 from alx.plan import Plan, parse, written
-from alx.tasks import leader, meeting, ranks
+from alx.tasks import leader, meeting, ranks, sharded, sharding
+from alx.tasks.copies import Copies
 from alx.tasks.evaluation import LEAST, MOST
 from alx.tasks.orders import Do, tensors, unpacked
 from alx.tasks.ranks import Ranks
@@ -46,7 +46,9 @@ def fingerprint(task: Task, own: Path | None) -> dict[str, str]:
     """
     with torch.random.fork_rng(devices=[]):
         model = task.new_model()
-    held = json.dumps(sorted(states.digests(states.whole(task, model)).items()))
+    whole = states.whole(task, model)
+    # of a model in shards no rank but 0 has values
+    held = json.dumps(states.describe(whole) if sharding.is_cut(model) else sorted(states.digests(whole).items()))
     return {
         "version of alx": __version__,
         "version of torch": torch.__version__.split("+")[0],
@@ -100,6 +102,11 @@ def _let_go(group: Ranks) -> None:
     group.leave()
 
 
+def shared() -> bool:
+    """Whether this process is rank 0 of several."""
+    return bool(_expected)
+
+
 def _joined() -> Ranks | None:
     """The group, which is made when it is first needed: a command may end before that."""
     if _expected and ranks.here() is None:
@@ -109,7 +116,7 @@ def _joined() -> Ranks | None:
     return ranks.here() if _expected else None
 
 
-def asked(folder: Path, config: Any, plan: Plan) -> Callable[[Task], Task]:
+def asked(folder: Path, config: Any, plan: Plan) -> Callable[..., Task]:
     """Ask the other ranks, if there are any, for the task too; while they make it, so does this one.
 
     Args:
@@ -118,14 +125,14 @@ def asked(folder: Path, config: Any, plan: Plan) -> Callable[[Task], Task]:
         plan: the agreement.
 
     Returns:
-        (task) -> the same, done by all.
+        (task) -> the same, done by all; (task, the same in shards) -> the first, done by all in shards.
 
     Raises:
         ConfigError: all of them would be on one GPU, or there are fewer than ranks.
     """
     group = _joined()
     if group is None:
-        return lambda task: task
+        return lambda task, _parts=None: task
     if config.device.startswith("cuda:"):
         raise ConfigError(
             f"device = '{escape(config.device)}' in site.toml names the GPU, and {group.world} ranks are this site",
@@ -139,23 +146,31 @@ def asked(folder: Path, config: Any, plan: Plan) -> Callable[[Task], Task]:
     group.questions += 1
     with group.command(Do.LOAD, group.questions, json.dumps(said).encode()):
         pass
-    return lambda task: _led(group, task, None if config.task == "built-in" else folder / config.task)
+    own = None if config.task == "built-in" else folder / config.task
+    return lambda task, parts=None: _led(group, task, own, parts)
 
 
-def _led(group: Ranks, task: Task, own: Path | None) -> Task:
+def _led(group: Ranks, task: Task, own: Path | None, parts: Task | None) -> Task:
     """The task, done by all ranks.
 
     Raises:
         RanksError: theirs is another.
     """
-    mine = fingerprint(task, own)
+    mine = fingerprint(parts or task, own)
     for rank, answer in enumerate(group.answers(group.questions), 1):
         refuse_other(mine, json.loads(answer), rank)
     if task.data is not None:  # a digest of all samples is not worked out twice
         task = dataclasses.replace(task, data=lambda: mine["data"])
+    if parts is not None:
+        return sharded.led(group, task, parts)
     if task.sample_losses is None:
         return dataclasses.replace(task, trainer=lambda model, seed: leader.trainer(group, task, model, seed))
-    copies = _Copies(group)
+
+    def send(slot: int, model: nn.Module) -> None:
+        with group.command(Do.MODEL, slot):
+            group.share(tensors(model))
+
+    copies = Copies(send)
 
     def of(models: Sequence[nn.Module], rows: Tensor) -> Tensor:
         slots = [copies.slot(model) for model in models]
@@ -177,33 +192,6 @@ def _led(group: Ranks, task: Task, own: Path | None) -> Task:
     )
 
 
-class _Copies:
-    """Which of rank 0's models the others have copies of, by number, and which are as they were."""
-
-    def __init__(self, group: Ranks) -> None:
-        self._group, self._free, self._most = group, list[int](), 0
-        self._slots, self._same = weakref.WeakKeyDictionary[nn.Module, int](), set[int]()
-
-    def changed(self, model: nn.Module) -> None:
-        self._same.discard(self._slots.get(model, -1))
-
-    def slot(self, model: nn.Module) -> int:
-        """Its number; the others' copies are as it is now."""
-        if model not in self._slots:
-            if not self._free:
-                self._free.append(self._most)
-                self._most += 1
-            slot = self._slots[model] = self._free.pop()
-            self._same.discard(slot)
-            weakref.finalize(model, self._free.append, slot)
-        slot = self._slots[model]
-        if slot not in self._same:
-            with self._group.command(Do.MODEL, slot):
-                self._group.share(tensors(model))
-            self._same.add(slot)
-        return slot
-
-
 # The others
 
 
@@ -214,6 +202,7 @@ class _Follower:
         self._group, self._make = group, make
         self._models: dict[int, nn.Module] = {}
         self._task: Any = None
+        self.parts: Any = None
         self._trainer: Any = None
         self._model: Any = None
 
@@ -254,6 +243,7 @@ class _Follower:
         folder, site = Path(said["folder"]), said["site"]
         self._task = self._make(folder, site, parse(said["plan"].encode()).plan)
         self._models, self._trainer, self._model = {}, None, None
+        self.parts = sharded.Parts(self._group, self._task)
         name = json.loads(site)["task"]
         found = fingerprint(self._task, None if name == "built-in" else folder / name)
         self._group.answer(number, json.dumps(found))
@@ -274,7 +264,7 @@ def follow(group: Ranks, make: Make) -> None:
         what, number, data = group.hear()
         if what == Do.OVER:
             return
-        follower.do(what, number, data)
+        (follower.parts if what >= min(sharded.Do) else follower).do(what, number, data)
 
 
 # All

@@ -139,6 +139,12 @@ def parameters(model: nn.Module, training: Training) -> Any:
     return [{"params": part, **options} for part, options in parts if part]
 
 
+def stepped_on(model: nn.Module, training: Training) -> list[nn.Parameter]:
+    """The parameters in the order that an optimiser made of `parameters` counts them in."""
+    found = parameters(model, training)
+    return [p for group in found for p in group["params"]] if training.no_decay else list(found)
+
+
 def _matched(pattern: str, names: Sequence[str]) -> set[str]:
     found = {name for name in names if fnmatch.fnmatchcase(name, pattern)}
     if not found:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from alx.errors import ConfigError
 from alx.objective import Objective
+from alx.tasks import sharding
 from alx.tasks.data.samples import Samples, first
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.objective import PLAIN, weights
@@ -144,7 +145,8 @@ class Start:
         self._net = model.eval().requires_grad_(requires_grad=False)
         self._forward, self._data, self._device, self._order = forward(self._net), data, device, order
         self._answers: Tensor | None = None
-        self._at_hand = hasattr(data, "targets")
+        # of a model in shards each rank asks at once: not one for a block that the others have already
+        self._at_hand = hasattr(data, "targets") and not sharding.is_cut(model)
         self._block, self._missing = 0, -1
 
     @torch.no_grad()

@@ -12,12 +12,26 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import nn
 
-from alx.errors import ConfigError, escape
+from alx.errors import ConfigError, UsageError, escape
 from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import INIT_NAME, ModelSource, Plan
 from alx.records import Scalar
-from alx.tasks import code, crew, descent, distillation, fit, given, metrics, models, parts, replicas
+from alx.tasks import (
+    code,
+    crew,
+    descent,
+    distillation,
+    fit,
+    given,
+    metrics,
+    models,
+    parts,
+    ranks,
+    replicas,
+    sharded,
+    sharding,
+)
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.deal import Deal
@@ -50,11 +64,13 @@ class SiteConfig(Protocol):
     Attributes:
         task: `built-in`, or a file with `make_task`.
         device: see `alx.tasks.devices`.
+        sharding: of several ranks, each has a part of the model alone.
         settings: for a task of one's own.
     """
 
     task: str
     device: str
+    sharding: bool
     settings: dict[str, Scalar | list[Scalar]]
 
     @property
@@ -211,20 +227,45 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
         ConfigError: something named cannot be used.
         RanksError: of several ranks that are this site, another has another one.
     """
-    led = crew.asked(folder, config, plan)
-    return led(_made(folder, config, plan, read))
+    led, group = crew.asked(folder, config, plan), ranks.here()
+    if not config.sharding or group is None:
+        return led(_made(folder, config, plan, read))
+    if read is None and config.data is not None:
+        read = samples(config.data, folder, plan)
+    place = devices(config.device)[0]
+    cut = sharded.cut(_placed(folder, config, plan, read, place, whole=False), place, group.world)
+    return cut if group.rank else led(_made(folder, config, plan, read), cut)
+
+
+def refuse_alone(config: SiteConfig) -> None:
+    """What is to be cut between ranks has several.
+
+    Raises:
+        UsageError: there is one process.
+    """
+    if config.sharding and not crew.shared():
+        raise UsageError(
+            "site.toml says sharding, and this is one process: a model is cut between two or more",
+            "torchrun --standalone --nproc-per-node 8 -m alx train-local, say; or leave sharding out of site.toml",
+        )
 
 
 def _made(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None) -> Task:
     """The same of this process alone, on all of its devices."""
+    if config.sharding:
+        return _placed(folder, config, plan, read, CPU)  # whole, it may be too large for a GPU
     places = devices(config.device)
     if len(places) > 1 and config.task == "built-in" and config.data is not None:
         read = read or samples(config.data, folder, plan)  # once for all
     return replicas.spread([_placed(folder, config, plan, read, place) for place in places], places)
 
 
-def _placed(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None, place: torch.device) -> Task:
-    """The task on one device."""
+def _placed(
+    folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None, place: torch.device, *, whole: bool = True
+) -> Task:
+    """The task on one device; not `whole`, to be cut: its models are of the meta device, and nothing is tried."""
+    if config.sharding:
+        _refuse_uncut(folder, config, plan)
     if config.task != "built-in":
         return _own(folder, config, plan, place)
     if config.data is None:
@@ -250,12 +291,31 @@ def _placed(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | No
     )
     measured = [own] if kept is None else [own, kept]
     safe = guarded(made, plan.seed)
+    if not whole:
+        cut = parts.split(safe, sharding.unfilled(safe.new_model), plan.model.freeze, plan.model.personal)
+        return dataclasses.replace(cut, data=lambda: digest(measured))
     model = _tried(safe)
     descent.parameters(model, plan.training)  # what it refuses is told before there is a site
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
     begun = _begun(safe, model, folder, plan)
     return dataclasses.replace(begun, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
+
+
+def _refuse_uncut(folder: Path, config: SiteConfig, plan: Plan) -> None:
+    """What site.toml wants to be cut can be.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if config.task != "built-in":
+        raise ConfigError(
+            f"site.toml says sharding, and '{escape(config.task)}' is a task of your own",
+            "only the built-in task can be cut: leave sharding out; ranks train copies of the model without it",
+        )
+    sharding.refuse_misfit(plan.training)
+    if plan.model is not None:
+        sharding.unfilled(models.find(plan.model, folder))
 
 
 def untrained(folder: Path, plan: Plan, place: torch.device, *, begun: bool) -> Task:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
-from alx.tasks import augmentation, gradients, probe, ranks
+from alx.tasks import augmentation, gradients, probe, ranks, sharding
 from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
 from alx.tasks.data import samples
@@ -73,7 +73,8 @@ class MiniBatches:
         self._forward, self._data, self._loss = _forward(model, training, device), samples.of(data), loss
         self._batch_size, self._device, self._training = batch_size, device, training
         self._descent = Descent(model, optimiser, training)
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        # shards' gradients are summed as they are made
+        self._parameters = [] if sharding.is_cut(model) else [p for p in model.parameters() if p.requires_grad]
         self._epochs = Epochs(self._data, seed, balanced=training.balanced)
         self._term, self._start = distillation, None if distillation is None else self._began(copied(model), seed)
         self._augmented = Augmented(self._data, training.augment, seed) if training.augments else None
@@ -293,7 +294,8 @@ def supervised(
         return sums(lambda part: values([net], where, part, what), len(where))[0]
 
     def new_model() -> nn.Module:
-        return model().to(place)
+        made = model()
+        return made if any(p.is_meta for p in made.parameters()) else made.to(place)  # one to be cut is placed then
 
     def trainer(net: nn.Module, seed: int) -> Trainer:
         return MiniBatches(
@@ -321,6 +323,8 @@ def supervised(
 
 def _copy(make: Callable[[], nn.Module], net: nn.Module) -> nn.Module:
     """Another model in the same state, as not every model can be deep-copied; what is frozen lies in memory once."""
+    if sharding.is_cut(net):
+        return sharding.copied(make, net)
     with torch.random.fork_rng(devices=[]):
         made = make()
     made.load_state_dict(net.state_dict())

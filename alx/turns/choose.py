@@ -134,6 +134,7 @@ class _Candidates:
 
 def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Selected:
     site = now.site
+    load.refuse_alone(site.config)
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.file)
     same_objective(site.plan, task, now.own.file)

@@ -212,6 +212,7 @@ class _Turn:
             "training": TRAINING,
         }
         work = Work(site.folder / "work", turn)
+        load.refuse_alone(site.config)
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.file)
         same_objective(site.plan, task, own.file)

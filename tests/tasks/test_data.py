@@ -55,6 +55,7 @@ class Config:
     data: Source | None
     task: str = "built-in"
     device: str = "cpu"
+    sharding: bool = False
     metrics: Metrics = field(default_factory=Metrics)
     settings: tuple = ()
 

@@ -631,6 +631,7 @@ class Config:
     task: str
     data: None = None
     device: str = "cpu"
+    sharding: bool = False
     metrics: Metrics = dataclasses.field(default_factory=Metrics)
     settings: dict = dataclasses.field(default_factory=lambda: {"ward": 3})
 
