@@ -7,6 +7,7 @@ share.
 
 import json
 import platform
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,14 +17,16 @@ import torch
 
 from alx.bundle.manifest import Spending
 from alx.errors import BudgetError
-from alx.learning.noise import Guard, Noise
+from alx.learning import blend as blends
+from alx.learning.noise import KEY_BYTES, Guard, Noise
 from alx.learning.task import Task
 from alx.plan import Plan
 from alx.privacy import Privacy
 from alx.site import budget
 from alx.site.entries import Spent
+from alx.site.site import Site
 from alx.site.state import SiteState
-from alx.tasks import accountant, load
+from alx.tasks import accountant, clipped, load
 from alx.tasks.accountant import Turn
 
 SUMS, CHOICE, TOLD = "sums", "choice", "told"  # purposes of the stream
@@ -107,6 +110,81 @@ def planned(plan: Plan, privacy: Privacy, own: int, steps: int) -> Turn:
         BudgetError: no noise keeps to the plan's budget.
     """
     return accountant.planned(privacy, plan.rounds + privacy.spare, min(1.0, plan.batch_size / own), steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What noise a turn will have, before there is one.
+
+    Attributes:
+        turn: what it releases.
+        deviation: of the noise in each loss sum of its bundle, of as many as it may have.
+        samples: of the site.
+        weights: that are trained.
+    """
+
+    turn: Turn
+    deviation: float
+    samples: int
+    weights: int
+
+    @property
+    def noise(self) -> float:
+        """Multiplier of a step's noise."""
+        return self.turn.noise
+
+    @property
+    def rate(self) -> float:
+        """The chance of each sample to be in a step."""
+        return self.turn.rate
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {**self.turn._asdict(), "loss_deviation": self.deviation}
+
+
+def forecast(plan: Plan, task: Task, samples: int, steps: int) -> Planned:
+    """What noise a side will have.
+
+    Args:
+        plan: the agreement; it has [privacy].
+        task: of that side.
+        samples: of that side.
+        steps: of each of its turns.
+
+    Raises:
+        BudgetError: no noise keeps to the plan's budget.
+    """
+    privacy, limit = _agreed(plan)
+    turn = planned(plan, privacy, samples, steps)
+    sums = len(range(0, steps, plan.period(steps))) + 1 + (len(blends.FEW) if plan.candidates == "blended" else 0)
+    weights = sum(p.numel() for p in task.new_model().parameters() if p.requires_grad)
+    return Planned(turn, turn.loss_noise * limit * sums**0.5, samples, weights)
+
+
+def tried(site: Site, task: Task) -> tuple[Task, Planned]:
+    """A site's task as its turns train it, for a trial: with a key of no worth, and all of it thrown away.
+
+    Raises:
+        ConfigError: the task cannot be private.
+        BudgetError: no noise keeps to the plan's budget.
+    """
+    privacy, limit = _agreed(site.plan)
+    now = site.look()
+    own = (
+        now.own.file.samples
+        if now.pairing is not None
+        else task.sample_losses.count
+        if task.sample_losses is not None
+        else 1
+    )
+    steps = site.plan.steps(site.role, own, now.peer.file.samples if now.pairing is not None else 0)
+    found = forecast(site.plan, task, own, steps)
+    share = Share(found.turn, Noise(secrets.token_bytes(KEY_BYTES)), limit, privacy.clip)
+    from alx.tasks import private  # noqa: PLC0415 - Opacus: six seconds
+
+    private.tried(task)
+    return clipped.guarded(task, share.guard), found
 
 
 def _turn(now: SiteState, privacy: Privacy, last: Spent | None) -> Turn:
