@@ -13,7 +13,7 @@ from alx.bundle.closing import Closing
 from alx.bundle.description import Description
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
-from alx.bundle.manifest import Version1, Version2, Version3
+from alx.bundle.manifest import Version1, Version2, Version3, Version4
 from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
 from alx.cli.main import COMMANDS, cli
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent
 THREATS = ROOT / "docs" / "threat-model.md"
 WRITTEN = "<!-- made by `make docs` from the code and from tests/generated.py: edit there -->\n\n"
 SCHEMAS: dict[str, type[BaseModel]] = {
+    "manifest-v4": Version4,
     "manifest": Version3,
     "manifest-v2": Version2,
     "manifest-v1": Version1,

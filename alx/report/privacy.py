@@ -20,15 +20,18 @@ def spent(plan: Plan, known: Budget) -> list[str]:
     privacy = plan.privacy
     if privacy is None:
         return []
-    turns, told = plan.rounds + privacy.spare, 0.0 if known.last is None else known.last.epsilon
+    turns, last = plan.rounds + privacy.spare, known.last
     left = max(0, turns - known.taken)
-    so_far = (
-        "epsilon so far unknown until the next turn" if told is None else f"epsilon {told:.4g} of {privacy.epsilon:g} so far"
-    )
     lost = f", {known.lost} of them by restores and resets" if known.lost else ""
+    gone = f"{known.taken} of the budget's {count(turns, 'turn')} gone{lost}"
     ends = f"it ends after {count(left, 'turn')} more" if left else "no turn is left"
-    gone = f"in {known.taken} of the budget's {count(turns, 'turn')}{lost}"
-    return [f"privacy: {so_far} spent at delta {privacy.delta:g}, {gone}; {ends}"]
+    if last is not None and last.epsilon is None:
+        told = "how much of epsilon is spent is told at the next turn"
+    else:
+        told = (
+            f"epsilon {0.0 if last is None else last.epsilon:.4g} of {privacy.epsilon:g} spent, at delta {privacy.delta:g}"
+        )
+    return [f"privacy: {told}; {gone}; {ends}"]
 
 
 def spent_json(plan: Plan, known: Budget) -> dict[str, object] | None:

@@ -8,6 +8,7 @@ Steinke, 2021), and so no more at any order than a Gaussian mechanism of multipl
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from alx.errors import BudgetError, ConfigError
@@ -79,6 +80,7 @@ class Turn(NamedTuple):
         return [Release(self.noise, self.rate, self.steps), Release(self.loss_noise, 1.0, SUMS)]
 
 
+@lru_cache(maxsize=16)  # a pure function, of a second; both sides of a simulation ask again and again
 def planned(privacy: Privacy, turns: int, rate: float, steps: int) -> Turn:
     """The noise with which so many turns keep to the budget, and no more of it than that.
 

@@ -358,10 +358,11 @@ def _spent(site: Site, reports: Sequence[BundleReport]) -> list[Record]:
     own = [r.manifest for r in reports if isinstance(r.manifest, Manifest) and r.manifest.sender.role == site.role]
     said = own[-1].spending if own else None
     taken, one = _logged(site)
-    if said is not None:
-        how = said.noise, said.rate, said.steps, said.loss_noise
-        taken, one = max(taken, said.turns), Spent(own[-1].round, None, *how, epsilon=None, delta=said.delta)
-    return [] if one is None else [one._replace(turn=None, epsilon=None)] * taken
+    if said is None:
+        return [] if one is None else [one._replace(turn=None, epsilon=None)] * taken
+    how = said.noise, said.rate, said.steps, said.loss_noise
+    so_far = said.epsilon if taken <= said.turns else None
+    return [Spent(own[-1].round, None, *how, epsilon=so_far, delta=said.delta)] * max(taken, said.turns)
 
 
 def _logged(site: Site) -> tuple[int, Spent | None]:

@@ -78,21 +78,26 @@ def cifar_net() -> nn.Module:
 
 def accuracy(plan: str, arguments: list[str], seeds: list[str]) -> None:
     for budget in BUDGETS:
-        private = "" if budget is None else f"\n[privacy]\nepsilon = {budget}\ndelta = 1e-5\nloss_clip = {math.log(10):.4f}\n"
+        limit = math.log(10)
+        private = "" if budget is None else f"\n[privacy]\nepsilon = {budget}\ndelta = 1e-5\nloss_clip = {limit:.4f}\n"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plan.toml"
             path.write_text(plan + private)
             told = subprocess.run(
-                [sys.executable, "-m", "alx", "simulate", str(path), "--split", "gamma:1", "--baselines", "learner-only"]
-                + ["--seeds", ",".join(seeds), "--out", f"{folder}/out", "--json", *arguments],
+                [
+                    *(sys.executable, "-m", "alx", "simulate", str(path), "--split", "gamma:1"),
+                    *("--baselines", "learner-only", "--seeds", ",".join(seeds), "--out", f"{folder}/out", "--json"),
+                    *arguments,
+                ],
                 check=True,
                 capture_output=True,
                 text=True,
             )
         found = json.loads(told.stdout)
-        last = {a: [r["rounds"][-1]["score"] for r in found["runs"] if r["algorithm"] == a] for a in ("assisted", "learner-only")}
-        for name, scores in last.items():
-            print(f"epsilon {budget}  {name:<13} {sum(scores) / len(scores):.4f}  {[round(x, 4) for x in scores]}", flush=True)
+        for name in ("assisted", "learner-only"):
+            scores = [run["rounds"][-1]["score"] for run in found["runs"] if run["algorithm"] == name]
+            each = [round(x, 4) for x in scores]
+            print(f"epsilon {budget}  {name:<13} {sum(scores) / len(scores):.4f}  {each}", flush=True)
 
 
 def noise() -> None:
@@ -102,7 +107,7 @@ def noise() -> None:
             turn = accountant.planned(privacy, 5 + privacy.spare, 64 / samples, 100)
             told = turn.loss_noise * math.log(10) * CANDIDATES**0.5 / samples
             choice = turn.loss_noise * math.log(10) / 2 / samples * math.pi / 6**0.5
-            print(f"{samples:>6} samples  epsilon {budget}  steps {turn.noise:.3f}  a loss {told:.4f}  a choice {choice:.4f}")
+            print(f"{samples:>6} samples  epsilon {budget}  step {turn.noise:.3f}  loss {told:.4f}  choice {choice:.4f}")
 
 
 if __name__ == "__main__":

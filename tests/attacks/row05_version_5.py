@@ -6,9 +6,9 @@ from tests.forge import Forge
 FAULT = 5
 ERROR = MalformedError
 EXIT = 13
-WORDS = ("format version 4", "expected 1 to 3")
+WORDS = ("format version 5", "expected 1 to 4")
 HINT = "same version"
 
 
 def attack(forge: Forge) -> None:
-    forge.edit(lambda m: m.update(version=4))
+    forge.edit(lambda m: m.update(version=5))
