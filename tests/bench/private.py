@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from alx.privacy import Privacy
 from alx.tasks import accountant
 
-BUDGETS = (1.0, 3.0, 8.0, None)
+BUDGETS = (0.3, 1.0, 3.0, 8.0, None)
 CANDIDATES = 4
 DIGITS = """\
 name = "private-digits"
@@ -102,7 +102,7 @@ def accuracy(plan: str, arguments: list[str], seeds: list[str]) -> None:
 
 def noise() -> None:
     for samples in (700, 2500, 25000):
-        for budget in BUDGETS[:3]:
+        for budget in BUDGETS[1:4]:
             privacy = Privacy(epsilon=budget, delta=1 / (10 * samples))
             turn = accountant.planned(privacy, 5 + privacy.spare, 64 / samples, 100)
             told = turn.loss_noise * math.log(10) * CANDIDATES**0.5 / samples
