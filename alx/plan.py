@@ -238,7 +238,8 @@ class Plan(Strict):
     @property
     def summed_over(self) -> str:
         """What a global loss is a sum over, for people; nothing where the task alone knows."""
-        return "" if self.loss == "own" else f" over {self.select_on} samples"
+        noised = "" if self.privacy is None else ", each clipped, and with noise"
+        return "" if self.loss == "own" else f" over {self.select_on} samples{noised}"
 
     def schedule(self, role: Role, own: int, peer: int, end: int | None = None) -> list[int]:
         """The steps of one turn's snapshots: 0, every sampling period, and the last.

@@ -36,6 +36,10 @@ class Noise:
         """What tells this key from any other, in hexadecimal, and tells nothing of it."""
         return hmac.digest(self._key, b"name", "sha256").hex()
 
+    def seed(self) -> int:
+        """For generators that see one sample at a time, as dropout's: 63 bits, of which torch's own takes what it takes."""
+        return int.from_bytes(hmac.digest(self._key, b"seed", "sha256")[:8]) >> 1
+
     def uniform(self, purpose: str, number: int, count: int) -> NDArray[np.float64]:
         """Numbers above 0 and below 1, float64 [count].
 

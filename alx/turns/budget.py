@@ -6,6 +6,7 @@ share.
 """
 
 import json
+import os
 import platform
 import secrets
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from alx.bundle.manifest import Spending
-from alx.errors import BudgetError
+from alx.errors import BudgetError, ConfigError, escape
 from alx.learning import blend as blends
 from alx.learning.noise import KEY_BYTES, Guard, Noise
 from alx.learning.task import Task
@@ -83,10 +84,10 @@ def share(now: SiteState, task: Task, what: str, device: str) -> Share:
 
     Raises:
         BudgetError: no noise keeps to the plan's budget.
-        ConfigError: Opacus is not installed.
+        ConfigError: Opacus is not installed, or torchrun started several processes.
     """
-    plan = now.site.plan
-    privacy, limit = _agreed(plan)
+    privacy, limit = _agreed(now.site.plan)
+    refuse_ranks()
     known = budget.of(e.record for e in now.entries)
     place = load.device(device).type
     same = {
@@ -101,6 +102,20 @@ def share(now: SiteState, task: Task, what: str, device: str) -> Share:
     }
     noise = Noise(budget.noise_key(now.site.folder)).under(json.dumps(same, sort_keys=True))
     return Share(_turn(now, privacy, known.last), noise, limit, privacy.clip)
+
+
+def refuse_ranks() -> None:
+    """One process alone: of several, each would draw a batch and noise of its own, and another sum would be accounted for.
+
+    Raises:
+        ConfigError: torchrun started more.
+    """
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world != "1":
+        raise ConfigError(
+            f"the plan has [privacy], and torchrun started '{escape(world)}' processes",
+            "run it without torchrun: private steps are taken by one process",
+        )
 
 
 def planned(plan: Plan, privacy: Privacy, own: int, steps: int) -> Turn:

@@ -294,6 +294,8 @@ class _Turn:
         went_on: list[int] = []
         site, own, peer = self.now.site, self.now.own, self.now.peer
         seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
+        if self.share is not None:  # else the peer would know which mask of dropout each place in a batch got
+            seed = self.share.noise.seed()
         looked_at = self.tell is not silent or bool(written.writers)
         run = trajectory.Run(self.task, self._state("start"), seed, self.steps, self._validation(looked_at=looked_at))
 

@@ -361,6 +361,13 @@ def test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork(stage, caps
     refused(capsys, command(sent, "provider", other), ForkError, "sealed the round twice")
 
 
+def test_several_processes_are_refused_before_anything_is_spent(stage, capsys, monkeypatch):
+    world = stage("paired")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], ConfigError, "torchrun started '2'")
+    assert taken(world) == 0
+
+
 # What is told
 
 
