@@ -28,9 +28,8 @@ def spent(plan: Plan, known: Budget) -> list[str]:
     if last is not None and last.epsilon is None:
         told = "how much of epsilon is spent is told at the next turn"
     else:
-        told = (
-            f"epsilon {0.0 if last is None else last.epsilon:.4g} of {privacy.epsilon:g} spent, at delta {privacy.delta:g}"
-        )
+        so_far = 0.0 if last is None else last.epsilon
+        told = f"epsilon {so_far:.4g} of {privacy.epsilon:g} spent by the last turn, at delta {privacy.delta:g}"
     return [f"privacy: {told}; {gone}; {ends}"]
 
 

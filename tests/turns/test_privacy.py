@@ -334,7 +334,7 @@ def test_a_reset_gives_nothing_back_with_the_log_or_without(stage, capsys, with_
     assert run(["export", str(world.disk), "--site", str(world.folder("learner"))]) == 0
     assert world.take("learner", world.bundle("provider")) == 0
     refused(capsys, ["train-local", "--site", str(world.folder("learner"))], BudgetError, "2 of which are gone")
-    assert "epsilon 1.9" in told_of(world)  # what the bundle said
+    assert "epsilon 2.204 of 3 spent by the last turn, at delta 0.001" in told_of(world)  # what the bundle said
     assert "2 of the budget's 2 turns gone, 1 of them by restores and resets; no turn is left" in told_of(world)
 
 
@@ -448,7 +448,10 @@ def test_check_says_what_noise_there_is_and_looks_where_it_drowns_the_data(stage
     told = alx("check", "--site", paired.folder("learner"))
     assert told.code == 0, told.err
     assert "privacy: epsilon 3 at delta 0.001 for each sample of this site, over 2 turns and 0 spare" in told.out
-    assert "epsilon 0 of 3 spent, at delta 0.001; 0 of the budget's 2 turns gone; it ends after 2 turns more" in told.out
+    assert (
+        "epsilon 0 of 3 spent by the last turn, at delta 0.001; 0 of the budget's 2 turns gone; it ends after 2 turns more"
+        in told.out
+    )
     assert "LOOK: the noise of a loss is" in told.out
     assert not (paired.folder("learner") / "noise.key").exists()
     assert taken(paired) == 0
