@@ -84,16 +84,16 @@ def share(now: SiteState, task: Task, what: str, device: str) -> Share:
 
     Raises:
         BudgetError: no noise keeps to the plan's budget.
-        ConfigError: Opacus is not installed, or torchrun started several processes.
+        ConfigError: Opacus is not installed; see `refuse_unknown`.
     """
     privacy, limit = _agreed(now.site.plan)
-    refuse_ranks()
+    refuse_unknown(task)
     known = budget.of(e.record for e in now.entries)
     place = load.device(device).type
     same = {
         "what": what,
         "plan": now.site.plan_file.digest,
-        "data": None if task.data is None else task.data(),
+        "data": task.data and task.data(),
         "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
         "versions": [torch.__version__, np.__version__, metadata.version("opacus")],
         "device": place,
@@ -104,12 +104,20 @@ def share(now: SiteState, task: Task, what: str, device: str) -> Share:
     return Share(_turn(now, privacy, known.last), noise, limit, privacy.clip)
 
 
-def refuse_ranks() -> None:
-    """One process alone: of several, each would draw a batch and noise of its own, and another sum would be accounted for.
+def refuse_unknown(task: Task) -> None:
+    """What the noise of a turn is drawn under has to be known: the samples, and who else draws.
+
+    Other samples under the same noise would show their difference bare. Of several processes, each would draw a batch and
+    noise of its own, and another sum would be accounted for.
 
     Raises:
-        ConfigError: torchrun started more.
+        ConfigError: the task does not tell its samples; torchrun started several processes.
     """
+    if task.data is None:
+        raise ConfigError(
+            "the plan has [privacy], and the task does not tell its samples from any others",
+            "give it data=, a function that gives their digest: docs/privacy.md",
+        )
     world = os.environ.get("WORLD_SIZE", "1")
     if world != "1":
         raise ConfigError(
@@ -185,6 +193,7 @@ def tried(site: Site, task: Task) -> tuple[Task, Planned]:
         BudgetError: no noise keeps to the plan's budget.
     """
     privacy, limit = _agreed(site.plan)
+    refuse_unknown(task)
     now = site.look()
     own = (
         now.own.file.samples

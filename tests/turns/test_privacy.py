@@ -368,6 +368,25 @@ def test_several_processes_are_refused_before_anything_is_spent(stage, capsys, m
     assert taken(world) == 0
 
 
+def test_a_task_that_does_not_tell_its_samples_from_others_is_refused(stage):
+    x, y = samples()
+    task = task_of(lambda: nn.Linear(4, 3), x, y)
+    with pytest.raises(ConfigError, match="does not tell its samples"):
+        budget.share(stage("paired").state("learner"), task, "a turn", "cpu")
+
+
+def test_other_samples_another_start_or_another_machine_have_other_noise(stage, monkeypatch):
+    now = stage("paired").state("learner")
+    x, y = samples()
+    names = []
+    for what, data, threads in (("a", "d", 1), ("b", "d", 1), ("a", "e", 1), ("a", "d", 2), ("a", "d", 1)):
+        task = dataclasses.replace(task_of(lambda: nn.Linear(4, 3), x, y), data=lambda data=data: data)
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        names.append(budget.share(now, task, what, "cpu").noise.name())
+    assert names[-1] == names[0]
+    assert len(set(names)) == 4
+
+
 # What is told
 
 
