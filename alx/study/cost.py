@@ -140,7 +140,8 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int], *, keep: bool) -> 
         a: sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
         for a, each in blends.items()
     }
-    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a]) + sizes.CLOSING for a in blends}
+    spending = len(kept) * sizes.SPENDING if plan.privacy is not None else 0
+    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a] + spending) + sizes.CLOSING for a in blends}
     carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a.startswith(("cyclic", "fedavg"))}
     seconds = {
         a: plan.rounds
