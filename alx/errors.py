@@ -22,7 +22,7 @@
     ├── LockedError             19   another alx command works on this site
     ├── ForbiddenFileError      20   a name or a type of file that no bundle has
     ├── StorageError            21   a disk or folder could not be read or written
-    └── BudgetError             22   the plan's privacy budget does not cover it
+    └── BudgetError             23   the plan's privacy budget does not cover it
 
 Knows nothing but words. Codes 0 (done) and 1 (a bug: a traceback) need no class.
 """
@@ -172,7 +172,7 @@ class StorageError(AlxError):
 class BudgetError(AlxError):
     """The plan's privacy budget does not cover it, so nothing was trained."""
 
-    exit_code = 22
+    exit_code = 23
 
 
 def count(number: int, what: str, plural: str = "") -> str:

@@ -332,7 +332,7 @@ FAULTS = {
     42: Fault(
         "a spent privacy budget is to be had again: `kill -9`, another noise, a restore, a reset, an old copy; or the "
         "peer's bundle overspends, or has spent no more than before",
-        "exit 22: refused before anything is trained; 16 or 15 by the peer, or flagged, exit 0",
+        "exit 23: refused before anything is trained; 16 or 15 by the peer, or flagged, exit 0",
         (
             f"{PRIVACY}test_a_turn_that_was_killed_goes_on_with_the_very_noise_and_takes_its_share_once",
             f"{PRIVACY}test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_refused",

@@ -29,7 +29,7 @@ CODES = {
     "LockedError": 19,
     "ForbiddenFileError": 20,
     "StorageError": 21,
-    "BudgetError": 22,
+    "BudgetError": 23,
 }
 
 
