@@ -23,6 +23,7 @@
     ├── ForbiddenFileError      20   a name or a type of file that no bundle has
     ├── StorageError            21   a disk or folder could not be read or written
     └── RanksError              22   of several processes that are one site, one is gone
+    └── BudgetError             23   the plan's privacy budget does not cover it
 
 Knows nothing but words. Codes 0 (done) and 1 (a bug: a traceback) need no class.
 """
@@ -173,6 +174,12 @@ class RanksError(AlxError):
     """Of several processes that are one site, one is gone, or is at something else."""
 
     exit_code = 22
+
+
+class BudgetError(AlxError):
+    """The plan's privacy budget does not cover it, so nothing was trained."""
+
+    exit_code = 23
 
 
 def count(number: int, what: str, plural: str = "") -> str:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from alx.columns import Columns, Names
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
+from alx.privacy import Privacy, loss_limit
 from alx.records import FROM_LIST, Finite, Role, Scalar, Strict, explain
 from alx.training import DISTILLED, FIRM, Distillation, Optimiser, Training
 
@@ -115,7 +116,8 @@ class Plan(Strict):
         description="steps of a round, shared by the samples that each side sums losses over; or {learner = N, provider = N}"
     )
     sampling_period: Count | None = Field(
-        default=None, description=f"steps between snapshots (the paper's I); left out: {SNAPSHOTS} snapshots of a turn"
+        default=None,
+        description=f"steps between snapshots (the paper's I); left out: {SNAPSHOTS} snapshots of a turn, 1 under [privacy]",
     )
     batch_size: Count = Field(default=64, description="samples a batch; a step takes one, or as many as accumulate says")
     candidates: Literal["trajectory", "blended"] = Field(
@@ -140,6 +142,7 @@ class Plan(Strict):
     optimiser: Optimiser = Field(description="local training")
     training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
     distillation: Distillation = Field(default_factory=Distillation, description="what holds a turn to its start")
+    privacy: Privacy | None = Field(default=None, description="differential privacy for each site's samples")
     model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
@@ -190,6 +193,32 @@ class Plan(Strict):
             raise ValueError('[training] patience goes by validation samples: it needs select_on = "validation"')
         return self
 
+    @model_validator(mode="after")
+    def _privacy_fits(self) -> Self:
+        if self.privacy is None:
+            return self
+        training = self.training
+        refused = {
+            'loss = "own": no sample\'s loss is known': self.loss == "own",
+            'select_on = "validation": who is kept for validation goes by all samples': self.select_on == "validation",
+            "[training] clip: its own takes that place": training.clip is not None,
+            "[training] balanced: a rare sample is drawn more often": training.balanced,
+            "[training] accumulate: a step takes one batch, drawn anew": training.accumulate > 1,
+            "[training] compile: gradients of single samples are taken in hooks": training.compile,
+            '[training] precision = "bfloat16": gradients are clipped in float32': training.precision != "float32",
+        }
+        for what, is_there in refused.items():
+            if is_there:
+                raise ValueError(f"[privacy] does not go with {what}")
+        if self.loss_limit is None:
+            raise ValueError(f"[privacy] loss_clip is needed where {self.loss} is the loss and no classes are named")
+        return self
+
+    @property
+    def loss_limit(self) -> float | None:
+        """What no sample's loss counts more than where losses are summed; None: nothing bounds it."""
+        return None if self.privacy is None else loss_limit(self.privacy, self.loss, len(self.class_names))
+
     @property
     def class_names(self) -> list[str]:
         """The classes in label order; none where the plan names none."""
@@ -209,7 +238,8 @@ class Plan(Strict):
     @property
     def summed_over(self) -> str:
         """What a global loss is a sum over, for people; nothing where the task alone knows."""
-        return "" if self.loss == "own" else f" over {self.select_on} samples"
+        noised = "" if self.privacy is None else ", each clipped, and with noise"
+        return "" if self.loss == "own" else f" over {self.select_on} samples{noised}"
 
     def schedule(self, role: Role, own: int, peer: int, end: int | None = None) -> list[int]:
         """The steps of one turn's snapshots: 0, every sampling period, and the last.
@@ -238,7 +268,8 @@ class Plan(Strict):
 
     def period(self, steps: int) -> int:
         """Steps between the snapshots of a turn of so many steps."""
-        return self.sampling_period or max(1, -(-steps // SNAPSHOTS))
+        few = 1 if self.privacy is not None else SNAPSHOTS  # each more makes the noise of all their losses larger
+        return self.sampling_period or max(1, -(-steps // few))
 
     def steps(self, role: Role, own: int, peer: int) -> int:
         """Optimiser steps of one turn of `role` (paper 4.2: the budget of a round goes by data size).

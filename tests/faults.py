@@ -33,7 +33,7 @@ class Fault:
 
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
-CLOSING, PERSONAL, SPREAD = "test_closing::", "test_personal::", "test_spread::"
+CLOSING, PERSONAL, PRIVACY, SPREAD = "test_closing::", "test_personal::", "test_privacy::", "test_spread::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -333,6 +333,20 @@ FAULTS = {
             f"{PERSONAL}test_a_start_that_was_never_offered_is_refused_before_anything_changes",
             f"{PERSONAL}test_killed_anywhere_the_old_parts_are_there_and_the_same_command_makes_the_same",
             f"{PERSONAL}test_nothing_personal_is_in_a_bundle_and_a_blend_is_made_of_what_is_shared",
+        ),
+    ),
+    42: Fault(
+        "a spent privacy budget is to be had again: `kill -9`, another noise, a restore, a reset, an old copy; or the "
+        "peer's bundle overspends, or has spent no more than before",
+        "exit 23: refused before anything is trained; 16 or 15 by the peer, or flagged, exit 0",
+        (
+            f"{PRIVACY}test_a_turn_that_was_killed_goes_on_with_the_very_noise_and_takes_its_share_once",
+            f"{PRIVACY}test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_refused",
+            f"{PRIVACY}test_a_restore_gives_nothing_back",
+            f"{PRIVACY}test_a_reset_gives_nothing_back_with_the_log_or_without",
+            f"{PRIVACY}test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork",
+            f"{PRIVACY}test_a_bundle_that_overspends_or_says_nothing_of_it_is_refused",
+            f"{PRIVACY}test_a_sender_whose_budget_did_not_go_on_is_a_look",
         ),
     ),
 }

@@ -230,7 +230,7 @@ class Forge:
 
         def say(manifest: dict[str, Any]) -> None:
             manifest["version"] = 1
-            del manifest["averaged"], manifest["frozen"], manifest["restored"]
+            del manifest["averaged"], manifest["frozen"], manifest["restored"], manifest["privacy"]
             for i, (candidate, flat) in enumerate(zip(manifest["candidates"], flats, strict=True)):
                 keyframe, name = i % KEYFRAME_EVERY == 0, part_name(i, 0)
                 candidate |= {"state": hashlib.sha256(flat).hexdigest(), "keyframe": keyframe, "files": [name]}

@@ -36,6 +36,7 @@ FORMAT = "alx-bundle"
 MAX_MANIFEST_BYTES = 16 << 20  # MAX_CANDIDATES candidates and MAX_TENSORS tensors fit in less
 MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
 MAX_BLENDS = 64  # of a turn; alx offers 8
+MAX_TURNS = 1_000_000  # of a budget; a plan has 1,000 rounds and 100 spare turns, and restores count too
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 
 Loss = Annotated[float, Field(description="a sum over samples")]
@@ -100,6 +101,21 @@ class Candidate(Strict):
             return f"t={self.step}"
         momentum = f" m{self.blend.momentum:g}" if self.blend.momentum else ""
         return f"blend {self.blend.own:g}+{self.blend.peer:g}{momentum}"
+
+
+class Spending(Strict):
+    """What of its privacy budget the sender has spent, this turn included, and the noise in what it tells."""
+
+    epsilon: Annotated[float, Field(ge=0)] = Field(description="of all its turns so far, at most")
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    turns: Annotated[int, Field(ge=1, le=MAX_TURNS)] = Field(
+        description="of the budget that are gone; never fewer than before"
+    )
+    noise: Annotated[float, Field(gt=0)] = Field(description="multiplier of the noise in each step")
+    rate: Annotated[float, Field(gt=0, le=1)] = Field(description="the chance of each sample to be in a step")
+    steps: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+    loss_noise: Annotated[float, Field(gt=0)] = Field(description="multiplier of the noise in loss sums and choices")
+    deviation: Annotated[float, Field(gt=0)] = Field(description="standard deviation of the noise in each loss sum here")
 
 
 class Head(Strict):
@@ -206,6 +222,16 @@ class Manifest(Head):
         return self.restored if isinstance(self, Version4) else None
 
     @property
+    def spending(self) -> Spending | None:
+        """What of its privacy budget the sender has spent; None where it has none."""
+        return self.privacy if isinstance(self, Version4) else None
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the noise in each loss sum."""
+        return 0.0 if self.spending is None else self.spending.deviation
+
+    @property
     def layout(self) -> "Layout":
         """How the state lies in memory and in files."""
         return Layout(tuple(self.tensors))
@@ -240,17 +266,18 @@ class Version2(Manifest):
 class Version3(Version2):
     """The third: what nothing changes stays at home, and is named by its digest."""
 
-    version: Literal[3]  # type: ignore[assignment]  # the fields of version 2, and one more
+    version: Literal[3, 4]  # type: ignore[assignment]  # the fields of version 2, and one more
     frozen: Frozen | None = Field(description="what of the model stays at home; null where all of it travels")
 
 
 class Version4(Version3):
-    """The one that is written: a site that was restored says so."""
+    """The one that is written: a site that was restored says so, and one with a privacy budget what of it is spent."""
 
-    version: Literal[4]  # type: ignore[assignment]  # the fields of version 3, and more
+    version: Literal[4]
     restored: Restored | None = Field(
         description="that the sender's site was restored since its turn before; null: it was not"
     )
+    privacy: Spending | None = Field(description="what of its privacy budget is spent; null where the plan has no [privacy]")
 
 
 VERSIONS: dict[int, type[Manifest]] = {1: Version1, 2: Version2, 3: Version3, 4: Version4}

@@ -13,8 +13,8 @@ from alx.cli import screen
 from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
-from alx.report import scores, selection
-from alx.site import events
+from alx.report import privacy, scores, selection
+from alx.site import budget, events
 from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
@@ -123,6 +123,7 @@ def status(site: Site, as_json: bool) -> None:
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
     best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
+    taken = budget.of(e.record for e in now.entries)
     if as_json:
         screen.machine(
             {
@@ -142,11 +143,12 @@ def status(site: Site, as_json: bool) -> None:
                 "select_on": site.plan.select_on,
                 "metrics": last.metrics._asdict() if last and last.metrics else None,
                 "best": {"round": best.round, "metrics": best.metrics and best.metrics._asdict()} if best else None,
+                "privacy": privacy.spent_json(site.plan, taken),
             }
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    screen.tell(f"sealed {sealed}, accepted {accepted}")
+    screen.tell(f"sealed {sealed}, accepted {accepted}", *privacy.spent(site.plan, taken))
     if closed:
         screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
     elif last:

@@ -13,7 +13,8 @@ from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
-from alx.report import scores, selection, summary
+from alx.report import privacy, scores, selection, summary
+from alx.site import budget
 from alx.site import site as sites
 from alx.site.entries import Selected
 from alx.site.site import Site
@@ -65,13 +66,18 @@ def check(site: Site, as_json: bool) -> None:
     site.require_private()
     done = turns.inspect(site)
     looks = [] if done.summary is None else summary.looks(done.summary)
+    noise = [] if done.noise is None else privacy.planned(site.plan, done.noise)
+    looks += [] if done.noise is None else privacy.looks(site.plan, done.noise)
+    spent = privacy.spent(site.plan, budget.of(e.record for e in site.look().entries))
     if as_json:
         screen.machine(done.json() | {"looks": looks})
     else:
         data = (
             ["the task is one of your own: it alone knows its data"] if done.summary is None else summary.words(done.summary)
         )
-        screen.tell(*data, *done.words(), *looks, *([] if done.found else ["the task is fit for a first round"]))
+        screen.tell(
+            *data, *done.words(), *noise, *spent, *looks, *([] if done.found else ["the task is fit for a first round"])
+        )
     if done.found:
         raise ConfigError(
             "the task is not fit for a first round: " + "; ".join(done.found), "docs/tasks.md says what a task promises"
@@ -127,6 +133,7 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
             "LOOK: the optimiser started afresh: what was kept of it at this site's turn before is gone or damaged (was the "
             "site restored?); the turn is good all the same"
         )
+    screen.tell(*privacy.spent(site.plan, budget.of(e.record for e in now.entries)))
     screen.tell("next: alx export DISK")
 
 

@@ -41,6 +41,9 @@ RECIPES = (
     Recipe(0.25, 0.25, 0.5),
 )
 
+FEW = (RECIPES[0], RECIPES[2])
+"""Under [privacy]: each candidate more makes the noise in the losses of all of them larger."""
+
 
 def blend(
     start: State, own: State, peer: State, before: State, recipe: Recipe, parameters: Collection[str]

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from alx.learning.noise import Guard
 from alx.training import Training
 
 State = Mapping[str, Tensor]
@@ -198,6 +199,8 @@ class Task:
         frozen: (model) -> tensors that nothing changes and that are the same in every new model, on both sides: they stay at
             home, and pairing compares their digest.
         personal: names of those tensors of `state` that stay at home: each site has its own. The rest travels.
+        private: optional: (guard) -> as `trainer`, with the gradient of each sample clipped and noise added to every step.
+            Where the plan has [privacy], no other steps are taken.
     """
 
     new_model: Callable[[], nn.Module]
@@ -215,3 +218,4 @@ class Task:
     load: Callable[[nn.Module, State], None] = load_whole
     frozen: Callable[[nn.Module], State] = nothing
     personal: frozenset[str] = frozenset()
+    private: Callable[[Guard], Callable[[nn.Module, int], Trainer]] | None = None

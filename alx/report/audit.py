@@ -103,6 +103,18 @@ def _offer(report: BundleReport, m: Manifest) -> list[str]:
         "numbers about the sender's data:",
         f"  samples      {m.samples}",
         f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
+        *_spent(m),
+    ]
+
+
+def _spent(m: Manifest) -> list[str]:
+    """What it says of the sender's privacy budget."""
+    said = m.spending
+    if said is None:
+        return []
+    return [
+        f"  privacy      epsilon {said.epsilon:.4g} at delta {said.delta:g} a sample, in {count(said.turns, 'turn')} so far",
+        f"  noise        {said.deviation:.4g} in each loss sum, and in each step {said.noise:.4g} times the clip",
     ]
 
 
@@ -185,6 +197,9 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             rose = " (LOOK: the loss rose)" if event.loss_rose else ""
             loss = f"global loss {event.global_loss:.6g}"
             return f"round {event.round}, {event.label}, {loss}, model {event.state[:16]}…{rose}"
+        case entries.Spent():
+            so_far = "" if event.epsilon is None else f", epsilon {event.epsilon:.4g} at delta {event.delta:g} so far"
+            return f"a share of the privacy budget for round {event.round}{so_far}"
         case entries.Restored():
             return f"from a backup with {count(event.entries, 'entry', 'entries')} in its ledger"
         case entries.Reset():
@@ -241,6 +256,7 @@ def looks(flags: entries.Flags) -> list[str]:
             ("loss_rose", True, "LOOK: the loss rose"),
             ("stalled", True, "STALL"),
             ("claim_low", True, "LOOK: the sender's claim is too good"),
+            ("spent_fell", True, "LOOK: no more of the privacy budget was spent"),
             ("by_claim", True, "LOOK: by own loss alone another was chosen"),
             ("own_rose", True, "LOOK: the own loss got worse"),
             ("score_fell", True, "LOOK: the held-out score got worse"),

@@ -96,15 +96,18 @@ def words(chosen: Selected, plan: Plan) -> list[str]:
             f"LOOK: the sender says it began at a global loss of {chosen.claimed_start / n:.6g} a sample, and its t=0 has "
             f"{here} here; did its data or its device change? ask the peer"
         )
-    if flags.loss_rose is False:
-        out.append("the global loss did not rise")
-    if flags.loss_rose is True:
-        out.append("LOOK: the global loss rose, which it cannot on fixed data; did a data set change?")
+    if flags.loss_rose is not None:
+        out.append(_rose(plan, rose=flags.loss_rose))
     if flags.restored_at is not None:
         to = f"round {flags.restored_to}" if flags.restored_to else "the time before its first round"
         out.append(
             f"LOOK: the peer says that its site was restored at {escape(flags.restored_at)}, to {to}; its bundle continues "
             "the history here, so it is no fork. Ask whether it was that site's people who did so"
+        )
+    if flags.spent_fell:
+        out.append(
+            "LOOK: the sender has spent no more of its privacy budget than in its bundle before, and each turn takes a "
+            "share: was its ledger set back to an old copy? tell the peer"
         )
     out += _too_good(chosen)
     if flags.stalled:
@@ -118,6 +121,15 @@ def words(chosen: Selected, plan: Plan) -> list[str]:
             f"Remedy: {remedy} (a new plan needs new sites on both sides)"
         )
     return out
+
+
+def _rose(plan: Plan, *, rose: bool) -> str:
+    if plan.privacy is not None:
+        told = "the losses that are compared have noise ([privacy]); beyond it the global loss"
+        return f"LOOK: {told} rose; did a data set change?" if rose else f"{told} did not rise"
+    if rose:
+        return "LOOK: the global loss rose, which it cannot on fixed data; did a data set change?"
+    return "the global loss did not rise"
 
 
 def _too_good(chosen: Selected) -> list[str]:

@@ -170,6 +170,7 @@ class Flags(NamedTuple):
     by_claim: bool | None = None
     restored_at: str | None = None
     restored_to: int | None = None
+    spent_fell: bool | None = None
 
 
 class Selected(NamedTuple):
@@ -299,6 +300,29 @@ class Closed(NamedTuple):
         return self.global_loss / self.samples
 
 
+class Spent(NamedTuple):
+    """A turn's share of the privacy budget was set aside, before its first step: round, noise, epsilon of all so far.
+
+    Attributes:
+        turn: digest of all that tells it from any other turn, under the site's own key; the same again takes nothing more.
+            None where a reset found it in a bundle.
+        noise: multiplier of the noise in each step.
+        rate: the chance of each sample to be in a step.
+        steps: of the turn.
+        loss_noise: multiplier of the noise in loss sums and choices.
+        epsilon, delta: what all turns so far tell of one sample at most; None where a reset found it.
+    """
+
+    round: int
+    turn: str | None
+    noise: float
+    rate: float
+    steps: int
+    loss_noise: float
+    epsilon: float | None
+    delta: float
+
+
 class Restored(NamedTuple):
     """The site was restored from a backup: number of entries that its ledger had, digest of the last."""
 
@@ -360,7 +384,7 @@ class Refused(NamedTuple):
     message: str
 
 
-Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Restored | Reset
+Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Spent | Restored | Reset
 Event = Record | Passphrase | BackedUp | Described | Reported | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
@@ -372,6 +396,7 @@ LEDGER: Mapping[str, Callable[..., Record]] = {
     "accepted": Accepted,
     "selected": Selected,
     "closed": Closed,
+    "spent": Spent,
     "restored": Restored,
     "reset": Reset,
 }

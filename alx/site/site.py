@@ -5,6 +5,7 @@
     key.pem         the private key, mode 0600; public.pem beside it
     age.key         where the plan encrypts: what opens bundles for this site, mode 0600
     rotations/      how keys were replaced, of this site and of its peer
+    noise.key       where the plan has [privacy]: what its noise is drawn from, mode 0600
     data.sha256     digest of its own samples, where alx reads them; compared here, never sent
     identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
     ledger.sqlite   what was sent and accepted

@@ -37,6 +37,7 @@ from alx.errors import (
     count,
     escape,
 )
+from alx.plan import Plan
 from alx.records import Role
 from alx.site import shelf
 from alx.site.entries import Accepted, Closed, Selected
@@ -384,16 +385,36 @@ def _last_step(now: SiteState, steps: int) -> int:
         return bundle.manifest.last_step
 
 
+def check_spending(plan: Plan, manifest: Manifest) -> None:
+    """What the sender says of its privacy budget is there where the plan has one, and within it.
+
+    Raises:
+        PeerError: it is not.
+    """
+    said, agreed = manifest.spending, plan.privacy
+    hint = "does the peer keep to the plan?"
+    if (said is None) != (agreed is None):
+        got, expected = ("says nothing of", "[privacy]") if said is None else ("tells of", "no [privacy]")
+        raise PeerError(f"the bundle {got} a privacy budget, and the plan has {expected}", hint)
+    if said is not None and agreed is not None and (said.epsilon > agreed.epsilon or said.delta != agreed.delta):
+        raise PeerError(
+            f"the sender has spent epsilon {said.epsilon:.4g} at delta {said.delta:g}, and the plan allows "
+            f"{agreed.epsilon:g} at {agreed.delta:g}",
+            hint,
+        )
+
+
 def check_contents(now: SiteState, manifest: Manifest) -> None:
     """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
 
     Raises:
         ModelError: another model, or other frozen weights.
-        PeerError: snapshots of other steps, or blends, that the plan does not have; blends with another step of ours than
-            the last; another number of samples in all.
+        PeerError: see `check_spending`; snapshots of other steps, or blends, that the plan does not have; blends with
+            another step of ours than the last; another number of samples in all.
         MalformedError: a negative loss where the plan's objective has none.
     """
     site = now.site
+    check_spending(site.plan, manifest)
     check_model(manifest.tensors, now.own.layout)
     refuse_other(manifest.stays, now.own.file.frozen, "the bundle's")
     own, peer = now.own.file.samples, now.peer.file.samples

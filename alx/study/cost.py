@@ -11,10 +11,12 @@ from typing import get_args
 from alx import files
 from alx.learning import blend, measure, state, trajectory
 from alx.records import Role
+from alx.report import privacy
 from alx.study import algorithms, sizes
 from alx.study import parties as dealt
 from alx.study.parties import POOLED, Parties
 from alx.study.results import Algorithm
+from alx.turns import budget
 from alx.turns.bridge import layout_of
 
 WARM, TRIED = 2, 5  # steps not timed, and timed
@@ -76,9 +78,22 @@ class Cost:
         return [
             *(f"{role}: {n[role]:,} samples, {steps[role]:,} steps a turn" for role in get_args(Role)),
             f"{self.parties.plan.plan.rounds} rounds of {played}",
+            *self._noise(),
             f"about {minutes(self.total)} on this machine, at most {files.size(self.disk)} of disk while it runs",
             f"carried for each seed: {f'at most {carried}' if carried else 'nothing'}",
         ]
+
+    def _noise(self) -> list[str]:
+        """What [privacy] means for each party, where assistance is played by it."""
+        plan, told = self.parties.plan.plan, list[str]()
+        if plan.privacy is None or "assisted" not in self.todo:
+            return told
+        for role in get_args(Role):
+            of = self.parties.samples[role], self.parties.steps[role]
+            turn = budget.forecast(plan, self.parties.tasks[role], *of)
+            each = [*privacy.planned(plan, turn), *privacy.looks(plan, turn)]
+            told += [f"LOOK: {role}: {x.removeprefix('LOOK: ')}" if x.startswith("LOOK") else f"{role}: {x}" for x in each]
+        return [*told, "only assisted is played with [privacy]; all else is as without it"]
 
     def round(self, algorithm: Algorithm) -> float:
         """Seconds of one round, as estimated."""
@@ -125,7 +140,8 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int], *, keep: bool) -> 
         a: sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
         for a, each in blends.items()
     }
-    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a]) + sizes.CLOSING for a in blends}
+    spending = len(kept) * sizes.SPENDING if plan.privacy is not None else 0
+    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a] + spending) + sizes.CLOSING for a in blends}
     carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a.startswith(("cyclic", "fedavg"))}
     seconds = {
         a: plan.rounds

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from alx import files, turns
 from alx import plan as plans
 from alx.records import Role
-from alx.site import personal, shelf
+from alx.site import budget, personal, shelf
 from alx.site import site as sites
 from alx.site.site import Site
 from alx.site.site_file import SiteFile
@@ -164,4 +164,7 @@ def _site(folder: Path, role: Role, config: SiteFile, seed: int, init: Path | No
     # keys out of the seed, so that the same seed gives the same bundle digests
     number = int.from_bytes(hashlib.sha256(f"alx demo {seed} {role}".encode()).digest()) >> 1
     key = ec.derive_private_key(number, ec.SECP256R1())
-    return new.create(folder / role, config, folder / "plan.toml", init=init, key=key)
+    site = new.create(folder / role, config, folder / "plan.toml", init=init, key=key)
+    if site.plan.privacy is not None:  # as above
+        files.replace(site.folder / budget.NOISE_NAME, hashlib.sha256(f"alx demo noise {seed} {role}".encode()).digest())
+    return site

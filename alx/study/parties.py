@@ -23,8 +23,8 @@ from alx.study.splits import Indices, Split
 from alx.tasks import load
 
 POOLED = "pooled"
-TRAINED: dict[str, object] = {"select_on": "training", "training": {"patience": None}}
-"""What a plan says that keeps no samples for validation."""
+TRAINED: dict[str, object] = {"select_on": "training", "training": {"patience": None}, "privacy": None}
+"""What a plan says that keeps no samples for validation, and adds no noise."""
 PLAIN: dict[str, object] = TRAINED | {"distillation": {"weight": 0.0}}
 """What a plan says that has no distillation either."""
 

@@ -18,6 +18,7 @@ from alx.turns.bridge import layout_of, to_flat
 LONGEST = -1.2345678901234567e-100  # as JSON, no number of 64 bits has more characters
 DIGEST = "f" * 64
 CLOSING = 4096  # of a closing, signature included: ours has 1,960, encrypted 2,404
+SPENDING = 512  # of what a manifest says of a privacy budget: eight numbers and their names
 AGE_FILE = 1024  # of an encrypted file: header, two recipients, and a stanza of random length
 AGE_CHUNKS = 12  # and 16 bytes in each 64 KiB: a 4,096th
 
@@ -80,6 +81,7 @@ def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = F
         averaged=[t.name for t in layout.tensors if t.dtype in FLOATS],
         frozen=Frozen(tensors=MAX_TENSORS, bytes=MAX_STATE_BYTES, digest=DIGEST),
         restored=None,  # neither site of a simulation is
+        privacy=None,  # `SPENDING` stands for it
     )
     said = len(strict_json.text(made))
     ending = age.SUFFIX if encrypted else ""

@@ -5,12 +5,14 @@ Knows the seam; knows no plan and no data.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from alx.errors import ConfigError, escape
+from alx.learning.noise import Guard
 from alx.learning.task import (
     Averager,
     Keeper,
@@ -170,7 +172,15 @@ def guarded(task: Task, seed: int) -> Task:
         training=task.training,
         selects_on=task.selects_on,
         data=task.data,
+        private=task.private and partial(_private, task.private),
     )
+
+
+def _private(
+    private: Callable[[Guard], Callable[[nn.Module, int], Trainer]], guard: Guard
+) -> Callable[[nn.Module, int], Trainer]:
+    made = code.call("private", private, guard)
+    return lambda model, turn_seed: _GuardedKeeper(code.call("trainer", made, model, turn_seed))
 
 
 def _guarded_samples(each: SampleLosses) -> SampleLosses:

@@ -32,6 +32,7 @@ from alx.tasks import (
     sharded,
     sharding,
 )
+from alx.tasks.clipped import clipped
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.deal import Deal
@@ -298,7 +299,7 @@ def _placed(
     descent.parameters(model, plan.training)  # what it refuses is told before there is a site
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
-    begun = _begun(safe, model, folder, plan)
+    begun = _limited(_begun(safe, model, folder, plan), plan)
     return dataclasses.replace(begun, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
 
 
@@ -435,7 +436,12 @@ def _own(folder: Path, config: SiteConfig, plan: Plan, place: torch.device) -> T
             "give supervised or looped validation=; or agree on the other, on both sides",
         )
     safe = guarded(made, plan.seed)
-    return _begun(safe, _tried(safe), folder, plan)
+    return _limited(_begun(safe, _tried(safe), folder, plan), plan)
+
+
+def _limited(task: Task, plan: Plan) -> Task:
+    """As [privacy] has it, where the plan has that."""
+    return task if plan.loss_limit is None else clipped(task, plan.loss_limit)
 
 
 def _tried(task: Task) -> nn.Module:

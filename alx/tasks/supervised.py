@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
+from alx.learning.noise import Guard
 from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
 from alx.tasks import augmentation, gradients, probe, ranks, sharding
 from alx.tasks.answers import gathered
@@ -302,6 +303,12 @@ def supervised(
             net, seed, own, loss, optimiser, batch_size, place, training, distillation, partial(_copy, new_model)
         )
 
+    def private(guard: Guard) -> Callable[[nn.Module, int], Trainer]:
+        from alx.tasks.private import PrivateBatches  # noqa: PLC0415 - Opacus: six seconds
+
+        more = batch_size, place, training, distillation, partial(_copy, new_model)
+        return lambda net, seed: PrivateBatches(guard, net, seed, own, loss, optimiser, *more)
+
     def objective(seed: int) -> Objective:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             inputs, targets = (t.to(place) for t in samples.first(own))
@@ -318,6 +325,7 @@ def supervised(
         selects_on="training" if validation is None else "validation",
         sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
+        private=private,
     )
 
 

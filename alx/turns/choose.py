@@ -1,5 +1,6 @@
 """Import and select: take a verified bundle in, add one's own loss to its candidates', choose."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from alx.site.state import SiteState
 from alx.steps import incoming
 from alx.steps.incoming import Staged, StagedClosing
 from alx.tasks import load
-from alx.turns import looks, personal, recipes
+from alx.turns import budget, looks, personal, recipes
 from alx.turns.bridge import from_flat, same_count, same_model, same_objective
 from alx.turns.introduce import refuse_other_data
 from alx.turns.looks import Start
@@ -142,15 +143,20 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     recipes.same_averaged(task, staged.manifest)
     manifest, own_samples = staged.manifest, now.own.file.samples
     signed, samples = [c.loss for c in manifest.candidates], manifest.samples + own_samples
+    share = None
+    if site.plan.privacy is not None:
+        share = budget.share(now, task, f"choice from {staged.signed.digest}", site.config.device)
+    ahead = [0.0] * len(signed) if share is None else share.head_starts(len(signed))
+    held = [loss - start for loss, start in zip(signed, ahead, strict=True)]
     own_parts = personal.unpacked(personal.beside(now, manifest))
     candidates, start = _Candidates(task, staged, own_parts), Start.find(now, manifest)
     if task.sample_losses is not None:
         same_count(task.sample_losses.count, own_samples)
         # all that are t = 0, bit for bit: measured and remembered, equals would not tie
         same = [i for i, c in enumerate(manifest.candidates) if c.state == manifest.candidates[0].state]
-        known = dict.fromkeys(same, start.own) if start.own is not None else {}
+        known = dict.fromkeys(same, start.own) if start.own is not None and share is None else {}
         chosen = select.race(
-            signed,
+            held,
             own_samples,
             candidates.losses,
             samples,
@@ -167,10 +173,14 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
             same_count(measured.count, own_samples)
             own.append(measured.total)
             tell("measuring", i + 1, len(signed))
-        chosen = select.select(signed, own, samples, own_samples)
+        chosen = select.select(held, own, samples, own_samples)
+    chosen = dataclasses.replace(chosen, signed=tuple(signed))
     score = measure.held_out(task, candidates.models([chosen.index])[0])
     recipes.check(staged, task, chosen.index)
-    made = Selected.of(manifest, staged.signed.digest, chosen.index, samples=chosen.samples, global_loss=chosen.global_loss)
+    told = chosen.global_loss
+    if share is not None:  # the peer, and whoever gets the model, is told this one
+        told = signed[chosen.index] + share.noised([chosen.own[chosen.index]], budget.TOLD)[0]
+    made = Selected.of(manifest, staged.signed.digest, chosen.index, samples=chosen.samples, global_loss=told)
     return made._replace(
         own=tuple(finite(x) if whole else None for x, whole in zip(chosen.own, chosen.whole, strict=True)),
         at_least=tuple(None if whole else finite(x) for x, whole in zip(chosen.own, chosen.whole, strict=True)),
@@ -190,11 +200,12 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
     site, closed = now.site, staged.closed
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.file)
-    with shelf.opened(now, now.position.sealed[-1]) as mine:
+    with shelf.opened(now, now.position.sealed[-1]) as mine, shelf.opened(now, now.position.accepted[-1]) as theirs:
         flat, layout = mine.state(closed.candidate), mine.manifest.layout
+        noise = looks.noise(mine.manifest, theirs.manifest)
     own_parts = personal.unpacked(personal.of_candidate(now, now.position.sealed[-1], closed.candidate))
     score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout) | own_parts))
-    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss, looks.slack_of(site.plan))
+    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss, looks.slack_of(site.plan), noise)
     return closed._replace(
         scored=score is not None, held_out=None if score is None else score.score, metrics=_metrics(score), loss_rose=rose
     )

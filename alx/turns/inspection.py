@@ -16,7 +16,8 @@ from alx.tasks.footprint import Footprint
 from alx.tasks.given import Given
 from alx.training import VALIDATIONS, Training
 from alx.transforms import Transform
-from alx.turns import bridge
+from alx.turns import bridge, budget
+from alx.turns.budget import Planned
 from alx.turns.introduce import initial
 
 MAX_NAMED = 12  # tensors told by name: those of two layers of batch norm, and a little more
@@ -62,6 +63,7 @@ class Inspection:
         augment: what images are changed by before they are trained on.
         given: what of the weights that the site was given its model begins with.
         frozen: what of the model stays at home because nothing changes it.
+        noise: of a turn under [privacy].
     """
 
     found: list[str]
@@ -71,6 +73,7 @@ class Inspection:
     augment: tuple[Transform, ...] = ()
     given: Given | None = None
     frozen: Frozen | None = None
+    noise: Planned | None = None
 
     def words(self) -> list[str]:
         """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
@@ -107,6 +110,7 @@ class Inspection:
             "turn": None if self.turn is None else self.turn.json(),
             "given": None if self.given is None else self.given.json(),
             "frozen": None if self.frozen is None else self.frozen.model_dump(),
+            "privacy": None if self.noise is None else self.noise.json(),
         }
 
 
@@ -136,6 +140,9 @@ def inspect(site: Site) -> Inspection:
     if read is not None and source is not None:
         classes = load.classes(site.folder, plan, source, read)
         summary = summaries.of(source, site.folder, plan, read, classes)
+    noise = None
+    if plan.privacy is not None:
+        task, noise = budget.tried(site, task)
     found = check.check_task(task, plan.seed)
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
@@ -151,6 +158,7 @@ def inspect(site: Site) -> Inspection:
         augment=() if read is None else tuple(plan.training.augment),
         given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
         frozen=bridge.frozen_of(task, model),
+        noise=noise,
     )
 
 

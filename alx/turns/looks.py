@@ -21,6 +21,9 @@ ROUNDED_SLACK = 1e-3  # the same where the plan has losses measured in bfloat16 
 # A claim is too good where it is below this share of the least claim beside it, while one's own loss is not below that
 # other share of one's own beside it (docs/decisions/0014-selection.md has what honest exchanges show).
 CLAIM_SHARE, OWN_SHARE = 0.1, 0.5
+# Two global losses, each with noise from both sites, differ by more than so many of its standard deviations once in 10^8
+# times; the noise in a choice (alx.turns.budget) is smaller.
+NOISE_SLACK = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class Start:
         sent: the reply's t = 0 is, bit for bit, the candidate it says it started from, out of those sent; None where it
             answers nothing.
         own: one's own loss sum there, as it was measured and signed before that was sent; None unless `sent`.
+        noise: what two global losses may differ by where the plan has [privacy]; 0 where it has not.
     """
 
     sent: bool | None
     own: float | None
+    noise: float = 0.0
 
     @classmethod
     def find(cls, now: SiteState, manifest: Manifest) -> Self:
@@ -42,10 +47,15 @@ class Start:
         if manifest.start is None:
             return cls(None, None)
         with shelf.opened(now, now.position.sealed[-1]) as mine:
-            offered = mine.manifest.candidates
+            offered, between = mine.manifest.candidates, noise(mine.manifest, manifest)
         i = manifest.start.candidate
         sent = i < len(offered) and offered[i].state == manifest.candidates[0].state
-        return cls(sent, offered[i].loss if sent else None)
+        return cls(sent, offered[i].loss if sent else None, between)
+
+
+def noise(ours: Manifest, theirs: Manifest) -> float:
+    """What two global losses may differ by because both sites' sums have noise."""
+    return NOISE_SLACK * math.hypot(ours.deviation, theirs.deviation)
 
 
 def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: Start, score: float | None) -> Flags:
@@ -62,6 +72,9 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
     own_rose, score_fell: whether one's own loss, or the held-out score, got worse since then.
     by_claim: by own loss alone another candidate would have been chosen.
     restored_at, restored_to: the sender says that its site was restored: when, and the last round that it still knew.
+    spent_fell: the sender has not spent more of its privacy budget than in its bundle before.
+
+    Under [privacy] sums have noise: two of them are compared beyond it, and no claim is held to be too good.
 
     Args:
         now: this site; its position is that before the bundle is accepted.
@@ -77,19 +90,20 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
     if manifest.start is not None:
         claimed = manifest.start.global_loss
         found = chosen.totals[0]  # a lower bound where it was dropped: enough to find a claim too low
-        if chosen.whole[0] or more(found, claimed, slack):
-            start_loss_true = math.isclose(found, claimed, rel_tol=slack)
+        if chosen.whole[0] or more(found, claimed, slack, start.noise):
+            start_loss_true = math.isclose(found, claimed, rel_tol=slack, abs_tol=start.noise)
         stalled = manifest.start.candidate == 0 and chosen.index == 0
         way.append(claimed)
     way.append(chosen.global_loss)
+    plain = now.site.plan.loss != "own" and manifest.spending is None
     own, own_before = chosen.own[chosen.index], last.own_loss if last else None
     score_before = last.held_out if last else None
     return Flags(
         start_sent=start.sent,
         start_loss_true=start_loss_true,
-        loss_rose=any(more(b, a, slack) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
+        loss_rose=any(more(b, a, slack, start.noise) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
         stalled=stalled,
-        claim_low=claim_low(chosen, len(manifest.snapshots)) if now.site.plan.loss != "own" else None,
+        claim_low=claim_low(chosen, len(manifest.snapshots)) if plain else None,
         own_before=own_before,
         own_rose=None if own_before is None else more(own, own_before, slack),
         held_out_before=score_before,
@@ -97,7 +111,17 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
         by_claim=more(own, chosen.own[chosen.least_own], slack),
         restored_at=None if manifest.restoration is None else manifest.restoration.at,
         restored_to=None if manifest.restoration is None else manifest.restoration.round,
+        spent_fell=_spent_fell(now, manifest),
     )
+
+
+def _spent_fell(now: SiteState, manifest: Manifest) -> bool | None:
+    """Each turn takes its share: a ledger that says otherwise was set back, by hand or from an old copy."""
+    if manifest.spending is None or not now.position.accepted:
+        return None
+    with shelf.opened(now, now.position.accepted[-1]) as bundle:
+        before = bundle.manifest.spending
+    return None if before is None else manifest.spending.turns <= before.turns
 
 
 def slack_of(plan: Plan) -> float:
@@ -105,9 +129,9 @@ def slack_of(plan: Plan) -> float:
     return ROUNDED_SLACK if plan.training.measures_rounded else LOSS_SLACK
 
 
-def more(value: float, than: float, slack: float = LOSS_SLACK) -> bool:
-    """Whether it is more, by more than rounding explains."""
-    return value - than > slack * abs(than)
+def more(value: float, than: float, slack: float = LOSS_SLACK, noise: float = 0.0) -> bool:
+    """Whether it is more, by more than rounding, and noise, explain."""
+    return value - than > slack * abs(than) + noise
 
 
 def claim_low(chosen: select.Selection, snapshots: int) -> bool:

@@ -29,9 +29,9 @@ from alx.site import entries, kept, restoration, shelf
 from alx.site import personal as parts
 from alx.site.state import SiteState
 from alx.site.work import Work
-from alx.tasks import load
+from alx.tasks import clipped, load
 from alx.tasks.check import likeness
-from alx.turns import checkpoints, log, personal
+from alx.turns import budget, checkpoints, log, personal
 from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial, refuse_other_data
 from alx.turns.log import Log, Record, Target
@@ -116,6 +116,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
         UsageError: see `log.opened`.
         TurnError: it is not this site's turn.
         DivergedError, ConfigError: training or the task failed.
+        BudgetError: the plan's privacy budget has no room for another turn; nothing was trained.
         SpaceError, StorageError: see `files.storage`.
     """
     site, position = now.site, now.position
@@ -132,6 +133,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     now.check_agreement()
     key = now.private_key()  # before hours of training, not after
     turn = _Turn.begin(now, tell)
+    turn.set_aside()
     turn.put_start()
     with log.opened(logs, turn.name) as written:
         steps, resumed = turn.sample(written)
@@ -199,6 +201,8 @@ class _Turn:
     layout: Layout
     steps: int
     tell: Tell
+    share: budget.Share | None = None
+    """Of the privacy budget, where the plan has one."""
 
     @classmethod
     def begin(cls, now: SiteState, tell: Tell) -> Self:
@@ -211,13 +215,27 @@ class _Turn:
             "blends": repr(blends.RECIPES),
             "training": TRAINING,
         }
-        work = Work(site.folder / "work", turn)
         load.refuse_alone(site.config)
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.file)
         same_objective(site.plan, task, own.file)
         refuse_other_data(site, task, own.file.samples)
-        return cls(now, task, work, own.layout, site.plan.steps(site.role, own.file.samples, peer.file.samples), tell)
+        steps = site.plan.steps(site.role, own.file.samples, peer.file.samples)
+        if site.plan.privacy is None:
+            return cls(now, task, Work(site.folder / "work", turn), own.layout, steps, tell)
+        first = "" if answers else hashlib.sha256(to_flat(initial(site, task), own.layout)).hexdigest()
+        begins = f"{answers}/{position.selected[-1].index}" if answers else first
+        share = budget.share(now, task, f"{turn}, from {begins}", site.config.device)
+        work = Work(site.folder / "work", {**turn, "noise": share.noise.name()})
+        return cls(now, clipped.guarded(task, share.guard), work, own.layout, steps, tell, share)
+
+    def set_aside(self) -> None:
+        """Have the ledger say that this turn's share of the privacy budget is spent, before the first step."""
+        if self.share is not None:
+            from alx.tasks import private  # noqa: PLC0415 - Opacus: six seconds
+
+            private.tried(self.task)
+            budget.set_aside(self.now, self.share, self.now.position.round)
 
     @property
     def name(self) -> str:
@@ -277,6 +295,8 @@ class _Turn:
         went_on: list[int] = []
         site, own, peer = self.now.site, self.now.own, self.now.peer
         seed = turn_seed(site.plan.seed, self.now.position.round, site.role)
+        if self.share is not None:  # else the peer would know which mask of dropout each place in a batch got
+            seed = self.share.noise.seed()
         looked_at = self.tell is not silent or bool(written.writers)
         run = trajectory.Run(self.task, self._state("start"), seed, self.steps, self._validation(looked_at=looked_at))
 
@@ -313,6 +333,10 @@ class _Turn:
             return None
         return Validation(plan.validation_period(self.steps), plan.training.patience)
 
+    @property
+    def _recipes(self) -> Sequence[blends.Recipe]:
+        return blends.RECIPES if self.share is None else blends.FEW
+
     def blend(self, final: str) -> dict[str, blends.Recipe]:
         """Keep the blends; return their recipes by label."""
         if not self.work.has("peer"):
@@ -320,7 +344,7 @@ class _Turn:
         moved = self.work.has("before") and self.work.get("before") != self.work.get(FIRST)
         parts = recipe.Parts(*(self.work.get(x) for x in (FIRST, final, "peer", "before" if moved else FIRST)))
         names, out = averaged(self.task, self.layout), {}
-        for i, each in enumerate(r for r in blends.RECIPES if moved or not r.momentum):
+        for i, each in enumerate(r for r in self._recipes if moved or not r.momentum):
             made = recipe.made(
                 parts, (each.own, each.peer, each.momentum), self.layout, names, rounded=self.now.site.plan.rounds_weights
             )
@@ -356,6 +380,8 @@ class _Turn:
             elif label in steps:
                 raise DivergedError(f"the own loss is {total} at step {steps[label]}", "lower the learning rate in the plan")
         self._refuse_other_start(out[FIRST])
+        if self.share is not None:
+            out = dict(zip(out, self.share.noised(list(out.values()), budget.SUMS), strict=True))
         return out
 
     def _refuse_other_start(self, found: float) -> None:
@@ -439,4 +465,5 @@ class _Turn:
             averaged=averaged(self.task, self.layout),
             frozen=now.own.file.frozen,
             restored=restoration.since_last_sealed(now),
+            privacy=None if self.share is None else budget.spending(now, self.share, len(candidates)),
         )

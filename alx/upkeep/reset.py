@@ -5,6 +5,7 @@ people compare again. What was never signed is not made up: one's own losses of 
 the bundle that was imported last, whose selection no bundle of this site tells, has to be imported again.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from alx.bundle.closing import Closing
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import BUNDLE
+from alx.bundle.manifest import Manifest
 from alx.bundle.rotation import Rotation
 from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustError, TurnError, UsageError, escape
-from alx.site import events, keyring, ledger
+from alx.site import budget, events, keyring, ledger
 from alx.site.entries import (
     Accepted,
     Closed,
@@ -33,6 +35,7 @@ from alx.site.entries import (
     Rotated,
     Sealed,
     Selected,
+    Spent,
 )
 from alx.site.ledger import Entry
 from alx.site.site import RETURNED, Site
@@ -330,6 +333,7 @@ def _records(site: Site, findings: Findings) -> list[Record]:
             current[kind] = rotation.new
 
     reports = findings.bundles
+    out += _spent(site, reports)
     answered = {r.manifest.answers for r in (*reports, *([findings.again] if findings.again else []))}
     for i, report in enumerate(reports):
         m = report.manifest
@@ -344,6 +348,32 @@ def _records(site: Site, findings: Findings) -> list[Record]:
             rotate_to(PeerRotated, report)
             out += [Accepted.of(m, report.digest), _selection(report, reports[i + 1], reports[i - 1] if i else None)]
     return [*out, *(kind.of(r) for kind, rotations in left.items() for r in rotations)]
+
+
+def _spent(site: Site, reports: Sequence[BundleReport]) -> list[Record]:
+    """Of the privacy budget what is gone, by this site's last bundle or by its event log, whichever knows of more.
+
+    The reset itself takes a turn's share as well: one may have been begun that neither knows of.
+    """
+    own = [r.manifest for r in reports if isinstance(r.manifest, Manifest) and r.manifest.sender.role == site.role]
+    said = own[-1].spending if own else None
+    taken, one = _logged(site)
+    if said is None:
+        return [] if one is None else [one._replace(turn=None, epsilon=None)] * taken
+    how = said.noise, said.rate, said.steps, said.loss_noise
+    so_far = said.epsilon if taken <= said.turns else None
+    return [Spent(own[-1].round, None, *how, epsilon=so_far, delta=said.delta)] * max(taken, said.turns)
+
+
+def _logged(site: Site) -> tuple[int, Spent | None]:
+    """Turns of the privacy budget that are gone, and one of them, as the event log has it: 0 where it is lost too."""
+    log, since, last = 0, 0, None  # all that was done; and what the last reset found, with all that was done after it
+    with contextlib.suppress(LedgerError):
+        for event in events.read(site.events_path):
+            one = budget.of([event.record])
+            log, last = log + (0 if event.by_reset else one.taken), one.last or last
+            since = one.lost if isinstance(event.record, Reset) and one.lost else since + one.taken
+    return max(log, since), last
 
 
 def _selection(report: BundleReport, answer: BundleReport, before: BundleReport | None) -> Selected:

@@ -12,5 +12,8 @@ STAGE = ("second", "learner", 2)
 
 def attack(forge: Forge) -> None:
     forge.manifest_bytes(
-        form({k: v for k, v in forge.manifest().items() if k not in ("averaged", "frozen", "restored")} | {"version": 1})
+        form(
+            {k: v for k, v in forge.manifest().items() if k not in ("averaged", "frozen", "restored", "privacy")}
+            | {"version": 1}
+        )
     )

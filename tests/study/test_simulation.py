@@ -361,6 +361,7 @@ def test_no_bundle_is_larger_than_its_bound(tmp_path, widths, counts):
         averaged=[],
         frozen=Frozen(tensors=20_000, bytes=1 << 40, digest="b" * 64),
         restored=None,
+        privacy=None,
     )
     write.seal(tmp_path, made, listed, key)
     bound = snapshots * sizes.most(layout) + sizes.wrapping(layout, snapshots, blends)

@@ -1,0 +1,209 @@
+"""Steps that tell little of any one sample: DP-SGD (Abadi et al., 2016), with the gradients of single samples from Opacus.
+
+Knows samples, a model and what guards a turn; knows no budget. Each sample is drawn into a step's batch by chance and by
+itself, its gradient is shortened to the clip, and noise is added to the sum: also where the batch is empty. Who was drawn,
+and the noise, come from a key that stays at home (`alx.learning.noise`), not from the plan's seed.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from alx.errors import AlxError, ConfigError, escape
+from alx.learning.noise import KEY_BYTES, Guard, Noise
+from alx.learning.task import Paced, Task
+from alx.tasks import code
+from alx.tasks.clipped import guarded
+from alx.tasks.data import samples
+from alx.tasks.supervised import MiniBatches
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    try:
+        from opacus.grad_sample import GradSampleHooks
+        from opacus.optimizers import DPOptimizer
+        from opacus.optimizers.optimizer import _check_processed_flag, _mark_as_processed
+    except ImportError as error:
+        raise ConfigError(
+            "[privacy] in the plan needs Opacus, which is not installed", "pip install 'alx[privacy]'"
+        ) from error
+
+TRIED = 16  # samples of the trial, on the average: as many gradients as weights lie in memory for each
+STEP, BATCH = "step", "batch"  # purposes of the stream: a step's noise, who is in its batch
+
+
+class _Noised(DPOptimizer):  # type: ignore[misc] # Opacus has no types
+    """Opacus's optimiser, with noise that can be drawn again and not foretold; added in float64, before it is rounded.
+
+    What a sum in float64 tells by its last digits (Mironov, 2012) is cut off with them: weights are float32.
+    """
+
+    place = 0
+    """The step's number in the turn."""
+
+    def __init__(self, optimiser: torch.optim.Optimizer, guard: Guard, expected: float) -> None:
+        super().__init__(
+            optimiser, noise_multiplier=guard.multiplier, max_grad_norm=guard.clip, expected_batch_size=expected
+        )
+        self._guard = guard
+
+    def add_noise(self) -> None:
+        """One stream for all parameters, in their order."""
+        sizes = [p.summed_grad.numel() for p in self.params]
+        drawn = self._guard.noise.normal(STEP, self.place, sum(sizes)) * (self.noise_multiplier * self.max_grad_norm)
+        for p, part in zip(self.params, torch.split(torch.from_numpy(drawn), sizes), strict=True):
+            _check_processed_flag(p.summed_grad)
+            noise = part.view(p.summed_grad.shape)
+            p.grad = (p.summed_grad.cpu().double() + noise).to(p).view_as(p)
+            _mark_as_processed(p.summed_grad)
+
+
+class PrivateBatches(MiniBatches):
+    """The trainer of a supervised task under [privacy].
+
+    Args:
+        guard: clip, noise, and who is drawn.
+        model, seed, data, loss, optimiser, batch_size, device, training, distillation, copied: as `MiniBatches` has them;
+            `batch_size` is what a batch has on the average, and what a step's sum is divided by.
+
+    Raises:
+        ConfigError: the model mixes samples, or Opacus cannot tell its samples apart.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        model: nn.Module,
+        seed: int,
+        data: Any,
+        loss: Any,
+        optimiser: Callable[[Any], torch.optim.Optimizer],
+        *more: Any,
+    ) -> None:
+        refuse_mixing(model)
+        for part in model.modules():
+            if getattr(part, "inplace", False) is True:  # the same numbers without; Opacus's hooks need it (opacus#828)
+                setattr(part, "inplace", False)  # noqa: B010 - torch types an attribute as a tensor or a module
+        self._guard, self._taken, self._last = guard, 0, 0.0
+        self._expected = guard.rate * len(samples.of(data))
+        super().__init__(model, seed, data, loss, lambda p: self._noised(optimiser(p)), *more)
+        self._trained = [p for p in model.parameters() if p.requires_grad]
+        with _told("the model"):
+            self._hooks = GradSampleHooks(model, loss_reduction="sum")
+
+    def _noised(self, optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        self._steps = _Noised(optimiser, self._guard, self._expected)
+        return self._steps
+
+    def step(self) -> float:
+        """One step on the samples that chance draws: they may be many, or none.
+
+        Returns:
+            Their mean loss, without noise, for this site's own eyes; of an empty batch, that of the step before.
+        """
+        drawn = self._guard.noise.uniform(BATCH, self._taken, len(self._data)) < self._guard.rate
+        chosen = torch.from_numpy(np.flatnonzero(drawn))
+        self._descent.zero_grad()
+        if len(chosen):
+            self._go_to(chosen, 0)
+            with _told("a training step"):
+                self._last = float(self._per_sample())
+        for p in self._trained:  # what no sample's loss depends on has a gradient of 0, and noise all the same
+            if p.grad_sample is None:  # type: ignore[attr-defined]
+                p.grad_sample = p.new_zeros((len(chosen), *p.shape))  # type: ignore[attr-defined]
+        self._steps.place = self._taken
+        self._descent.step()
+        self._taken += 1
+        return self._last
+
+    def _per_sample(self) -> Tensor:
+        """Leave the gradient of each sample of the batch with the parameters; their mean loss."""
+        whole = slice(0, len(self._indices))
+        inputs, targets = self._batch(whole, whole)
+        answers = None
+        if self._start is not None:
+            answers = self._start.of(self._order, inputs, changed=self._training.augments)
+        outputs = self._forward(inputs)
+        losses = self._loss(outputs, targets)
+        each = losses.reshape(len(inputs), -1).mean(1)
+        if self._term is not None and answers is not None:
+            each = each + self._term(outputs, answers, targets)
+        torch.autograd.backward(each.sum())
+        return losses.detach().mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Steps taken, and the optimiser. The key is not in it: whoever goes on has it."""
+        augmented = None if self._augmented is None else self._augmented.state()
+        return {"descent": self._descent.state_dict(), "taken": self._taken, "last": self._last, "augmentation": augmented}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict()`."""
+        self._descent.load_state_dict(state["descent"])
+        self._taken, self._last = state["taken"], state["last"]
+        if self._augmented is not None:
+            self._augmented.go_on(state["augmentation"])
+
+
+def refuse_mixing(model: nn.Module) -> None:
+    """What of a model takes one sample's numbers into another's, or keeps them.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for name, part in model.named_modules():
+        keeps = isinstance(part, _BatchNorm) or (isinstance(part, _InstanceNorm) and part.track_running_stats)
+        if keeps and part.training:  # what [model] freeze has at rest does neither
+            raise ConfigError(
+                f"'{escape(name)}' of the model is batch norm, which mixes the samples of a batch and keeps their means: "
+                "[privacy] cannot bound what it tells of one",
+                "GroupNorm in its place, in the plan's model on both sides; or freeze it in [model]",
+            )
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Opacus's refusals, and autograd's where a model writes into what a hook looks at, in our words.
+
+    Raises:
+        ConfigError: there was one.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Full backward hook")  # of the first layer: inputs need no gradient
+            yield
+    except (NotImplementedError, RuntimeError, ValueError, AttributeError, TypeError) as error:
+        if isinstance(error, AlxError):
+            raise
+        if "inplace" in str(error) or "in-place" in str(error):
+            raise ConfigError(
+                f"{what} writes into the output of a layer in place, as `y += shortcut` does, and then gradients of single "
+                "samples cannot be taken (opacus#828)",
+                "write y = y + shortcut, in the plan's model on both sides",
+            ) from error
+        raise ConfigError(
+            f"{what}: Opacus cannot take gradients of single samples: {code.told(error)}",
+            "layers that Opacus knows, in the plan's model on both sides: docs/privacy.md",
+        ) from error
+
+
+def tried(task: Task) -> None:
+    """Take one step on a model that is thrown away: what cannot be private is told before any budget is spent.
+
+    Raises:
+        ConfigError: see `PrivateBatches`; the task cannot be private at all.
+    """
+    model = task.new_model()
+    model.train()
+    count = 1 if task.sample_losses is None else task.sample_losses.count
+    few = Guard(Noise(bytes(KEY_BYTES)), 1.0, min(1.0, TRIED / count), 1.0)
+    trainer = guarded(task, few).trainer(model, 0)
+    if isinstance(trainer, Paced):
+        trainer.pace(1)
+    trainer.step()
