@@ -151,8 +151,8 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
     files.publish(turn.work.bundle, final)
+    afresh = turn.afresh  # asked before the ledger has this turn: of the first one nothing was there to hand on
     now.append(made)
-    afresh = turn.afresh
     turn.work.remove()
     _forget(now)
     of = _sealed(now, made, again=False)

@@ -266,3 +266,9 @@ def test_rivals_keep_theirs_too():
     for name in ("cyclic", "fedavg"):
         assert same(ends[name, False][0], ends[name, True][0])
         assert not same(ends[name, False][1], ends[name, True][1])
+
+
+def test_nothing_is_missed_before_the_first_turn(tmp_path, alx):
+    world = pair_world(make_world(tmp_path / "w", KEEPS))
+    told = alx("train-local", "--site", world.folder("learner"), "--json")
+    assert (told.code, json.loads(told.out)["optimiser_afresh"]) == (0, False)

@@ -27,6 +27,7 @@ from alx.tasks.accountant import ORDERS, Release
 from alx.tasks.clipped import clipped, guarded
 from alx.tasks.supervised import supervised
 from alx.turns import budget, train
+from tests import several
 from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import Forge, command, refused
 from tests.upkeep.test_backup import back_up, restoring
@@ -361,10 +362,12 @@ def test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork(stage, caps
     refused(capsys, command(sent, "provider", other), ForkError, "sealed the round twice")
 
 
-def test_several_processes_are_refused_before_anything_is_spent(stage, capsys, monkeypatch):
+def test_several_processes_are_refused_before_anything_is_spent(stage):
     world = stage("paired")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], ConfigError, "torchrun started '2'")
+    first, other = several.commands(2, "train-local", "--site", world.folder("learner"))
+    assert first.code == ConfigError.exit_code
+    assert "the plan has [privacy], and torchrun started '2' processes" in first.err
+    assert (other.code, other.err) == (0, "")
     assert taken(world) == 0
 
 
