@@ -86,11 +86,13 @@ class MiniBatches:
         """Place an epoch's order where it is used."""
         self._order, self._at = order, at
         self._indices = order.to(self._data.home)
+        coming = next_batches(at, len(order), self._batch_size, len(order))
+        samples.ahead(self._data, (self._indices[each] for each in coming))
 
     def _batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """A batch as the model is trained on it, on the device."""
         read = self._data if self._augmented is None else self._augmented
-        inputs, targets = (t.to(self._device) for t in read.samples_at(indices))
+        inputs, targets = (samples.moved(t, self._device) for t in read.samples_at(indices))
         if self._training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, targets
@@ -253,6 +255,7 @@ def supervised(
         """One value a sample at each model, float64 [models, samples]."""
         out = torch.empty(len(nets), len(indices), dtype=torch.float64)
         at_once = batches.of(nets[0], lambda: where.samples_at(indices[:1].to(where.home))[0].to(place))
+        samples.ahead(where, (part.to(where.home) for part in torch.split(indices, at_once)))
         for at in range(0, len(indices), at_once):
             wanted = indices[at : at + at_once]
             read = samples.copies(len(nets), *(t.to(place) for t in where.samples_at(wanted.to(where.home))))

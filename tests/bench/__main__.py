@@ -28,6 +28,7 @@ SECTIONS = {
     "growth": "growth",
     "training": "training",
     "episodes": "rollouts",
+    "loading": "loading",
 }
 
 
