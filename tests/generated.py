@@ -257,10 +257,11 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 
 ## Pictures that do not fit into memory
 
-Pictures of `images` and `tar` are decoded once and held as bytes where these take a quarter of the free memory at most; else, or
-with `in_memory = false`, each is decoded when a batch needs it, by `workers` processes, two batches ahead. Neither changes a bit of any
-weight or loss: which pictures make a batch, and how they are changed at random, is decided without the workers. A damaged picture is then
-refused when it is met; pairing reads every picture once, for `data.sha256`, and so does each later turn before it trains.
+Pictures of `images` and `tar` are decoded once and held as bytes where these take a quarter of the free memory at most;
+else, or with `in_memory = false`, each is decoded when a batch needs it, by `workers` processes, two batches ahead.
+Neither changes a bit of any weight or loss: which pictures make a batch, and how they are changed at random, is decided
+without the workers. A damaged picture is then refused when it is met; pairing reads every picture once, for
+`data.sha256`, and so does each later turn before it trains.
 
 ```toml
 [data]
@@ -270,12 +271,13 @@ workers = 8                            # left out: as many as cores, 16 at most;
 in_memory = false                      # left out: by what is free
 ```
 
-A folder of 10,000 pictures or more is listed once; the listing is kept in `listings/` of the site's folder, never beside the data, and is
-made anew when the time of change of a folder, or of a tar, is another. It may be deleted.
+A folder of 10,000 pictures or more is listed once; the listing is kept in `listings/` of the site's folder, never
+beside the data, and is made anew when the time of change of a folder, or of a tar, is another. It may be deleted.
 
-An `.npz` whose large arrays are saved with `numpy.savez` (not `savez_compressed`, as MedMNIST's are) is mapped: what is not
-asked for takes no memory. To save one anew: `numpy.savez("new.npz", **numpy.load("old.npz"))`. Pixels that `[images]` resizes are
-read whole, and so is what is compressed. While a command runs, the file stays as it is: replace it, do not write into it.
+An `.npz` whose large arrays are saved with `numpy.savez` (not `savez_compressed`, as MedMNIST's are) is mapped: what is
+not asked for takes no memory. To save one anew: `numpy.savez("new.npz", **numpy.load("old.npz"))`. Pixels that
+`[images]` resizes are read whole, and so is what is compressed. While a command runs, the file stays as it is: replace
+it, do not write into it.
 
 ## A table as it is
 
