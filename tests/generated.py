@@ -251,7 +251,7 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 |---|---|---|
 | `npz` | MedMNIST's arrays: `train_images` (pixels: uint8 [n, h, w] or [n, h, w, 3]), `train_labels` | `test_*` |
 | `images` | a folder with one folder a class | `held_out`: another such folder |
-| `tar` | a tar, or a folder of tars, not compressed: pictures in a folder a class, or each beside a `.cls` | `held_out`: another |
+| `tar` | a tar, or a folder of tars: pictures in a folder a class, or each beside a `.cls` | `held_out`: another |
 | `csv` | a table, as the plan's [columns] and your own [data.table] say | `held_out`: another, written alike |
 | `cifar10`, `svhn`, `mnist` | the root that torchvision's data set was downloaded to | its test split |
 
