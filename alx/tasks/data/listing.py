@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from alx.tasks.data.picture import Member
 
-KEPT_FROM = 10_000  # pictures: fewer are listed in a few hundredths of a second
+KEPT_FROM = 10_000  # pictures: fewer are soon listed, and a small site has no such folder
 SETTLED = 2_000_000_000  # nanoseconds: FAT's times of change are so coarse, and a later change would look like none
 VERSION = 1
 

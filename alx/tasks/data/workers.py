@@ -21,7 +21,7 @@ from alx.errors import ConfigError
 from alx.tasks.data import picture
 from alx.tasks.data.picture import Member
 
-MOST = 16  # on a machine of many cores: a GPU is fed by fewer, and each takes 200 MB
+MOST = 16  # on a machine of many cores: not measured beyond two
 WORTH = 2_000  # pictures: fewer are decoded here before a worker has imported what it needs
 
 Pixels = NDArray[np.uint8]
