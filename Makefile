@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test campaign fuzz lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data trips paper-cartpole paper-lunarlander policies wheelhouse docs clean
+.PHONY: demo test campaign fuzz gpu lint bench paper-plane paper-small paper-small-data paper-stall paper-stall-data trips paper-cartpole paper-lunarlander policies wheelhouse docs clean
 
 demo: $(VENV)/user
 	$(BIN)/alx demo
@@ -25,6 +25,10 @@ SECONDS ?= 60
 fuzz: $(VENV)/fuzz
 	for target in round_sig statement manifest frame header request asked rotation identity; do \
 	  $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
+
+# Every test that needs a GPU, and what they ran on; where there is none it says so, and nothing is claimed.
+gpu: $(VENV)/dev
+	$(BIN)/python -m tests.gpu
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

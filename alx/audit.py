@@ -10,16 +10,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alx.bundle import age, carried, read
+from alx.bundle import age, carried, read, share
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Candidate, Manifest
-from alx.errors import AlxError, CorruptError, LedgerError, ModelError, PeerError, TrustError, escape
+from alx.bundle.share import Share
+from alx.bundle.signature import SignedBundle, SignedFile
+from alx.errors import AlxError, CorruptError, IncompleteError, LedgerError, ModelError, PeerError, TrustError, escape
 
 if TYPE_CHECKING:  # a bundle is looked at without a site
     from alx.site.entries import Turn
     from alx.site.events import Event
+    from alx.site.keyring import Keyring
     from alx.site.ledger import Entry
+    from alx.site.site import Site
     from alx.site.state import SiteState
 
 
@@ -32,6 +36,7 @@ class BundleReport:
         digest: the bundle's.
         signer: the key that the signature was verified with.
         manifest: what it says about itself.
+        listed: every signed file with its digest and size.
         files: number of files, `round.sig` counted.
         size: their bytes.
         encrypted: whether they are; then a key at hand opened all of them, and each has two recipients.
@@ -42,6 +47,7 @@ class BundleReport:
     digest: str
     signer: PublicKey
     manifest: Manifest | Closing
+    listed: tuple[SignedFile, ...]
     files: int
     size: int
     encrypted: bool
@@ -87,12 +93,14 @@ class Ciphertext:
         path: where it lies.
         digest: the bundle's.
         signer: the key that the signature was verified with.
+        listed: every signed file with its digest and size.
         files: size by name, `round.sig` counted.
     """
 
     path: Path
     digest: str
     signer: PublicKey
+    listed: tuple[SignedFile, ...]
     files: dict[str, int]
 
     def json(self) -> dict[str, object]:
@@ -106,6 +114,42 @@ class Ciphertext:
             "signer": self.signer.fingerprint,
             "files": len(self.files),
             "bytes": sum(self.files.values()),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ShareReport:
+    """What of a bundle lies on one of several disks: signature, and every file that should be here; no model was opened.
+
+    Attributes:
+        path: where it lies.
+        signer: the key that the signature was verified with.
+        signed: what the signature says of the whole bundle.
+        part: which disk this is.
+    """
+
+    path: Path
+    signer: PublicKey
+    signed: SignedBundle
+    part: Share
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes by name of what is here, each as it was signed."""
+        return {name: f.size for name, f in self.part.of(self.signed).files.items()}
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "path": self.path,
+            "valid": True,
+            "digest": self.signed.digest,
+            "signer": self.signer.fingerprint,
+            "disk": self.part.disk,
+            "disks": len(self.part.counts),
+            "files": len(self.sizes),
+            "bytes": sum(self.sizes.values()),
+            "elsewhere": sorted(self.signed.files.keys() - self.sizes.keys()),
         }
 
 
@@ -153,16 +197,33 @@ def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> 
 
     Raises:
         PeerError: it is encrypted, and there is no `secret`.
+        IncompleteError: it is what lies on one of several disks.
         AlxError: see `look`.
     """
-    report = look(path, keys, secret)
+    report = whole(path, keys, secret)
     if isinstance(report, Ciphertext):
         raise PeerError(f"'{escape(path.name)}' is encrypted, and the site's age key is not at hand")
     return report
 
 
-def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext:
-    """As `bundle`; of one that is encrypted, without `secret`, what can be verified from outside.
+def whole(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext:
+    """As `look`, of all of a bundle.
+
+    Raises:
+        IncompleteError: it is what lies on one of several disks.
+        AlxError: see `look`.
+    """
+    report = look(path, keys, secret)
+    if isinstance(report, ShareReport):
+        raise IncompleteError(
+            f"'{escape(path.name)}' is only what of a bundle lies on one of {len(report.part.counts)} disks",
+            "alx audit says what is here; all of it is in the sender's outbox, and once imported in the receiver's inbox",
+        )
+    return report
+
+
+def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext | ShareReport:
+    """As `bundle`; of one that is encrypted, without `secret`, what can be verified from outside; of a share, what is here.
 
     Raises:
         PeerError: it is encrypted, and `secret` does not open it.
@@ -177,22 +238,31 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
                 f"signed with the key {claimed[:16]}…, expected one of {known}",
                 "name the sender's public key with --key; get it from a person, never from the disk",
             )
-        signed = read.verify(source, data, key)
+        signed = read.verify_signature(data, key)
+        part = share.take(source, signed)
+        read.compare(source, signed.files if part is None else part.of(signed).files)
         source.refuse_damage()
+        if part is not None:
+            for file in part.of(signed).files.values():
+                source.read_signed(file)
+            source.refuse_damage()
+            return ShareReport(path, key, signed, part)
+        listed = tuple(signed.files.values())
         if read.is_encrypted(signed) and secret is None:
             for file in signed.files.values():
                 content = source.read_signed(file)
                 if content is not None:
                     age.check_header(content, file.name)
             source.refuse_damage()
-            return Ciphertext(path, signed.digest, key, dict(source.sizes))
+            return Ciphertext(path, signed.digest, key, listed, dict(source.sizes))
         manifest = read.read_closing(source, signed) if read.is_closing(signed) else read.read_manifest(source, signed)
         if manifest.sender.key != key.fingerprint:
             raise TrustError("the manifest names another sender than the key that signed it")
         for _ in read.states(source, signed, manifest) if isinstance(manifest, Manifest) else ():
             pass
         size = sum(source.sizes.values())
-        return BundleReport(path, signed.digest, key, manifest, len(source.sizes), size, read.is_encrypted(signed))
+        encrypted = read.is_encrypted(signed)
+        return BundleReport(path, signed.digest, key, manifest, listed, len(source.sizes), size, encrypted)
 
 
 def site(now: "SiteState") -> SiteReport:
@@ -204,7 +274,7 @@ def site(now: "SiteState") -> SiteReport:
         ModelError: a tensor is in a bundle that the plan calls personal.
         AlxError: whatever else is wrong with a bundle.
     """
-    from alx.site import events, shelf  # noqa: PLC0415 - see above
+    from alx.site import events  # noqa: PLC0415 - see above
     from alx.site.entries import Turn  # noqa: PLC0415
 
     log = events.read(now.site.events_path)
@@ -212,29 +282,83 @@ def site(now: "SiteState") -> SiteReport:
     now.check_agreement()
     reports = []
     for entry in now.entries:
-        turn, kind = entry.record, entry.line.kind
-        if not isinstance(turn, Turn):
-            continue
-        path = shelf.place(now.site, turn)
-        if not path.is_dir():
-            raise CorruptError(f"the {kind} {turn.what} is gone from '{path.parent}'", "restore the site")
-        try:
-            report = bundle(path, [now.keyring.signers[turn.digest]], now.site.secret)
-            if report.digest == turn.digest and report.recipes:
-                report = _with_blends(now, turn, report)
-        except AlxError as error:
-            error.within(f"{kind} {turn.what}")
-            raise
-        if report.digest != turn.digest:
-            raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.line.number} of the ledger names")
-        reports.append(report)
+        if isinstance(entry.record, Turn):
+            report = kept(now.site, entry, now.keyring, now.site.secret)
+            if isinstance(report, Ciphertext):
+                raise PeerError(f"'{escape(report.path.name)}' is encrypted, and the site's age key is not at hand")
+            reports.append(blended(now, entry, report))
     check_chain(reports)
-    return SiteReport(now.entries, log, not_logged, reports, _personal(now, reports))
+    return SiteReport(now.entries, log, not_logged, reports, personal(now, reports))
 
 
-def _personal(now: "SiteState", reports: list[BundleReport]) -> int | None:
-    """See that no bundle has a tensor of a personal name, and that the parts kept here are whole; how many they are."""
-    from alx.site import personal  # noqa: PLC0415 - see above
+def kept(site: "Site", entry: "Entry", keyring: "Keyring", secret: str | None) -> BundleReport | Ciphertext:
+    """Verify a bundle that lies in a site, but for its blends: see `blended`.
+
+    Args:
+        site: the site.
+        entry: of its ledger, on the bundle.
+        keyring: the keys of both sides.
+        secret: the site's age key, where its plan encrypts; without it see `look`.
+
+    Raises:
+        CorruptError: it is missing, or is not the one that the ledger names.
+        AlxError: whatever else is wrong with it.
+    """
+    from alx.site import shelf  # noqa: PLC0415 - see above
+
+    turn, where = _turn(entry)
+    path = shelf.place(site, turn)
+    if not path.is_dir():
+        raise CorruptError(f"the {where} is gone from '{path.parent}'", "restore the site")
+    try:
+        report = whole(path, [keyring.signers[turn.digest]], secret)
+    except AlxError as error:
+        error.within(where)
+        raise
+    if report.digest != turn.digest:
+        raise CorruptError(f"'{report.path}' is not the bundle that entry {entry.line.number} of the ledger names")
+    return report
+
+
+def blended(now: "SiteState", entry: "Entry", report: BundleReport) -> BundleReport:
+    """Make the blends that are in a bundle as recipes, out of it and of the two before it, and compare their digests.
+
+    Raises:
+        AlxError: one of the bundles is gone or damaged, or a blend is another one.
+    """
+    from alx.site import shelf  # noqa: PLC0415 - see above
+
+    if not report.recipes:
+        return report
+    turn, where = _turn(entry)
+    try:
+        with shelf.opened(now, turn) as opened:
+            for i in range(opened.manifest.weighed, len(opened.manifest.candidates)):
+                opened.state(i)
+    except AlxError as error:
+        error.within(where)
+        raise
+    return replace(report, made=True)
+
+
+def _turn(entry: "Entry") -> tuple["Turn", str]:
+    """What an entry says of a bundle, and what it is, for people."""
+    from alx.site.entries import Turn  # noqa: PLC0415 - see above
+
+    turn = entry.record
+    if not isinstance(turn, Turn):
+        raise TypeError(entry.line.kind)
+    return turn, f"{entry.line.kind} {turn.what}"
+
+
+def personal(now: "SiteState", reports: list[BundleReport]) -> int | None:
+    """See that no bundle has a tensor of a personal name, and that the parts kept here are whole; how many they are.
+
+    Raises:
+        ModelError: a bundle has one.
+        CorruptError: a part that is kept here is damaged.
+    """
+    from alx.site import personal as parts  # noqa: PLC0415 - see above
 
     patterns = now.site.plan.personal
     if not patterns:
@@ -249,19 +373,9 @@ def _personal(now: "SiteState", reports: list[BundleReport]) -> int | None:
             raise ModelError(f"'{report.path.name}' has the tensor '{escape(found)}', which the plan calls personal")
         if m.sender.role == now.site.role:
             for i in range(len(m.snapshots)):
-                personal.get(now.site.folder, report.digest, i)
+                parts.get(now.site.folder, report.digest, i)
             kept += len(m.snapshots)
     return kept
-
-
-def _with_blends(now: "SiteState", turn: "Turn", report: BundleReport) -> BundleReport:
-    """Make the blends that are in a bundle as recipes, out of it and of the two before it, and compare their digests."""
-    from alx.site import shelf  # noqa: PLC0415 - see above
-
-    with shelf.opened(now, turn) as opened:
-        for i in range(opened.manifest.weighed, len(opened.manifest.candidates)):
-            opened.state(i)
-    return replace(report, made=True)
 
 
 def check_chain(reports: list[BundleReport]) -> None:

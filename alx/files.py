@@ -143,6 +143,17 @@ def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durab
     replace_all({path: data}, shared=shared, durable=durable)
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """As `replace`, piece by piece: the file has its name when the block has ended well."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(temporary) as file:
+        yield file
+    with storage(path):
+        temporary.replace(path)
+    sync_folder(path.parent)
+
+
 def replace_all(contents: Mapping[Path, bytes | memoryview], *, shared: bool = False, durable: bool = True) -> None:
     """Write several files of one folder, in their order, as `replace` does: all are whole before the first has its name."""
     temporaries = {path: path.with_name(f".{path.name}.tmp") for path in contents}
@@ -212,6 +223,23 @@ def withdraw(path: Path, aside: Path) -> None:
     remove_tree(aside)
 
 
+def room(folder: Path) -> tuple[int | None, int]:
+    """Bytes that are free where a folder is, or will be, and bytes of a block there.
+
+    Returns:
+        None for what is free where the file system does not say it, as some drivers of foreign ones do not.
+    """
+    with storage(folder):
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        usage, block = shutil.disk_usage(there), os.statvfs(there).f_frsize
+    return usage.free if usage.total else None, block
+
+
+def on_blocks(sizes: Iterable[int], block: int) -> int:
+    """Bytes that files of these sizes take on a disk of such blocks."""
+    return sum(-(-count // block) * block for count in sizes)
+
+
 def require_space(folder: Path, sizes: Iterable[int]) -> None:
     """Refuse before anything is written when more files will not fit.
 
@@ -222,12 +250,9 @@ def require_space(folder: Path, sizes: Iterable[int]) -> None:
     Raises:
         SpaceError: says how many bytes are needed and how many are free.
     """
-    with storage(folder):
-        there = next(p for p in (folder, *folder.parents) if p.exists())
-        usage, block = shutil.disk_usage(there), os.statvfs(there).f_frsize
-    free = usage.free
-    need = sum(-(-count // block) * block for count in sizes)
-    if usage.total and free < need + SPARE_BYTES:  # some drivers of foreign file systems say nothing
+    free, block = room(folder)
+    need = on_blocks(sizes, block)
+    if free is not None and free < need + SPARE_BYTES:
         raise SpaceError(
             f"'{escape(str(folder), 200)}' has {size(free)} free, expected at least {size(need + SPARE_BYTES)}: "
             f"{size(need)} for the files, and {size(SPARE_BYTES)} to spare",

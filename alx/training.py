@@ -65,7 +65,8 @@ class Optimiser(Strict):
 class Training(Strict):
     """How training steps are taken, for more from few images and for speed: [training]; the built-in task heeds it.
 
-    Losses are measured without any of it: the images as they are, in float32, by the model as it was made.
+    Losses are measured without any of it: the images as they are, in float32, by the model as it was made. With
+    `measuring = "as_trained"` they are measured with its precision and compile, and with nothing else of it.
     """
 
     augment: list[Transform] = Field(
@@ -76,6 +77,9 @@ class Training(Strict):
         default="float32", description="bfloat16: torch's autocast; weights stay as they are"
     )
     compile: bool = Field(default=False, description="torch.compile the model; on a CPU it needs a C++ compiler")
+    measuring: Literal["plain", "as_trained"] = Field(
+        default="plain", description="how losses are measured: in float32, not compiled; or as precision and compile say"
+    )
     balanced: bool = Field(
         default=False, description="draw each class of a site's samples equally often: rare ones several times an epoch"
     )
@@ -101,6 +105,11 @@ class Training(Strict):
         description="after so many validations in a row without a lower loss, a turn ends at the step of its lowest; needs "
         'select_on = "validation"',
     )
+
+    @property
+    def measures_rounded(self) -> bool:
+        """Whether losses are of outputs that were computed in fewer bits than float32 has."""
+        return self.measuring == "as_trained" and self.precision != "float32"
 
     @property
     def augments(self) -> bool:

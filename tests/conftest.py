@@ -86,7 +86,10 @@ LONG = ("test_paper.py", "test_demo.py", "test_interruptions.py", "test_memory.p
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """By file: the long ones, then those with most tests; `make test` keeps this order (`--no-loadscope-reorder`)."""
+    """By file: the long ones, then those with most tests; `make test` keeps this order (`--no-loadscope-reorder`).
+
+    One that needs a GPU is skipped where there is none.
+    """
     counts = Counter(item.path for item in items)
 
     def place(item: pytest.Item) -> tuple[int, int, str]:
@@ -94,6 +97,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return long, -counts[item.path], str(item.path)
 
     items.sort(key=place)
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu") is not None:
+                item.add_marker(pytest.mark.skip(reason="needs a GPU"))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Fault:
 
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
-CLOSING, PERSONAL = "test_closing::", "test_personal::"
+CLOSING, PERSONAL, SPREAD = "test_closing::", "test_personal::", "test_spread::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -142,6 +142,8 @@ FAULTS = {
             f"{KILLED}test_killed_at_a_point_the_old_state_is_intact_and_the_same_command_goes_on",
             f"{KILLED}test_a_torn_write_a_power_cut_a_full_and_a_failing_disk_leave_it_intact_too",
             f"{KILLED}test_a_wrong_order_a_missing_sync_and_an_untranslated_error_are_found",
+            f"{SPREAD}test_disks_without_room_are_refused_before_anything_is_written",
+            f"{SPREAD}test_killed_at_a_point_the_same_command_goes_on_with_the_same_shares",
         ),
     ),
     20: Fault(
@@ -198,6 +200,8 @@ FAULTS = {
             f"{REPAIR}test_a_second_copy_is_an_attack_until_verified",
             f"{REPAIR}test_copies_of_another_bundle_are_refused_by_name",
             f"{REPAIR}test_where_no_signature_verifies_nothing_is_lent",
+            f"{SPREAD}test_a_foreign_second_disk_is_refused_and_the_first_is_kept",
+            f"{SPREAD}test_a_false_share_json_is_refused_and_takes_nothing_in",
         ),
     ),
     28: Fault(
@@ -290,13 +294,15 @@ FAULTS = {
         ),
     ),
     38: Fault(
-        "text that steers a terminal, in any field, key or name from outside",
+        "text that steers a terminal, or is markup on a report's page, in any field, key or name from outside",
         "escaped and cut short where it is printed",
         (
             "test_terminal::test_a_hostile_identity_file_prints_nothing_but_text_before_anybody_trusts_it",
             "test_terminal::test_a_hostile_bundle_prints_nothing_but_text",
             "test_terminal::test_hostile_requests_rotations_parity_and_backups_print_nothing_but_text",
             "test_terminal::test_one_module_prints",
+            "test_page::test_markup_in_every_field_is_text_on_the_page",
+            "test_page::test_a_bundle_that_is_made_to_break_the_page_does_not",
         ),
     ),
     39: Fault(

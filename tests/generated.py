@@ -16,8 +16,10 @@ from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Version1, Version2, Version3
 from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
+from alx.bundle.share import ShareFile
 from alx.cli.main import COMMANDS, cli
 from alx.plan import Plan
+from alx.report.page.content import Report
 from alx.site.entries import EVENTS
 from alx.site.site_file import SiteFile
 from alx.study.results import Results
@@ -38,10 +40,12 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "description": Description,
     "request": RequestFile,
     "parity": ParityFile,
+    "share": ShareFile,
     "rotation": RotationFile,
     "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
+    "report": Report,
 }
 
 
@@ -246,6 +250,7 @@ SITE_HEAD = """# site.toml
 
 One site's own settings, made by `alx init`, edited by hand. Nothing in it ever travels. JSON Schema:
 `schemas/site.schema.json`. [keys.md](keys.md) is about the rest of a site's folder: its key, backups and ledger.
+[devices.md](devices.md) is about `device`: one, or several that measure together.
 
 | kind of data | path | held out |
 |---|---|---|

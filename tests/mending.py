@@ -40,7 +40,7 @@ def imported(world: World, *arguments: Path | str) -> None:
 
 def also_refused(capsys, world, error, *words, hint=None, also=(), path=None):
     """An import of several copies is refused, twice alike, and changes nothing."""
-    arguments = [*command(world, "provider", path), *(str(x) for p in also for x in ("--also", p))]
+    arguments = [*command(world, "provider", path), *map(str, also)]
     before = world.fingerprint("provider")
     forge.refused(capsys, arguments, error, *words, hint=hint)
     assert world.fingerprint("provider") == before

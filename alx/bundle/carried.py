@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from alx import files
 from alx.bundle import age
-from alx.bundle.layout import BUNDLE, CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME
+from alx.bundle.layout import BUNDLE, CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, MAX_FILES, NAME, SHARE
 from alx.bundle.signature import MAX_FILE_BYTES, SIGNATURE_NAME, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, IncompleteError, LimitError, StorageError, UsageError, escape
 
@@ -291,7 +291,9 @@ def _has_signature(root: int) -> bool:
 
 
 def _refuse_disk(path: Path) -> None:
-    bundles = heapq.nlargest(TOLD_BUNDLES, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name)))
+    bundles = heapq.nlargest(
+        TOLD_BUNDLES, (p.name for p in path.glob("alx-*-r*") if BUNDLE.fullmatch(p.name) or SHARE.fullmatch(p.name))
+    )
     if bundles:
         named = " or ".join(escape(str(path / name), 300) for name in bundles)
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Several copies of one bundle, taken together, and its parity: a file is bad only where none of them has it good.
+"""Copies of one bundle, or its shares on several disks, and its parity: a file is bad only where none has it good.
 
 Knows folders as they were carried, and what a verified signature lists; knows no key and no site. A copy whose own
 `round.sig` is broken or gone still lends its files: each is compared with the digest that another copy's signed.
@@ -6,18 +6,19 @@ Knows folders as they were carried, and what a verified signature lists; knows n
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alx import files
-from alx.bundle import carried, parity, read
+from alx.bundle import carried, parity, read, share
 from alx.bundle.carried import Source
+from alx.bundle.share import Share
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle, SignedFile
-from alx.errors import AlxError, SpaceError, UsageError, escape
+from alx.errors import AlxError, IncompleteError, SpaceError, UsageError, count, escape
 
 _REMEDIES = (
-    "copy the bundle again, or name another copy of it too with --also, or write with --request FILE what is bad: "
+    "copy the bundle again, or name another copy of it too, or write with --request FILE what is bad: "
     "then the sender's alx export DISK --only FILE brings just that"
 )
 
@@ -36,6 +37,8 @@ class Copies:
     """Files that no copy has good, and files that are not of the bundle; each with its reason."""
     rebuilt: int = 0
     """Number of files that came out of parity."""
+    _elsewhere: dict[str, Share] = field(default_factory=dict)
+    """Files that lie on disks of which no folder is here, by their names."""
     _spares: list[Source] | None = None
     _staged: Path | None = None
 
@@ -56,6 +59,12 @@ class Copies:
             staged: the folder that the bundle is copied to; what is good there needs no copy any more.
         """
         self._staged = staged
+        found = [part for source in self.sources if (part := share.take(source, signed)) is not None]
+        here = {part.folder(signed.name) for part in found}
+        for part in found:
+            every = (Share(k, part.counts) for k in range(1, len(part.counts) + 1))
+            for other in (each for each in every if each.folder(signed.name) not in here):
+                self._elsewhere |= {f.name: other for f in read.data_files(other.of(signed))}
         for source in self.sources:
             read.compare(source, signed.files)
             for name in source.damage.keys() - signed.files.keys() - {SIGNATURE_NAME}:
@@ -93,6 +102,7 @@ class Copies:
 
         Raises:
             CorruptError: names every bad file; the good ones stay in `folder`.
+            IncompleteError: no file is bad, and some lie on a disk that is not here; the others stay in `folder`.
             SpaceError, StorageError: see `files.storage`.
         """
         read.copy_files(self, signed.files.values(), folder)
@@ -101,8 +111,25 @@ class Copies:
                 for name in parity.rebuild(source, signed, folder, self.damage.keys() & signed.files.keys()):
                     del self.damage[name]
                     self.rebuilt += 1
-        self.refuse_damage()
+        awaited = self._awaited()
+        self.refuse_damage(_to_come(awaited, signed))
+        if awaited:
+            which = " and ".join(f"DISK/{part.folder(signed.name)}" for part in dict.fromkeys(awaited.values()))
+            raise IncompleteError(
+                _to_come(awaited, signed), f"put it in, and run: alx import-and-select {which}; what is here was kept"
+            )
         files.write(folder / SIGNATURE_NAME, signature_bytes)
+
+    def _awaited(self) -> dict[str, Share]:
+        """What is missing because it lies on another disk; it is no damage."""
+        out = {
+            name: part
+            for name, part in self._elsewhere.items()
+            if name in self.damage and all(source.damage.get(name) == read.MISSING for source in self.sources)
+        }
+        for name in out:
+            del self.damage[name]
+        return out
 
     @contextlib.contextmanager
     def _helping(self, path: Path) -> Iterator[None]:
@@ -114,10 +141,23 @@ class Copies:
         except AlxError as error:
             self._parity[path] = f"{error.message} ({error.hint})" if error.hint else error.message
 
-    def refuse_damage(self) -> None:
-        """Raise `CorruptError` naming every bad file, if there is one."""
+    def refuse_damage(self, more: str = "") -> None:
+        """Raise `CorruptError` naming every bad file, if there is one, and what `more` there is to say."""
         told = [f"the parity in '{escape(p.name)}' does not help: {why}" for p, why in self._parity.items() if why]
-        carried.refuse(self.damage, _REMEDIES, "; ".join(told))
+        carried.refuse(self.damage, _REMEDIES, "; ".join([*told, *([more] if more else [])]))
+
+
+def _to_come(awaited: Mapping[str, Share], signed: SignedBundle) -> str:
+    """Which disks are still to come, and what lies on them, in words; nothing where none is."""
+    if not awaited:
+        return ""
+    parts = list(dict.fromkeys(awaited.values()))
+    which = " and ".join(f"{part.disk} of {len(part.counts)}" for part in parts)
+    size = files.size(sum(signed.files[name].size for name in awaited))
+    return (
+        f"{'disk' if len(parts) == 1 else 'disks'} {which} {'is' if len(parts) == 1 else 'are'} still to come, with "
+        f"{count(len(awaited), 'file')} of the bundle ({size})"
+    )
 
 
 @contextlib.contextmanager

@@ -43,12 +43,6 @@ class Group:
     parity: list[SignedFile]
 
 
-def _data(signed: SignedBundle) -> list[SignedFile]:
-    """What parity is of: all files in the order of their names but the manifest, which is small and copied."""
-    manifest = read.manifest_file(signed).name
-    return [signed.files[name] for name in sorted(signed.files) if name != manifest]
-
-
 def _dealt(data: list[SignedFile], index: int, groups: int, digests: list[str]) -> Group:
     """Group `index`: every `groups`-th file, so that neighbours on a disk are lost to different groups."""
     members = data[index::groups]
@@ -107,7 +101,7 @@ def deal(signed: SignedBundle, percent: int) -> list[Group]:
     Raises:
         LimitError: more parity files than a folder may have.
     """
-    data = _data(signed)
+    data = read.data_files(signed)
     count, spare = shares(len(data), percent)
     if count * spare >= MAX_FILES:  # three other files lie beside them
         raise LimitError(f"{count * spare} parity files, and fewer than {MAX_FILES} are allowed", "ask for a smaller share")
@@ -145,7 +139,7 @@ def read_header(source: Source, signed: SignedBundle) -> list[Group]:
     if header.bundle != signed.digest:
         raise MalformedError(f"it is of the bundle {header.bundle[:16]}…, expected {signed.digest[:16]}…")
     strict_json.require_form(text, header, HEADER_NAME)
-    data = _data(signed)
+    data = read.data_files(signed)
     count = len(header.groups)
     if count > len(data):
         raise MalformedError(f"{count} groups, and the bundle has {len(data)} files that they could be of")

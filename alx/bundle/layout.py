@@ -27,6 +27,7 @@ PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a 
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider|closing)")
+SHARE = re.compile(rf"{BUNDLE.pattern}\.[0-9]{{1,2}}-of-[0-9]{{1,2}}")  # on one of several disks
 # Bytes of one element, by the dtype's name in safetensors.
 DTYPES = {
     "F64": 8,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import groups, read
+from alx.bundle import groups, read, share
 from alx.bundle.carried import Source
 from alx.bundle.groups import HEADER_NAME, Group
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle, SignedFile
@@ -143,6 +143,8 @@ def rebuild(source: Source, signed: SignedBundle, folder: Path, bad: Collection[
     zfec()
     work = folder.with_name(folder.name + SUFFIX)
     short: list[str] = []
+    part = share.take(source, signed)  # parity on one of several disks is of what lies there
+    signed = signed if part is None else part.of(signed)
     try:
         for group in groups.read_header(source, signed):
             lost = [i for i, f in enumerate(group.files) if f.name in bad]

@@ -21,7 +21,9 @@ from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, NAME
 from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, escape
+from alx.progress import Tell, silent
 
+MISSING = "is missing"  # why a file is bad that is not there at all
 STATES_HELD = 3  # at once: this one, and the caller's tensors and model
 _TAKE_ANOTHER = "if the model is that large, take a machine with more memory"
 
@@ -105,7 +107,7 @@ def compare(source: Source, expected: Mapping[str, SignedFile]) -> None:
             source.damage[name] = f"has {got} bytes, expected {expected[name].size}"
     for name in expected:
         if name not in source.sizes:
-            source.damage.setdefault(name, "is missing")
+            source.damage.setdefault(name, MISSING)
 
 
 def is_encrypted(signed: SignedBundle) -> bool:
@@ -133,6 +135,12 @@ def manifest_file(signed: SignedBundle) -> SignedFile:
     if name not in signed.files:
         raise MalformedError(f"a valid signature, but over no {MANIFEST_NAME}: not an alx bundle")
     return signed.files[name]
+
+
+def data_files(signed: SignedBundle) -> list[SignedFile]:
+    """All files but the manifest, in the order of their names: what parity is of, and what is dealt out to disks."""
+    manifest = manifest_file(signed).name
+    return [signed.files[name] for name in sorted(signed.files) if name != manifest]
 
 
 def _plain(source: Reader, signed: SignedFile) -> bytes:
@@ -182,7 +190,14 @@ def _check_names(signed: SignedBundle, name: str, names: Iterable[str]) -> None:
         raise MalformedError(f"'{escape(odd)}' is in only one of manifest and signature")
 
 
-def copy(source: Reader, wanted: Collection[SignedFile], signature_bytes: bytes, folder: Path) -> None:
+def copy(
+    source: Reader,
+    wanted: Collection[SignedFile],
+    signature_bytes: bytes,
+    folder: Path,
+    tell: Tell = silent,
+    beside: Collection[str] = (),
+) -> None:
     """Copy a bundle, or some of its files, to where the peer reads them, while hashing; `round.sig` comes last.
 
     Args:
@@ -190,23 +205,35 @@ def copy(source: Reader, wanted: Collection[SignedFile], signature_bytes: bytes,
         wanted: the signed files to copy.
         signature_bytes: the verified bytes of `round.sig`.
         folder: see `copy_files`.
+        tell: progress.
+        beside: see `copy_files`.
 
     Raises:
         CorruptError: names every bad file; the good ones stay in `folder`.
         SpaceError, StorageError: see `files.storage`.
     """
-    copy_files(source, wanted, folder, shared=True)
+    copy_files(source, wanted, folder, tell, beside, shared=True)
     source.refuse_damage()
     files.write(folder / SIGNATURE_NAME, signature_bytes, shared=True)
 
 
-def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path, *, shared: bool = False) -> None:
+def copy_files(
+    source: Reader,
+    wanted: Collection[SignedFile],
+    folder: Path,
+    tell: Tell = silent,
+    beside: Collection[str] = (),
+    *,
+    shared: bool = False,
+) -> None:
     """Copy signed files while hashing; what is there and good already is kept, what is bad is noted in `source`.
 
     Args:
         source: where the files come from.
         wanted: the files.
         folder: private staging; made when missing. Holds these files and nothing else afterwards.
+        tell: progress: of the files that have to be copied.
+        beside: names of files in the folder that stay there too.
         shared: others may read the copies.
 
     Raises:
@@ -219,16 +246,17 @@ def copy_files(source: Reader, wanted: Collection[SignedFile], folder: Path, *, 
     files.make_folder(inner if inside else folder, shared=shared)
     with files.storage(folder):
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
-        kept = {f.name for f in wanted} | ({DATA_FOLDER} if inside else set())
+        kept = {f.name for f in wanted} | {*beside} | ({DATA_FOLDER} if inside else set())
         for there in (*folder.iterdir(), *(inner.iterdir() if inside else ())):
             if there.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
                 files.remove_tree(there)
     written = []
-    for f in missing:
+    for i, f in enumerate(missing, 1):
         data = source.read_signed(f)
         if data is not None:
             files.write(folder / f.name, data, shared=shared, durable=False)
             written.append(folder / f.name)
+        tell("copying", i, len(missing))
     files.sync(written)
 
 

@@ -27,6 +27,8 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
+ALONE = "."
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -125,6 +127,22 @@ def sign(name: str, files: list[SignedFile], key: ec.EllipticCurvePrivateKey) ->
         "dsseEnvelope": dsse.envelope(_payload(name, files), PAYLOAD_TYPE, key),
     }
     return dsse.text(document)
+
+
+def sign_alone(name: str, data: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The bytes of a signature file over one file that is no bundle's, such as a report.
+
+    The statement calls the file `.`, as the public tool does where it is given a file and not a folder. No bundle holds a
+    file of that name, so what is signed here cannot be passed off as one.
+
+    Args:
+        name: the file's name, the statement's subject.
+        data: its bytes.
+        key: the site's private key.
+    """
+    return sign(
+        name, [SignedFile(name=ALONE, algorithm="sha256", digest=hashlib.sha256(data).hexdigest(), size=len(data))], key
+    )
 
 
 def _payload(name: str, files: list[SignedFile]) -> bytes:

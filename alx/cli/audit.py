@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from alx.cli.screen import json_option
 from alx.errors import ConfigError, UsageError, escape
 from alx.report import audit as words
 
+if TYPE_CHECKING:
+    from alx.site.site import Site
+
 
 @click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
 @click.argument("target", type=click.Path(path_type=Path), metavar="BUNDLE|SITE")
@@ -24,27 +28,27 @@ from alx.report import audit as words
 def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
     """Verify a bundle, or a whole site with its history, and say what is in it.
 
+    Of a bundle over several disks one is verified by itself: what is whole there, and what is not there.
+
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, its own and the pinned peer's are known.
     """
-    if _is_site(target):
+    if is_site(target):
         from alx.site import site as sites  # noqa: PLC0415 - a bundle is looked at without a site
 
-        if key_path is not None:
-            raise UsageError(
-                f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave out --key"
-            )
+        refuse_key(target, key_path)
         site = sites.load(target)
         site.require_private()
         report = audits.site(site.look())
         screen.machine(report.json()) if as_json else screen.tell(*words.site(target, report))
         return
-    known, secret = ([_key(key_path)], None) if key_path is not None else _known_keys()
+    known, secret = ([named_key(key_path)], None) if key_path is not None else known_keys()
     found = audits.look(target, known, secret)
     screen.machine(found.json()) if as_json else screen.tell(*words.bundle(found))
 
 
-def _key(path: Path) -> keys.PublicKey:
+def named_key(path: Path) -> keys.PublicKey:
+    """A public key out of its PEM file, or out of an identity file."""
     with files.storage(path):
         begins = b""
         if path.is_file():
@@ -57,7 +61,8 @@ def _key(path: Path) -> keys.PublicKey:
     return identity.parse(files.read(path, identity.MAX_IDENTITY_BYTES)).key
 
 
-def _is_site(target: Path) -> bool:
+def is_site(target: Path) -> bool:
+    """Whether a folder is a site, and no bundle."""
     # a carried bundle with a site.toml put into it must not be told to be a good site
     with files.storage(target):
         if (target / SIGNATURE_NAME).exists():
@@ -67,16 +72,32 @@ def _is_site(target: Path) -> bool:
         return (target / SITE_NAME).is_file()
 
 
-def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
-    """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE.
+def refuse_key(target: Path, key_path: Path | None) -> None:
+    """Refuse a key that was named beside a site."""
+    if key_path is not None:
+        raise UsageError(
+            f"'{escape(str(target), 200)}' is a site, which knows its own and the peer's key", "leave out --key"
+        )
 
-    Never of one around the bundle: whoever filled the disk could have put a site there, with keys of their own.
+
+def known_keys() -> tuple[list[keys.PublicKey], str | None]:
+    """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE."""
+    site = standing_in()
+    site.require_private()
+    ring = site.look().keyring
+    return [*ring.own, *ring.peer], site.secret
+
+
+def standing_in() -> "Site":
+    """The site that the person stands in, or has named in ALX_SITE.
+
+    Never one around a bundle: whoever filled the disk could have put a site there, with keys of their own.
     """
     from alx.site import site as sites  # noqa: PLC0415 - as above
 
     named = os.environ.get("ALX_SITE")
     try:
-        site = sites.load(Path(named)) if named else sites.find(Path.cwd())
+        return sites.load(Path(named)) if named else sites.find(Path.cwd())
     except UsageError as error:
         if named or isinstance(error, ConfigError):
             raise
@@ -84,6 +105,3 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
             "whose bundle is it? no --key was given, and this is not inside a site",
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error
-    site.require_private()
-    ring = site.look().keyring
-    return [*ring.own, *ring.peer], site.secret

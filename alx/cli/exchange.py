@@ -51,7 +51,7 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: alx export /media/disk")
-@click.argument("target", type=click.Path(path_type=Path), metavar="DISK")
+@click.argument("targets", type=click.Path(path_type=Path), metavar="DISK...", nargs=-1, required=True)
 @click.option(
     "--only", type=click.Path(path_type=Path), metavar="FILE", help="The peer's request: copy just the files that it names."
 )
@@ -65,32 +65,47 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
 @passphrases.option
 @site_option
 @json_option
-def export(target: Path, only: Path | None, percent: int | None, unlock: Unlock, site: Site, as_json: bool) -> None:
+def export(
+    targets: tuple[Path, ...], only: Path | None, percent: int | None, unlock: Unlock, site: Site, as_json: bool
+) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over.
+
+    Several disks named together take one bundle that no single one has room for, each a share of its files by the room that
+    it has. For a copy on each of two disks, run it once for each.
 
     After the last round the learner hands over the closing, which tells the provider what was chosen last. Only that is
     signed here, so only then a passphrase is asked for.
     """
-    from alx.steps import outgoing  # noqa: PLC0415
+    from alx.steps import outgoing, spread  # noqa: PLC0415
 
     if only is not None and percent is not None:
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave out one of them")
-    sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
-    with site.unlocked_by(unlock).locked("export", str(target)) as now, screen.progress() as tell:
-        done = outgoing.export(now, target, tell, only=only, parity_percent=percent)
+    if only is not None and len(targets) > 1:
+        raise UsageError("--only brings some files, which go on one disk", "name one disk")
+    for target in targets:
+        sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
+    with site.unlocked_by(unlock).locked("export", ", ".join(map(str, targets))) as now, screen.progress() as tell:
+        if len(targets) > 1:
+            made = spread.export(now, targets, tell, parity_percent=percent)
+        else:
+            made = [outgoing.export(now, targets[0], tell, only=only, parity_percent=percent)]
     if as_json:
-        screen.machine(done.json())
+        screen.machine(made[0].json() if len(made) == 1 else {"disks": [each.json() for each in made]})
         return
-    part = "" if only is None else f"{count(done.files, 'file')}, as the peer asked, "
-    what = "the closing" if done.closing else f"round {done.round}"
-    screen.tell(f"{what}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
-    screen.tell(f"'{done.path}' ({files.size(done.size)})")
-    if done.parity is not None:
-        p = done.parity
-        which = "any" if p.groups == 1 else "here and there"
-        screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {which} {p.lost} of {p.files} files can be rebuilt if lost")
-    screen.tell("safe to remove the disk")
-    screen.tell(f"next: carry it; the peer runs alx import-and-select DISK/{done.path.name}")
+    for number, done in enumerate(made, 1):
+        part = "" if only is None else f"{count(done.files, 'file')}, as the peer asked, "
+        what = "the closing" if done.closing else f"round {done.round}"
+        on = "" if len(made) == 1 else f", disk {number} of {len(made)}"
+        screen.tell(f"{what}{on}: {part}{'was on the disk already' if done.again else 'copied'}, read back and verified")
+        screen.tell(f"'{done.path}' ({files.size(done.size)})")
+        if done.parity is not None:
+            p, which = done.parity, "any" if done.parity.groups == 1 else "here and there"
+            told = f"{which} {p.lost} of {p.files} files can be rebuilt if lost"
+            screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {told}")
+    one = len(made) == 1
+    screen.tell(f"safe to remove the {'disk' if one else 'disks'}")
+    folders = " ".join(f"DISK{'' if one else i}/{done.path.name}" for i, done in enumerate(made, 1))
+    screen.tell(f"next: carry {'it' if one else 'all of them'}; the peer runs alx import-and-select {folders}")
 
 
 @click.command(epilog="Example: alx status")

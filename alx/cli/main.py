@@ -34,6 +34,7 @@ COMMANDS = {
     "restore": ("upkeep", "Make a site of a backup."),
     "reset-ledger": ("upkeep", "Rebuild a lost ledger from signed bundles."),
     "audit": ("audit", "Verify a bundle or a site and say what is in it."),
+    "report": ("report", "A page for an officer: who sent what, and what was refused."),
     "demo": ("demo", "Both sites on this machine, real bundles."),
     "simulate": ("simulate", "What a plan would bring, beside what could be done without it."),
 }
@@ -54,7 +55,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name == "audit":  # it multiplies no matrices, so numpy need not make threads for that
+        if cmd_name in ("audit", "report"):  # they multiply no matrices, so numpy need not make threads for that
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Modules make no garbage and live to the end, yet each look for some takes longer, the more of them there are.
         gc.disable()

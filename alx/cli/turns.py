@@ -131,14 +131,7 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
 
 
 @click.command("import-and-select", epilog="Example: alx import-and-select /media/disk/alx-1f3a90c2-r001-learner")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option(
-    "--also",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="COPY",
-    help="Another copy of the bundle, for files that are bad in the first; may be given again.",
-)
+@click.argument("bundles", type=click.Path(path_type=Path), metavar="BUNDLE...", nargs=-1, required=True)
 @click.option(
     "--request",
     "ask",
@@ -151,9 +144,13 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
 @site_option
 @json_option
 def import_and_select(
-    bundle: Path, also: tuple[Path, ...], ask: Path | None, full: bool, unlock: Unlock, site: Site, as_json: bool
+    bundles: tuple[Path, ...], ask: Path | None, full: bool, unlock: Unlock, site: Site, as_json: bool
 ) -> None:
     """Verify the peer's bundle, add one's own loss to its snapshots', and choose where to go on.
+
+    Several folders named together are taken as one bundle: its shares on several disks, copies of which one has good what is
+    bad in another, its parity. With one port for disks name one after the other: what is good is kept, and what is still to
+    come is told.
 
     A snapshot that cannot win any more is not measured at the other samples. The closing, after the last round, says what
     the learner chose last.
@@ -162,10 +159,13 @@ def import_and_select(
     """
     from alx import turns  # noqa: PLC0415 - torch
 
-    with site.unlocked_by(unlock).locked("import-and-select", bundle.name) as now, screen.progress() as tell:
+    with (
+        site.unlocked_by(unlock).locked("import-and-select", ", ".join(each.name for each in bundles)) as now,
+        screen.progress() as tell,
+    ):
         if ask is not None:
             new_file(site, ask, "ask.json", "request of this site's", lambda path: _require_own_request(now, path))
-        chosen = turns.import_and_select(now, bundle, tell, also=also, ask=ask, full=full)
+        chosen = turns.import_and_select(now, bundles[0], tell, also=bundles[1:], ask=ask, full=full)
     if as_json:
         screen.machine(chosen.json())
         return

@@ -3,8 +3,10 @@
 Knows a task; knows nothing of where candidates come from.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,27 @@ from alx.records import finite
 
 # Of weights, and of models, that are held at once, so that samples are read once for several small models.
 TOGETHER_BYTES, TOGETHER = 64 << 20, 32
+SPREAD_BYTES = 4 << 30  # of weights held for several devices: all lie on the first of them too
 SLICE = 1 << 14  # samples whose losses are held at once
+
+
+@contextlib.contextmanager
+def exact() -> Iterator[None]:
+    """No gradients, and on a GPU no TF32, whose 10 bits would stand in for float32 in torch's convolutions by default.
+
+    What a user's script allowed is allowed again afterwards.
+    """
+    cudnn: Any = torch.backends.cudnn  # torch's hints know no conv and no rnn in it
+    parts = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "ieee"
+        with torch.no_grad():
+            yield
+    finally:
+        for part, value in zip(parts, before, strict=True):
+            part.fp32_precision = value
 
 
 def together(task: Task, state_bytes: int) -> int:
@@ -29,7 +51,9 @@ def together(task: Task, state_bytes: int) -> int:
         model = task.new_model()
         whole, shared = (*model.parameters(), *model.buffers()), task.frozen(model).values()
         state_bytes = max(state_bytes, sum(t.nbytes for t in whole) - sum(t.nbytes for t in shared))
-    return min(TOGETHER, max(1, TOGETHER_BYTES // max(1, state_bytes)))
+    one = min(TOGETHER, max(1, TOGETHER_BYTES // max(1, state_bytes)))
+    several = 1 if task.sample_losses is None else task.sample_losses.devices
+    return max(one, min(TOGETHER, one * several, SPREAD_BYTES // max(1, state_bytes)))
 
 
 def loaded(task: Task, model: nn.Module, state: State) -> nn.Module:
@@ -47,7 +71,7 @@ def measure(task: Task, model: nn.Module, state: State) -> LossSum:
         state: the candidate.
     """
     loaded(task, model, state)
-    with torch.no_grad():
+    with exact():
         return task.measure(model)
 
 
@@ -63,7 +87,7 @@ def measure_all(task: Task, models: Sequence[nn.Module], states: Iterable[State]
     if each is None:
         return [measure(task, models[0], state) for state in states]
     nets = [loaded(task, model, state) for model, state in zip(models, states, strict=False)]
-    with torch.no_grad():
+    with exact():
         return [LossSum(total, each.count) for total in sums(lambda part: each.of(nets, part), each.count)]
 
 
@@ -84,7 +108,7 @@ def held_out(task: Task, model: nn.Module) -> Scores | None:
     if task.held_out is None:
         return None
     model.eval()
-    with torch.no_grad():
+    with exact():
         found = task.held_out(model)
     if not isinstance(found, Scores):
         return Scores(_finite(found if isinstance(found, Mapping) else {"score": float(found)}))

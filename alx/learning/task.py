@@ -157,10 +157,12 @@ class SampleLosses:
         of: (models, indices int64 [n] on the CPU) -> float64 [models, n] on the CPU: the loss of each of these samples at
             each of these models, the same whatever is beside it, and never below 0. Called in evaluation mode without
             gradients. Over all samples it adds up to `measure`'s total.
+        devices: that models are measured on at once.
     """
 
     count: int
     of: Callable[[Sequence[nn.Module], Tensor], Tensor]
+    devices: int = 1
 
 
 Kind = Literal["classes", "labels", "numbers"]

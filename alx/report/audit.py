@@ -6,15 +6,17 @@ Knows reports and the ledger's records; verifies nothing.
 from pathlib import Path
 
 from alx import files
-from alx.audit import BundleReport, Ciphertext, SiteReport
+from alx.audit import BundleReport, Ciphertext, ShareReport, SiteReport
 from alx.bundle.closing import Closing
 from alx.bundle.manifest import Manifest
 from alx.errors import count, escape
 from alx.site import entries
 
 
-def bundle(report: BundleReport | Ciphertext) -> list[str]:
-    """What is in a bundle, line by line; of one that is encrypted, what can be seen from outside."""
+def bundle(report: BundleReport | Ciphertext | ShareReport) -> list[str]:
+    """What is in a bundle, line by line; of an encrypted one, what is seen from outside; of a share, what is here."""
+    if isinstance(report, ShareReport):
+        return _share(report)
     return _ciphertext(report) if isinstance(report, Ciphertext) else _bundle(report)
 
 
@@ -27,6 +29,21 @@ def _ciphertext(report: Ciphertext) -> list[str]:
         f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
         "what it holds: encrypted to two recipients, by the header of each file; whose the keys are cannot be seen",
         "run alx audit inside one of the two sites to see more",
+    ]
+
+
+def _share(report: ShareReport) -> list[str]:
+    part, here, signed = report.part, report.sizes, report.signed
+    others = " and ".join(str(k) for k in range(1, len(part.counts) + 1) if k != part.disk)
+    gone = {name: f.size for name, f in signed.files.items() if name not in here}
+    held, missing = (f"{count(len(x), 'file')}, {files.size(sum(x.values()))}" for x in (here, gone))
+    return [
+        f"disk {part.disk} of {len(part.counts)} of the bundle '{escape(signed.name)}': good, as far as it lies here",
+        f"  digest       {signed.digest}",
+        f"  signature    valid, by the key {report.signer.fingerprint}",
+        f"  here         {held}; each is signed, and each is as it was signed",
+        f"  not here     {missing}: on disk {others}",
+        "what it holds: no model was opened, as parts of each lie on other disks; alx import-and-select takes all together",
     ]
 
 
@@ -138,13 +155,13 @@ def site(target: Path, report: SiteReport) -> list[str]:
             else [f"  personal     in no bundle; kept here, whole, of {count(report.personal, 'snapshot')} that were sealed"]
         ),
         "history, with the time in UTC by the machine's clock:",
-        *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(_event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
-        *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(_event(e.record), 400)}" for e in report.not_logged),
+        *(f"  {e.at[:19]}  {e.line.kind:<12} {escape(event(e.record, by_reset=e.by_reset), 400)}" for e in report.events),
+        *(f"  {'not logged yet':<19}  {e.line.kind:<12} {escape(event(e.record), 400)}" for e in report.not_logged),
         _left(report, sent),
     ]
 
 
-def _event(event: entries.Event, *, by_reset: bool = False) -> str:
+def event(event: entries.Event, *, by_reset: bool = False) -> str:
     """What an event says, for people."""
     told = _told(event, by_reset=by_reset)
     return f"rebuilt, the time is the reset's: {told}" if by_reset else told
@@ -178,6 +195,8 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"to '{event.folder}', {count(event.files, 'file')}"
         case entries.Described():
             return f"in '{event.file}', digest {event.digest[:16]}…, no count below {event.least}"
+        case entries.Reported():
+            return f"in '{event.file}', digest {event.digest[:16]}…"
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
@@ -187,7 +206,8 @@ def _part(event: entries.Exported) -> str:
     """What was put on the disk, where it is not just the bundle."""
     if event.request is not None:
         return f", {event.files} of its files, as the peer asked (request {event.request[:16]}…)"
-    return "" if event.parity is None else f", with parity for {event.parity} % of its files"
+    over = "" if event.disks is None else f", over {event.disks} disks"
+    return over + ("" if event.parity is None else f", with parity for {event.parity} % of its files")
 
 
 def _left(report: SiteReport, sent: list[BundleReport]) -> str:
@@ -207,7 +227,13 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
 
 
 def _flags(flags: entries.Flags) -> str:
-    told = [
+    told = looks(flags)
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def looks(flags: entries.Flags) -> list[str]:
+    """What about a selection deserves a look, in a few words each."""
+    return [
         word
         for name, bad, word in (
             ("start_sent", False, "LOOK: t=0 was not sent"),
@@ -221,4 +247,3 @@ def _flags(flags: entries.Flags) -> str:
         )
         if getattr(flags, name) is bad
     ]
-    return f" ({'; '.join(told)})" if told else ""

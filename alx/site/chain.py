@@ -80,8 +80,7 @@ class Chain:
             LedgerError: it is gone, or an entry was changed, removed or put in.
         """
         self._require(path)
-        # a journal left by a killed command is rolled back by whoever may write
-        with self._open(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro") as connection:
+        with self._open(path, _mode(path)) as connection:
             return self._lines(connection, path)
 
     def append(self, path: Path, *entries: tuple[str, str]) -> list[Line]:
@@ -133,24 +132,47 @@ class Chain:
                     raise OSError(errno.EIO, f"the {self.name}: {error}") from error
                 raise LedgerError(f"'{path}' is no {self.name}: {error}", self.lost) from error
 
-    def _lines(self, connection: sqlite3.Connection, path: Path) -> list[Line]:
+    def sound(self, path: Path) -> tuple[list[Line], LedgerError | None]:
+        """What of a damaged one still holds: its entries up to the first that does not, and the fault there is, if any.
+
+        Raises:
+            StorageError: see `files.storage`.
+        """
         out: list[Line] = []
-        previous = FIRST
+        try:
+            self._require(path)
+            with self._open(path, _mode(path)) as connection:
+                for line in self._checked(connection, path):
+                    out.append(line)  # noqa: PERF402 - what was read before a fault is kept
+        except LedgerError as error:
+            return out, error
+        return out, None
+
+    def _lines(self, connection: sqlite3.Connection, path: Path) -> list[Line]:
+        return list(self._checked(connection, path))
+
+    def _checked(self, connection: sqlite3.Connection, path: Path) -> Iterator[Line]:
+        count, previous = 0, FIRST
         for number, kind, body, before, digest in connection.execute(
             "SELECT number, kind, body, previous, digest FROM entries ORDER BY number"
         ):
+            count += 1
             if (
                 kind not in self.kinds
-                or number != len(out) + 1
+                or number != count
                 or before != previous
                 or digest != _digest(number, kind, previous, body)
             ):
                 raise LedgerError(f"the chain of '{path}' is broken at entry {number}", self.lost)
-            out.append(Line(number, kind, body, before, digest))
+            yield Line(number, kind, body, before, digest)
             previous = digest
-        if not out:
+        if not count:
             raise LedgerError(f"the {self.name} '{path}' is empty", self.lost)
-        return out
+
+
+def _mode(path: Path) -> str:
+    """How it is opened to be read: a journal left by a killed command is rolled back by whoever may write."""
+    return "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
 
 
 def require_path(path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
 
-_LEFT_OUT = ("request", "files", "names", "parity", "metrics")  # of a body, where they are None
+_LEFT_OUT = ("request", "files", "names", "parity", "disks", "metrics")  # of a body, where they are None
 
 
 class Created(NamedTuple):
@@ -115,7 +115,7 @@ class Exported(NamedTuple):
     """A bundle was copied to a disk and read back from there: round, bundle, digest.
 
     Of a part of it also request, digest of what the peer asked for, and files, how many; parity is the share of files, in
-    percent, that can be rebuilt.
+    percent, that can be rebuilt; disks how many it lies on, where it is more than one.
     """
 
     round: int
@@ -125,6 +125,7 @@ class Exported(NamedTuple):
     files: int | None = None
     names: tuple[str, ...] | None = None
     parity: int | None = None
+    disks: int | None = None
 
 
 class Blended(NamedTuple):
@@ -340,6 +341,13 @@ class Described(NamedTuple):
     least: int
 
 
+class Reported(NamedTuple):
+    """A report on this site, or on a bundle, was signed with this site's key: the file's name, its digest."""
+
+    file: str
+    digest: str
+
+
 class Refused(NamedTuple):
     """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
 
@@ -351,7 +359,7 @@ class Refused(NamedTuple):
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Restored | Reset
-Event = Record | Passphrase | BackedUp | Described | Refused
+Event = Record | Passphrase | BackedUp | Described | Reported | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
     "paired": Paired,
@@ -371,6 +379,7 @@ EVENTS: Mapping[str, Callable[..., Event]] = {
     "passphrase": Passphrase,
     "backed-up": BackedUp,
     "described": Described,
+    "reported": Reported,
     "refused": Refused,
 }
 """The kinds of events of the event log; what is said of each stands in docs/events.md."""

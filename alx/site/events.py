@@ -14,7 +14,7 @@ from pathlib import Path
 from alx.errors import AlxError, LedgerError, escape
 from alx.site import entries
 from alx.site.chain import Chain, Line
-from alx.site.entries import EVENTS, BackedUp, Described, Passphrase, Refused, Reset
+from alx.site.entries import EVENTS, BackedUp, Described, Passphrase, Refused, Reported, Reset
 from alx.site.ledger import Entry
 
 EVENTS_NAME = "events.sqlite"
@@ -56,15 +56,28 @@ def read(path: Path) -> list[Event]:
     Raises:
         LedgerError: an event does not hold what its kind holds.
     """
-    out = []
-    for line in _CHAIN.read(path):
+    return [_event(path, line) for line in _CHAIN.read(path)]
+
+
+def sound(path: Path) -> tuple[list[Event], LedgerError | None]:
+    """What of a damaged log still holds, and what is wrong with it, if anything is; see `Chain.sound`."""
+    lines, fault = _CHAIN.sound(path)
+    out: list[Event] = []
+    for line in lines:
         try:
-            values = json.loads(line.body)
-            at, entry, by_reset = values.pop("at"), values.pop("entry", None), values.pop("by_reset", False)
-            out.append(Event(entries.of(line.kind, values), line, at, entry, by_reset))
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
-            raise LedgerError(f"event {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
-    return out
+            out.append(_event(path, line))
+        except LedgerError as error:
+            return out, error
+    return out, fault
+
+
+def _event(path: Path, line: Line) -> Event:
+    try:
+        values = json.loads(line.body)
+        at, entry, by_reset = values.pop("at"), values.pop("entry", None), values.pop("by_reset", False)
+        return Event(entries.of(line.kind, values), line, at, entry, by_reset)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise LedgerError(f"event {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
 
 
 def catch_up(path: Path, ledger: Sequence[Entry]) -> None:
@@ -118,7 +131,7 @@ def refused(path: Path, command: str, about: str, error: AlxError) -> None:
     record(path, made)
 
 
-def record(path: Path, made: Refused | Passphrase | BackedUp | Described) -> None:
+def record(path: Path, made: Refused | Passphrase | BackedUp | Described | Reported) -> None:
     """Record what leaves no trace in the ledger."""
     _CHAIN.append(path, (entries.kind(made), json.dumps(_now() | entries.plain(made))))
 

@@ -45,6 +45,18 @@ def read(path: Path) -> list[Entry]:
     return _entries(path, _CHAIN.read(path))
 
 
+def sound(path: Path) -> tuple[list[Entry], LedgerError | None]:
+    """What of a damaged ledger still holds, and what is wrong with it, if anything is; see `Chain.sound`."""
+    lines, fault = _CHAIN.sound(path)
+    out: list[Entry] = []
+    for line in lines:
+        try:
+            out.append(_entry(path, line))
+        except LedgerError as error:
+            return out, error
+    return out, fault
+
+
 def append(path: Path, *records: Record) -> list[Entry]:
     """Add entries in one transaction; all entries, as they are now. See `Chain.append`."""
     return _entries(path, _CHAIN.append(path, *_lines(records)))
@@ -55,12 +67,14 @@ def _lines(records: Sequence[Record]) -> list[tuple[str, str]]:
 
 
 def _entries(path: Path, lines: Sequence[Line]) -> list[Entry]:
-    out = []
-    for line in lines:
-        try:
-            out.append(Entry(cast("Record", entries.of(line.kind, json.loads(line.body))), line))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise LedgerError(f"entry {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
-    if not isinstance(out[0].record, Created):
-        raise LedgerError(f"entry 1 of '{path}' is '{out[0].line.kind}', expected 'created'", _CHAIN.lost)
-    return out
+    return [_entry(path, line) for line in lines]
+
+
+def _entry(path: Path, line: Line) -> Entry:
+    try:
+        made = Entry(cast("Record", entries.of(line.kind, json.loads(line.body))), line)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise LedgerError(f"entry {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
+    if line.number == 1 and not isinstance(made.record, Created):
+        raise LedgerError(f"entry 1 of '{path}' is '{line.kind}', expected 'created'", _CHAIN.lost)
+    return made

@@ -68,7 +68,10 @@ class SiteFile(Strict):
 
     role: Role = Field(description="learner: goes first and reads the last reply; provider: answers")
     task: str = Field(default="built-in", description="built-in, or the file that holds make_task, beside site.toml")
-    device: str = Field(default="auto", description="auto (a GPU when there is one), cpu, cuda:0, …")
+    device: str = Field(
+        default="auto",
+        description="auto (a GPU when there is one), cpu, cuda:0, …; or several alike: cuda:0,cuda:1, or all: cuda:*",
+    )
     data: Data | None = Field(default=None, description="for the built-in task")
     metrics: Metrics = Field(default_factory=Metrics, description="how answers are judged")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")

@@ -5,10 +5,11 @@ thrown away. A snapshot is made durable by the checkpoint that follows it, all o
 that checkpoint, and takes anew whatever a power cut lost behind it.
 """
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from alx import files
 from alx.errors import CorruptError
@@ -92,16 +93,30 @@ class Work:
         """Whether a state of that name was kept."""
         return self._state(label).is_file()
 
-    def put_checkpoint(self, data: bytes | memoryview) -> None:
+    def put_checkpoint(self, data: bytes) -> None:
         """Replace the checkpoint, once all snapshots before it are durable."""
+        with self.writing_checkpoint() as file:
+            file.write(data)
+
+    @contextlib.contextmanager
+    def writing_checkpoint(self) -> Iterator[BinaryIO]:
+        """As `put_checkpoint`, piece by piece: of a large model one is several states."""
         files.sync(self._not_durable)
         files.sync_folder(self._folder)
         self._not_durable.clear()
-        files.replace(self._folder / _CHECKPOINT, data)
+        with files.replacing(self._folder / _CHECKPOINT) as file:
+            yield file
 
-    def checkpoint(self) -> bytes | None:
+    @contextlib.contextmanager
+    def reading_checkpoint(self) -> Iterator[BinaryIO | None]:
         """The last checkpoint, or None where there was none."""
-        return _bytes(self._folder / _CHECKPOINT)
+        path = self._folder / _CHECKPOINT
+        with files.storage(path):
+            if not path.is_file():
+                yield None
+                return
+            with path.open("rb") as file:
+                yield file
 
     def put_losses(self, losses: dict[str, list[float]]) -> None:
         """Keep the losses measured so far."""

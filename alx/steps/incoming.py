@@ -145,7 +145,7 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
 
     Args:
         now: this site, locked by the caller.
-        paths: the bundle's folder on the disk, and those of other copies or of parity: good files of any count.
+        paths: the bundle's folder on the disk, and those of other copies, shares or parity: good files of any count.
         ask: where to write a signed request for the files that are bad, if some are.
 
     Yields:

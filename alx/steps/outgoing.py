@@ -5,15 +5,16 @@ Knows bundles and the ledger; knows no model's meaning.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from alx import files
-from alx.bundle import carried, groups, parity, read, request
+from alx.bundle import carried, groups, parity, read, request, share
 from alx.bundle.carried import Source
 from alx.bundle.layout import DATA_FOLDER
 from alx.bundle.request import Request
+from alx.bundle.share import Share
 from alx.bundle.signature import SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
@@ -22,6 +23,7 @@ from alx.errors import (
     LimitError,
     MalformedError,
     RollbackError,
+    SpaceError,
     StaleError,
     StorageError,
     TrustError,
@@ -103,46 +105,121 @@ def export(
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
     asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), now.peer_key)
-    last = _last_sealed(now.position, asked)
+    last = last_sealed(now.position, asked)
     ends = last.closing or now.position.step == "export-closing"
     if parity_percent is not None:
         if ends:
             raise UsageError("a closing is one small file, with nothing to rebuild it from", "leave out --parity")
         parity.zfec()
+    require_folder(disk)
+    if ends:
+        last = closing.sealed(now)
+    final = disk / (last.bundle if asked is None else f"{last.bundle}{REPAIR}{asked.digest[:8]}")
+    try:
+        with own_bundle(now, last) as ours:
+            made = put(ours, last, _wanted(ours.signed, asked), final, tell, parity_percent=parity_percent)
+    except SpaceError as error:
+        if asked is None and not ends:
+            error.hint = f"{error.hint}; or name a second disk too: alx export DISK1 DISK2"
+        raise
+    entry = entries.Exported(round=last.round, bundle=last.bundle, digest=made.digest, parity=parity_percent)
+    if asked is not None:
+        names = tuple(_wanted(ours.signed, asked))
+        entry = entry._replace(request=asked.digest, files=len(names), names=names)
+    now.append(entry)
+    return made
+
+
+def require_folder(disk: Path) -> None:
+    """The folder on a disk that a person named is there.
+
+    Raises:
+        UsageError: it is not.
+    """
     with files.storage(disk):
         if not disk.is_dir():
             raise UsageError(f"there is no folder '{escape(str(disk), 200)}'", "is the disk mounted there?")
-    if ends:
-        last = closing.sealed(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """This site's sealed bundle, verified: its folder, what its signature says, and the bytes of `round.sig`."""
+
+    source: Source
+    signed: SignedBundle
+    data: bytes
+
+
+@contextlib.contextmanager
+def own_bundle(now: SiteState, last: Sealed) -> Iterator[Own]:
+    """The bundle that was sealed last, out of the outbox.
+
+    Raises:
+        CorruptError: it is not the one that was sealed, or not whole.
+    """
     source = shelf.place(now.site, last)
-    final = disk / (last.bundle if asked is None else f"{last.bundle}{REPAIR}{asked.digest[:8]}")
-    partial = final.with_name(final.name + PARTIAL)
     with carried.survey(source) as own:
         data, _ = read.claimed_key(own)
         signed = read.verify(own, data, now.keyring.signers[last.digest])
         own.refuse_damage()
         if signed.digest != last.digest:
             raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
-        wanted = _wanted(signed, asked)
-        total = len(data) + sum(f.size for f in wanted.values())
-        _refuse_links(final, partial, partial / DATA_FOLDER)
-        with files.storage(disk):
-            again = final.exists()
-        if parity_percent is not None:
-            spared = [p.size for group in groups.deal(signed, parity_percent) for p in group.parity]
-            files.require_space(disk, [*spared, *(f.size for f in wanted.values() if not again)])
-        if not again:
-            read.copy(own, wanted.values(), data, partial)
-            files.sync_tree(partial)
-    _read_back(final if again else partial, signed, wanted, tell)
+        yield Own(own, signed, data)
+
+
+def put(
+    own: Own,
+    last: Sealed,
+    wanted: Mapping[str, SignedFile],
+    final: Path,
+    tell: Tell = silent,
+    *,
+    part: Share | None = None,
+    parity_percent: int | None = None,
+) -> Exported:
+    """Put files of the bundle into a folder on a disk, read them back from there, and only then give it its name.
+
+    A copy that was interrupted goes on: what is there and good stays there.
+
+    Args:
+        own: the bundle.
+        last: the ledger's word on it.
+        wanted: the files.
+        final: the folder.
+        tell: progress.
+        part: what of the bundle these files are, where it lies on several disks.
+        parity_percent: see `export`.
+
+    Raises:
+        AlxError: see `export`.
+    """
+    partial = final.with_name(final.name + PARTIAL)
+    text = None if part is None else part.text(own.signed)
+    _refuse_links(final, partial, partial / DATA_FOLDER)
+    with files.storage(final):
+        again = final.exists()
+    if parity_percent is not None:
+        files.require_space(
+            final.parent, [*spared(own.signed, part, parity_percent), *(f.size for f in wanted.values() if not again)]
+        )
+    if not again:
+        if text is not None:  # first: the same command, run again, deals as before
+            files.make_folder(partial, shared=True)
+            files.replace(partial / share.SHARE_NAME, text, shared=True)
+        read.copy(own.source, wanted.values(), own.data, partial, tell, () if text is None else (share.SHARE_NAME,))
+        files.sync_tree(partial)
+    _read_back(final if again else partial, own.signed, wanted, tell, part)
     if not again:  # only what came back whole gets the name of a bundle
         files.publish(partial, final)
-    spare = None if parity_percent is None else _put_parity(source, signed, data, parity_percent, final, tell)
-    made = entries.Exported(round=last.round, bundle=last.bundle, digest=signed.digest, parity=parity_percent)
-    if asked is not None:
-        made = made._replace(request=asked.digest, files=len(wanted), names=tuple(wanted))
-    now.append(made)
-    return Exported(final, signed.digest, total, last.round, last.closing, len(wanted) + 1, again, spare)
+    spare = None if parity_percent is None else _put_parity(own, part, parity_percent, final, tell)
+    total = len(own.data) + sum(f.size for f in wanted.values())
+    return Exported(final, own.signed.digest, total, last.round, last.closing, len(wanted) + 1, again, spare)
+
+
+def spared(signed: SignedBundle, part: Share | None, percent: int) -> list[int]:
+    """Bytes of each parity file of a bundle, or of what of it lies on one disk."""
+    whole = signed if part is None else part.of(signed)
+    return [p.size for group in groups.deal(whole, percent) for p in group.parity]
 
 
 def _refuse_links(*paths: Path) -> None:
@@ -152,23 +229,35 @@ def _refuse_links(*paths: Path) -> None:
                 raise ForbiddenFileError(f"'{escape(str(path), 200)}' is a symbolic link", "delete it, or take another disk")
 
 
-def _put_parity(source: Path, signed: SignedBundle, data: bytes, percent: int, final: Path, tell: Tell) -> Parity:
-    """Write parity beside the bundle, and read it back. What was there of that name is made anew: nothing in it is ours."""
+def _put_parity(own: Own, part: Share | None, percent: int, final: Path, tell: Tell) -> Parity:
+    """Write parity beside the bundle, and read it back. What was there of that name is made anew: nothing in it is ours.
+
+    On one of several disks it is of what lies there, so that each disk mends itself.
+    """
+    signed = own.signed if part is None else part.of(own.signed)
     target = final.with_name(final.name + parity.SUFFIX)
     partial = target.with_name(target.name + PARTIAL)
     files.remove_tree(target)
     files.remove_tree(partial)
-    made = parity.make(source, signed, data, percent, partial, lambda i, n: tell("parity", i, n))
+    made = parity.make(own.source.path, signed, own.data, percent, partial, lambda i, n: tell("parity", i, n))
+    if part is not None:
+        files.write(partial / share.SHARE_NAME, part.text(own.signed), shared=True)
     files.sync_tree(partial)
     with _giving_back(partial), carried.survey(partial) as copy:
         _drop_cache(copy)
-        parity.check(copy, signed, data)
+        parity.check(copy, signed, own.data)
     files.publish(partial, target)
     count = sum(len(g.files) for g in made)
     return Parity(target, groups.size(made), count, groups.lost(count, percent), len(made))
 
 
-def _last_sealed(position: Position, asked: Request | None) -> Sealed:
+def last_sealed(position: Position, asked: Request | None) -> Sealed:
+    """What is to be handed over; where something is asked for, what it is asked of.
+
+    Raises:
+        TurnError: nothing is sealed, or what is due is not sealed yet.
+        RollbackError, StaleError: see `export`.
+    """
     if not position.sealed:
         raise TurnError("no turn is sealed yet: there is nothing to export", f"next: {position.next_command}")
     if asked is not None:
@@ -200,7 +289,7 @@ def _check_request(position: Position, asked: Request) -> None:
         )
 
 
-def _wanted(signed: SignedBundle, asked: Request | None) -> dict[str, SignedFile]:
+def _wanted(signed: SignedBundle, asked: Request | None) -> Mapping[str, SignedFile]:
     if asked is None:
         return signed.files
     for name in asked.files:
@@ -209,12 +298,18 @@ def _wanted(signed: SignedBundle, asked: Request | None) -> dict[str, SignedFile
     return {name: signed.files[name] for name in asked.files}
 
 
-def _read_back(path: Path, signed: SignedBundle, wanted: dict[str, SignedFile], tell: Tell) -> None:
+def _read_back(
+    path: Path, signed: SignedBundle, wanted: Mapping[str, SignedFile], tell: Tell, part: Share | None = None
+) -> None:
     with _giving_back(path), carried.survey(path) as copy:
         _drop_cache(copy)
         data, _ = read.claimed_key(copy)
-        got = read.verify(copy, data, signed.signer, wanted)
+        got = read.verify_signature(data, signed.signer)
+        found = share.take(copy, got)
+        read.compare(copy, wanted)
         if got.digest == signed.digest:
+            if found != part:
+                raise CorruptError("it holds another share of the bundle")
             for i, f in enumerate(wanted.values(), 1):
                 copy.read_signed(f)
                 tell("reading back", i, len(wanted))

@@ -20,7 +20,7 @@ from alx.records import Role, Scalar
 from alx.site.site_file import SiteFile
 from alx.study import pool
 from alx.study.splits import Indices
-from alx.tasks import load
+from alx.tasks import devices, load
 from alx.tasks.deal import Deal, Found
 from alx.tasks.load import Own, Settings
 
@@ -60,7 +60,7 @@ def _made(
 ) -> tuple[Task, Found]:
     """The task with these of the samples, or with all; and what there is to deal out."""
     deal = Deal(rows)
-    made = load.from_file(path, Settings(plan, Own(settings), path.parent, load.device("auto"), deal))
+    made = load.from_file(path, Settings(plan, Own(settings), path.parent, devices.device("auto"), deal))
     if deal.found is None:
         raise ConfigError(
             f"make_task of '{escape(path.name)}' does not say which samples are dealt out",

@@ -25,7 +25,7 @@ from alx.study.parties import POOLED, Parties
 from alx.study.pool import Pool
 from alx.study.results import Algorithm, Dealt, Results, Run
 from alx.study.study import Study
-from alx.tasks import load
+from alx.tasks import devices
 from alx.tasks.objective import NAMED
 
 DEALT, RESULTS = "dealt.json", "results.json"
@@ -182,7 +182,7 @@ def _deal(study: Study, whole: Pool | None, place: Path, seed: int) -> Parties:
 
 def machine() -> str:
     """What it runs on, for a document."""
-    place = load.device("auto")
+    place = devices.device("auto")
     chip = torch.cuda.get_device_name(place) if place.type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
     return f"{chip}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 

@@ -17,10 +17,11 @@ from alx.learning import state
 from alx.learning.task import Task
 from alx.plan import INIT_NAME, ModelSource, Plan
 from alx.records import Scalar
-from alx.tasks import code, descent, distillation, fit, given, metrics, models, parts
+from alx.tasks import code, descent, distillation, fit, given, metrics, models, parts, replicas
 from alx.tasks.data import kinds
 from alx.tasks.data.samples import CPU, Held, digest
 from alx.tasks.deal import Deal
+from alx.tasks.devices import devices
 from alx.tasks.fresh import tried
 from alx.tasks.guard import guarded
 from alx.tasks.objective import Loss, losses, optimisers
@@ -48,7 +49,7 @@ class SiteConfig(Protocol):
 
     Attributes:
         task: `built-in`, or a file with `make_task`.
-        device: see `device` below.
+        device: see `alx.tasks.devices`.
         settings: for a task of one's own.
     """
 
@@ -151,24 +152,6 @@ class Settings:
         return distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names)
 
 
-def device(name: str) -> torch.device:
-    """`auto` is a GPU when there is one.
-
-    Raises:
-        ConfigError: torch knows no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(name)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(
-            f"there is no device '{escape(name)}' here: {escape(str(error))}", 'device = "auto" takes what is there'
-        ) from error
-    return place
-
-
 def samples(source: kinds.Source, folder: Path, plan: Plan) -> kinds.Parts:
     """A site's samples, their labels such as the plan's loss is for.
 
@@ -227,7 +210,14 @@ def task(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None 
     Raises:
         ConfigError: something named cannot be used.
     """
-    place = device(config.device)
+    places = devices(config.device)
+    if len(places) > 1 and config.task == "built-in" and config.data is not None:
+        read = read or samples(config.data, folder, plan)  # once for all
+    return replicas.spread([_placed(folder, config, plan, read, place) for place in places], places)
+
+
+def _placed(folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None, place: torch.device) -> Task:
+    """The task on one device."""
     if config.task != "built-in":
         return _own(folder, config, plan, place)
     if config.data is None:

@@ -1,8 +1,8 @@
 """A Task out of a model, a data set and a loss: mini-batches in a seeded order, losses summed in float64.
 
 Knows tensors and data sets, and the plan's [training]; knows no file. A loss is measured in float32 by the model as it
-was made, whatever [training] says, so that both sites measure the same. An existing PyTorch script needs about three
-edits: the loss with `reduction="none"`, the model behind a function, and the loop gone.
+was made, unless [training] says `measuring`: both sites measure in the same way. An existing PyTorch script needs about
+three edits: the loss with `reduction="none"`, the model behind a function, and the loop gone.
 """
 
 import copy
@@ -174,13 +174,20 @@ class MiniBatches:
         self._descent.take_up(kept)
 
 
-def _forward(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
+def _measured(model: nn.Module, training: Training, device: torch.device) -> Callable[[Tensor], Any]:
+    """How a model is asked in measuring; where it is compiled, by one graph for batches of all sizes."""
+    return model if training.measuring == "plain" else _forward(model, training, device, dynamic=True)
+
+
+def _forward(
+    model: nn.Module, training: Training, device: torch.device, *, dynamic: bool = False
+) -> Callable[[Tensor], Any]:
     """How a model is asked in training: its outputs are float32 whatever it computes in."""
     net: Callable[[Tensor], Any] = model
     if training.compile:
         # One graph for each size of batch: which one is used must not depend on where a run was interrupted. Layouts as
         # they are: where Inductor chooses them on a CPU, convolutions before a max-pool got gradients of 0 (torch 2.13).
-        net = torch.compile(model, dynamic=False, options={"layout_optimization": False})
+        net = torch.compile(model, dynamic=dynamic, options={"layout_optimization": False})
     if training.precision == "float32":
         return net
 
@@ -254,6 +261,7 @@ def supervised(
     def values(nets: Sequence[nn.Module], where: Samples, indices: Tensor, what: Loss) -> Tensor:
         """One value a sample at each model, float64 [models, samples]."""
         out = torch.empty(len(nets), len(indices), dtype=torch.float64)
+        asked = [_measured(net, training, place) for net in nets]
         at_once = batches.of(nets[0], lambda: where.samples_at(indices[:1].to(where.home))[0].to(place))
         samples.ahead(where, (part.to(where.home) for part in torch.split(indices, at_once)))
         for at in range(0, len(indices), at_once):
@@ -261,7 +269,7 @@ def supervised(
             read = samples.copies(len(nets), *(t.to(place) for t in where.samples_at(wanted.to(where.home))))
             with torch.no_grad():  # not inference mode: what a model keeps of it for all models could not be trained with
                 found = torch.stack(
-                    [_one_each(what(net(x), y), len(wanted)) for net, (x, y) in zip(nets, read, strict=True)]
+                    [_one_each(what(ask(x), y), len(wanted)) for ask, (x, y) in zip(asked, read, strict=True)]
                 )
             # to the CPU first: some accelerators have no float64
             out[:, at : at + at_once] = found.cpu().to(torch.float64).mean(2)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from alx.dialect import Dialect
@@ -184,7 +183,7 @@ def _by_own(task: Task, net: nn.Module, given: Sequence[object]) -> Judged:
     """What a task of one's own says itself."""
     if any(given):
         raise ConfigError("a task of your own brings its data itself, and judges by them itself", "leave out these options")
-    with torch.no_grad():
+    with measure.exact():
         found = task.measure(net)
     return Judged("the task's own samples", found.count, found.total / found.count, measure.held_out(task, net))
 

@@ -7,7 +7,7 @@ on a CPU: a snapshot that the killed process kept is written over with the same 
 import io
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -18,9 +18,10 @@ from alx.site.work import Work
 from alx.turns import personal
 from alx.turns.bridge import to_flat
 
-MAX_SECONDS = 60  # at most this much work is lost to a kill
-TIMES_ITS_COST = 50  # a checkpoint is due after as many times what the last one took: 2 % of the time goes into them
-FIRST_COST = 0.02  # seconds, a guess: the first is due after one second
+MAX_SECONDS = 60  # at most this much work is lost to a kill, but for `DEAR`
+TIMES_ITS_COST = 200  # a checkpoint is due after as many times what the last one took: 0.5 % of the time goes into them
+DEAR = 6  # seconds: one that takes longer is due as much later, so that a tenth of the time goes into them at most
+FIRST_COST = 0.02  # seconds, a guess: the first is due after four seconds
 TAKEN_UP, HANDED_ON = "taken-up", "handed-on"  # in the work folder: what the trainer has of the turn before, and leaves
 ENDED = b"ended "  # and a step, in place of a last checkpoint: all snapshots are there, and nothing is left to go on with
 
@@ -63,14 +64,16 @@ def sample(
         ConfigError: the trainer hands nothing on, or takes nothing up.
         SpaceError, StorageError: see `files.storage`.
     """
-    saved = work.checkpoint()
-    if saved and saved.startswith(ENDED):
-        return int(saved.removeprefix(ENDED))
-    if saved:  # an empty one is what a disk that lost it gives back
-        run.load_state_dict(_loaded(saved))
-        resumed(run.at)
-    elif keep and (before := work.get(TAKEN_UP)):
-        run.take_up(_loaded(before))
+    with work.reading_checkpoint() as saved:
+        begins = saved.read(len(ENDED)) if saved is not None else b""
+        if saved is not None and begins == ENDED:
+            return int(saved.read())
+        if saved is not None and begins:  # an empty one is what a disk that lost it gives back
+            saved.seek(0)
+            run.load_state_dict(_loaded(saved))
+            resumed(run.at)
+        elif keep and (before := work.get(TAKEN_UP)):
+            run.take_up(_loaded(io.BytesIO(before)))
     if keep:
         run.kept()  # a trainer that has nothing to hand on is told before hours of training
     kept_at, cost = time.monotonic(), FIRST_COST
@@ -78,13 +81,15 @@ def sample(
     def checkpoint() -> None:
         nonlocal kept_at, cost
         begun = time.monotonic()
-        work.put_checkpoint(_saved(run.state_dict()))
+        with work.writing_checkpoint() as file:
+            torch.save(run.state_dict(), file)
         kept_at = time.monotonic()
         cost = kept_at - begun
 
     def told(step: int, loss: float) -> None:
         tell(step, loss)
-        if time.monotonic() - kept_at > min(MAX_SECONDS, TIMES_ITS_COST * cost):
+        longest = MAX_SECONDS * max(1.0, cost / DEAR)
+        if time.monotonic() - kept_at > min(longest, TIMES_ITS_COST * cost):
             checkpoint()
 
     for step, tensors in trajectory.sample(run, steps, period, told, rounded=rounded):
@@ -114,6 +119,6 @@ def _saved(state: dict[str, Any]) -> memoryview:
     return buffer.getbuffer()
 
 
-def _loaded(saved: bytes) -> dict[str, Any]:
+def _loaded(saved: IO[bytes]) -> dict[str, Any]:
     # on the CPU, so that a turn begun on a GPU can go on without one
-    return dict(torch.load(io.BytesIO(saved), weights_only=True, map_location="cpu"))
+    return dict(torch.load(saved, weights_only=True, map_location="cpu"))

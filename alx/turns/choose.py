@@ -68,7 +68,7 @@ def import_and_select(
         now: this site, locked by the caller.
         path: the bundle's folder on the disk.
         tell: progress.
-        also: folders of other copies of it, or of its parity, for files that are bad in the first.
+        also: folders of other copies of it, of its shares on other disks, or of its parity.
         ask: where to write a signed request for the files that are bad, if some are.
         full: measure every candidate to the end, also where it cannot win. What this site measured and signed before
             it sent it, t = 0, is taken from there either way.
@@ -128,7 +128,7 @@ class _Candidates:
 
     def losses(self, wanted: Sequence[int], samples: select.Samples) -> NDArray[np.float64]:
         """Own losses [candidates, samples], for `select.race`."""
-        with torch.no_grad():
+        with measure.exact():
             return cast("SampleLosses", self._task.sample_losses).of(self.models(wanted), torch.from_numpy(samples)).numpy()
 
 
@@ -161,7 +161,7 @@ def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Select
     else:
         own = []
         for i in range(len(signed)):
-            with torch.no_grad():
+            with measure.exact():
                 measured = task.measure(candidates.models([i])[0])
             same_count(measured.count, own_samples)
             own.append(measured.total)
@@ -193,7 +193,7 @@ def _close(now: SiteState, staged: StagedClosing) -> Closed:
         flat, layout = mine.state(closed.candidate), mine.manifest.layout
     own_parts = personal.unpacked(personal.of_candidate(now, now.position.sealed[-1], closed.candidate))
     score = measure.held_out(task, measure.loaded(task, task.new_model(), from_flat(flat, layout) | own_parts))
-    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss)
+    rose = looks.more(closed.global_loss, now.position.selected[-1].global_loss, looks.slack_of(site.plan))
     return closed._replace(
         scored=score is not None, held_out=None if score is None else score.score, metrics=_metrics(score), loss_rose=rose
     )

@@ -18,7 +18,7 @@ from alx.learning.task import Task
 from alx.plan import Plan, PlanFile
 from alx.site import site as sites
 from alx.site.site import Site
-from alx.tasks import load
+from alx.tasks import devices, load
 from alx.turns import model_file
 from alx.turns.best import Best, best, of_round
 from alx.turns.bridge import frozen_in, frozen_of, layout_of
@@ -63,7 +63,7 @@ def selected(site: Site, round_: int | None, device: str | None) -> InUse:
     now = site.look()
     now.check_agreement()
     found = best(now) if round_ is None else of_round(now, round_)
-    place = load.device(site.config.device if device is None else device)
+    place = devices.device(site.config.device if device is None else device)
     task = _models(site.plan_file, site.folder, site, place, begun=True)
     called = f"{found.selected.label} of round {found.selected.round}"
     return _used(task, _put(task, found), site.plan_file, site, place, called)
@@ -79,7 +79,7 @@ def whole(found: Best) -> dict[str, Tensor]:
     site = found.site
     if found.stays is None:
         return found.tensors
-    task = _models(site.plan_file, site.folder, site, load.device("cpu"), begun=True)
+    task = _models(site.plan_file, site.folder, site, devices.device("cpu"), begun=True)
     return states.copied(states.whole(task, _put(task, found)))
 
 
@@ -133,7 +133,7 @@ def in_file(path: Path, plan_path: Path | None, site: Site | None, device: str |
         _refuse_other_code(says.code, plan.plan, folder)
     if device is None:
         device = "auto" if site is None else site.config.device
-    place = load.device(device)
+    place = devices.device(device)
     task = _models(plan, folder, of_plan, place, begun=False)
     net = task.new_model()
     travels = set(states.travels(task, task.state(net)))

@@ -14,7 +14,7 @@ from alx.site.site import DATA_NAME, Site
 from alx.site.state import SiteState
 from alx.steps import new
 from alx.tasks import load
-from alx.tasks.check import LIKENESS
+from alx.tasks.check import likeness
 from alx.turns import personal
 from alx.turns.bridge import as_sent, frozen_of, layout_of, objective_of, refuse_negative, same_count
 
@@ -35,7 +35,7 @@ def introduce(now: SiteState) -> Identity:
     model = task.new_model()
     measured = measure.measure(task, model, tensors)
     if task.sample_losses is not None:
-        _refuse_odd_terms(measured, measure.measure_all(task, [model], [tensors])[0])
+        _refuse_odd_terms(measured, measure.measure_all(task, [model], [tensors])[0], likeness(task.training))
     refuse_negative(site.plan, measured.total)
     made = identity.of(
         IdentityFile(
@@ -105,9 +105,9 @@ def _remember(site: Site, task: Task) -> None:
         files.replace(site.folder / DATA_NAME, f"{task.data()}\n".encode("ascii"))
 
 
-def _refuse_odd_terms(whole: LossSum, terms: LossSum) -> None:
+def _refuse_odd_terms(whole: LossSum, terms: LossSum, near: float) -> None:
     """`sample_losses` is what imports go by: left over from another `measure`, it would choose by another loss."""
-    if whole.count != terms.count or not math.isclose(whole.total, terms.total, rel_tol=LIKENESS, abs_tol=LIKENESS):
+    if whole.count != terms.count or not math.isclose(whole.total, terms.total, rel_tol=near, abs_tol=near):
         raise ConfigError(
             f"the task's measure gives {whole.total:g} for {whole.count} samples, and its sample_losses {terms.total:g} for "
             f"{terms.count}",

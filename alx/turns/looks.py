@@ -10,12 +10,14 @@ from typing import Self
 
 from alx.bundle.manifest import Manifest
 from alx.learning import select
+from alx.plan import Plan
 from alx.site import shelf
 from alx.site.entries import Flags
 from alx.site.state import SiteState
 
 # Relative: what the same loss may differ by when a GPU sums in another order (float32 has 6e-8 a term).
 LOSS_SLACK = 1e-5
+ROUNDED_SLACK = 1e-3  # the same where the plan has losses measured in bfloat16 (4e-3 an output, less in a sum of many)
 # A claim is too good where it is below this share of the least claim beside it, while one's own loss is not below that
 # other share of one's own beside it (docs/decisions/0014-selection.md has what honest exchanges show).
 CLAIM_SHARE, OWN_SHARE = 0.1, 0.5
@@ -67,14 +69,15 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
         start: what is known of where the sender began.
         score: the held-out score of what was chosen.
     """
+    slack = slack_of(now.site.plan)
     last = now.position.selected[-1] if now.position.selected else None
     way = [last.global_loss] if last else []
     start_loss_true = stalled = None
     if manifest.start is not None:
         claimed = manifest.start.global_loss
         found = chosen.totals[0]  # a lower bound where it was dropped: enough to find a claim too low
-        if chosen.whole[0] or more(found, claimed):
-            start_loss_true = math.isclose(found, claimed, rel_tol=LOSS_SLACK)
+        if chosen.whole[0] or more(found, claimed, slack):
+            start_loss_true = math.isclose(found, claimed, rel_tol=slack)
         stalled = manifest.start.candidate == 0 and chosen.index == 0
         way.append(claimed)
     way.append(chosen.global_loss)
@@ -83,20 +86,25 @@ def flags(now: SiteState, manifest: Manifest, chosen: select.Selection, start: S
     return Flags(
         start_sent=start.sent,
         start_loss_true=start_loss_true,
-        loss_rose=any(more(b, a) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
+        loss_rose=any(more(b, a, slack) for a, b in itertools.pairwise(way)) if len(way) > 1 else None,
         stalled=stalled,
         claim_low=claim_low(chosen, len(manifest.snapshots)) if now.site.plan.loss != "own" else None,
         own_before=own_before,
-        own_rose=None if own_before is None else more(own, own_before),
+        own_rose=None if own_before is None else more(own, own_before, slack),
         held_out_before=score_before,
         score_fell=None if score is None or score_before is None else more(score_before, score),
-        by_claim=more(own, chosen.own[chosen.least_own]),
+        by_claim=more(own, chosen.own[chosen.least_own], slack),
     )
 
 
-def more(value: float, than: float) -> bool:
+def slack_of(plan: Plan) -> float:
+    """Relative: what the same loss may differ by from one measurement to another."""
+    return ROUNDED_SLACK if plan.training.measures_rounded else LOSS_SLACK
+
+
+def more(value: float, than: float, slack: float = LOSS_SLACK) -> bool:
     """Whether it is more, by more than rounding explains."""
-    return value - than > LOSS_SLACK * abs(than)
+    return value - than > slack * abs(than)
 
 
 def claim_low(chosen: select.Selection, snapshots: int) -> bool:

@@ -30,7 +30,7 @@ from alx.site import personal as parts
 from alx.site.state import SiteState
 from alx.site.work import Work
 from alx.tasks import load
-from alx.tasks.check import LIKENESS
+from alx.tasks.check import likeness
 from alx.turns import checkpoints, log, personal
 from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial, refuse_other_data
@@ -364,7 +364,8 @@ class _Turn:
             ConfigError: it is another.
         """
         before = self.now.position.selected[-1].own_loss if self.now.position.selected else None
-        if before is not None and not math.isclose(found, before, rel_tol=LIKENESS, abs_tol=LIKENESS):
+        near = likeness(self.task.training)
+        if before is not None and not math.isclose(found, before, rel_tol=near, abs_tol=near):
             raise ConfigError(
                 f"the own loss of the model that this turn began with was {before:.6g} when it was selected, and is now "
                 f"{found:.6g}: the data, or how they are read, changed",

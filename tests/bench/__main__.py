@@ -27,6 +27,7 @@ SECTIONS = {
     "start-up": "startup",
     "growth": "growth",
     "training": "training",
+    "gpu": "gpu",
     "episodes": "rollouts",
     "loading": "loading",
 }
@@ -52,7 +53,7 @@ def cells(row: Row) -> list[str]:
         row.rival,
         number(row.ours),
         number(row.theirs),
-        f"{row.ratio:.2f}",
+        f"{row.ratio:.2f}" + ("" if row.spread is None else f" ({row.spread[0]:.2f} to {row.spread[1]:.2f})"),
         limit(row),
         row.verdict,
     ]

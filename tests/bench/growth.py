@@ -113,7 +113,7 @@ def _in_child(pipe: Any, do: Callable[[Path], Any], root: Path) -> None:
     pipe.send(do(root))
 
 
-def _apart(context: Any, do: Callable[[Path], Any], root: Path) -> Any:
+def apart(context: Any, do: Callable[[Path], Any], root: Path) -> Any:
     """Call it in a process of its own; what it returned, or None if it ended itself."""
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_in_child, args=(theirs, do, root))
@@ -133,9 +133,9 @@ def point(context: Any, size: Size, folder: Path) -> dict[str, Cost]:
     """What every step of one exchange costs."""
     root = folder / "exchange"
     try:
-        _apart(context, functools.partial(world.make, size=size), root)
-        _apart(context, train, root)
-        return {step: _apart(context, do, root) for step, do in DO.items()}
+        apart(context, functools.partial(world.make, size=size), root)
+        apart(context, train, root)
+        return {step: apart(context, do, root) for step, do in DO.items()}
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -56,7 +56,7 @@ def _states(model, count):
 
 def _ours(model, data, states) -> Callable[[], float]:
     task = supervised(model, data, losses("cross_entropy"), optimisers("adam", {"lr": 1e-3}), device=DEVICE)
-    together = measure.together(sum(t.nbytes for t in states[0].values()))
+    together = measure.together(task, sum(t.nbytes for t in states[0].values()))
     models = [task.new_model() for _ in range(min(together, len(states)))]
 
     def run():

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ def section(found: list[Row | Missing | Series], at: str) -> dict[str, Any]:
 
 def rows(section: dict[str, Any]) -> list[Row]:
     """The rows of a section."""
-    return [Row(**row) for row in section["rows"]]
+    found = [Row(**row) for row in section["rows"]]
+    return [row if row.spread is None else replace(row, spread=(row.spread[0], row.spread[1])) for row in found]
 
 
 def series(section: dict[str, Any]) -> list[Series]:

@@ -19,6 +19,7 @@ class Row:
         theirs: the median.
         ratio: ours / theirs: of a rate above 1 we are ahead, of a cost below 1.
         limit: where `ratio` has to stay: at least this for a rate, at most this for a cost; None where nothing is promised.
+        spread: the least and the greatest of the ratios that `ratio` is the median of; None where it was not kept.
     """
 
     what: str
@@ -28,6 +29,7 @@ class Row:
     theirs: float
     ratio: float
     limit: float | None = None
+    spread: tuple[float, float] | None = None
 
     @property
     def is_rate(self) -> bool:
@@ -53,7 +55,13 @@ class Missing:
 
 
 def rates(
-    what: str, unit: str, measured: Mapping[str, Callable[[], float]], *, limit: float | None = None, repeats: int = REPEATS
+    what: str,
+    unit: str,
+    measured: Mapping[str, Callable[[], float]],
+    *,
+    limit: float | None = None,
+    repeats: int = REPEATS,
+    spread: bool = False,
 ) -> list[Row]:
     """Measure every rate or cost `repeats` times, in turns; the median ratio of the same turn counts.
 
@@ -63,11 +71,13 @@ def rates(
         measured: name -> a function that does it once and returns the number; the first is ours.
         limit: see `Row`.
         repeats: turns.
+        spread: whether to keep it.
     """
     for function in measured.values():
         function()  # once for caches
     ours, *rivals = measured
     turns = [{name: measured[name]() for name in list(measured)[:: (-1) ** turn]} for turn in range(repeats)]
+    ratios = {rival: [t[ours] / t[rival] for t in turns] for rival in rivals}
     return [
         Row(
             what,
@@ -75,8 +85,9 @@ def rates(
             statistics.median(t[ours] for t in turns),
             rival,
             statistics.median(t[rival] for t in turns),
-            statistics.median(t[ours] / t[rival] for t in turns),
+            statistics.median(ratios[rival]),
             limit,
+            (min(ratios[rival]), max(ratios[rival])) if spread else None,
         )
         for rival in rivals
     ]

@@ -16,6 +16,7 @@ from alx.learning import state, trajectory
 from alx.site.work import Work
 from alx.tasks import distillation, supervised
 from alx.tasks.data.images import NormalisedImages
+from alx.tasks.guard import guarded
 from alx.tasks.models import resnet, small_cnn
 from alx.tasks.objective import losses, optimisers
 from alx.training import Distillation
@@ -33,17 +34,22 @@ def _resnet():
 
 HELD = distillation.term("cross_entropy", Distillation(weight=1.0))
 LIMIT = 1.10  # of the time of a step without distillation, where samples are not augmented
+LEAST = 0.97  # of a plain loop's steps, of a model whose steps are so short that what else is done shows
+TURNS = 8  # pairs, half of them in each order
 
 
 def _ours(model, data, batch_size, steps, period, held=None):
-    task = supervised(
-        model,
-        data,
-        losses("cross_entropy"),
-        optimisers("adam", {"lr": LR}),
-        batch_size=batch_size,
-        device=DEVICE,
-        distillation=held,
+    task = guarded(  # as a site's own is
+        supervised(
+            model,
+            data,
+            losses("cross_entropy"),
+            optimisers("adam", {"lr": LR}),
+            batch_size=batch_size,
+            device=DEVICE,
+            distillation=held,
+        ),
+        seed=1,
     )
     start = state.fresh(task)
     layout = layout_of(start)
@@ -86,7 +92,7 @@ def _plain(model, images, labels, batch_size, steps):
     return measure
 
 
-def _beside(what, model, shape, *, batch_size, steps, period):
+def _beside(what, model, shape, *, batch_size, steps, period, limit=None):
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
     labels = torch.randint(10, shape[:1], generator=generator)
@@ -99,6 +105,9 @@ def _beside(what, model, shape, *, batch_size, steps, period):
             "alx": _ours(model, data, batch_size, steps, period),
             "plain loop, no snapshots": _plain(model, floats, labels, batch_size, steps),
         },
+        limit=limit,
+        repeats=TURNS,
+        spread=True,
     )
 
 
@@ -127,7 +136,7 @@ def rows() -> list[Row]:
     return [
         *_held("small_cnn, 8 x 8", small_cnn, digits, steps=400),
         *_held("residual network, 32 x 32 x 3", _resnet, colour, steps=64),
-        *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=10),
-        *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=1000, period=50),
+        *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=2000, period=10, limit=LEAST),
+        *_beside("small_cnn, 8 x 8", small_cnn, digits, batch_size=64, steps=2000, period=50, limit=LEAST),
         *_beside("residual network, 32 x 32 x 3", _resnet, colour, batch_size=64, steps=20, period=5),
     ]

@@ -24,7 +24,7 @@ rounds = 1
 round_steps = {{ learner = {steps}, provider = 1 }}
 sampling_period = 1
 batch_size = 8
-candidates = "trajectory"
+candidates = "{candidates}"
 
 [optimiser]
 name = "adam"
@@ -53,12 +53,12 @@ def _hidden(nbytes: int) -> int:
     return max(1, round((-b + math.sqrt(b * b + nbytes)) / 2))
 
 
-def make(root: Path, size: Size, freeze: Sequence[str] = ()) -> None:
-    """Make both sites in a new folder, with `disk` beside them; the learner's turn is next. `freeze` is the plan's."""
+def make(root: Path, size: Size, freeze: Sequence[str] = (), candidates: str = "trajectory") -> None:
+    """Make both sites in a new folder, with `disk` beside them; the learner's turn is next. The last two are the plan's."""
     rng = np.random.default_rng(0)
     (root / "disk").mkdir(parents=True)
     hidden = _hidden(size.model)
-    text = PLAN.format(steps=size.snapshots - 1, inputs=INPUTS, classes=CLASSES, hidden=hidden)
+    text = PLAN.format(steps=size.snapshots - 1, inputs=INPUTS, classes=CLASSES, hidden=hidden, candidates=candidates)
     (root / "plan.toml").write_text(f"{text}freeze = {list(freeze)}\n", encoding="utf-8")
     for role in ("learner", "provider"):
         x = rng.standard_normal((size.samples, INPUTS), np.float32)

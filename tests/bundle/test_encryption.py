@@ -206,6 +206,24 @@ def test_an_auditor_without_a_site_learns_that_the_files_are_good_and_no_more(wo
     refused(capsys, ["audit", str(world.bundle("learner")), "--key", str(key)], CorruptError, path.name)
 
 
+def test_an_officer_without_the_age_key_gets_a_report_of_what_is_seen_from_outside_and_of_what_the_ledger_says(round_, alx):
+    site = round_.folder("provider")
+    for key in ("with", "without"):
+        if key == "without":
+            (site / "age.key").unlink()
+            (site / "key.pem").unlink()
+        done = alx("report", site, "--json")
+        assert done.code == 0, done.err
+        report = json.loads(done.out)
+        assert report["good"] == (key == "with")
+        tables = {t["caption"]: t["rows"] for c in report["clusters"] for p in c["parts"] for t in p["tables"]}
+        found = {row[0]: row[5] for row in tables["Every bundle, in its order"]}
+        assert list(found) == ["1L", "1P"]
+        assert set(found.values()) == {"good" if key == "with" else "good from outside; encrypted"}
+        assert ("Every model on offer" in tables) == (key == "with")
+        assert len(tables["Every selection of this site"]) == 1
+
+
 def test_a_header_that_would_keep_the_library_busy_for_hours_is_refused_at_once(world, capsys):
     forged = Forge.of(world, "learner")
     for junk in (b"-> x y\nAAAA\n" * 12_000, b"-> x " + b"y" * 96_000 + b"\n\n", b"-> x y\n" + b"A" * 160_000):

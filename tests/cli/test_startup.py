@@ -31,6 +31,8 @@ sys.exit(code)
         ["status", "--site", "learner"],
         ["audit", "learner"],
         ["audit", "BUNDLE", "--key", "provider/public.pem"],
+        ["report", "learner", "-o", "page.html"],
+        ["report", "BUNDLE", "--key", "provider/public.pem", "--json"],
         ["export", "disk", "--site", "provider"],
         ["pair", "disk/provider.json", "--yes", "--site", "learner"],
         ["key", "--help"],
@@ -98,7 +100,8 @@ def test_the_auditors_packages_that_the_readme_names_are_enough():
     assert listed is not None
     named = {n.replace("-", "_") for n in listed.group(1).replace("\\", " ").split()}
     code = (
-        "import sys, alx.cli.audit, alx.cli.main, alx.cli.exchange; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+        "import sys, alx.cli.audit, alx.cli.main, alx.cli.exchange, alx.cli.report, alx.report.page.html; "
+        "print(*sorted({m.split('.')[0] for m in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split()) - set(sys.stdlib_module_names)

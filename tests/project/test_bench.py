@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import torch
 
+from alx.tasks.models import resnet
+from alx.training import Training
 from tests.bench import __main__ as bench
-from tests.bench import document, figure, results, world
+from tests.bench import document, figure, gpu, results, world
 from tests.bench.row import Missing, Row, rates
 from tests.bench.series import AXES, STEPS, Series, exponent, fitted
 
@@ -45,6 +48,24 @@ def test_a_ratio_is_the_median_of_ratios_of_the_same_turn_and_both_go_first_as_o
     (found,) = rates("x", "ms", {"ours": one("ours", 2.0), "theirs": one("theirs", 4.0)}, limit=1.0, repeats=4)
     assert (found.ratio, found.limit, found.rival) == (0.5, 1.0, "theirs")
     assert order[2:] == ["ours", "theirs", "theirs", "ours"] * 2
+
+
+def test_a_round_on_a_gpu_is_played_and_without_a_gpu_it_is_said():
+    """Both loops on the CPU, two steps, without what is slow there; no time is asserted."""
+    data, cpu = gpu.pixels(300), torch.device("cpu")
+    for loop in (gpu.ours, gpu.by_hand):
+        assert loop(lambda: resnet(widths=(4,), blocks=1), data, cpu, 2, Training(channels_last=True))() > 0
+    if not torch.cuda.is_available():
+        assert bench.measure("gpu") == [Missing("a round of ResNet-18, 2,000 steps of 256", "no GPU here")]
+
+
+def test_a_spread_is_the_least_and_the_greatest_ratio_and_comes_back_from_the_file(tmp_path):
+    ours, theirs = iter([1.0, 2.0, 3.0, 4.0]), iter([1.0, 4.0, 4.0, 4.0])  # the first warm up
+    (found,) = rates("x", "steps/s", {"ours": lambda: next(ours), "theirs": lambda: next(theirs)}, repeats=3, spread=True)
+    assert (found.ratio, found.spread) == (0.75, (0.5, 1.0))
+    assert bench.cells(found)[4] == "0.75 (0.50 to 1.00)"
+    results.put(tmp_path / "bench.json", "training", results.section([found], "0123abcd"), list(bench.SECTIONS))
+    assert results.rows(results.read(tmp_path / "bench.json")["training"]) == [found]
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])

@@ -149,3 +149,4 @@ def test_the_installed_wheel_plays_a_whole_exchange(installed, tmp_path):
     assert (tmp_path / "best.safetensors").is_file()
     assert "round 2 of 2" in started(alx, "status", "--site", "learner")
     started(alx, "audit", "learner")
+    started(alx, "report", "learner", "-o", "report.html")

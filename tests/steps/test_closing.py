@@ -250,7 +250,7 @@ def test_a_damaged_closing_is_named_asked_for_and_repaired(stage, capsys):
     (repair,) = world.disk.glob("*.repair-*")
     assert {p.name for p in repair.iterdir()} == {"closing.json", "round.sig"}
     twin = shutil.copytree(world.root, world.root.with_name("twin"))
-    both = ["--also", str(twin / "copy" / good.name), "--site", str(twin / "provider")]
+    both = [str(twin / "copy" / good.name), "--site", str(twin / "provider")]
     assert run(["import-and-select", str(twin / "disk" / good.name), *both]) == 0
     assert world.take("provider", repair) == 0
     assert not leftovers(world)

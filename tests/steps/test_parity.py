@@ -125,7 +125,7 @@ def test_parity_works_together_with_a_second_copy_and_from_anywhere(half, spare,
         harm(bundle / name)
     for name in (*C[1:], "round.sig"):
         harm(other / name)
-    imported(half, bundle, "--also", other, "--also", spare)
+    imported(half, bundle, other, spare)
     assert "2 files were rebuilt" in capsys.readouterr().out
 
 
@@ -247,7 +247,7 @@ def test_parity_that_is_an_attack_helps_nobody_and_harms_nobody(half, spare, cap
         harm(bundle / lost)
     make(spare)
     told = ("2 of the bundle's files are bad", *C[:2], f"'{spare.name}' does not help", words)
-    refused_import(capsys, half, "provider", bundle, CorruptError, *told, hint="--also")
+    refused_import(capsys, half, "provider", bundle, CorruptError, *told, hint="another copy")
     assert {p.name for p in (half.folder("provider") / "staging").iterdir()} == {digest(half)}
     for lost in C[:2]:
         shutil.copy(half.folder("learner") / "outbox" / bundle.name / lost, bundle / lost)

@@ -57,7 +57,7 @@ def test_good_files_of_two_copies_are_merged(sent, bundle, other, capsys, way, m
     for path in (bundle / C[0], bundle / C[1], other / MANIFEST, other / C[2]):
         HARMS[way](path)
     if merge == "at once":
-        imported(sent, bundle, "--also", other)
+        imported(sent, bundle, other)
     else:
         told = refused_import(
             capsys, sent, "provider", other, CorruptError, "2 of the bundle's files are bad", hint="--request"
@@ -81,7 +81,7 @@ def test_three_copies_lend_one_file_each(sent, bundle, other):
     for copy, good in ((bundle, (MANIFEST, C[0])), (other, (C[1], C[2])), (third, (C[3],))):
         for name in {MANIFEST, *C} - {*good}:
             harm(copy / name)
-    imported(sent, bundle, "--also", other, "--also", third)
+    imported(sent, bundle, other, third)
 
 
 def test_a_file_is_bad_only_where_no_copy_has_it_good(sent, bundle, other, capsys):
@@ -104,7 +104,7 @@ def test_a_copy_whose_signature_is_broken_lends_its_files(sent, bundle, other, w
     else:
         HARMS[way](broken / "round.sig")
     harm(whole / C[0])
-    imported(sent, bundle, "--also", other)
+    imported(sent, bundle, other)
 
 
 def test_where_no_signature_verifies_nothing_is_lent(sent, bundle, other, capsys):
@@ -175,7 +175,7 @@ def test_each_file_of_each_copy_is_opened_at_most_once(sent, bundle, other, monk
         return fd
 
     monkeypatch.setattr(os, "open", recording)
-    imported(sent, bundle, "--also", other)
+    imported(sent, bundle, other)
     assert len(opened) == len(set(opened)) == 2 + 7
     assert [p.name for p in opened[:2]] == ["round.sig", "round.sig"]
 
@@ -196,7 +196,7 @@ def test_every_pair_of_patterns_that_covers_all_files_is_accepted(sent, bundle, 
             told = f"{len(bad)} of the bundle's files "
             also_refused(capsys, world, CorruptError, told, *bad, path=copies[0], also=copies[1:])
         else:
-            imported(world, copies[0], "--also", copies[1])
+            imported(world, copies[0], copies[1])
         shutil.rmtree(world.root)
 
 
@@ -273,7 +273,7 @@ def test_a_partial_copy_is_no_bundle_by_itself(sent, bundle, ask, capsys):
     shutil.rmtree(sent.folder("provider") / "staging")
     refused_import(capsys, sent, "provider", part, CorruptError, "4 of the bundle's files are bad", f"'{C[1]}' is missing")
     shutil.rmtree(sent.folder("provider") / "staging")
-    imported(sent, bundle, "--also", part)
+    imported(sent, bundle, part)
 
 
 def test_only_bad_files_of_the_bundle_are_asked_for(sent, bundle, other, ask, capsys):
@@ -525,7 +525,7 @@ def test_an_encrypted_bundle_is_repaired_in_every_way(tmp_path, capsys):
         if kind == "copy":
             harm(again.disk / other.name / names[3])
             shutil.rmtree(again.disk / spare.name)
-            imported(again, here, "--also", again.disk / other.name)
+            imported(again, here, again.disk / other.name)
         elif kind == "request":
             shutil.rmtree(again.disk / spare.name)
             imported(again, requested(again, here, again.disk / "ask.json"))

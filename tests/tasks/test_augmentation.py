@@ -316,7 +316,7 @@ def test_a_start_is_asked_of_what_the_model_is_trained_on():
     assert met == [pytest.approx(0, abs=1e-6)]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_sees_what_a_cpu_sees():
     data, chosen = images(8, 3, SIZE), torch.arange(8)
     there = data.to(torch.device("cuda"))

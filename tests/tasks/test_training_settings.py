@@ -1,4 +1,4 @@
-"""The plan's [training]: channels last, bfloat16 and compile change the steps, never what is measured."""
+"""The plan's [training]: channels last, bfloat16 and compile change the steps, and what is measured only if it says so."""
 
 import shutil
 
@@ -10,13 +10,14 @@ from torch.utils.data import TensorDataset
 from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
-from alx.tasks import load, supervised
+from alx.tasks import check, load, supervised
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.samples import of, placed
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
 from alx.training import Training
 from alx.transforms import Transform
+from alx.turns import looks
 from tests.conftest import Plain, make_world
 
 COUNT = 35  # batches of 8, 8, 8, 8 and 3
@@ -125,6 +126,41 @@ def test_dense_labels_and_rows_train_where_nothing_is_moved():
 # --- speed
 
 
+def by_hand(net, data):
+    """Summed in double precision, outputs computed in bfloat16 by torch's own autocast."""
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs = net.eval()(data.samples_at(torch.arange(COUNT))[0])
+    rows = nn.functional.cross_entropy(outputs.float(), data.targets, reduction="none")
+    return rows.double().sum().item()
+
+
+def test_losses_are_measured_as_trained_where_the_plan_says_so_and_plainly_else():
+    plain, fast = Training(precision="bfloat16"), Training(precision="bfloat16", measuring="as_trained")
+    found = {}
+    for training in (Training(), plain, fast):
+        made = task(training)
+        begin = begun(made).snapshot()
+        found[training.measuring, training.precision] = measure.measure(made, made.new_model(), begin).total
+        nets = [measure.loaded(made, made.new_model(), begin)]
+        found["terms", training.measuring] = float(made.sample_losses.of(nets, torch.arange(COUNT)).sum())
+    assert found["plain", "bfloat16"] == found["plain", "float32"]
+    assert found["as_trained", "bfloat16"] != found["plain", "float32"]
+    assert found["as_trained", "bfloat16"] == pytest.approx(by_hand(nets[0], images()), rel=1e-6)
+    assert found["terms", "as_trained"] == pytest.approx(found["as_trained", "bfloat16"], rel=1e-6)
+    assert found["as_trained", "bfloat16"] == pytest.approx(found["plain", "float32"], rel=1e-2)
+    assert (plain.measures_rounded, fast.measures_rounded) == (False, True)
+    assert not Training(compile=True, measuring="as_trained").measures_rounded
+
+
+def test_what_differs_by_the_rounding_of_bfloat16_is_no_fault_where_it_is_measured_so():
+    fast = Training(precision="bfloat16", measuring="as_trained")
+    assert check.check_task(task(fast)) == []
+    assert (check.likeness(None), check.likeness(Training()), check.likeness(fast)) == (1e-3, 1e-3, 3e-2)
+    assert looks.slack_of(plan.parse((HEAD + "[training]\nprecision = 'bfloat16'\n").encode()).plan) == 1e-5
+    text = HEAD + "[training]\nprecision = 'bfloat16'\nmeasuring = 'as_trained'\n"
+    assert looks.slack_of(plan.parse(text.encode()).plan) == 1e-3
+
+
 compiles = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU"),
     # torch 2.13 meets a deprecated function of its own when it first imports Inductor
@@ -173,6 +209,19 @@ def test_losses_are_measured_alike_whatever_training_says(training):
         model = made.new_model()
         told.append((measure.measure(made, model, state.copied(model.state_dict())), measure.held_out(made, model)))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("training", [pytest.param(Training(compile=True, measuring="as_trained"), marks=compiles)])
+def test_a_compiled_model_is_measured_by_one_graph_in_batches_of_all_sizes(training):
+    plain, fast = (task(each, images(40), Seen) for each in (Training(), training))
+    begin = begun(plain).snapshot()
+    with measure.exact():
+        ours, theirs = (
+            torch.cat([made.sample_losses.of([net], rows)[0] for rows in torch.arange(40).split([24, 13, 3])])
+            for made in (plain, fast)
+            for net in [measure.loaded(made, made.new_model(), begin)]
+        )
+    assert torch.allclose(ours, theirs, rtol=1e-5)
 
 
 class _Pair(nn.Module):
@@ -235,7 +284,7 @@ def test_images_become_the_numbers_they_became_out_of_place():
         data[COUNT]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_sees_the_order_and_the_augmentation_of_a_cpu_and_tells_losses_one_step_late():
     cpu, gpu = task(Training(augment=MIRRORED), model=Seen), task(Training(augment=MIRRORED), model=Seen, device="cuda")
     runs = [begun(cpu), begun(gpu)]

@@ -306,25 +306,28 @@ def test_train_local_again_after_sealing_changes_nothing(stage, alx):
 
 
 KILLER = """
-import os, signal, sys
+import contextlib, os, signal, sys
 from alx import files
 from alx.cli.main import run
 from alx.turns import checkpoints
 
 answer, _ = os.dup(1), os.dup2(2, 1)
 assert run(["train-local", "--site", sys.argv[1]]) == 0  # what it loads, no fork has to load again
-write = files.write
+writing = files.writing
 
 def killed(left, times_its_cost, folder):
-    def write_until_killed(path, data, *rest, **named):
+    @contextlib.contextmanager
+    def writing_until_killed(path, **named):
         nonlocal left
         left -= 1
-        if left < 0:
-            write(path, bytes(data)[: len(data) // 2], *rest, **named)
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(path, data, *rest, **named)
+        with writing(path, **named) as file:
+            yield file
+            if left < 0:
+                file.flush()
+                os.truncate(path, file.tell() // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    files.write = write_until_killed
+    files.writing = writing_until_killed
     checkpoints.TIMES_ITS_COST = times_its_cost
     os._exit(run(["train-local", "--site", folder]))
 
@@ -458,11 +461,11 @@ def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monk
     def noted(name, really):
         def call(what, *rest, **named):
             done.append((name, [path.name for path in what] if isinstance(what, list) else what.name))
-            really(what, *rest, **named)
+            return really(what, *rest, **named)
 
         return call
 
-    for name in ("sync", "sync_folder", "replace"):
+    for name in ("sync", "sync_folder", "replace", "replacing"):
         monkeypatch.setattr(files, name, noted(name, getattr(files, name)))
     work = Work(tmp_path / "work", {})
     done.clear()
@@ -472,7 +475,7 @@ def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monk
     done.clear()
     work.put_checkpoint(b"at 2")
     work.put_checkpoint(b"at 3")
-    assert done[:3] == [("sync", ["t0.state", "t2.state"]), ("sync_folder", "work"), ("replace", "checkpoint")]
+    assert done[:3] == [("sync", ["t0.state", "t2.state"]), ("sync_folder", "work"), ("replacing", "checkpoint")]
     assert [what for name, what in done if name == "sync"] == [["t0.state", "t2.state"], []]
 
 
@@ -508,7 +511,7 @@ def test_memory_does_not_grow_with_the_number_of_snapshots(tmp_path):
     assert peaks[1] - peaks[0] < 16 * flat, (peaks, flat)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_turn_runs_on_a_gpu_when_there_is_one(stage):
     world = stage("paired")
     assert world.site("learner").config.device == "auto"

@@ -1,0 +1,108 @@
+"""Data properties: the numbers about data that travelled, and how a sample becomes an input. No data, and no path to any."""
+
+from alx.columns import Columns
+from alx.errors import count
+from alx.plan import Images, Plan
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
+from alx.report.page.seen import Seen, place
+from alx.site.entries import Described
+
+
+def cluster(seen: Seen) -> Cluster:
+    """What is told of the data."""
+    words = "Data stay where they are. What is known of them here are these numbers, which travelled, and how they are read."
+    return Cluster(
+        key="data", title="Data properties", words=words, parts=[_sides(seen), _travelled(seen), *_reading(seen.plan)]
+    )
+
+
+def _sides(seen: Seen) -> Part:
+    own, peer, site = seen.evidence.own, seen.evidence.peer, seen.evidence.site
+    told = []
+    if own is not None:
+        told.append(Element(name="samples of this site", value=own.file.samples, standing="agreed", note=_SUMMED))
+    if peer is not None:
+        note = "the peer introduced itself with it, and each of its bundles has to say the same"
+        told.append(Element(name="samples of the peer", value=peer.file.samples, standing="claimed", note=note))
+    if site is None:
+        told += [
+            Element(name=f"samples of the {m.sender.role}", value=m.samples, standing="claimed", note=_SUMMED)
+            for m in (r.manifest for r in seen.opened)
+        ]
+    elif site.config.data is not None:
+        told.append(
+            Element(name="kind of this site's data", value=site.config.data.kind, standing="recorded", note="site.toml")
+        )
+    described = [e for e in seen.evidence.log if isinstance(e.record, Described)]
+    told += [
+        Element(
+            name="description written", value=f"{e.record.file}, at {e.at[:19]}", standing="recorded", note=_least(e.record)
+        )
+        for e in described
+        if isinstance(e.record, Described)
+    ]
+    told += [
+        Element(name="provenance", value=None, standing="unknown", note="where data come from is not told to alx"),
+        Element(name="sensitivity", value=None, standing="unknown", note="personal data or not: not told to alx"),
+        Element(name="licence, consent", value=None, standing="unknown", note="not told to alx"),
+        Element(name="digest of the data", value=None, standing="unknown", note="a site keeps one, and tells nobody"),
+    ]
+    return Part(title="Whose data, and how many", elements=told)
+
+
+_SUMMED = "those that loss sums are over"
+
+
+def _least(record: Described) -> str:
+    return f"no count below {record.least} stands in it; SHA-256 {record.digest}"
+
+
+def _travelled(seen: Seen) -> Part:
+    columns = [
+        Column(name="place"),
+        Column(name="samples", kind="number"),
+        Column(name="loss sums", kind="number"),
+        Column(name="least", kind="number"),
+        Column(name="most", kind="number"),
+        Column(name="global loss where it began", kind="number"),
+    ]
+    rows: list[list[Cell]] = []
+    for report in seen.opened:
+        m = report.manifest
+        losses = [c.loss for c in report.candidates]
+        ends: list[Cell] = [min(losses), max(losses)] if losses else [None, None]
+        rows.append([place(m), m.samples, len(losses), *ends, None if m.start is None else m.start.global_loss])
+    caption = "Every number about data that stands in a bundle"
+    words = ["A loss sum is over all samples of its sender. Weights can tell more than these numbers: docs/threat-model.md."]
+    table = Table(caption=caption, standing="claimed", columns=columns, rows=rows)
+    return Part(title="What the numbers about the data are", words=words, tables=[table] if rows else [])
+
+
+def _reading(plan: Plan | None) -> list[Part]:
+    if plan is None:
+        return []
+    told = []
+    if plan.class_names:
+        value = f"{count(len(plan.class_names), 'class', 'classes')}: {', '.join(plan.class_names)}"
+        told.append(Element(name="classes", value=value, standing="agreed"))
+    if plan.images is not None:
+        told.append(Element(name="images become", value=_images(plan.images), standing="agreed"))
+    if plan.columns is None and plan.images is None:
+        told.append(Element(name="a sample becomes", value="the numbers as they are", standing="agreed"))
+    tables = [] if plan.columns is None else [_columns(plan.columns)]
+    return [Part(title="How a sample becomes an input", elements=told, tables=tables)]
+
+
+def _images(images: Images) -> str:
+    size = "as large as they are" if images.size is None else f"{images.size[0]} x {images.size[1]}"
+    return f"{'grey' if images.channels == 1 else 'colour'}, {size}"
+
+
+def _columns(columns: Columns) -> Table:
+    rows: list[list[Cell]] = [[columns.label, "to be predicted"]]
+    rows += [[name, "number"] for name in columns.numeric]
+    rows += [[name, "date"] for name in columns.date]
+    rows += [[name, f"one of {', '.join(c.values)}"] for name, c in columns.categorical.items()]
+    rows += [[name, "id, never an input"] for name in columns.ids]
+    names = [Column(name="column"), Column(name="what it is")]
+    return Table(caption="Columns of the table, as the plan names them", standing="agreed", columns=names, rows=rows)

@@ -1,0 +1,92 @@
+"""Indicators: how good the model is, as far as that travels, what was selected and why. Held-out scores stay in the site."""
+
+from alx.report import audit as words
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table
+from alx.report.page.seen import MAX_ROWS, Seen
+from alx.site.entries import Selected
+
+
+def cluster(seen: Seen) -> Cluster:
+    """What is told of how good the model is."""
+    said = "How good the model is by the loss that both sides go by, and which model was chosen each time."
+    return Cluster(key="indicators", title="Indicators", words=said, parts=[_scores(seen), *_selections(seen), _size(seen)])
+
+
+def _scores(seen: Seen) -> Part:
+    scored = sum(s.scored for s, _ in seen.selected)
+    note = (
+        f"measured at {scored} selections on samples kept apart; they never leave the site, so they are not here: alx status"
+        if scored
+        else "on samples kept apart; a bundle never has any"
+    )
+    least = min((s for s, _ in seen.selected), key=lambda s: s.global_loss, default=None)
+    best = None if least is None else f"{least.mean:.6g} a sample, {least.label} of round {least.round}"
+    return Part(
+        title="How good it is",
+        elements=[
+            Element(name="least global loss found here", value=best, standing="recorded" if best else "unknown"),
+            Element(name="held-out scores", value=None, standing="unknown", note=note),
+            Element(name="fairness, robustness", value=None, standing="unknown", note="not measured by alx"),
+        ],
+    )
+
+
+def _selections(seen: Seen) -> list[Part]:
+    if not seen.selected:
+        return []
+    columns = [
+        Column(name="round", kind="number"),
+        Column(name="when, UTC", kind="time"),
+        Column(name="chosen"),
+        Column(name="global loss a sample", kind="number"),
+        Column(name="models looked at", kind="number"),
+        Column(name="deserves a look"),
+    ]
+    rows: list[list[Cell]] = []
+    for chosen, at in seen.selected:
+        looks = "; ".join(words.looks(chosen.flags)) or "nothing"
+        models = len(chosen.labels) or None
+        rows.append([chosen.round, at, chosen.label, chosen.mean, models, looks])
+    rule = (
+        "Rule: of all models in the peer's bundle, the one with the least global loss: the sender's signed loss sum "
+        "plus this site's own, over the samples of both sides."
+    )
+    table = Table(caption="Every selection of this site", standing="recorded", columns=columns, rows=rows)
+    each = [_candidates(chosen) for chosen, _ in seen.selected if chosen.labels]
+    return [Part(title="What was selected, and why", words=[rule], tables=[table, *each])]
+
+
+def _candidates(chosen: Selected) -> Table:
+    """Their loss sum is the sender's claim; the other is this site's own, and the sum of both over all samples the mean."""
+    rows: list[list[Cell]] = []
+    for i, label in enumerate(chosen.labels):
+        known, whole = chosen.known(i)
+        mean = None if known is None else (chosen.signed[i] + known) / chosen.samples
+        note = "chosen" if i == chosen.index else "" if known is None or whole else "at least; cannot win"
+        rows.append([label, chosen.signed[i], known, mean, note])
+    return Table(
+        caption=f"Round {chosen.round}: every model, their loss sum as they wrote it, and ours",
+        standing="recorded",
+        columns=[
+            Column(name="model"),
+            Column(name="their loss sum", kind="number"),
+            Column(name="own loss sum", kind="number"),
+            Column(name="global loss a sample", kind="number"),
+            Column(name="result"),
+        ],
+        rows=rows[:MAX_ROWS],
+        left_out=max(0, len(rows) - MAX_ROWS),
+    )
+
+
+def _size(seen: Seen) -> Part:
+    known: Standing = "checked" if seen.opened else "unknown"
+    size, raw = sum(r.size for r in seen.opened), sum(r.raw_size for r in seen.opened)
+    return Part(
+        title="What it takes",
+        elements=[
+            Element(name="bytes of all bundles", value=size if seen.opened else None, standing=known),
+            Element(name="bytes of their weights, raw", value=raw if seen.opened else None, standing=known),
+            Element(name="time, energy", value=None, standing="unknown", note="not recorded"),
+        ],
+    )

@@ -1,0 +1,136 @@
+"""Security: keys, signatures, digests, chains, and every refusal."""
+
+from collections.abc import Iterator
+
+from alx.bundle.keys import PublicKey
+from alx.evidence import EVENTS_HOLD, LEDGER_HOLDS, Evidence
+from alx.report import audit as words
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
+from alx.report.page.seen import MAX_ROWS, Seen, other
+from alx.site.entries import Refused
+
+
+def cluster(seen: Seen) -> Cluster:
+    """What is told of how the exchange is protected."""
+    said = "Who signed what, what was compared, and what was refused. docs/threat-model.md says what this protects from."
+    site = [] if seen.evidence.site is None else [_chains(seen.evidence), _log(seen.evidence)]
+    return Cluster(key="security", title="Security", words=said, parts=[_keys(seen), _signatures(seen), *site, _files(seen)])
+
+
+def _keys(seen: Seen) -> Part:
+    ring, site = seen.evidence.keyring, seen.evidence.site
+    rows: list[list[Cell]] = []
+    if ring is not None and site is not None:
+        rows += [["this site", site.role, key.fingerprint, state] for key, state in _states(ring.own)]
+        rows += [["the peer", other(site.role), key.fingerprint, state] for key, state in _states(ring.peer)]
+    elif site is None:
+        rows += [["the signer", None, r.signer.fingerprint, "named by whoever made this report"] for r in seen.reports[:1]]
+    columns = [
+        Column(name="whose"),
+        Column(name="side"),
+        Column(name="SHA-256 of its PEM", kind="digest"),
+        Column(name="state"),
+    ]
+    said = [
+        Element(
+            name=name, value=identity.words, standing="checked", note="twelve words for its identity file, as read out loud"
+        )
+        for name, identity in (("words of this site", seen.evidence.own), ("words of the peer", seen.evidence.peer))
+        if identity is not None
+    ]
+    nothing = Element(name="keys", value=None, standing="unknown", note="see the findings")
+    return Part(
+        title="Keys",
+        elements=said if rows else [nothing],
+        tables=[Table(caption="Keys, oldest first", standing="checked", columns=columns, rows=rows)] if rows else [],
+    )
+
+
+def _states(keys: tuple[PublicKey, ...]) -> Iterator[tuple[PublicKey, str]]:
+    for i, key in enumerate(keys):
+        yield key, "in use" if i == len(keys) - 1 else "replaced"
+
+
+def _signatures(seen: Seen) -> Part:
+    rows: list[list[Cell]] = []
+    for bundle, place in seen.told():
+        report = bundle.report
+        if report is None:
+            refused = "not looked at: no key is known" if bundle.fault is None else bundle.fault.message
+            rows.append([place, "not valid, or not looked at", refused, None])
+            continue
+        told = f"{len(report.listed)} signed files, each as it was signed; no other"
+        rows.append([place, "valid", told, report.signer.fingerprint])
+    columns = [Column(name="place"), Column(name="signature"), Column(name="files"), Column(name="key", kind="digest")]
+    return Part(
+        title="Signatures",
+        words=["ECDSA on P-256 over the SHA-256 of every file (OpenSSF Model Signing): a public tool verifies it too."],
+        tables=[Table(caption="Every signature, verified now", standing="checked", columns=columns, rows=rows)]
+        if rows
+        else [],
+    )
+
+
+def _chains(found: Evidence) -> Part:
+    def chain(name: str, what: str, number: int) -> Element:
+        if what in found.checked:
+            return Element(name=name, value=f"its chain holds, {number} long", standing="checked")
+        return Element(name=name, value="its chain does not hold", standing="checked", note="see the findings")
+
+    head = Element(
+        name="digest of the ledger's last entry", value=found.head, standing="checked" if found.head else "unknown"
+    )
+    loose = [Element(name="lies there, and nothing names it", value=name, standing="checked") for name in found.unnamed]
+    entries = len(found.past) if found.told_by == "ledger" else 0
+    return Part(
+        title="The site's own record",
+        words=[f"Told here by the {found.told_by or 'files alone: neither the ledger nor the event log can be read'}."],
+        elements=[chain("ledger", LEDGER_HOLDS, entries), chain("event log", EVENTS_HOLD, len(found.log)), head, *loose],
+    )
+
+
+def _log(found: Evidence) -> Part:
+    rows: list[list[Cell]] = [
+        [None if e.by_reset else e.at, e.line.kind, words.event(e.record, by_reset=e.by_reset)] for e in found.log
+    ]
+    refused = sum(isinstance(e.record, Refused) for e in found.log)
+    columns = [Column(name="when, UTC", kind="time"), Column(name="event"), Column(name="what")]
+    return Part(
+        title="Every event, refusals among them",
+        elements=[Element(name="refusals", value=refused, standing="recorded", note="what commands of this site refused")],
+        tables=[
+            Table(
+                caption="The security log",
+                standing="recorded",
+                columns=columns,
+                rows=rows[:MAX_ROWS],
+                left_out=max(0, len(rows) - MAX_ROWS),
+            )
+        ]
+        if rows
+        else [],
+    )
+
+
+def _files(seen: Seen) -> Part:
+    rows: list[list[Cell]] = [
+        [place, f.name, f.size, f.digest]
+        for bundle, place in seen.told()
+        if bundle.report is not None
+        for f in bundle.report.listed
+    ]
+    columns = [
+        Column(name="place"),
+        Column(name="file"),
+        Column(name="bytes", kind="number"),
+        Column(name="SHA-256", kind="digest"),
+    ]
+    table = Table(
+        caption="Every signed file, its digest compared now",
+        standing="checked",
+        columns=columns,
+        rows=rows[:MAX_ROWS],
+        left_out=max(0, len(rows) - MAX_ROWS),
+    )
+    gone = Element(name="known weaknesses", value=None, standing="unknown", note="alx keeps no list; docs/threat-model.md")
+    return Part(title="Files", elements=[gone], tables=[table] if rows else [])

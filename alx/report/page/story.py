@@ -1,0 +1,185 @@
+"""The report in words: what it is about, who handed what to whom and when, and what deserves to be read first.
+
+Knows evidence and the ledger's records; verifies nothing.
+"""
+
+from collections.abc import Iterator
+
+from alx import files
+from alx.audit import BundleReport, Ciphertext
+from alx.bundle.closing import Closing
+from alx.errors import count
+from alx.evidence import EVENTS_HOLD, Bundle, Evidence
+from alx.report import audit as told
+from alx.report.page.content import Finding
+from alx.report.page.seen import Seen, size
+from alx.site.entries import Accepted, Closed, Exported, Paired, Refused, Renewal, Reset, Restored, Sealed, Selected
+
+
+def title(seen: Seen) -> str:
+    """What the report is about, in a line."""
+    site = seen.evidence.site
+    if site is not None:
+        return f"The {site.role}'s site of plan '{site.plan.name}'"
+    report = seen.reports[0]
+    if isinstance(report, BundleReport):
+        m = report.manifest
+        what = "The closing" if isinstance(m, Closing) else "The bundle"
+        return f"{what} of the {m.sender.role}, round {m.round}"
+    return "An encrypted bundle, seen from outside"
+
+
+def words(seen: Seen) -> list[str]:
+    """The whole of it, a sentence or two each."""
+    return _site(seen) if seen.evidence.site is not None else _bundle(seen.reports[0])
+
+
+def _site(seen: Seen) -> list[str]:
+    found, site = seen.evidence, seen.evidence.site
+    if site is None:
+        return []
+    plan, rounds = site.plan, len({s.round for s, _ in seen.selected})
+    under = f"the plan '{plan.name}' (SHA-256 {site.plan_file.digest}), in {count(plan.rounds, 'round')}"
+    out = [f"Two organisations improve one model under {under}. This site is the {site.role}. {_paired(seen)}"]
+    sealed, came = ([b for b in found.bundles if b.ours is ours] for ours in (True, False))
+    gone = [b for b in sealed if b.turn is not None and b.turn.digest in seen.handed_over]
+    out.append(
+        f"It sealed {count(len(sealed), 'bundle')}{_closed(sealed)} and handed over {len(gone)}{_bytes(gone)}; it accepted "
+        f"{len(came)} from the peer{_closed(came)}{_bytes(came)}. {_closing(seen, rounds)}"
+    )
+    out += _left(gone)
+    good = sum(b.good for b in found.bundles)
+    if found.faults:
+        faults = count(len(found.faults), "fault was", "faults were")
+        out.append(f"{faults} found: see below. Of {count(len(found.bundles), 'bundle')} on record {good} are good.")
+    elif found.bundles:
+        whole = "signatures, digests and every weight"
+        each = whole if len(seen.opened) == len(seen.reports) else "signatures and digests; what is encrypted was not opened"
+        out.append(f"All bundles lie in this site and were verified while this report was made: {each}. Both chains hold.")
+    refused, looks = (sum(f.kind == kind for f in findings(seen)) for kind in ("refusal", "look"))
+    refusals = f"Commands of this site refused something {count(refused, 'time')}" if refused else "Nothing was refused"
+    if EVENTS_HOLD not in found.checked:
+        refusals += " as far as can be told, for the event log is damaged"
+    out.append(f"{refusals}; {count(looks, 'thing') + ' deserved' if looks else 'nothing deserved'} a look: see Findings.")
+    return out
+
+
+def _closed(some: list[Bundle]) -> str:
+    return " (the closing among them)" if any(b.turn is not None and b.turn.closing for b in some) else ""
+
+
+def _paired(seen: Seen) -> str:
+    if seen.paired is None:
+        return "It has no peer yet."
+    at = next((p.at for p in reversed(seen.evidence.past) if isinstance(p.record, Paired)), None)
+    return f"It pinned its peer's key{_when(at)}, after two people compared twelve words."
+
+
+def _bytes(some: list[Bundle]) -> str:
+    total = sum(size(b.report) for b in some if b.report is not None)
+    return f" ({files.size(total)})" if total else ""
+
+
+def _closing(seen: Seen, rounds: int) -> str:
+    closed = seen.closed
+    if closed is not None:
+        return f"The exchange is closed: both sides end with {closed.label} of round {closed.round}."
+    return f"The exchange is not closed; models were selected in {count(rounds, 'round')} so far."
+
+
+def _left(gone: list[Bundle]) -> list[str]:
+    """What left this site in all."""
+    opened = [b.report for b in gone if isinstance(b.report, BundleReport)]
+    if not opened or len(opened) < len(gone):
+        return [] if not gone else ["What the bundles that left hold can be told only where all of them can be opened."]
+    models, recipes = sum(len(r.candidates) - r.recipes for r in opened), sum(r.recipes for r in opened)
+    losses, samples = sum(len(r.candidates) for r in opened), opened[-1].manifest.samples
+    weights = f"the weights of {count(models, 'model')}, recipes of {count(recipes, 'blend')}"
+    numbers = f"{count(losses, 'loss sum')} and the number of its samples, {samples:,}"
+    return [f"What left this site: {weights}, {numbers}. No bundle has a place for a sample, a label or a score."]
+
+
+def _bundle(report: BundleReport | Ciphertext) -> list[str]:
+    signed = count(len(report.listed), "signed file")
+    valid = f"ts signature is valid, by the key {report.signer.fingerprint}; each of its {signed}"
+    if isinstance(report, Ciphertext):
+        name = report.path.name
+        return [
+            f"The bundle '{name}' is encrypted, and no key that opens it is at hand. I{valid} is as it was signed.",
+            "What it holds, who it is for and which round it belongs to cannot be seen from outside.",
+        ]
+    m = report.manifest
+    who = (
+        f"The {m.sender.role} made it for the {m.receiver.role}, in round {m.round} of the exchange under the plan {m.plan}."
+    )
+    out = [who, f"I{valid} ({files.size(report.size)}) is as it was signed, and there is no other."]
+    if isinstance(m, Closing):
+        out.append(f"It has no weights: it names the model that both sides end with, {m.state}.")
+    else:
+        weights = f"the weights of {count(len(m.candidates) - report.recipes, 'model')}"
+        recipes = f"the recipes of {count(report.recipes, 'blend')}"
+        numbers = f"one loss sum for each, over the sender's {m.samples:,} samples"
+        out.append(f"It holds {weights} and {recipes}, with {numbers}. Every weight is a finite number.")
+    out.append("When it was made is not known: no bundle holds a time.")
+    return out
+
+
+def story(seen: Seen) -> list[str]:
+    """Who handed what to whom, in order; of a bundle alone there is none."""
+    return list(_story(seen))
+
+
+def _story(seen: Seen) -> Iterator[str]:
+    for past in seen.evidence.past:
+        match past.record:
+            case Paired() as r:
+                yield f"{_at(past.at)}the peer was pinned, with the key {r.key[:16]}…; it has {count(r.samples, 'sample')}"
+            case Renewal() as r:
+                yield f"{_at(past.at)}a key was replaced: {r.old[:16]}… by {r.new[:16]}…"
+            case Sealed() as r:
+                yield f"{_at(past.at)}this site sealed the {r.what}, digest {r.digest[:16]}…"
+            case Exported() as r:
+                part = "all of it" if r.names is None else f"{r.files} files of it, as the peer asked"
+                yield f"{_at(past.at)}'{r.bundle}' was put on a disk, {part}, and read back from there"
+            case Accepted() as r:
+                yield f"{_at(past.at)}the peer's {r.what} came, was verified and accepted, digest {r.digest[:16]}…"
+            case Selected() as r:
+                yield f"{_at(past.at)}{r.label} was selected out of it, with a global loss of {r.mean:.6g} a sample"
+            case Closed() as r:
+                model = f"{r.label} of round {r.round}, model {r.state[:16]}…"
+                yield f"{_at(past.at)}the exchange was closed: both sides have {model}"
+            case Restored() | Reset() as r:
+                yield f"{_at(past.at)}the site was mended: {told.event(r)}"
+
+
+def _at(at: str | None) -> str:
+    return f"{at[:16].replace('T', ' ')}: " if at else "at a time that nobody knows: "
+
+
+def _when(at: str | None) -> str:
+    return f" at {at[:16].replace('T', ' ')} UTC" if at else ""
+
+
+def findings(seen: Seen) -> list[Finding]:
+    """What does not hold, what was refused, and what deserves a look, in this order."""
+    found: Evidence = seen.evidence
+    out = [Finding(kind="fault", at=None, text=f"{f.what}: {f.error.message}{_hint(f.error.hint)}") for f in found.faults]
+    out += [Finding(kind="look", at=None, text=f"'{name}' lies there, and nothing names it") for name in found.unnamed]
+    out += [
+        Finding(kind="refusal", at=e.at[:19], text=told.event(e.record)) for e in found.log if isinstance(e.record, Refused)
+    ]
+    for chosen, at in seen.selected:
+        looks = [look.removeprefix("LOOK: ") for look in told.looks(chosen.flags)]
+        out += [Finding(kind="look", at=at and at[:19], text=f"selection of round {chosen.round}: {look}") for look in looks]
+    for past in found.past:
+        match past.record:
+            case Closed(loss_rose=True):
+                text = "the learner's closing says a global loss above the one found here last"
+                out.append(Finding(kind="look", at=past.at and past.at[:19], text=text))
+            case Restored() | Reset() as r:
+                out.append(Finding(kind="look", at=past.at and past.at[:19], text=f"the site was mended: {told.event(r)}"))
+    return out
+
+
+def _hint(hint: str) -> str:
+    return f" (hint: {hint})" if hint else ""
