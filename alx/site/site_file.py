@@ -34,8 +34,8 @@ class Data(Strict):
     )
     table: Dialect = Field(default_factory=Dialect, description="how a CSV is written, where it is not as usual")
 
-    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] | None = Field(
-        default=None, description="processes that decode pictures; left out: as many as cores, none for few pictures"
+    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = Field(
+        default=0, description="processes that decode pictures beside the one that trains; of use where cores are idle"
     )
     in_memory: bool | None = Field(
         default=None,
@@ -46,7 +46,7 @@ class Data(Strict):
     def _only_a_table_is_written(self) -> Self:
         if self.kind != "csv" and self.table != Dialect():
             raise ValueError(f"[data.table] says how a CSV is written, and the data are of the kind {self.kind}")
-        if self.kind not in ("images", "tar") and (self.workers is not None or self.in_memory is not None):
+        if self.kind not in ("images", "tar") and (self.workers or self.in_memory is not None):
             raise ValueError(
                 f"workers and in_memory are for pictures that are decoded, and the data are of the kind {self.kind}"
             )

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alx import decoder
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import decoder, place
+from alx.tasks.data import place
 from alx.tasks.data.images import of_pixels
 from alx.tasks.data.samples import Held, Tensors
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from alx import picture
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import alike, listing, picture, place, streamed
+from alx.tasks.data import alike, listing, place, streamed
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.listing import Entry, Listing
 from alx.tasks.data.samples import Held

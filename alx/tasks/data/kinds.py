@@ -56,7 +56,7 @@ class Source(Protocol):
         held_out: what is kept apart.
         validation: what models are selected on, where the plan says so.
         table: how a CSV is written, the others that are named too.
-        workers: processes that decode pictures; None: by the number of cores.
+        workers: processes that decode pictures, beside this one.
         in_memory: whether all pixels of pictures are held; None: where they fit.
     """
 
@@ -64,7 +64,7 @@ class Source(Protocol):
     held_out: str | None
     validation: str | None
     table: Dialect
-    workers: int | None
+    workers: int
     in_memory: bool | None
 
     @property

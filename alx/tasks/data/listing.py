@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from alx.tasks.data.picture import Member
+from alx.picture import Member
 
 KEPT_FROM = 10_000  # pictures: fewer are soon listed, and a small site has no such folder
 SETTLED = 2_000_000_000  # nanoseconds: FAT's times of change are so coarse, and a later change would look like none

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from alx import decoder, picture
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import alike, decoder, listing, picture, streamed
+from alx.tasks.data import alike, listing, streamed
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.listing import Entry, Listing
 from alx.tasks.data.samples import Held

@@ -19,7 +19,7 @@ from alx.plan import Images
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.listing import Listing
 from alx.tasks.data.samples import CPU, Inputs
-from alx.tasks.data.workers import WORTH, Workers, by_cores
+from alx.tasks.data.workers import Workers
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -34,12 +34,12 @@ class Loading(NamedTuple):
     """How a site reads pictures.
 
     Attributes:
-        workers: processes; None: as many as cores, or 0 where there are few pictures.
+        workers: processes beside this one.
         in_memory: whether all pixels are held; None: where they fit in `SHARE` of the memory at hand.
         kept: the folder where listings are kept, or None.
     """
 
-    workers: int | None = None
+    workers: int = 0
     in_memory: bool | None = None
     kept: Path | None = None
 
@@ -104,7 +104,8 @@ class Streamed:
 
     def pixels_at(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """See `Pixels`."""
-        pixels = torch.from_numpy(self._read(indices)).permute(0, 3, 1, 2).contiguous()
+        # a clone, as grey pixels are contiguous both ways, and a convolution of the other way has other last bits
+        pixels = torch.from_numpy(self._read(indices)).permute(0, 3, 1, 2).clone(memory_format=torch.contiguous_format)
         return pixels, self.targets.index_select(0, indices)
 
     def inputs_of(self, pixels: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ def read(listing: Listing, images: Images, loading: Loading = PLAIN) -> Normalis
         ConfigError: a picture that is held cannot be used.
     """
     size = images.size or (1, 1)
-    count = loading.workers if loading.workers is not None else by_cores() if len(listing) >= WORTH else 0
+    count = loading.workers
     workers, takes = Workers(count, images.channels, size), len(listing) * size[0] * size[1] * images.channels
     if not (loading.in_memory if loading.in_memory is not None else takes <= SHARE * at_hand()):
         return Streamed(listing, torch.arange(len(listing)), images, workers)
