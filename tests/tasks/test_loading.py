@@ -104,7 +104,7 @@ def test_a_dead_worker_is_one_refusal_and_the_next_command_has_others(root):
     workers = Workers(1, 3, (8, 8))
     files = list(folder.listed(root, IMAGES))
     assert workers.read(files[:2]).shape == (2, 8, 8, 3)
-    os.kill(workers._all[0].pid, signal.SIGKILL)
+    os.kill(workers._all[0].process.pid, signal.SIGKILL)
     with pytest.raises(ConfigError, match="a worker that decodes pictures ended before it was done") as caught:
         workers.read(files[:2])
     assert caught.value.exit_code == 2

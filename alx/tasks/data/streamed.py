@@ -81,9 +81,6 @@ class Streamed:
 
     def ahead(self, batches: Iterable[Tensor]) -> None:
         """See `samples.ahead`."""
-        for _, futures in self._begun:
-            for future in futures:
-                future.cancel()
         self._begun.clear()
         self._next = iter(batches) if self._workers.count else iter(())
         self._begin()

@@ -1,10 +1,11 @@
 """Processes that decode pictures while the model trains: they draw nothing at random, so their number changes no bit.
 
-Knows pictures and processes; knows no model and no order. Each is `python -m alx.decoding`, asked and heard through its
-pipes by a thread of its own. It holds nothing else that is open here, neither the site's lock nor a GPU.
+Knows pictures and processes; knows no model and no order. Each is `python -m alx.decoding`, and a thread takes what it
+answers, in the order in which it was asked. It holds nothing else that is open here, neither the site's lock nor a GPU.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import sys
@@ -25,8 +26,9 @@ from alx.errors import ConfigError
 if TYPE_CHECKING:
     from io import BufferedReader, BufferedWriter
 
+PIPE_BYTES = 1 << 20  # as much as Linux gives to anybody: an answer waits in there, and the next question is begun
+
 Pixels = NDArray[np.uint8]
-Process = Popen[bytes]
 
 
 class Workers:
@@ -40,17 +42,22 @@ class Workers:
 
     def __init__(self, count: int, channels: int, size: tuple[int, int]) -> None:
         self.count, self._wanted = count, (channels, size)
-        self._pool: ThreadPoolExecutor | None = None
-        self._mine, self._all = threading.local(), list[Process]()
+        self._all: list[_Worker] = []
         weakref.finalize(self, _end, self._all)  # also when the command ends
 
     def begin(self, files: Sequence[Place]) -> list["Future[Pixels]"]:
-        """Have these decoded, a share of them by each worker."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.count, "decoding")
+        """Have these decoded, a share of them by each worker.
+
+        Raises:
+            ConfigError: a worker died, or cannot be begun.
+        """
+        if any(worker.dead for worker in self._all) or not self._all:
+            _end(self._all)
+            for _ in range(self.count):
+                self._all.append(_Worker(*self._wanted))  # one by one: those that began are ended where another cannot
         share = -(-len(files) // self.count)
         parts = [files[at : at + share] for at in range(0, len(files), share)]
-        return [self._pool.submit(_asked, self._mine, self._all, part, *self._wanted) for part in parts]
+        return [worker.ask(part) for worker, part in zip(self._all, parts, strict=False)]
 
     @staticmethod
     def end(begun: Sequence["Future[Pixels]"]) -> Pixels:
@@ -66,54 +73,67 @@ class Workers:
         return self.end(self.begin(files)) if self.count else decoding.decoded(files, *self._wanted)
 
 
-def _asked(
-    mine: threading.local, every: list[Process], files: Sequence[Place], channels: int, size: tuple[int, int]
-) -> Pixels:
-    """In a thread: what this thread's process decodes."""
-    if not threading.main_thread().is_alive():
-        raise _dead()  # the command ends, and nobody waits for what is still asked for
-    made = np.empty((len(files), *size, channels), np.uint8)
-    try:
-        if getattr(mine, "process", None) is None:
-            mine.process = _started(channels, size)
-            every.append(mine.process)
-        process: Process = mine.process
-        questions, answers = cast("BufferedWriter", process.stdin), cast("BufferedReader", process.stdout)
-        questions.write(decoding.line(files))
-        questions.flush()
-        refused = json.loads(answers.readline())
-        whole = refused is not None or answers.readinto(made.data.cast("B")) == made.nbytes
-    except (OSError, ValueError) as error:  # a pipe that is shut; an answer that ends early; or it cannot be started
-        mine.process = None
-        raise _dead() from error
-    if not whole:
-        mine.process = None
-        raise _dead()
-    if refused is not None:
-        raise ConfigError(*refused)
-    return made
+class _Worker:
+    """One process, and the thread that hears it."""
+
+    def __init__(self, channels: int, size: tuple[int, int]) -> None:
+        self.dead, self._shape = False, (*size, channels)
+        self._ear = ThreadPoolExecutor(1, "decoding")
+        found = os.pathsep.join(os.path.abspath(path) for path in sys.path)  # noqa: PTH100 - "" is the folder one is in
+        try:
+            self.process = Popen(  # noqa: S603 - this Python, and numbers
+                [sys.executable, "-P", "-m", "alx.decoding", str(channels), *map(str, size)],
+                stdin=PIPE,
+                stdout=PIPE,
+                env=os.environ | {"PYTHONPATH": found},
+                process_group=0,  # Ctrl-C is the parent's
+            )
+        except OSError as error:
+            raise _dead() from error
+        self._questions, self._answers = (
+            cast("BufferedWriter", self.process.stdin),
+            cast("BufferedReader", self.process.stdout),
+        )
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # a smaller one is slower, and that is all
+                fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    def ask(self, files: Sequence[Place]) -> "Future[Pixels]":
+        """These pixels, when they are there."""
+        try:
+            self._questions.write(decoding.line(files))
+            self._questions.flush()
+        except OSError as error:
+            self.dead = True
+            raise _dead() from error
+        return self._ear.submit(self._heard, len(files))
+
+    def _heard(self, count: int) -> Pixels:
+        if not threading.main_thread().is_alive():
+            raise _dead()  # the command ends, and nobody waits for this
+        made = np.empty((count, *self._shape), np.uint8)
+        told = self._answers.readline()
+        whole = told.endswith(b"\n") and (told != b"null\n" or self._answers.readinto(made.data.cast("B")) == made.nbytes)
+        if not whole:
+            self.dead = True
+            raise _dead()
+        if told != b"null\n":
+            raise ConfigError(*json.loads(told))
+        return made
+
+    def end(self) -> None:
+        """It holds nothing that could be lost."""
+        self.process.kill()
+        self._ear.shutdown(cancel_futures=True)
+        for pipe in (self._questions, self._answers):
+            with contextlib.suppress(BrokenPipeError):  # half a question was in it
+                pipe.close()
+        self.process.wait()
 
 
-def _started(channels: int, size: tuple[int, int]) -> Process:
-    found = os.pathsep.join(os.path.abspath(path) for path in sys.path)  # noqa: PTH100 - "" is the folder one is in
-    return Popen(  # noqa: S603 - this Python, and numbers
-        [sys.executable, "-P", "-m", "alx.decoding", str(channels), *map(str, size)],
-        stdin=PIPE,
-        stdout=PIPE,
-        env=os.environ | {"PYTHONPATH": found},
-        process_group=0,  # Ctrl-C is the parent's
-    )
-
-
-def _end(every: list[Process]) -> None:
-    """They hold nothing that could be lost."""
-    for process in every:
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # half a question was in it
-                    pipe.close()
-        process.wait()
+def _end(workers: list[_Worker]) -> None:
+    while workers:
+        workers.pop().end()
 
 
 def _dead() -> ConfigError:
