@@ -263,7 +263,11 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 ## Pictures that do not fit into memory
 
 Pictures of `images` and `tar` are decoded once and held as bytes where these take a quarter of the free memory at most;
-else, or with `in_memory = false`, each is decoded when a batch needs it, by `workers` processes, two batches ahead.
+else, or with `in_memory = false`, each is decoded when a batch needs it, by `workers` processes, two batches ahead. Without
+workers, which is so where none are asked for, the process that trains decodes too. Workers are of use where cores are idle:
+as many of them as there are such cores. Beside other work on two cores they were of little
+([performance.md](performance.md#loading)). A worker takes 33 MB of memory, begins in about a second, and ends with its
+command, however that ends.
 Neither changes a bit of any weight or loss: which pictures make a batch, and how they are changed at random, is decided
 without the workers. A damaged picture is then refused when it is met; pairing reads every picture once, for
 `data.sha256`, and so does each later turn before it trains.
@@ -272,7 +276,7 @@ without the workers. A damaged picture is then refused when it is met; pairing r
 [data]
 kind = "images"
 path = "/data/scans"
-workers = 8                            # left out: as many as cores, 16 at most; none for fewer than 2,000 pictures
+workers = 8                            # left out: none
 in_memory = false                      # left out: by what is free
 ```
 

@@ -223,6 +223,7 @@ def member(name, kind=tarfile.REGTYPE, **more):
         (member("benign/a.png", tarfile.LNKTYPE, linkname="b.png"), "a link, expected plain files"),
         (member("benign/a.png", tarfile.CHRTYPE), "a device or pipe, expected plain files"),
         (member("benign/a.png", tarfile.FIFOTYPE), "a device or pipe, expected plain files"),
+        (member("benign/a.png", tarfile.GNUTYPE_SPARSE), "a sparse file, expected plain files"),
         ("benign/\x1b[2J.png", "with control characters in its name"),
         ("benign/a.exe", "is no image of a kind that is read"),
         ("other/a.png", "has a folder 'other', which is no class of the plan"),
