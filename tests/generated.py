@@ -257,8 +257,37 @@ One site's own settings, made by `alx init`, edited by hand. Nothing in it ever 
 |---|---|---|
 | `npz` | MedMNIST's arrays: `train_images` (pixels: uint8 [n, h, w] or [n, h, w, 3]), `train_labels` | `test_*` |
 | `images` | a folder with one folder a class | `held_out`: another such folder |
+| `tar` | a tar, or a folder of tars: pictures in a folder a class, or each beside a `.cls` | `held_out`: another |
 | `csv` | a table, as the plan's [columns] and your own [data.table] say | `held_out`: another, written alike |
 | `cifar10`, `svhn`, `mnist` | the root that torchvision's data set was downloaded to | its test split |
+
+## Pictures that do not fit into memory
+
+Pictures of `images` and `tar` are decoded once and held as bytes where these take a quarter of the free memory at most;
+else, or with `in_memory = false`, each is decoded when a batch needs it, by `workers` processes, two batches ahead. Without
+workers, which is so where none are asked for, the process that trains decodes too. Workers are of use where cores are idle:
+as many of them as there are such cores. Beside other work on two cores they were of little
+([performance.md](performance.md#loading)). A worker takes 33 MB of memory, begins in about a second, and ends with its
+command, however that ends.
+Neither changes a bit of any weight or loss: which pictures make a batch, and how they are changed at random, is decided
+without the workers. A damaged picture is then refused when it is met; pairing reads every picture once, for
+`data.sha256`, and so does each later turn before it trains.
+
+```toml
+[data]
+kind = "images"
+path = "/data/scans"
+workers = 8                            # left out: none
+in_memory = false                      # left out: by what is free
+```
+
+A folder of 10,000 pictures or more is listed once; the listing is kept in `listings/` of the site's folder, never
+beside the data, and is made anew when the time of change of a folder, or of a tar, is another. It may be deleted.
+
+An `.npz` whose large arrays are saved with `numpy.savez` (not `savez_compressed`, as MedMNIST's are) is mapped: what is
+not asked for takes no memory. To save one anew: `numpy.savez("new.npz", **numpy.load("old.npz"))`. Pixels that
+`[images]` resizes are read whole, and so is what is compressed. While a command runs, the file stays as it is: replace
+it, do not write into it.
 
 ## A table as it is
 

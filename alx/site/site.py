@@ -10,6 +10,7 @@
     identity.json   how this site introduced itself; peer.json and peer.pem: the pinned peer
     ledger.sqlite   what was sent and accepted
     events.sqlite   the security log: that, and what was refused and why
+    listings/       where the data are very many pictures: which there are; a cache, made anew where it is gone
     work/           the turn in progress; gone when it is sealed
     kept/           where the plan says `keep`: the optimiser's state after the last turn; it never travels
     personal/       where the plan calls parts of the model personal: these, as of each snapshot; they never travel

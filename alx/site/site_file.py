@@ -15,15 +15,18 @@ from alx.errors import ConfigError, UsageError, escape
 from alx.plan import toml
 from alx.records import Role, Scalar, Strict, explain
 
+MAX_WORKERS = 256  # more than any machine's cores that a site would give to pictures
 MAX_SETTINGS_BYTES = 1 << 18  # of a file of settings: they stand in a site.toml, which may have four times as many
 
-DataKind = Literal["npz", "images", "csv", "cifar10", "svhn", "mnist"]
+DataKind = Literal["npz", "images", "tar", "csv", "cifar10", "svhn", "mnist"]
 
 
 class Data(Strict):
     """The site's own data. Stays here: nothing of this table is ever sent."""
 
-    kind: DataKind = Field(description="npz (MedMNIST's array names), images (a folder a class), csv, or torchvision's")
+    kind: DataKind = Field(
+        description="npz (MedMNIST's array names), images (a folder a class), tar (images too), csv, or torchvision's"
+    )
     path: str = Field(description="file or folder, relative to the site's folder")
     held_out: str | None = Field(default=None, description="file or folder kept apart for a score; not for torchvision's")
     validation: str | None = Field(
@@ -31,10 +34,22 @@ class Data(Strict):
     )
     table: Dialect = Field(default_factory=Dialect, description="how a CSV is written, where it is not as usual")
 
+    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = Field(
+        default=0, description="processes that decode pictures beside the one that trains; of use where cores are idle"
+    )
+    in_memory: bool | None = Field(
+        default=None,
+        description="hold the pixels of all pictures; left out: where they take a quarter of free memory at most",
+    )
+
     @model_validator(mode="after")
     def _only_a_table_is_written(self) -> Self:
         if self.kind != "csv" and self.table != Dialect():
             raise ValueError(f"[data.table] says how a CSV is written, and the data are of the kind {self.kind}")
+        if self.kind not in ("images", "tar") and (self.workers or self.in_memory is not None):
+            raise ValueError(
+                f"workers and in_memory are for pictures that are decoded, and the data are of the kind {self.kind}"
+            )
         return self
 
 
@@ -139,10 +154,8 @@ def text(config: SiteFile) -> str:
         lines.append("sharding = true")
     if config.data is not None:
         lines += ["", "[data]", f"kind = {quoted(config.data.kind)}", f"path = {quoted(config.data.path)}"]
-        if config.data.held_out is not None:
-            lines.append(f"held_out = {quoted(config.data.held_out)}")
-        if config.data.validation is not None:
-            lines.append(f"validation = {quoted(config.data.validation)}")
+        more = config.data.model_dump(exclude_none=True, exclude={"kind", "path", "table"})
+        lines += [f"{name} = {quoted(value)}" for name, value in more.items()]
         written = config.data.table.model_dump(exclude_defaults=True)
         if written:
             lines += ["", "[data.table]", *(f"{name} = {toml(value)}" for name, value in written.items())]

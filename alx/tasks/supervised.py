@@ -92,15 +92,23 @@ class MiniBatches:
         """Place an epoch's order where it is used."""
         self._order, self._at = order, at
         self._indices = order.to(self._data.home)
+        coming = next_batches(at, len(order), self._batch_size, len(order))
+        samples.ahead(self._data, (self._indices[self._read(each)] for each in coming))
+
+    def _read(self, here: slice) -> slice:
+        """What of a batch this rank reads: its part; where rows are drawn for, each after the one before it, all of it."""
+        if self._ranks is None or self._augmented is not None:
+            return here
+        return ranks.part(here, self._ranks.rank, self._ranks.world).rows
 
     def _batch(self, here: slice, mine: slice) -> tuple[Tensor, Tensor]:
         """A batch as the model is trained on it, on the device: this rank's rows of it."""
         if self._augmented is None:
             inputs, targets = self._data.samples_at(self._indices[mine])
-        else:  # what is drawn for a row depends on those before it
+        else:
             own = slice(mine.start - here.start, mine.stop - here.start)
             inputs, targets = (t[own] for t in self._augmented.samples_at(self._indices[here]))
-        inputs, targets = inputs.to(self._device), targets.to(self._device)
+        inputs, targets = (samples.moved(t, self._device) for t in (inputs, targets))
         if self._training.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, targets
@@ -280,6 +288,7 @@ def supervised(
         out = torch.empty(len(nets), len(indices), dtype=torch.float64)
         asked = [_measured(net, training, place) for net in nets]
         at_once = batches.of(nets[0], lambda: where.samples_at(indices[:1].to(where.home))[0].to(place))
+        samples.ahead(where, (part.to(where.home) for part in torch.split(indices, at_once)))
         for at in range(0, len(indices), at_once):
             wanted = indices[at : at + at_once]
             read = samples.copies(len(nets), *(t.to(place) for t in where.samples_at(wanted.to(where.home))))

@@ -30,6 +30,7 @@ SECTIONS = {
     "gpu": "gpu",
     "ranks": "ranks",
     "episodes": "rollouts",
+    "loading": "loading",
 }
 
 

@@ -46,6 +46,8 @@ class Source:
     held_out: str | None = None
     validation: str | None = None
     table: Dialect = field(default_factory=Dialect)
+    workers: int | None = None
+    in_memory: bool | None = None
 
 
 @dataclass(frozen=True)

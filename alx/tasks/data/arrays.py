@@ -2,23 +2,26 @@
 
 Where the plan selects on validation samples, val_images and val_labels are those.
 
-Knows NumPy's file; unpickles nothing, and allocates nothing that a header claims and the file does not hold.
+Knows NumPy's file; unpickles nothing, and allocates nothing that a header claims and the file does not hold. A large array
+that lies uncompressed in the file (numpy.savez, not savez_compressed) is mapped: it takes the memory of what is asked for.
 """
 
 import contextlib
 import math
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from alx import decoder
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import decoder, place
+from alx.tasks.data import place
 from alx.tasks.data.images import of_pixels
 from alx.tasks.data.samples import Held, Tensors
 
@@ -26,6 +29,10 @@ NAMES = "arrays are named as in MedMNIST: train_images, train_labels, and test_i
 MADE_BY = "columns"  # the array that says so; NAMES has no such one
 _NUMBERS = 'save arrays of numbers: array.astype("float32")'
 _WHOLE = "expected a whole .npz: copy it again, or save it with numpy.savez; nothing is unpickled"
+MAPPED_FROM = 64 << 20  # bytes of an array: smaller ones are read, and the file may then change or go
+_PIECE = 1 << 20  # bytes, while a checksum is looked at
+_LOCAL_HEADER = 30  # bytes of a zip entry's own, before its name (APPNOTE 4.3.7); lengths of name and extra field at 26
+_CHECKED = 1 << 12  # rows of numbers looked at at once
 _NPY = b"\x93NUMPY"  # a single array begins with it
 _GREY, _COLOUR = 3, 4  # dimensions of [n, h, w] and of [n, h, w, channels]
 
@@ -110,7 +117,9 @@ def read(path: Path, part: str, images: Images | None, *, labelled: bool = True)
             "put the channels last",
         )
     pixels = torch.from_numpy(np.ascontiguousarray(x))
-    pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2).contiguous()
+    pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2)
+    if pixels.nbytes < MAPPED_FROM:
+        pixels = pixels.contiguous()
     return of_pixels(pixels, targets, images or Images(channels=1 if pixels.shape[1] == 1 else 3), path.name)
 
 
@@ -121,7 +130,7 @@ def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:
         ConfigError: it is no .npz, or is damaged.
     """
     with _entries(path) as (archive, entries):
-        return {key: _array(archive, entry, escape(path.name)) for key, entry in entries.items() if wanted(key)}
+        return {key: _array(archive, entry, path) for key, entry in entries.items() if wanted(key)}
 
 
 @contextlib.contextmanager
@@ -168,17 +177,38 @@ def _head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[tuple[int, 
         return shape, dtype, entry.file_size - member.tell()
 
 
-def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> Array:
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Array:
     """One array, read only where its header and its size agree."""
     shape, dtype, there = _head(archive, entry)
+    name = escape(path.name)
     what, claimed = f"'{name}' holds {escape(entry.filename)}, an array", math.prod(shape) * dtype.itemsize
     if dtype.hasobject:
         raise ConfigError(f"{what} of Python objects, and nothing is unpickled", _NUMBERS)
     if claimed != there:
         got = escape(f"{dtype} {list(shape)}")
         raise ConfigError(f"{what} of {got} with {there} bytes, expected {claimed}", "is it whole? copy it again")
+    if entry.compress_type == zipfile.ZIP_STORED and there >= MAPPED_FROM:
+        return _mapped(archive, entry, path)
     with archive.open(entry) as member:
         return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _mapped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> Array:
+    """An array where it lies in the file, its checksum looked at once: pages of the file, which may be dropped again."""
+    with archive.open(entry) as member:
+        while member.read(_PIECE):
+            pass
+    with path.open("rb") as file:
+        file.seek(entry.header_offset)
+        name, extra = struct.unpack("<HH", file.read(_LOCAL_HEADER)[26:])
+        begin = entry.header_offset + _LOCAL_HEADER + name + extra
+        file.seek(begin)
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = header(file)
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        # copy on write: torch warns of what cannot be written to, and nobody writes
+        return np.asarray(np.memmap(path, dtype, "c", file.tell(), shape, order))
 
 
 def _targets(y: Array, name: str, what: str) -> Tensor:
@@ -195,7 +225,8 @@ def _float32(values: Array, name: str, what: str) -> Tensor:
         raise ConfigError(f"'{name}' has {what} of type {values.dtype}, expected numbers", NAMES)
     with np.errstate(over="ignore"):  # told below
         numbers = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    bad = ~torch.isfinite(numbers.reshape(len(numbers), -1)).all(1)
+    rows = torch.split(numbers.reshape(len(numbers), -1), _CHECKED)
+    bad = torch.cat([~torch.isfinite(part).all(1) for part in rows])
     if bad.any():
         row = int(bad.nonzero()[0])
         raise ConfigError(f"'{name}' has NaN, or a number too large, in {what}[{row}]", "clean the data first")

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alx import plan
+from alx import picture, plan
 from alx.dialect import Dialect
 from alx.errors import ConfigError, UsageError, count, escape
 from alx.plan import toml
-from alx.tasks.data import alike, picture, place, sheet
+from alx.tasks.data import alike, place, sheet
 from alx.tasks.data.column import LEAST, declared, look
 from alx.tasks.data.column import told as told_of
 from alx.tasks.data.faults import Faults
-from alx.tasks.data.images import DROPPINGS
+from alx.tasks.data.folder import DROPPINGS
 
 MOST_CLASSES = 20  # whole numbers of more kinds are a quantity to predict
 LARGEST_SIDE = 64  # pixels: what alx's own small network is for

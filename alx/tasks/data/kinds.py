@@ -13,29 +13,38 @@ from torch import Tensor
 from alx.dialect import Dialect
 from alx.errors import ConfigError, escape
 from alx.plan import Plan
-from alx.tasks.data import arrays, images, packaged, table, validation
+from alx.tasks.data import arrays, packaged, shards, table, validation
+from alx.tasks.data import folder as of_folder
 from alx.tasks.data.samples import Held
+from alx.tasks.data.streamed import Loading
 
 Loaded = tuple[Held, Held | None]
 """The site's own samples, and those kept apart or None."""
-Reader = Callable[[Path, Path | None, Plan, Dialect], Loaded]
-"""(the data, what site.toml names as kept apart, the plan, how a table is written) -> the samples."""
+Reader = Callable[[Path, Path | None, Plan, Dialect, Loading], Loaded]
+"""(the data, what site.toml names as kept apart, the plan, how a table is written, how pictures are read) -> the samples."""
 
 
 def _no_table(load: Callable[[Path, Path | None, Plan], Loaded]) -> Reader:
-    """A reader of data that nobody writes in a way of his own."""
-    return lambda path, kept, plan, _: load(path, kept, plan)
+    """A reader of data that nobody writes in a way of his own, and that lie in memory or are mapped."""
+    return lambda path, kept, plan, _, __: load(path, kept, plan)
+
+
+def _pictures(load: Callable[[Path, Path | None, Plan, Loading], Loaded]) -> Reader:
+    """A reader of pictures that are decoded."""
+    return lambda path, kept, plan, _, loading: load(path, kept, plan, loading)
 
 
 READERS: Mapping[str, Reader] = {
     "npz": _no_table(arrays.load),
-    "images": _no_table(images.load),
-    "csv": table.load,
+    "images": _pictures(of_folder.load),
+    "tar": _pictures(shards.load),
+    "csv": lambda path, kept, plan, dialect, _: table.load(path, kept, plan, dialect),
     **{kind: _no_table(partial(packaged.load, kind)) for kind in packaged.KINDS},
 }
 """By the `DataKind` of site.toml."""
 TABLES: Mapping[str, Callable[[Path, Dialect], dict[str, list[str]]]] = {"csv": table.texts}
 """Those that are tables, and what gives all their columns as text, declared in the plan or not."""
+LISTINGS = "listings"  # in a site's folder; it may be deleted
 _OF_COLUMNS = (*TABLES, "npz")  # what [columns] may speak of
 
 
@@ -47,12 +56,16 @@ class Source(Protocol):
         held_out: what is kept apart.
         validation: what models are selected on, where the plan says so.
         table: how a CSV is written, the others that are named too.
+        workers: processes that decode pictures, beside this one.
+        in_memory: whether all pixels of pictures are held; None: where they fit.
     """
 
     path: str
     held_out: str | None
     validation: str | None
     table: Dialect
+    workers: int
+    in_memory: bool | None
 
     @property
     def kind(self) -> str:
@@ -115,11 +128,17 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
     path = folder / source.path
     refuse_kind(source, plan)
     apart = None if source.held_out is None else folder / source.held_out
-    own, kept = READERS[source.kind](path, apart, plan, source.table)
+    own, kept = READERS[source.kind](path, apart, plan, source.table, loading(source, folder))
     for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
         if samples is not None and plan.images is not None and plan.images.classes:
             refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
     return own, kept
+
+
+def loading(source: Source, folder: Path) -> Loading:
+    """How a site's pictures are read; what was listed is kept where there is a site, never beside the data."""
+    kept = folder / LISTINGS if (folder / "site.toml").is_file() else None
+    return Loading(source.workers, source.in_memory, kept)
 
 
 def refuse_kind(source: Source, plan: Plan) -> None:
@@ -161,7 +180,7 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
             raise ConfigError(
                 "validation in site.toml names the samples that are trained on", "name others, or leave it out"
             )
-        kept, _ = READERS[source.kind](folder / source.validation, None, plan, source.table)
+        kept, _ = READERS[source.kind](folder / source.validation, None, plan, source.table, loading(source, folder))
     elif source.kind == "npz":
         kept = arrays.read(folder / source.path, "val", plan.images)
     if kept is None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from alx import decoder
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
-from alx.tasks.data import decoder
 from alx.tasks.data.images import NormalisedImages, of_pixels
 from alx.tasks.data.samples import Held
 from alx.tasks.torchvision_cpu import torchvision

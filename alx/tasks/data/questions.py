@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple, get_args
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
 from alx.summary import Column
-from alx.tasks.data import arrays, images, kinds, packaged, place, sheet, summary, table
+from alx.tasks.data import arrays, kinds, packaged, place, shards, sheet, summary, table
+from alx.tasks.data import folder as of_folder
 from alx.tasks.data.kinds import Source
 from alx.tasks.data.samples import Held
 
@@ -60,13 +61,13 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     kinds.refuse_kind(source, plan)
     path = folder / source.path
     part = _part(source, path, part)
-    what = {"npz": f"{part}_images of ", "csv": "", "images": ""}.get(source.kind, f"the {part} part of ")
+    what = {"npz": f"{part}_images of ", "csv": "", "images": "", "tar": ""}.get(source.kind, f"the {part} part of ")
     where = f"{what}'{escape(path.name)}'"
     samples: Held
     names, there = None, None
     columns: dict[str, Column] = {}
     if source.kind == "images" and not labelled:
-        samples, names = images.pictures(place.checked(path, "folder"), plan.images or Images())
+        samples, names = of_folder.pictures(place.checked(path, "folder"), plan.images or Images())
     elif source.kind == "csv":
         declared = table.columns_of(plan)
         there = sheet.read(place.checked(path, "file"), source.table if labelled else source.table.without(declared.label))
@@ -119,4 +120,5 @@ def _samples(source: Source, folder: Path, plan: Plan, part: Part | None, *, lab
     if source.kind in _PACKAGED:
         wanted = plan.images or Images(channels=1 if source.kind == "mnist" else 3)
         return packaged.read(source.kind, path, wanted, train=part == "train")
-    return images.folder(place.checked(path, "folder"), plan.images or Images())
+    read_ = shards.read if source.kind == "tar" else of_folder.read
+    return read_(path, plan.images or Images(), kinds.loading(source, folder))

@@ -181,6 +181,31 @@ def digest(parts: Iterable[Held]) -> str:
     return found.hexdigest()
 
 
+@runtime_checkable
+class Ahead(Protocol):
+    """Samples that are read ahead of time, where it is known which come next."""
+
+    def ahead(self, batches: Iterable[Tensor]) -> None:
+        """Begin to read these, in this order, each indices int64 [n] at `home`; what was told before is forgotten.
+
+        Asking for others stays allowed, and changes nothing of what they are.
+        """
+        ...
+
+
+def ahead(data: Samples, batches: Iterable[Tensor]) -> None:
+    """Say which samples are asked for next; of those in memory nothing is to be read ahead."""
+    if isinstance(data, Ahead):
+        data.ahead(batches)
+
+
+def moved(batch: Tensor, device: torch.device) -> Tensor:
+    """A batch on the device; to a GPU from memory that it fetches by itself, without this process waiting for it."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
+
+
 def first(data: Samples) -> tuple[Tensor, Tensor]:
     """One sample, as a batch."""
     return data.samples_at(torch.zeros(1, dtype=torch.int64, device=data.home))

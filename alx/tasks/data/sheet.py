@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from alx import decoder
 from alx.dialect import DELIMITERS, Dialect
 from alx.errors import ConfigError, escape
-from alx.tasks.data import decoder
 
 FORMAT = "a CSV in UTF-8, with commas and a header, or what [data.table] in site.toml, or --table FILE, says: docs/site.md"
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

@@ -16,7 +16,8 @@ from torch import Tensor
 from alx.columns import MAX_NAMES, Columns, Date
 from alx.plan import Images, Plan
 from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
-from alx.tasks.data import arrays, images, table
+from alx.tasks.data import arrays, shards, table
+from alx.tasks.data import folder as of_folder
 from alx.tasks.data.kinds import Parts, Source
 from alx.tasks.data.samples import Held, first
 
@@ -24,6 +25,7 @@ Array = NDArray[Any]
 
 UNSCALED = (0.0, 1.0)  # mean and std of a plan that scales nothing: no number is off then
 MOST_COLUMNS = 1000  # of an .npz of numbers; one with more is no table, and nobody reads on
+PICTURES = {"images": of_folder.looks, "tar": shards.looks}
 MOST_CELLS = 20_000_000  # of such columns: they are sorted in memory, eight bytes each
 
 
@@ -55,7 +57,7 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         validation=None if read.validation is None else part(read.validation),
         held_out=None if read.held_out is None else part(read.held_out),
         columns=_arrays(source, read.read) if cells is None or plan.columns is None else of_table(cells, plan.columns),
-        pictures=_pictures(path, plan.images) if source.kind == "images" and plan.images is not None else None,
+        pictures=_pictures(source.kind, path, plan.images) if source.kind in PICTURES and plan.images is not None else None,
         stored=arrays.shapes(path) if source.kind == "npz" else None,
         unused=() if cells is None else cells.unused,
     )
@@ -142,8 +144,8 @@ def _place(name: str, shape: tuple[int, ...], index: int) -> str:
     return f"{name}[:, {', '.join(map(str, np.unravel_index(index, shape)))}]"
 
 
-def _pictures(path: Path, wanted: Images) -> Pictures:
-    found = images.looks(path, wanted)
+def _pictures(kind: str, path: Path, wanted: Images) -> Pictures:
+    found = PICTURES[kind](path, wanted)
     return Pictures(
         _numbers([float(each.height) for each in found]),
         _numbers([float(each.width) for each in found]),

@@ -3,15 +3,17 @@
 Knows Pillow and its formats; knows no class and no plan.
 """
 
+import io
 import warnings
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from alx import decoder
 from alx.errors import ConfigError, escape
-from alx.tasks.data import decoder
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's decoders for these endings, and no other
@@ -24,7 +26,52 @@ _ORIENTATION, _LYING = 274, 5  # EXIF 2.3, 4.6.4 A: from 5 on rows and columns c
 _PNG_DEPTH = 24  # PNG (RFC 2083), 3.1 and 4.1.1: signature 8, length 4, "IHDR", width 4, height 4, and then one byte
 
 
-def read(file: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A picture within a tar, which is read where it lies: nothing is unpacked.
+
+    Attributes:
+        tar: the file.
+        path: what it is called in there.
+        at: offset of its first byte.
+        size: bytes.
+    """
+
+    tar: Path
+    path: PurePosixPath
+    at: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Without its folders."""
+        return self.path.name
+
+    @property
+    def suffix(self) -> str:
+        """`.png`, say."""
+        return self.path.suffix
+
+    @property
+    def parent(self) -> PurePosixPath:
+        """Its folder in the tar; the tar where it has none."""
+        return self.path.parent if self.path.parent.name else PurePosixPath(self.tar.name)
+
+
+def _is_file(file: Path | Member) -> bool:
+    return isinstance(file, Member) or file.is_file()
+
+
+def _bytes(file: Path | Member) -> BinaryIO:
+    """Open; a member's bytes are in memory."""
+    if isinstance(file, Path):
+        return file.open("rb")
+    with file.tar.open("rb") as tar:
+        tar.seek(file.at)
+        return io.BytesIO(tar.read(file.size))
+
+
+def read(file: Path | Member, channels: int, size: tuple[int, int]) -> np.ndarray[Any, Any]:
     """One picture, upright as viewers show it, and resized.
 
     Args:
@@ -39,14 +86,14 @@ def read(file: Path, channels: int, size: tuple[int, int]) -> np.ndarray[Any, An
         ConfigError: it is damaged, or its pixels would have to be cut, mixed or guessed to become these.
     """
     name = f"'{escape(file.parent.name)}/{escape(file.name)}'"
-    if file.suffix.lower() not in ENDINGS or not file.is_file():
+    if file.suffix.lower() not in ENDINGS or not _is_file(file):
         raise ConfigError(f"{name} is no image of a kind that is read", f"kinds: {', '.join(ENDINGS)}; or move it elsewhere")
     with decoder.reading(f"{name} cannot be read as an image", "save it anew, replace it, or move it elsewhere"):
         _heed_warnings()
-        with _opened(file, name) as image:
+        with _bytes(file) as opened, _opened(opened, name) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a telephone's JPEG with a preview behind
                 raise ConfigError(f"{name} holds {image.n_frames} images, expected one")  # type: ignore[attr-defined]
-            _refuse_deep(file, image, name)
+            _refuse_deep(opened, image, name)
             shown = _opaque(ImageOps.exif_transpose(image), name).convert("L" if channels == 1 else "RGB")
             shown = shown.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(shown).reshape(*size, channels)
@@ -60,7 +107,7 @@ class Look(NamedTuple):
     mode: str
 
 
-def look(file: Path) -> Look:
+def look(file: Path | Member) -> Look:
     """How a picture that `read` takes is stored; no pixel is decoded.
 
     Raises:
@@ -69,7 +116,7 @@ def look(file: Path) -> Look:
     name = f"'{escape(file.parent.name)}/{escape(file.name)}'"
     with decoder.reading(f"{name} cannot be read as an image", "save it anew, replace it, or move it elsewhere"):
         _heed_warnings()
-        with _opened(file, name) as image:
+        with _bytes(file) as opened, _opened(opened, name) as image:
             size = image.size[::-1] if image.getexif().get(_ORIENTATION, 1) < _LYING else image.size
             return Look(*size, image.mode)
 
@@ -81,7 +128,7 @@ def _heed_warnings() -> None:
     warnings.filterwarnings("ignore", "Image appears to be a malformed MPO")  # a telephone's JPEG, edited: no preview
 
 
-def _opened(file: Path, name: str) -> Image.Image:
+def _opened(file: BinaryIO, name: str) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -91,13 +138,15 @@ def _opened(file: Path, name: str) -> Image.Image:
         ) from error
 
 
-def _refuse_deep(file: Path, image: Image.Image, name: str) -> None:
+def _refuse_deep(file: BinaryIO, image: Image.Image, name: str) -> None:
     """By what the file says: a decoder's mode is what is left after it cut the pixels down."""
     hint = "scale it to whole numbers from 0 to 255 first, on purpose"
     bits = 32 if image.mode[0] in "IF" else DEEPEST  # what other formats have is 8, or no mode of Pillow's
     if image.format == "PNG":
-        with file.open("rb") as head:
-            bits = head.read(_PNG_DEPTH + 1)[_PNG_DEPTH]
+        begun = file.tell()
+        file.seek(_PNG_DEPTH)
+        bits = file.read(1)[0]
+        file.seek(begun)  # Pillow goes on from there
     elif image.format == "PPM":
         told = image.tile[0][3]  # type: ignore[attr-defined] # the decoder: with the greatest value, but for 255 and 65535
         greatest = [n for n in told if isinstance(n, int)] or [65535 if image.mode == "I" else 0]
