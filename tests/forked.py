@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,11 @@ SECONDS = 240  # nothing that is tried may wait for anything: what waits, waits 
 
 
 def alx_fork(
-    *arguments: object, folder: Path | None = None, environment: dict[str, str] | None = None, together: bool = False
+    *arguments: object,
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
+    together: bool = False,
+    meanwhile: Callable[[int], object] = lambda _pid: None,
 ) -> Result:
     """Run a command; what it did.
 
@@ -35,6 +40,7 @@ def alx_fork(
         folder: where it runs; None is here.
         environment: all of it; None is this process's.
         together: what it says on stderr stands in `out`, where it belongs among the rest.
+        meanwhile: is called over and over with the number of the process, until it has ended.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
@@ -46,6 +52,7 @@ def alx_fork(
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 raise AssertionError(f"it hangs: alx {' '.join(map(str, arguments))}")
+            meanwhile(child)
             time.sleep(0.005)
         told = []
         for file in (out, err):

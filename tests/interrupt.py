@@ -92,11 +92,33 @@ def together(module: str, *arguments: str, seconds: float = 3600) -> str:
             check=False,
             cwd=HERE,
             timeout=seconds,
-            env=os.environ | {"LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+            env=_loaded(library),
         )
     if done.returncode != 0:
         raise AssertionError(f"{module} failed with {done.returncode}")
     return done.stdout
+
+
+def serving(module: str) -> subprocess.Popen[str]:
+    """Start a Python module with the shim loaded, to be asked line by line; it ends with its stdin."""
+    with shim() as library:
+        served = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            cwd=HERE,
+            env=_loaded(library),
+        )
+        assert served.stdout is not None
+        ready = served.stdout.readline()  # the shim is loaded, and its file no longer needed
+        assert ready == "ready\n", ready
+    return served
+
+
+def _loaded(library: Path) -> dict[str, str]:
+    return os.environ | {"LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
 
 
 @dataclass(frozen=True)

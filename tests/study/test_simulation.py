@@ -5,11 +5,8 @@ import io
 import json
 import os
 import re
-import select
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +29,7 @@ from alx.study import algorithms, baselines, figures, parties, pool, sizes, spli
 from alx.study.results import Results, Round, Run, summarise
 from alx.tasks import descent, load
 from tests import generated
+from tests.forked import alx_fork
 
 PLAN = """\
 # a comment = with a sign
@@ -240,61 +238,13 @@ def test_a_model_that_does_not_fit_does_not_spoil_the_folder(place, capsys):
     assert not (place / "sim" / "trial").exists()
 
 
-PLAYS = """
-import json, os, sys
-from alx.cli.main import run
-
-answer, _ = os.dup(1), os.dup2(2, 1)
-
-def play(folder, words):
-    os.chdir(folder)
-    return run(["simulate", "plan.toml", "--samples", "120", "--split", "gamma:0.5", *words])
-
-assert play(sys.argv[1], ["--baselines", "", "--out", "spare"]) == 0  # what it loads, no fork has to load again
-for line in sys.stdin:
-    folder, words = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(f"{folder}/told", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
-        code = play(folder, words)
-        sys.stdout.flush()
-        os._exit(code)
-    os.write(answer, b"%d\\n" % child)
-    os.write(answer, b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
+def play(folder, words, meanwhile=lambda _pid: None):
+    """Simulate in a fork of this process, which has loaded what that needs; meanwhile is called with its number."""
+    asked = ("simulate", "plan.toml", "--samples", "120", "--split", "gamma:0.5", *words)
+    return alx_fork(*asked, folder=folder, meanwhile=meanwhile)
 
 
-@pytest.fixture(scope="module")
-def plays(tmp_path_factory):
-    """Simulates in forks of one process, which has loaded what that needs."""
-    spare = tmp_path_factory.mktemp("spare")
-    (spare / "plan.toml").write_text(PLAN)
-    (spare / "model.py").write_text(MODEL)
-    with (
-        (spare / "wrong").open("w") as wrong,
-        subprocess.Popen(
-            [sys.executable, "-c", PLAYS, spare],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=wrong,
-            bufsize=0,  # else select would not see the rest
-        ) as process,
-    ):
-
-        def play(folder, words, meanwhile=lambda _pid: False):
-            """The exit code; `meanwhile` is asked over and over until it says true, or the simulation has ended."""
-            process.stdin.write(json.dumps([str(folder), words]).encode() + b"\n")
-            pid = int(process.stdout.readline())
-            while not select.select([process.stdout], [], [], 0.01)[0]:
-                if meanwhile(pid):
-                    break
-            return int(process.stdout.readline())
-
-        yield play
-        process.stdin.close()
-
-
-def test_what_is_promised_is_kept(place, plays):
+def test_what_is_promised_is_kept(place):
     """Carried and on disk: at most what was said at the start, for a model that its own manifest outweighs."""
     peak = 0
 
@@ -302,8 +252,9 @@ def test_what_is_promised_is_kept(place, plays):
         nonlocal peak
         peak = max(peak, on_disk(place / "sim"))
 
-    assert plays(place, ["--baselines", "cyclic,fedavg,paper", "--out", "sim"], look) == 0
-    told = (place / "told").read_text()
+    done = play(place, ["--baselines", "cyclic,fedavg,paper", "--out", "sim"], look)
+    assert done.code == 0, done.err
+    told = done.out
     assert 100_000 < peak <= amount(re.search(r"at most (\S+ \S+) of disk", told)[1])
     promised = {name: amount(size) for size, name in re.findall(r"([\d.]+ \w+) by (\w+)", told)}
     assert set(promised) == {"assisted", "paper", "cyclic", "fedavg"}
@@ -388,20 +339,18 @@ def test_losses_within_a_decade_are_drawn_on_a_plain_axis():
     figures.plt.close(figure)
 
 
-def test_killed_it_goes_on_and_ends_at_the_same_numbers(place, plays):
+def test_killed_it_goes_on_and_ends_at_the_same_numbers(place):
     words = ["--baselines", "fedavg", "--out"]
-    assert plays(place, [*words, "whole"]) == 0
+    assert play(place, [*words, "whole"]).code == 0
     for _ in range(3):
         before = progress(place / "killed")
 
         def kill(pid, before=before):
-            went_on = progress(place / "killed") != before
-            if went_on:
+            if progress(place / "killed") != before:
                 os.kill(pid, signal.SIGKILL)
-            return went_on
 
-        assert plays(place, [*words, "killed"], kill) == -signal.SIGKILL
-    assert plays(place, [*words, "killed"]) == 0
+        assert play(place, [*words, "killed"], kill).code == -signal.SIGKILL
+    assert play(place, [*words, "killed"]).code == 0
     numbers = [
         [(r.algorithm, [q.model_dump() for q in r.rounds]) for r in results(place / name).runs]
         for name in ("whole", "killed")
