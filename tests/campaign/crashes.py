@@ -404,7 +404,9 @@ def checkpointed(points: list[str]) -> int:
     return next((i for i, p in enumerate(points, 1) if i > made and p.startswith("fsync")), len(points) + 1)
 
 
-def matrix(wanted: list[Scenario], work: Path, modes: list[str] | None = None, every: int = 1) -> Tried:
+def matrix(
+    wanted: list[Scenario], work: Path, modes: list[str] | None = None, every: int = 1, until: str | None = None
+) -> Tried:
     """Try all points of some scenarios.
 
     Args:
@@ -412,6 +414,7 @@ def matrix(wanted: list[Scenario], work: Path, modes: list[str] | None = None, e
         work: a folder to work in.
         modes: out of `interrupt.MODES`; None for all that a scenario has.
         every: 1 for all points; else one in so many.
+        until: words: the first state that is broken with them is the last one tried; None for no end.
     """
     tried = Tried()
     for scenario in wanted:
@@ -445,6 +448,8 @@ def matrix(wanted: list[Scenario], work: Path, modes: list[str] | None = None, e
                 if why:
                     at = ended.points[0].replace(f"{work}/world/", "") if ended.points else "the end"
                     tried.broken.append(f"{scenario.name}: {mode} at {number}, {at}: {why}")
+                    if until is not None and until in why:
+                        return tried
                 shutil.rmtree(world.root)
             row[mode] = len(chosen)
     return tried
@@ -508,7 +513,7 @@ def alone(one: argparse.Namespace, every: list[Scenario], work: Path) -> dict[st
             if one.sabotage:
                 SABOTAGE[one.sabotage]()
             wanted = [s for s in every if not one.only or s.name in one.only]
-            (work / "found.json").write_text(json.dumps(vars(matrix(wanted, work, one.modes, one.every))))
+            (work / "found.json").write_text(json.dumps(vars(matrix(wanted, work, one.modes, one.every, one.until))))
             code = 0
         except BaseException:  # noqa: BLE001 - told, and the parent sees that there is no answer
             traceback.print_exc()
@@ -557,6 +562,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="SCENARIO")
     parser.add_argument("--modes", nargs="+", choices=interrupt.MODES, metavar="MODE")
     parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--until", metavar="WORDS")
     parser.add_argument("--sabotage", choices=SABOTAGE)
     arguments = parser.parse_args()
     if arguments.inside:

@@ -16,7 +16,7 @@ KILLED = ["--only", *COMMANDS, "--modes", "kill", "--every", "24"]
 OTHERWISE = ["--only", *COMMANDS, "--modes", *OTHERS, "--every", "96"]
 # Who does it wrong, at which command, how and at which share of points it is interrupted, and what is then found.
 SABOTAGE = {
-    "published_late": ("train-local", "kill", "8", "alx audit ended with 12"),
+    "published_late": ("train-local", "kill", "4", "alx audit ended with 12"),
     "named_first": ("export", "kill", "8", "has no round.sig"),
     "never_synced": ("export", "power cut", "8", "was lost though the command had ended"),
     "untranslated": ("export", "EIO once", "8", "exit code 1"),
@@ -24,8 +24,8 @@ SABOTAGE = {
 
 
 WRONG = {
-    name: ["--sabotage", name, "--only", command, "--modes", mode, "--every", every]
-    for name, (command, mode, every, _) in SABOTAGE.items()
+    name: ["--sabotage", name, "--only", command, "--modes", mode, "--every", every, "--until", words]
+    for name, (command, mode, every, words) in SABOTAGE.items()
 }
 
 
