@@ -16,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from alx.columns import Columns, Names
+from alx.disclosure import ALONE, LEAST, Disclosure
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
 from alx.records import FROM_LIST, Finite, Role, Scalar, Strict, explain
@@ -140,6 +141,7 @@ class Plan(Strict):
     optimiser: Optimiser = Field(description="local training")
     training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
     distillation: Distillation = Field(default_factory=Distillation, description="what holds a turn to its start")
+    disclosure: Disclosure = Field(default_factory=Disclosure, description="the least count that is told")
     model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
@@ -189,6 +191,11 @@ class Plan(Strict):
         if training.patience is not None and self.select_on != "validation":
             raise ValueError('[training] patience goes by validation samples: it needs select_on = "validation"')
         return self
+
+    @property
+    def least(self) -> int:
+        """No number that leaves a site is of fewer samples."""
+        return self.disclosure.least or (ALONE if self.loss == "own" else LEAST)
 
     @property
     def class_names(self) -> list[str]:

@@ -34,6 +34,7 @@ class Fault:
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
 CLOSING, PERSONAL, SPREAD = "test_closing::", "test_personal::", "test_spread::"
+COUNTS = "test_minimum_counts::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -333,6 +334,16 @@ FAULTS = {
             f"{PERSONAL}test_a_start_that_was_never_offered_is_refused_before_anything_changes",
             f"{PERSONAL}test_killed_anywhere_the_old_parts_are_there_and_the_same_command_makes_the_same",
             f"{PERSONAL}test_nothing_personal_is_in_a_bundle_and_a_blend_is_made_of_what_is_shared",
+        ),
+    ),
+    44: Fault(
+        "a loss over so few samples that it is nearly a person's, of this site's or the peer's",
+        "exit 2 (own) or 15 (the peer's): refused before it is signed, and at pairing",
+        (
+            f"{COUNTS}test_a_site_of_fewer_samples_than_the_plan_says_does_not_introduce_itself",
+            f"{COUNTS}test_of_few_validation_samples_no_loss_is_signed_and_of_few_to_train_on_no_model_is_sent",
+            f"{COUNTS}test_a_peer_of_fewer_samples_than_the_plan_says_is_not_paired_with",
+            f"{COUNTS}test_a_site_may_become_stricter_than_the_plan_at_any_time_and_then_signs_nothing",
         ),
     ),
 }

@@ -286,6 +286,19 @@ dates = { visit = "%d.%m.%Y" }
 Where the file has no line of names, `header = ["age", "height"]` gives them in order. Where there is no site,
 `--table FILE` of `alx describe`, `alx simulate`, `alx predict` and `alx evaluate` says the same.
 
+## Fewer samples than are told of
+
+No loss is signed over fewer samples than `least` under `[disclosure]` says in the plan (10, where it says nothing), no
+model is sent that was trained on fewer, and `alx describe` hides counts below it. A site may be stricter, and never laxer:
+
+```toml
+[disclosure]
+least = 50
+```
+
+From then on `alx identity`, `alx pair`, `alx train-local` and the closing are refused of fewer.
+[The threat model](threat-model.md#what-a-least-count-stops) says what it stops, and what not.
+
 ## What a model is worth here
 
 On the samples kept apart every number that fits the plan's loss is told at each import and by `alx status`: accuracy,

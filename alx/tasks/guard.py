@@ -169,6 +169,7 @@ def guarded(task: Task, seed: int) -> Task:
         personal=task.personal,
         training=task.training,
         selects_on=task.selects_on,
+        trained=task.trained,
         data=task.data,
     )
 
