@@ -19,6 +19,7 @@ from alx.columns import Columns, Names
 from alx.disclosure import ALONE, LEAST, Disclosure
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
+from alx.officers import BothOfficers, Officers
 from alx.records import FROM_LIST, Finite, Role, Scalar, Strict, explain
 from alx.training import DISTILLED, FIRM, Distillation, Optimiser, Training
 
@@ -142,6 +143,7 @@ class Plan(Strict):
     training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
     distillation: Distillation = Field(default_factory=Distillation, description="what holds a turn to its start")
     disclosure: Disclosure = Field(default_factory=Disclosure, description="the least count that is told")
+    officers: BothOfficers | None = Field(default=None, description="who has to approve what a side hands over")
     model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
@@ -191,6 +193,10 @@ class Plan(Strict):
         if training.patience is not None and self.select_on != "validation":
             raise ValueError('[training] patience goes by validation samples: it needs select_on = "validation"')
         return self
+
+    def approvers(self, role: Role) -> Officers | None:
+        """Who has to approve what that side hands over; None where nobody has to."""
+        return None if self.officers is None else self.officers.of(role)
 
     @property
     def least(self) -> int:

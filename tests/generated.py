@@ -9,6 +9,7 @@ import click
 from pydantic import BaseModel
 
 from alx import errors, plan
+from alx.bundle.approval import ApprovalFile
 from alx.bundle.closing import Closing
 from alx.bundle.description import Description
 from alx.bundle.groups import ParityFile
@@ -42,6 +43,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "parity": ParityFile,
     "share": ShareFile,
     "rotation": RotationFile,
+    "approval": ApprovalFile,
     "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
