@@ -184,3 +184,18 @@ def test_an_approval_that_is_none_is_refused_and_changes_nothing(carried, capsys
 def test_a_threshold_that_nobody_can_meet_is_no_plan(said, words):
     with pytest.raises(ConfigError, match=words):
         parse(f"{PLAN}[officers.learner]\n{said}\n".encode())
+
+
+def test_approvals_go_to_each_of_several_disks_and_into_a_backup(sealed):
+    approve(sealed, *OFFICERS[1:])
+    site, disks = str(sealed.folder("learner")), [sealed.root / "a", sealed.root / "b"]
+    for disk in disks:
+        disk.mkdir()
+    assert run(["backup", str(sealed.root / "backup"), "--site", site]) == 0
+    assert run(["restore", str(sealed.root / "backup"), str(sealed.root / "again")]) == 0
+    (kept,) = (sealed.root / "again" / "outbox").glob("*.approvals")
+    assert {p.stem for p in kept.iterdir()} == {fingerprint(k) for k in OFFICERS[1:]}
+    assert run(["export", *map(str, disks), "--site", site]) == 0
+    shares = [next(disk.glob("*-of-2")) for disk in disks]
+    assert all(len(list(disk.glob("*.approvals/*.json"))) == 2 for disk in disks)
+    assert run(["import-and-select", *map(str, shares), "--site", str(sealed.folder("provider"))]) == 0
