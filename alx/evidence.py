@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from alx import audit
 from alx.audit import BundleReport, Ciphertext
+from alx.bundle import approval
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
 from alx.errors import AlxError, escape
@@ -226,5 +227,7 @@ def _unnamed(found: Site, bundles: Sequence[Bundle]) -> tuple[str, ...]:
     for folder, ours in ((found.outbox, True), (found.inbox, False)):
         with contextlib.suppress(OSError):  # what cannot be read was refused above
             names = sorted(p.name for p in folder.iterdir())
-            out += [f"{folder.name}/{escape(name)}" for name in names if (ours, name) not in named]
+            out += [
+                f"{folder.name}/{escape(name)}" for name in names if (ours, name.removesuffix(approval.SUFFIX)) not in named
+            ]
     return tuple(out)

@@ -16,8 +16,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from alx.columns import Columns, Names
+from alx.disclosure import ALONE, LEAST, Disclosure
 from alx.errors import ConfigError, UsageError, escape
 from alx.objective import Objective
+from alx.officers import BothOfficers, Officers
 from alx.privacy import Privacy, loss_limit
 from alx.records import FROM_LIST, Finite, Role, Scalar, Strict, explain
 from alx.training import DISTILLED, FIRM, Distillation, Optimiser, Training
@@ -143,6 +145,8 @@ class Plan(Strict):
     training: Training = Field(default_factory=Training, description="augmentation, and what makes steps faster")
     distillation: Distillation = Field(default_factory=Distillation, description="what holds a turn to its start")
     privacy: Privacy | None = Field(default=None, description="differential privacy for each site's samples")
+    disclosure: Disclosure = Field(default_factory=Disclosure, description="the least count that is told")
+    officers: BothOfficers | None = Field(default=None, description="who has to approve what a side hands over")
     model: ModelSource | None = Field(default=None, description="the common model; a task of one's own may bring it")
     images: Images | None = Field(default=None, description="how images become inputs")
     columns: Columns | None = Field(default=None, description="how rows of a table become inputs")
@@ -218,6 +222,15 @@ class Plan(Strict):
     def loss_limit(self) -> float | None:
         """What no sample's loss counts more than where losses are summed; None: nothing bounds it."""
         return None if self.privacy is None else loss_limit(self.privacy, self.loss, len(self.class_names))
+
+    def approvers(self, role: Role) -> Officers | None:
+        """Who has to approve what that side hands over; None where nobody has to."""
+        return None if self.officers is None else self.officers.of(role)
+
+    @property
+    def least(self) -> int:
+        """No number that leaves a site is of fewer samples."""
+        return self.disclosure.least or (ALONE if self.loss == "own" else LEAST)
 
     @property
     def class_names(self) -> list[str]:

@@ -34,6 +34,7 @@ class Fault:
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
 CLOSING, PERSONAL, PRIVACY, SPREAD = "test_closing::", "test_personal::", "test_privacy::", "test_spread::"
+COUNTS, OFFICERS = "test_minimum_counts::", "test_officers::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -356,6 +357,26 @@ FAULTS = {
         (
             "test_loading.py::test_a_hostile_tar_is_refused_by_name_and_nothing_is_unpacked",
             "test_loading.py::test_a_member_larger_than_the_tar_a_name_twice_and_a_damaged_or_compressed_tar_are_refused",
+        ),
+    ),
+    44: Fault(
+        "a loss over so few samples that it is nearly a person's, of this site's or the peer's",
+        "exit 2 (own) or 15 (the peer's): refused before it is signed, and at pairing",
+        (
+            f"{COUNTS}test_a_site_of_fewer_samples_than_the_plan_says_does_not_introduce_itself",
+            f"{COUNTS}test_of_few_validation_samples_no_loss_is_signed_and_of_few_to_train_on_no_model_is_sent",
+            f"{COUNTS}test_a_peer_of_fewer_samples_than_the_plan_says_is_not_paired_with",
+            f"{COUNTS}test_a_site_may_become_stricter_than_the_plan_at_any_time_and_then_signs_nothing",
+        ),
+    ),
+    45: Fault(
+        "a bundle that fewer officers approved than the plan says; one officer twice; an approval of another bundle, by a "
+        "key that is not in the plan, changed, or a link",
+        "exit 11, 13, 14 or 20: not exported, and refused by the receiver before anything in the bundle is opened",
+        (
+            f"{OFFICERS}test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in",
+            f"{OFFICERS}test_too_few_that_came_along_are_refused",
+            f"{OFFICERS}test_an_approval_that_is_none_is_refused_and_changes_nothing",
         ),
     ),
 }

@@ -9,6 +9,7 @@ import click
 from pydantic import BaseModel
 
 from alx import errors, plan
+from alx.bundle.approval import ApprovalFile
 from alx.bundle.closing import Closing
 from alx.bundle.description import Description
 from alx.bundle.groups import ParityFile
@@ -43,6 +44,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "parity": ParityFile,
     "share": ShareFile,
     "rotation": RotationFile,
+    "approval": ApprovalFile,
     "backup": BackupFile,
     "site": SiteFile,
     "results": Results,
@@ -315,6 +317,19 @@ dates = { visit = "%d.%m.%Y" }
 
 Where the file has no line of names, `header = ["age", "height"]` gives them in order. Where there is no site,
 `--table FILE` of `alx describe`, `alx simulate`, `alx predict` and `alx evaluate` says the same.
+
+## Fewer samples than are told of
+
+No loss is signed over fewer samples than `least` under `[disclosure]` says in the plan (10, where it says nothing), no
+model is sent that was trained on fewer, and `alx describe` hides counts below it. A site may be stricter, and never laxer:
+
+```toml
+[disclosure]
+least = 50
+```
+
+From then on `alx identity`, `alx pair`, `alx train-local` and the closing are refused of fewer.
+[The threat model](threat-model.md#what-a-least-count-stops) says what it stops, and what not.
 
 ## What a model is worth here
 

@@ -158,10 +158,8 @@ def _seen(config: SiteFile, plan: Plan) -> Summary | None:
 @click.option(
     "--least",
     type=click.IntRange(min=disclosure.LOWEST),
-    default=disclosure.LEAST,
-    show_default=True,
     metavar="COUNT",
-    help="Counts below it are hidden.",
+    help="Counts below it are hidden; default, and no less: least under [disclosure] in the plan or site.toml.",
 )
 @place_option
 @json_option
@@ -170,7 +168,7 @@ def describe(
     data: str | None,
     plan_path: Path | None,
     table: Path | None,
-    least: int,
+    least: int | None,
     place: Path | None,
     as_json: bool,
 ) -> None:
@@ -190,7 +188,7 @@ def describe(
     if data is not None and plan_path is not None:
         path = new_file(None, out, "description.json", "description", _require_description)
         source, folder, plan_file = site_file.named(data, None, table=table), plan_path.parent, sites.read_plan(plan_path)
-        made = _described(source, folder, plan_file, least)
+        made = _described(source, folder, plan_file, disclosure.least(plan_file.plan.least, least))
         files.replace(path, made, shared=True)
     else:
         site = at(place)
@@ -200,9 +198,10 @@ def describe(
             )
         path = new_file(site, out, f"{site.role}-description.json", "description", _require_description)
         with site.locked("describe", path.name):
-            made = _described(site.config.data, site.folder, site.plan_file, least)
+            hidden = disclosure.least(site.least, least)
+            made = _described(site.config.data, site.folder, site.plan_file, hidden)
             files.replace(path, made, shared=True)
-            record = Described(file=escape(path.name), digest=hashlib.sha256(made).hexdigest(), least=least)
+            record = Described(file=escape(path.name), digest=hashlib.sha256(made).hexdigest(), least=hidden)
             events.record(site.events_path, record)
     told = description.parse(made)
     if as_json:

@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from alx import files
-from alx.bundle import carried, rotation
+from alx.bundle import carried, keys, rotation
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
-from alx.errors import PeerError, TrustError
+from alx.errors import PeerError, TrustError, UsageError, escape
 from alx.site import events
 from alx.site.entries import Passphrase
 from alx.site.site import Site
@@ -46,6 +46,25 @@ def passphrase(remove: bool, new: int | None, unlock: Unlock, site: Site, as_jso
         return
     screen.tell("the private key has no passphrase now" if remove else "the private key has the new passphrase now")
     screen.tell("backups hold it as it was when they were made")
+
+
+@key.command("officer", epilog="Example: alx key officer smith.pem")
+@click.argument("out", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--passphrase", "asked", is_flag=True, help="Ask for a passphrase that encrypts the private key.")
+@json_option
+def officer(out: Path, asked: bool, as_json: bool) -> None:
+    """Make a key for an officer who approves bundles, and print the fingerprint that goes into the plan. Needs no site."""
+    with files.storage(out):
+        if out.exists() or out.is_symlink():
+            raise UsageError(f"'{escape(str(out), 200)}' exists, and a key is not overwritten", "name a new file")
+    private = keys.generate()
+    files.write(out, keys.private_pem(private, passphrases.choose(None) if asked else None))
+    fingerprint = keys.PublicKey(private.public_key()).fingerprint
+    if as_json:
+        screen.machine({"file": out, "key": fingerprint})
+        return
+    screen.tell(f"wrote the private key '{out}'; the officer keeps it, and nobody else", f"fingerprint: {fingerprint}")
+    screen.tell("next: put the fingerprint into [officers] of the plan")
 
 
 @key.command("rotate", epilog="Example: alx key rotate /media/disk/clinic-rotation.json")

@@ -79,6 +79,17 @@ def interactive() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
+def agreed(question: str) -> bool:
+    """Ask a person yes or no; whoever breaks off has not agreed."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as error:
+        if not interactive():
+            raise UsageError("there is no terminal to ask at", "--yes answers") from error
+        tell("", err=True)
+        return False
+
+
 def compared() -> bool:
     """Ask a person whether the peer's words were the same; whoever breaks off has not compared them."""
     try:

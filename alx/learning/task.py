@@ -190,6 +190,7 @@ class Task:
         training: optional: the [training] that its steps go by; None where the task does not say. Where the plan has
             another, `alx check` says so.
         selects_on: optional: which of its samples `measure` sums over; it has to be what the plan says.
+        trained: optional: the number of samples that it trains on, where that is known.
         data: optional: () -> SHA-256, in hexadecimal, of one's own samples as they are read. The site remembers it, since a
             loss of before is compared with one of now; it is never sent.
         state: (model) -> the tensors that travel, the model's own or copies, by the names that the model has for them; what
@@ -213,6 +214,7 @@ class Task:
     inputs: Literal["pixels", "table", "numbers"] | None = None
     training: Training | None = None
     selects_on: Literal["training", "validation"] | None = None
+    trained: int | None = None
     data: Callable[[], str] | None = None
     state: Callable[[nn.Module], State] = whole_state
     load: Callable[[nn.Module, State], None] = load_whole

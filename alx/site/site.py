@@ -83,6 +83,21 @@ class Site:
         return self.plan_file.plan
 
     @property
+    def least(self) -> int:
+        """No number that leaves this site is of fewer samples: what the plan says, or site.toml where that is stricter.
+
+        Raises:
+            ConfigError: site.toml has less.
+        """
+        agreed, own = self.plan.least, self.config.disclosure.least
+        if own is not None and own < agreed:
+            raise ConfigError(
+                f"[disclosure] least is {own} in {SITE_NAME}, expected {agreed} or more, which is the plan's",
+                "a site may be stricter than the plan: take it out, or agree on another plan",
+            )
+        return own or agreed
+
+    @property
     def ledger_path(self) -> Path:
         """The ledger's file."""
         return self.folder / LEDGER_NAME

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from alx import dialect
 from alx.dialect import Dialect
+from alx.disclosure import Disclosure
 from alx.errors import ConfigError, UsageError, escape
 from alx.plan import toml
 from alx.records import Role, Scalar, Strict, explain
@@ -77,6 +78,7 @@ class SiteFile(Strict):
     )
     data: Data | None = Field(default=None, description="for the built-in task")
     metrics: Metrics = Field(default_factory=Metrics, description="how answers are judged")
+    disclosure: Disclosure = Field(default_factory=Disclosure, description="the least count, where the site is stricter")
     settings: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict, description="for a task of one's own")
 
 
@@ -162,6 +164,8 @@ def text(config: SiteFile) -> str:
     told = config.metrics.model_dump(exclude_defaults=True)
     if told:
         lines += ["", "[metrics]", *(f"{quoted(k)} = {quoted(v)}" for k, v in told.items())]
+    if config.disclosure.least is not None:
+        lines += ["", "[disclosure]", f"least = {config.disclosure.least}"]
     if config.task != "built-in" and not config.settings:
         lines += ["", "# What the task needs of this side alone goes below a line [settings]; it stays here."]
     if config.settings:

@@ -12,6 +12,7 @@ from alx.errors import MalformedError, PeerError, count
 from alx.site import shelf
 from alx.site.entries import Closed, Sealed
 from alx.site.state import SiteState
+from alx.steps import disclosure
 
 WORK = "work"  # of the site's folder: where a bundle is put together
 
@@ -24,6 +25,7 @@ def sealed(now: SiteState) -> Sealed:
 
     Raises:
         TrustError, UsageError: see `SiteState.private_key`.
+        ConfigError: see `disclosure.refuse_few`.
         CorruptError: the bundle that was chosen from is gone, or not the one that the ledger names.
         SpaceError, StorageError: see `files.storage`.
     """
@@ -36,6 +38,7 @@ def sealed(now: SiteState) -> Sealed:
 def _seal(now: SiteState) -> None:
     site, position = now.site, now.position
     now.check_agreement()
+    disclosure.refuse_few(site, now.own.file.samples, disclosure.SUMMED)
     key = now.private_key()
     chosen, answered = position.selected[-1], position.accepted[-1]
     with shelf.opened(now, answered) as bundle:

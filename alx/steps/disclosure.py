@@ -12,16 +12,68 @@ from math import floor, log10
 from typing import TYPE_CHECKING
 
 from alx.bundle.description import FEW, HIDDEN, Cell, Description, Labels, Quantiles, Told
-from alx.errors import ConfigError
+from alx.disclosure import LEAST
+from alx.errors import ConfigError, PeerError, UsageError, count
+from alx.site.site import Site
 from alx.summary import Column, Numbers, Part, Summary, Values
 
 if TYPE_CHECKING:
     from array import array
 
-LEAST = 10  # the rule of ten of ONS, the Australian Bureau of Statistics and UK LLC; NHS Digital hides 1 to 7
-LOWEST = 5  # what no rule that is in use goes below
+LOWEST = 5  # what no rule for published tables that is in use goes below
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # no least and no most: each of them is one person's
+SUMMED = "to sum losses over"
 _FINEST = 6  # digits of the largest number that a quantile is told with
+
+
+def refuse_few(site: Site, samples: int, what: str) -> None:
+    """A number of so few samples does not leave this site.
+
+    Args:
+        site: this site.
+        samples: of its own.
+        what: they are for, after "samples".
+
+    Raises:
+        ConfigError: fewer than this site's least.
+    """
+    if samples < site.least:
+        raise ConfigError(
+            f"{count(samples, 'sample')} {what}, expected {site.least} or more",
+            "add data; or agree on a lower least under [disclosure] in the plan, on both sides: docs/threat-model.md",
+        )
+
+
+def refuse_few_peers(agreed: int, samples: int) -> None:
+    """A peer keeps to the plan's least.
+
+    Raises:
+        PeerError: it does not.
+    """
+    if samples < agreed:
+        raise PeerError(
+            f"the peer's losses are sums over {count(samples, 'sample')}, expected {agreed} or more by the plan",
+            "ask the peer for its identity under the plan's [disclosure], or agree on a lower least, on both sides",
+        )
+
+
+def least(agreed: int, wanted: int | None) -> int:
+    """The least count that a description tells.
+
+    Args:
+        agreed: the site's least, or that of a draft of the plan.
+        wanted: as a person said; None where nobody did.
+
+    Raises:
+        UsageError: it is below the one agreed.
+    """
+    lowest = max(agreed, LOWEST)
+    if wanted is not None and wanted < lowest:
+        raise UsageError(
+            f"--least {wanted} is below {lowest}, which the plan or site.toml has under [disclosure]",
+            "take a larger one, or leave it out",
+        )
+    return lowest if wanted is None else wanted
 
 
 def described(summary: Summary, plan: str, least: int = LEAST) -> Description:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alx import files, order
-from alx.bundle import carried, copies, read, request
+from alx.bundle import approval, carried, copies, read, request
 from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.copies import Copies
@@ -164,6 +164,7 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
             yield known
             return
         now.keyring.require_current(signed.signer)
+        _refuse_unapproved(now, source, signed)
         manifest_file = read.manifest_file(signed)
         if read.is_encrypted(signed) != site.plan.encrypt:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
@@ -236,6 +237,17 @@ def _signature(now: SiteState, copies: Copies) -> tuple[bytes, SignedBundle]:
                 "name copies of one bundle only",
             )
     return data, signed
+
+
+def _refuse_unapproved(now: SiteState, copies: Copies, signed: SignedBundle) -> None:
+    """The sender's officers approved this bundle, as many as the plan says, where it has some."""
+    officers = now.site.plan.approvers(now.peer.file.role)
+    if officers is not None:
+        places = (approval.folder(source.path, signed.name) for source in copies.sources or copies.spares())
+        found = approval.collected(dict.fromkeys(places), signed.digest, officers)
+        approval.refuse_few(
+            len(found), officers, f"ask the peer; they lie in '{signed.name}{approval.SUFFIX}' beside the bundle"
+        )
 
 
 @contextlib.contextmanager

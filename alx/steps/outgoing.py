@@ -5,12 +5,13 @@ Knows bundles and the ledger; knows no model's meaning.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alx import files
-from alx.bundle import carried, groups, parity, read, request, share
+from alx.bundle import approval, carried, groups, parity, read, request, share
+from alx.bundle.approval import Approval
 from alx.bundle.carried import Source
 from alx.bundle.layout import DATA_FOLDER
 from alx.bundle.request import Request
@@ -100,6 +101,7 @@ def export(
         RollbackError, StaleError: the request is about another bundle than the last one sealed.
         MalformedError: it names a file that the bundle does not have; or see `request.verify`.
         TurnError: nothing is sealed.
+        TrustError: the plan's officers have not approved it, or see `approval.collected`.
         UsageError: there is no such folder; parity of a closing; or see `closing.sealed`, which also raises TrustError.
         SpaceError, StorageError: the disk is full, read-only, or gone.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
@@ -117,7 +119,9 @@ def export(
     final = disk / (last.bundle if asked is None else f"{last.bundle}{REPAIR}{asked.digest[:8]}")
     try:
         with own_bundle(now, last) as ours:
+            agreed = approved(now, ours)
             made = put(ours, last, _wanted(ours.signed, asked), final, tell, parity_percent=parity_percent)
+            put_approvals(agreed, disk, ours)
     except SpaceError as error:
         if asked is None and not ends:
             error.hint = f"{error.hint}; or name a second disk too: alx export DISK1 DISK2"
@@ -128,6 +132,40 @@ def export(
         entry = entry._replace(request=asked.digest, files=len(names), names=names)
     now.append(entry)
     return made
+
+
+def approved(now: SiteState, own: "Own") -> list[Approval]:
+    """The approvals of this site's officers, where the plan has some; they lie beside the bundle in the outbox.
+
+    Raises:
+        TrustError: too few.
+        AlxError: see `approval.collected`.
+    """
+    officers = now.site.plan.approvers(now.site.role)
+    if officers is None:
+        return []
+    place = approval.folder(own.source.path, own.signed.name)
+    found = approval.collected([place], own.signed.digest, officers)
+    where = escape(str(own.source.path), 200)
+    approval.refuse_few(
+        len(found), officers, f"an officer runs alx approve {where} --key OFFICER.pem; the file goes into '{place.name}'"
+    )
+    return list(found.values())
+
+
+def put_approvals(found: Sequence[Approval], disk: Path, own: "Own") -> None:
+    """Write the approvals beside the bundle on a disk.
+
+    Raises:
+        ForbiddenFileError: a link lies there.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    if found:
+        place = disk / f"{own.signed.name}{approval.SUFFIX}"
+        _refuse_links(place)
+        files.remove_tree(place)
+        files.make_folder(place, shared=True)
+        files.replace_all({place / each.name: each.data for each in found}, shared=True)
 
 
 def require_folder(disk: Path) -> None:

@@ -14,6 +14,7 @@ from alx.records import Role
 from alx.site import keyring
 from alx.site.entries import Paired
 from alx.site.state import SiteState
+from alx.steps import disclosure
 
 
 def pair(now: SiteState, peer: Identity) -> None:
@@ -24,7 +25,9 @@ def pair(now: SiteState, peer: Identity) -> None:
         peer: as it introduces itself.
 
     Raises:
-        PeerError: the same role, the site's own file, another plan, other code, another loss.
+        PeerError: the same role, the site's own file, another plan, other code, another loss; fewer samples than the plan's
+            least.
+        ConfigError: this site has fewer than its own.
         ModelError: another model, or other frozen weights.
         TurnError: bundles were exchanged with another peer already.
     """
@@ -60,6 +63,8 @@ def check_peer(now: SiteState, peer: Identity) -> None:
             f"the peer's samples are {peer.file.inputs}, and ours {own.file.inputs}",
             "the same sample would be another input there; store both alike: pixels as uint8, say, and [images] in the plan",
         )
+    disclosure.refuse_few(site, own.file.samples, disclosure.SUMMED)
+    disclosure.refuse_few_peers(site.plan.least, peer.file.samples)
     odd = identity.differ(own.file.objective, peer.file.objective)
     if odd:
         raise PeerError(

@@ -81,12 +81,14 @@ def export(
             if first.samefile(second):
                 raise UsageError(f"'{escape(str(second), 200)}' is named twice", "name a folder on each disk once")
     with outgoing.own_bundle(now, last) as own:
+        agreed = outgoing.approved(now, own)
         disks = _disks(paths, last.bundle)
         counts = _counts(disks, own, parity_percent)
         made = []
         for disk, part in zip(disks, _shares(counts), strict=True):
             wanted = part.of(own.signed).files
             made.append(outgoing.put(own, last, wanted, disk.final, tell, part=part, parity_percent=parity_percent))
+            outgoing.put_approvals(agreed, disk.path, own)
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=own.signed.digest, parity=parity_percent)
     now.append(entry._replace(disks=len(disks)))
     return made

@@ -171,6 +171,7 @@ def guarded(task: Task, seed: int) -> Task:
         personal=task.personal,
         training=task.training,
         selects_on=task.selects_on,
+        trained=task.trained,
         data=task.data,
         private=task.private and partial(_private, task.private),
     )

@@ -332,6 +332,7 @@ def supervised(
         signed=signed,
         training=training,
         selects_on="training" if validation is None else "validation",
+        trained=len(own),
         sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
         objective=objective,
         private=private,

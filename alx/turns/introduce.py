@@ -12,7 +12,7 @@ from alx.plan import INIT_NAME, Init
 from alx.site import personal as parts
 from alx.site.site import DATA_NAME, Site
 from alx.site.state import SiteState
-from alx.steps import new
+from alx.steps import disclosure, new
 from alx.tasks import load
 from alx.tasks.check import likeness
 from alx.turns import personal
@@ -25,7 +25,7 @@ def introduce(now: SiteState) -> Identity:
     """Write this site's identity file: its key, plan, model and sample count.
 
     Raises:
-        ConfigError: the task cannot be used.
+        ConfigError: the task cannot be used, or has too few samples.
         TurnError: the data or the model changed after bundles were exchanged.
     """
     site = now.site
@@ -36,6 +36,7 @@ def introduce(now: SiteState) -> Identity:
     measured = measure.measure(task, model, tensors)
     if task.sample_losses is not None:
         _refuse_odd_terms(measured, measure.measure_all(task, [model], [tensors])[0], likeness(task.training))
+    refuse_few(site, task, measured.count)
     refuse_negative(site.plan, measured.total)
     made = identity.of(
         IdentityFile(
@@ -70,6 +71,22 @@ def introduce(now: SiteState) -> Identity:
     files.replace(path, made.data)
     now.introduced = made
     return made
+
+
+def refuse_few(site: Site, task: Task, samples: int) -> None:
+    """No loss and no model of so few samples leaves the site; see `disclosure.refuse_few`.
+
+    Args:
+        site: this site.
+        task: its task.
+        samples: that losses are sums over.
+
+    Raises:
+        ConfigError: fewer than the site's least, of these or of those trained on.
+    """
+    disclosure.refuse_few(site, samples, disclosure.SUMMED)
+    if task.trained is not None:
+        disclosure.refuse_few(site, task.trained, "to train on")
 
 
 def refuse_other_data(site: Site, task: Task, samples: int) -> None:

@@ -33,7 +33,7 @@ from alx.tasks import clipped, load
 from alx.tasks.check import likeness
 from alx.turns import budget, checkpoints, log, personal
 from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
-from alx.turns.introduce import initial, refuse_other_data
+from alx.turns.introduce import initial, refuse_few, refuse_other_data
 from alx.turns.log import Log, Record, Target
 from alx.turns.recipes import averaged
 
@@ -219,6 +219,7 @@ class _Turn:
         task = load.task(site.folder, site.config, site.plan)
         same_model(task, own.file)
         same_objective(site.plan, task, own.file)
+        refuse_few(site, task, own.file.samples)
         refuse_other_data(site, task, own.file.samples)
         steps = site.plan.steps(site.role, own.file.samples, peer.file.samples)
         if site.plan.privacy is None:

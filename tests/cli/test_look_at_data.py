@@ -159,7 +159,7 @@ def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
     text = PLAN.replace("seed = 3", 'seed = 3\nselect_on = "validation"').replace(
         "lr = 0.01", "lr = 0.01\nweight_decay = 0.1"
     )
-    world = make_world(tmp_path / "w", f"{text}\n[training]\n{lines}")
+    world = make_world(tmp_path / "w", f"{text}\n[training]\n{lines}\n[disclosure]\nleast = 1\n")
     before = alx("check", "--site", world.folder("learner")).out
     assert "learning rate: cosine, at most 0.01, rising over the first 8 steps\n" in before
     assert "a step takes 2 batches of 8\n" in before

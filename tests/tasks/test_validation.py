@@ -18,7 +18,7 @@ from alx.tasks.data.samples import Tensors
 from tests.conftest import PLAN, make_world, pair_world, run
 from tests.tasks.test_data import Source
 
-ON = 'select_on = "validation"\nvalidation_share = 0.2\n' + PLAN
+ON = 'select_on = "validation"\nvalidation_share = 0.2\n' + PLAN + "\n[disclosure]\nleast = 3\n"
 
 
 def rows(targets):
