@@ -257,7 +257,7 @@ def looks(flags: entries.Flags) -> list[str]:
             ("stalled", True, "STALL"),
             ("claim_low", True, "LOOK: the sender's claim is too good"),
             ("spent_fell", True, "LOOK: no more of the privacy budget was spent"),
-            ("by_claim", True, "LOOK: by own loss alone another was chosen"),
+            ("by_claim", True, "LOOK: by own loss alone another would have been chosen"),
             ("own_rose", True, "LOOK: the own loss got worse"),
             ("score_fell", True, "LOOK: the held-out score got worse"),
         )

@@ -20,11 +20,11 @@ _CHECKS = (
     "each model whose weights are there was opened: its digest is as signed, every number finite",
 )
 _STYLE = """
-@page { size: A4; margin: 18mm }
+@page { size: A4; margin: 12mm 18mm }
 * { box-sizing: border-box }
-body { font: 11pt/1.45 sans-serif; color: #000; background: #fff; max-width: 174mm; margin: 6mm auto; padding: 0 4mm }
+body { font: 10.5pt/1.35 sans-serif; color: #000; background: #fff; max-width: 174mm; margin: 0 auto; padding: 0 4mm }
 h1 { font-size: 17pt; margin: 0 0 3mm }
-h2 { font-size: 12pt; margin: 6mm 0 2mm; border-bottom: 1px solid #000 }
+h2 { font-size: 12pt; margin: 4mm 0 1.5mm; border-bottom: 1px solid #000 }
 table { border-collapse: collapse; width: 100% }
 th { text-align: left; font-weight: normal; color: #444; width: 34mm; vertical-align: top; padding: 0.6mm 3mm 0.6mm 0 }
 td { vertical-align: top; padding: 0.6mm 0; font-size: 10pt; overflow-wrap: anywhere }
@@ -33,7 +33,7 @@ td { vertical-align: top; padding: 0.6mm 0; font-size: 10pt; overflow-wrap: anyw
 .digest svg { flex: none }
 code { font-size: 9pt; overflow-wrap: anywhere }
 .sign { display: flex; flex-wrap: wrap; gap: 10mm; margin-top: 4mm }
-.sign p { flex: 1 1 60mm; margin: 14mm 0 0; border-top: 1px solid #000; padding-top: 1mm }
+.sign p { flex: 1 1 60mm; margin: 10mm 0 0; border-top: 1px solid #000; padding-top: 1mm }
 """
 
 

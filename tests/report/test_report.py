@@ -166,7 +166,11 @@ def test_the_closing_and_an_encrypted_bundle_can_be_reported_on(alx):
     (closing,) = (GOLDEN / "closing-v1").glob("alx-*")
     report = told(alx, closing, "--key", GOLDEN / "closing-v1" / "sender.pem")
     assert report["title"].startswith("The closing")
-    assert json.loads((closing / "closing.json").read_text())["state"] in " ".join(report["words"])
+    said = json.loads((closing / "closing.json").read_text())
+    assert said["state"] in " ".join(report["words"])
+    elements, _ = cluster(report, "models")
+    assert elements["SHA-256 of its raw state"]["value"] == said["state"]
+    assert elements["global loss a sample"]["value"] == said["start"]["global_loss"] / said["start"]["samples"]
     (encrypted,) = (GOLDEN / "more" / "encrypted").glob("alx-*")
     report = told(alx, encrypted, "--key", encrypted.parent / "sender.pem")
     assert not report["good"]
@@ -311,6 +315,19 @@ def test_refusals_and_what_deserves_a_look_are_found_first(stage, alx):
     assert "c0000-p0000" in refusal["text"]
     assert "refused something 1 time;" in report["words"][-1]
     assert report["good"]
+
+
+def test_a_refusal_of_the_sites_own_data_tells_no_path_and_no_cell(stage, alx):
+    world = stage("paired")
+    path = world.folder("learner") / "site.toml"
+    path.write_text(re.sub(r'(?m)^path = ".*"', 'path = "secret-ward-7.npz"', path.read_text()))
+    assert "secret-ward-7" in alx("train-local", "--site", world.folder("learner")).err
+    report = told(alx, world.folder("learner"))
+    (refusal,) = (f for f in report["findings"] if f["kind"] == "refusal")
+    assert refusal["text"].startswith("train-local, UsageError (2)") or refusal["text"].startswith(
+        "train-local, ConfigError (2)"
+    )
+    assert "secret-ward-7" not in json.dumps(report)
 
 
 def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys, tmp_path):

@@ -137,7 +137,7 @@ def test_a_claim_too_good_to_be_true_is_chosen_and_shown(stage, alx):
     assert f"at {last}, {more:.3f} more" in done.out
     told = alx("audit", world.folder("learner")).out
     assert "LOOK: the sender's claim is too good" in told
-    assert "LOOK: by own loss alone another was chosen" in told
+    assert "LOOK: by own loss alone another would have been chosen" in told
 
 
 def test_an_own_loss_and_a_score_that_got_worse_since_the_last_selection_are_shown(stage, alx):

@@ -11,6 +11,7 @@ from alx.bundle.closing import Closing
 from alx.errors import count
 from alx.evidence import EVENTS_HOLD, Bundle, Evidence
 from alx.report import audit as told
+from alx.report.page import logged
 from alx.report.page.content import Finding
 from alx.report.page.seen import Seen, size
 from alx.site.entries import Accepted, Closed, Exported, Paired, Refused, Renewal, Reset, Restored, Sealed, Selected
@@ -72,7 +73,7 @@ def _paired(seen: Seen) -> str:
     if seen.paired is None:
         return "It has no peer yet."
     at = next((p.at for p in reversed(seen.evidence.past) if isinstance(p.record, Paired)), None)
-    return f"It pinned its peer's key{_when(at)}, after two people compared twelve words."
+    return f"It pinned its peer's key{_when(at)}, after somebody here said that the twelve words had been compared."
 
 
 def _bytes(some: list[Bundle]) -> str:
@@ -166,7 +167,9 @@ def findings(seen: Seen) -> list[Finding]:
     out = [Finding(kind="fault", at=None, text=f"{f.what}: {f.error.message}{_hint(f.error.hint)}") for f in found.faults]
     out += [Finding(kind="look", at=None, text=f"'{name}' lies there, and nothing names it") for name in found.unnamed]
     out += [
-        Finding(kind="refusal", at=e.at[:19], text=told.event(e.record)) for e in found.log if isinstance(e.record, Refused)
+        Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record))
+        for e in found.log
+        if isinstance(e.record, Refused)
     ]
     for chosen, at in seen.selected:
         looks = [look.removeprefix("LOOK: ") for look in told.looks(chosen.flags)]

@@ -64,7 +64,7 @@ def _travelled(seen: Seen) -> Part:
         Column(name="loss sums", kind="number"),
         Column(name="least", kind="number"),
         Column(name="most", kind="number"),
-        Column(name="global loss where it began", kind="number"),
+        Column(name="global loss where it began; the closing's: of the last choice", kind="number"),
     ]
     rows: list[list[Cell]] = []
     for report in seen.opened:
@@ -75,7 +75,24 @@ def _travelled(seen: Seen) -> Part:
     caption = "Every number about data that stands in a bundle"
     words = ["A loss sum is over all samples of its sender. Weights can tell more than these numbers: docs/threat-model.md."]
     table = Table(caption=caption, standing="claimed", columns=columns, rows=rows)
-    return Part(title="What the numbers about the data are", words=words, tables=[table] if rows else [])
+    return Part(
+        title="What the numbers about the data are", words=words, elements=_spent(seen), tables=[table] if rows else []
+    )
+
+
+def _spent(seen: Seen) -> list[Element]:
+    """What senders say that they have spent of their privacy budgets: of each side's last bundle."""
+    last = {m.sender.role: m.spending for _, m in seen.turns if m.spending is not None}
+    return [
+        Element(
+            name=f"privacy budget of the {role}",
+            value=f"epsilon {s.epsilon:.4g} at delta {s.delta:g}, in {count(s.turns, 'turn')}; each loss sum has noise of "
+            f"standard deviation {s.deviation:.4g}",
+            standing="claimed",
+            note="for each of its samples: docs/privacy.md; the choice is private too, so it need not be the least sum",
+        )
+        for role, s in last.items()
+    ]
 
 
 def _reading(plan: Plan | None) -> list[Part]:

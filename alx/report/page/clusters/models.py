@@ -1,6 +1,7 @@
 """Models: the one that both sides share, how it is trained, every model that was on offer, and which one it ended with."""
 
 from alx import files
+from alx.bundle.closing import Closing
 from alx.bundle.layout import Layout, Tensor
 from alx.bundle.manifest import Candidate
 from alx.errors import count
@@ -94,6 +95,21 @@ def _result(seen: Seen) -> Part:
         last = seen.selected[-1][0] if seen.selected else None
         value = None if last is None else f"{last.label} of round {last.round}"
         note = "the exchange is not closed" if seen.evidence.site is not None else "a bundle alone does not say"
+        end = next((r.manifest for r in seen.opened if isinstance(r.manifest, Closing)), None)
+        if end is not None:
+            named = Element(
+                name="SHA-256 of its raw state",
+                value=end.state,
+                standing="claimed",
+                note="the model that both sides end with",
+            )
+            loss = Element(
+                name="global loss a sample",
+                value=end.start.global_loss / end.start.samples,
+                standing="claimed",
+                note=f"over {end.start.samples:,} samples",
+            )
+            return Part(title="The model chosen last", elements=[named, loss])
         return Part(
             title="The model chosen last",
             elements=[Element(name="chosen last", value=value, standing="recorded" if value else "unknown", note=note)],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from alx.bundle.keys import PublicKey
 from alx.evidence import EVENTS_HOLD, LEDGER_HOLDS, Evidence
-from alx.report import audit as words
+from alx.report.page import logged
 from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
 from alx.report.page.seen import MAX_ROWS, Seen, other
 from alx.site.entries import Refused
@@ -91,7 +91,7 @@ def _chains(found: Evidence) -> Part:
 
 def _log(found: Evidence) -> Part:
     rows: list[list[Cell]] = [
-        [None if e.by_reset else e.at, e.line.kind, words.event(e.record, by_reset=e.by_reset)] for e in found.log
+        [None if e.by_reset else e.at, e.line.kind, logged.event(e.record, by_reset=e.by_reset)] for e in found.log
     ]
     refused = sum(isinstance(e.record, Refused) for e in found.log)
     columns = [Column(name="when, UTC", kind="time"), Column(name="event"), Column(name="what")]

@@ -44,11 +44,14 @@ def _exchange(seen: Seen) -> Part:
 def _nothing_else(seen: Seen) -> Element:
     """What a bundle has beside weights and the numbers that are listed: nothing, where it could be looked into."""
     whole = bool(seen.opened) and len(seen.opened) == len(seen.evidence.bundles)
+    what = "weights, recipes, a sample count, a loss sum for each model, and the global loss where the turn began, travel"
+    if any(m.spending for _, m in seen.turns):
+        what += ", and what of the privacy budget is spent"
     return Element(
         name="what else is in the bundles",
         value="nothing: no other file, tensor or field" if whole else None,
         standing="checked" if whole else "unknown",
-        note="weights, a sample count and one loss sum for each model travel; what these can tell: docs/threat-model.md",
+        note=f"{what}; what these can tell: docs/threat-model.md",
     )
 
 
