@@ -88,7 +88,7 @@ class Copies:
                     return data
         reasons = [source.damage[signed.name] for source in self.sources]
         if len(reasons) > 1:
-            reasons = [f"{why} in copy {i}" for i, why in enumerate(reasons, 1)]
+            reasons = [f"{why} in folder {i}" for i, why in enumerate(reasons, 1)]
         self.damage[signed.name] = ", ".join(reasons) or "is missing"
         return None
 

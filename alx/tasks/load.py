@@ -247,7 +247,7 @@ def refuse_alone(config: SiteConfig) -> None:
     if config.sharding and not crew.shared():
         raise UsageError(
             "site.toml says sharding, and this is one process: a model is cut between two or more",
-            "torchrun --standalone --nproc-per-node 8 -m alx train-local, say; or leave sharding out of site.toml",
+            "torchrun --standalone --nproc-per-node 8 -m alx and the same command, say; or leave sharding out of site.toml",
         )
 
 

@@ -89,7 +89,7 @@ def test_a_file_is_bad_only_where_no_copy_has_it_good(sent, bundle, other, capsy
     (other / C[0]).unlink()
     harm(bundle / C[1])
     harm(other / C[2])
-    words = ("1 of the bundle's files is bad", f"'{C[0]}' differs from what was signed in copy 1, is missing in copy 2")
+    words = ("1 of the bundle's files is bad", f"'{C[0]}' differs from what was signed in folder 1, is missing in folder 2")
     also_refused(capsys, sent, CorruptError, *words, hint="--request", path=bundle, also=[other, other, bundle])
     (staged,) = (sent.folder("provider") / "staging").iterdir()
     assert sorted(p.name for p in staged.rglob("*") if p.is_file()) == sorted([MANIFEST, *(Path(c).name for c in C[1:])])

@@ -302,7 +302,8 @@ def shelf(tmp_path_factory):
         text = plan_file.read_text()
         for name, value in (("rounds", 1), ("round_steps", 4), ("sampling_period", 2), ("batch_size", 8)):
             text = re.sub(rf"(?m)^{name} = \d+", f"{name} = {value}", text)
-        plan_file.write_text(re.sub(r"width = \d+, hidden = \d+", "width = 2, hidden = 16", text))
+        text = re.sub(r"width = \d+, hidden = \d+", "width = 2, hidden = 16", text)
+        plan_file.write_text(text if "[disclosure]" in text else f"{text}\n[disclosure]\nleast = 1\n")
     fewer(folder / "paper" / "deep.py", "(0.0, 0.3, 0.7, 1.0)", "(0.0, 1.0)")
     fewer(folder / "paper" / "stall.py", '"digits": []', '"digits": ["--samples", "200"]')
     rng = np.random.default_rng(0)

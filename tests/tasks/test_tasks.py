@@ -742,6 +742,8 @@ optimiser = { name = "sgd", lr = 0.01 }
 [model]
 source = "torchvision:googlenet"
 arguments = { num_classes = 3, init_weights = false AUX }
+[disclosure]
+least = 1
 """
 
 
