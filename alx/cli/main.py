@@ -28,7 +28,7 @@ COMMANDS = {
     "label": ("label", "The page that goes with a disk."),
     "import-and-select": ("turns", "Verify the peer's bundle and choose where to go on."),
     "status": ("exchange", "Where the exchange stands, and what to do next."),
-    "best": ("model", "Write the best model so far, its plan and a card."),
+    "best": ("best", "Write the best model so far, its plan, a card and a bill."),
     "evaluate": ("model", "How good a model is, on data with labels."),
     "predict": ("model", "A model's answers to data, as a CSV."),
     "key": ("keys", "This site's private key, and the peer's public one."),

@@ -1,7 +1,6 @@
-"""The commands about a model in use: write it, ask it; torch is imported inside of them."""
+"""The commands that ask a model in use; torch is imported inside of them."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,106 +8,16 @@ import click
 
 from alx import files
 from alx.cli import screen
-from alx.cli.options import around, new_file, place_option, site_option, unused_file
+from alx.cli.options import around, place_option, unused_file
 from alx.cli.screen import json_option
-from alx.errors import MalformedError, UsageError, count, escape
-from alx.report import answers, card, scores, summary
-from alx.site import site as sites
+from alx.errors import UsageError, count
+from alx.report import answers, scores, summary
 from alx.site import site_file
-from alx.site.site import Site
 from alx.site.site_file import Data
 
 if TYPE_CHECKING:  # torch
     from alx.tasks.data.questions import Part
     from alx.turns.in_use import InUse
-
-MAX_CARD_BYTES = 1 << 20  # a page
-
-
-@click.command(epilog="Example: alx best ../model.safetensors")
-@click.argument("out", type=click.Path(path_type=Path), metavar="OUT.safetensors")
-@site_option
-@json_option
-def best(out: Path, site: Site, as_json: bool) -> None:
-    """Write the selected model with the least global loss of all rounds, and what it takes to use it where no site is.
-
-    Beside OUT.safetensors: OUT.plan.toml, the agreed plan to the byte; the model's own .py file, if the plan names one; and
-    OUT.md, a card for people. Loading the weights needs no alx; alx predict and alx evaluate find the plan there. Once the
-    exchange is closed, it is the model that both sides end with, and the same file on both, but for what the plan's [model]
-    calls personal: of that each has its own.
-    """
-    from alx import turns  # noqa: PLC0415 - torch
-    from alx.turns import bridge, in_use, model_file  # noqa: PLC0415
-
-    site.require_private()
-    plan = site.plan_file
-    new_file(site, out, "", "model of alx best under this plan", lambda path: model_file.require_own(path, plan.digest))
-    beside = {model_file.plan_beside(out): plan.data}
-    code = None if plan.plan.model is None else plan.plan.model.file()
-    if code is not None:
-        beside[out.with_name(code)] = sites.source(site.folder / code)
-    for path, data in beside.items():
-        new_file(site, path, "", "copy of this site's", partial(_require_same, data))
-    if out in beside:
-        raise UsageError(f"'{escape(str(out), 200)}' is the name of the model's own .py file", "name another file")
-    page = model_file.card_beside(out)
-    new_file(site, page, "", "card of alx best under this plan", lambda path: _require_card(path, plan.digest))
-    now = site.look()
-    found = turns.best(now)
-    chosen, note = found.selected, model_file.note(found)
-    model = in_use.whole(found)
-    told = card.text(
-        chosen,
-        plan,
-        bridge.layout_of(model),
-        name=out.name,
-        weights=note.weights,
-        frozen=note.frozen,
-        personal=sorted(found.personal),
-        keys=sorted([(site.role, now.public_key.fingerprint), (now.peer.file.role, now.peer_key.fingerprint)]),
-        code=note.code,
-        built_in=note.task == "built-in",
-    )
-    # the model last: where it is, all that it needs is beside it
-    files.replace_all({**beside, page: told, out: model_file.written(found, model)}, shared=True)
-    if as_json:
-        screen.machine(
-            {
-                "file": out,
-                "plan": model_file.plan_beside(out),
-                "card": page,
-                "weights": note.weights,
-                "personal": sorted(found.personal),
-                "round": chosen.round,
-                "snapshot": chosen.label,
-                "global_loss": chosen.global_loss,
-                "samples": chosen.samples,
-                "select_on": site.plan.select_on,
-                "held_out": chosen.held_out,
-            }
-        )
-        return
-    score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
-    loss = f"global loss {chosen.global_loss:.6g}{site.plan.summed_over}"
-    screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, {loss}{score}")
-    names = [f"'{path.name}'" for path in (*beside, page)]
-    screen.tell(f"beside it: {', '.join(names[:-1])} and the card {names[-1]}, which has no held-out score")
-    if found.personal:
-        screen.tell(f"this site's own are {count(len(found.personal), 'tensor')} in it; the peer's file has others there")
-
-
-def _require_same(data: bytes, path: Path) -> None:
-    with files.storage(path):
-        plain = path.is_file() and not path.is_symlink()
-    if not plain or files.read(path, len(data)) != data:
-        raise MalformedError(f"'{escape(path.name)}' is another file")
-
-
-def _require_card(path: Path, plan_digest: str) -> None:
-    with files.storage(path):
-        plain = path.is_file() and not path.is_symlink()
-    if not plain or not card.is_card(files.read(path, MAX_CARD_BYTES), plan_digest):
-        raise MalformedError(f"'{escape(path.name)}' is no card")
 
 
 def asked(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ Knows the plan and the ledger's entry on a selection. Names that two sites agree
 of them are code. What was measured on data kept apart is a site's own, and is not here.
 """
 
+import json
 from collections.abc import Sequence
 
 from alx import __version__
@@ -30,6 +31,9 @@ def text(
     keys: Sequence[tuple[str, str]],
     code: str | None,
     built_in: bool,
+    digest: str,
+    bill: str,
+    license_: str | None,
 ) -> bytes:
     """The card, in the form of a Hugging Face model card.
 
@@ -44,13 +48,18 @@ def text(
         keys: who, and the fingerprint of its key, of each side.
         code: SHA-256 of the model's own .py file, if the plan names one.
         built_in: the plan alone says how inputs are made.
+        digest: SHA-256 of the model's file.
+        bill: name of its bill of materials.
+        license_: as a person named it; None where nobody did.
     """
     plan = plan_file.plan
+    does = task(plan)
     lines = [
         "---",
-        "license: unknown",
+        f"license: {'unknown' if license_ is None else json.dumps(license_.lower())}",
         f"library_name: {'torchvision' if plan.model and plan.model.source.startswith('torchvision:') else 'pytorch'}",
-        f"tags: [{', '.join(['alx', 'assisted-learning', 'safetensors', *_kind(plan)])}]",
+        *([] if does is None else [f"pipeline_tag: {does}"]),
+        "tags: [alx, assisted-learning, safetensors]",
         f"metrics: [{plan.loss}]",
         f"alx_plan: {plan_file.digest}",
         "---",
@@ -63,6 +72,8 @@ def text(
         "| | |",
         "|---|---|",
         *(f"| {what} | {value} |" for what, value in _facts(chosen, plan_file, (weights, frozen), keys, code)),
+        f"| file | {_code(name)}, SHA-256 {_code(digest)} |",
+        f"| bill of materials, for programs | {_code(bill)} |",
         "",
         *_personal(personal),
         "The global loss is a sum over the samples of both sites. Scores on data that a site keeps apart stay there:",
@@ -93,11 +104,12 @@ def is_card(data: bytes, plan_digest: str) -> bool:
     return data.startswith(b"---\n") and f"\nalx_plan: {plan_digest}".encode() in head
 
 
-def _kind(plan: Plan) -> list[str]:
+def task(plan: Plan) -> str | None:
+    """What it does, by Hugging Face's word; None where the plan alone does not say."""
     numbers = plan.loss == "mse"
     if plan.columns is not None:
-        return ["tabular-regression" if numbers else "tabular-classification"]
-    return [] if plan.images is None or numbers else ["image-classification"]
+        return "tabular-regression" if numbers else "tabular-classification"
+    return None if plan.images is None or numbers else "image-classification"
 
 
 def _facts(

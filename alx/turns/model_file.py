@@ -1,7 +1,7 @@
 """The file of a model in use: safetensors, with a note on where it comes from; read as if anybody had written it.
 
 Knows weights and a plan's digest; knows no data. Loading one needs no alx. Beside it lie the plan, as inputs are made by it,
-the model's own .py file if the plan names one, and a card for people.
+the model's own .py file if the plan names one, a card for people, and a bill of materials for programs.
 """
 
 import hashlib
@@ -102,6 +102,11 @@ def plan_beside(path: Path) -> Path:
 def card_beside(path: Path) -> Path:
     """Where the card of a model file lies."""
     return stem(path).with_name(f"{stem(path).name}.md")
+
+
+def bill_beside(path: Path) -> Path:
+    """Where the bill of materials of a model file lies: CycloneDX's own ending."""
+    return stem(path).with_name(f"{stem(path).name}.cdx.json")
 
 
 def require_own(path: Path, plan_digest: str) -> None:

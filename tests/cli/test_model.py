@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import log_loss, roc_auc_score
@@ -169,7 +170,8 @@ def test_of_two_classes_the_second_is_answered_from_the_threshold_on(away, alx):
 
 
 def test_best_writes_what_it_takes_to_use_the_model(away, world):
-    assert sorted(p.name for p in away.iterdir()) == ["model.md", "model.plan.toml", "model.safetensors", "net.py"]
+    written = ["model.cdx.json", "model.md", "model.plan.toml", "model.safetensors", "net.py"]
+    assert sorted(p.name for p in away.iterdir()) == written
     assert (away / "model.plan.toml").read_bytes() == (world.root / "plan.toml").read_bytes()
     assert (away / "net.py").read_text() == NET
     card = (away / "model.md").read_text()
@@ -189,7 +191,19 @@ def test_best_writes_what_it_takes_to_use_the_model(away, world):
         "`=ill()`",
     ):
         assert told in card
-    assert "tags: [alx, assisted-learning, safetensors, tabular-classification]" in card
+    parsed = ModelCard.load(away / "model.md").data.to_dict()
+    assert (parsed["license"], parsed["pipeline_tag"]) == ("unknown", "tabular-classification")
+    assert parsed["tags"] == ["alx", "assisted-learning", "safetensors"]
+    assert hashlib.sha256((away / "model.safetensors").read_bytes()).hexdigest() in card
+    assert "`model.cdx.json`" in card
+    bill = json.loads((away / "model.cdx.json").read_text())
+    refs = {each["bom-ref"]: each for each in bill["components"]}
+    assert (refs["code"]["name"], refs["code"]["hashes"][0]["content"]) == ("net.py", code)
+    assert refs["code"]["bom-ref"] in bill["dependencies"][0]["dependsOn"]
+    parameters = bill["metadata"]["component"]["modelCard"]["modelParameters"]
+    assert parameters["task"] == "tabular-classification"
+    assert parameters["inputs"] == [{"format": "float32 [n, 3]: a row of a table, as the plan says"}]
+    assert parameters["outputs"] == [{"format": "a logit for each class, in this order: well, =ill()"}]
     manifest = json.loads((world.bundle("provider") / "manifest.json").read_text())
     assert weights in {each["state"] for each in manifest["candidates"]}
 
@@ -519,7 +533,7 @@ def test_a_full_disk_leaves_the_old_files_or_none(away, world, monkeypatch):
 
 
 def test_killed_anywhere_best_leaves_whole_files_and_the_model_last(world, tmp_path):
-    names = ("model.plan.toml", "net.py", "model.md", "model.safetensors")
+    names = ("model.plan.toml", "net.py", "model.cdx.json", "model.md", "model.safetensors")
     command = ["best", "{}/out/model.safetensors", "--site", "{}/learner"]
     (world.root / "out").mkdir()
     for what, each in killed(world, tmp_path / "killed", *command):
@@ -643,6 +657,8 @@ def test_a_task_of_ones_own_is_judged_by_itself_and_answers_nothing_by_the_plan(
     model = str(tmp_path / "m.safetensors")
     assert run(["best", model, *site]) == 0
     assert "A program of the site's own makes the inputs" in (tmp_path / "m.md").read_text()
+    card = json.loads((tmp_path / "m.cdx.json").read_text())["metadata"]["component"]["modelCard"]
+    assert not {"approach", "inputs", "outputs"} & card["modelParameters"].keys()
     refused(capsys, ["predict", model, *data, *out], ConfigError, "was trained by a task of one's own", hint="docs/tasks.md")
     assert json.loads(alx("evaluate", model, *site, "--json").out)["loss"] == found["loss"]
 
