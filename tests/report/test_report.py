@@ -237,6 +237,8 @@ def test_a_mended_site_is_told_as_mended_and_its_log_helps_where_the_ledger_brea
     assert alx("reset-ledger", "--reason", "a test", "--yes", "--site", site).code == 0
     report = told(alx, site)
     assert any("mended" in f["text"] for f in report["findings"])
+    assert "there may have been more" in " ".join(report["words"])
+    assert "What left this site, by what its record knows: " in " ".join(report["words"])
     assert set(column(cluster(report, "system")[1]["Every bundle, in its order"], "found now")) == {"good"}
     _change(site / "ledger.sqlite", 2)
     done = alx("report", site, "-o", tmp_path / "page.json", "--json")

@@ -48,7 +48,12 @@ def _site(seen: Seen) -> list[str]:
         f"It sealed {count(len(sealed), 'bundle')}{_closed(sealed)} and handed over {len(gone)}{_bytes(gone)}; it accepted "
         f"{len(came)} from the peer{_closed(came)}{_bytes(came)}. {_closing(seen, rounds)}"
     )
-    out += _left(gone)
+    mended = any(isinstance(p.record, Reset | Restored) for p in found.past)
+    if mended:
+        out.append(
+            "Its record was mended, and knows of no bundle that was sealed and lost in between: there may have been more."
+        )
+    out += _left(gone, mended=mended)
     good = sum(b.good for b in found.bundles)
     if found.faults:
         faults = count(len(found.faults), "fault was", "faults were")
@@ -77,8 +82,9 @@ def _paired(seen: Seen) -> str:
 
 
 def _bytes(some: list[Bundle]) -> str:
-    total = sum(size(b.report) for b in some if b.report is not None)
-    return f" ({files.size(total)})" if total else ""
+    sizes = [size(b.report) for b in some if b.report is not None]
+    which = "" if len(sizes) == len(some) else f" in the {len(sizes)} that hold"
+    return f" ({files.size(sum(sizes))}{which})" if sizes else ""
 
 
 def _closing(seen: Seen, rounds: int) -> str:
@@ -88,8 +94,8 @@ def _closing(seen: Seen, rounds: int) -> str:
     return f"The exchange is not closed; models were selected in {count(rounds, 'round')} so far."
 
 
-def _left(gone: list[Bundle]) -> list[str]:
-    """What left this site in all."""
+def _left(gone: list[Bundle], *, mended: bool) -> list[str]:
+    """What left this site in all, as far as its record knows."""
     opened = [b.report for b in gone if isinstance(b.report, BundleReport)]
     if not opened or len(opened) < len(gone):
         return [] if not gone else ["What the bundles that left hold can be told only where all of them can be opened."]
@@ -97,7 +103,8 @@ def _left(gone: list[Bundle]) -> list[str]:
     losses, samples = sum(len(r.candidates) for r in opened), opened[-1].manifest.samples
     weights = f"the weights of {count(models, 'model')}, recipes of {count(recipes, 'blend')}"
     numbers = f"{count(losses, 'loss sum')} and the number of its samples, {samples:,}"
-    return [f"What left this site: {weights}, {numbers}. No bundle has a place for a sample, a label or a score."]
+    known = ", by what its record knows" if mended else ""
+    return [f"What left this site{known}: {weights}, {numbers}. No bundle has a place for a sample, a label or a score."]
 
 
 def _bundle(report: BundleReport | Ciphertext) -> list[str]:
