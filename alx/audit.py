@@ -283,16 +283,18 @@ def site(now: "SiteState") -> SiteReport:
 
     Raises:
         LedgerError: the log's chain, or the chain through the bundles, is broken; the ledger is an old one.
-        CorruptError: a bundle is missing or is not the one that the ledger names.
+        CorruptError: a bundle, or a receipt, is missing or is not the one that the ledger names.
         ModelError: a tensor is in a bundle that the plan calls personal.
         AlxError: whatever else is wrong with a bundle.
     """
     from alx.site import events  # noqa: PLC0415 - see above
     from alx.site.entries import Turn  # noqa: PLC0415
+    from alx.steps import receipts  # noqa: PLC0415
 
     log = events.read(now.site.events_path)
     not_logged = events.missing(log, now.entries)
     now.check_agreement()
+    receipts.check(now)
     reports = []
     for entry in now.entries:
         if isinstance(entry.record, Turn):

@@ -23,6 +23,7 @@ from alx.site.keyring import Keyring
 from alx.site.ledger import Entry
 from alx.site.site import AGE_NAME, Site
 from alx.site.state import SiteState
+from alx.steps import receipts
 
 _T = TypeVar("_T")
 LEDGER_HOLDS, EVENTS_HOLD = "the ledger's chain", "the event log's chain"
@@ -130,6 +131,7 @@ def site(found: Site) -> Evidence:
     now = SiteState(found, told)
     looked.at(AGREED, now.check_agreement)
     keyring = looked.at("keys", lambda: now.keyring)
+    looked.at("the peer's receipts", lambda: receipts.check(now))
     bundles = tuple(_bundles(now, keyring or _alone(now), looked))
     reports = [b.report for b in bundles if isinstance(b.report, BundleReport)]
     if len(reports) == len(bundles):

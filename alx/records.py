@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from alx.errors import escape, nearest
@@ -18,7 +18,26 @@ MAX_FAULTS = 5  # told of one file; the rest is counted
 Role = Literal["learner", "provider"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Finite | str
+# ISO 8601 to the second, in UTC, as the event log has it: nothing else fits in, so no sentence travels here
+Time = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$")]
+MAX_PERSON = 100  # characters: a name, and what they are
 FROM_LIST = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)  # TOML has no tuples
+
+
+def person(text: str) -> str:
+    """A person's name, as it was typed.
+
+    Raises:
+        ValueError: it is empty, too long, has blanks around it, or characters that do not print.
+    """
+    if not 0 < len(text) <= MAX_PERSON:
+        raise ValueError(f"a name has 1 to {MAX_PERSON} characters, and this has {len(text)}")
+    if text.strip() != text or not text.isprintable():
+        raise ValueError("a name has no blanks around it, and no characters that do not print")
+    return text
+
+
+Person = Annotated[str, Field(min_length=1, max_length=MAX_PERSON), AfterValidator(person)]
 
 
 def finite(value: float | None) -> float | None:

@@ -69,6 +69,7 @@ def masked(text: str) -> list[str]:
             out.append(line)
             continue
         plain = re.sub(r"its words:? .*", "its words", line)
+        plain = re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "TIME", plain)
         plain = re.sub(r"\b[0-9a-f]{8,}\b", "HEX", plain).replace("<- chosen", "")
         plain = re.sub(r"blend [\d.]+\+[\d.]+( m[\d.]+)?|t=\d+", "SNAPSHOT", plain)
         plain = re.sub(r"\d+\.\d+(e-?\d+)?|\d+%|\d+ [kM]?B\b", "NUMBER", plain)

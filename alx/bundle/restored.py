@@ -8,17 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alx.plan import MAX_ROUNDS
-from alx.records import Strict
-
-# ISO 8601 to the second, in UTC, as the event log has it: nothing else fits in, so no sentence travels here
-_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$"
+from alx.records import Strict, Time
 
 
 class Restored(Strict):
     """How, when, and how far back a site was restored."""
 
     how: Literal["backup", "rebuilt"] = Field(description="from a backup; or a lost ledger was rebuilt from signed bundles")
-    at: Annotated[str, Field(pattern=_TIME)] = Field(description="the time, by the sender's clock")
+    at: Time = Field(description="the time, by the sender's clock")
     round: Annotated[int, Field(ge=0, le=MAX_ROUNDS)] = Field(
         description="of the last turn that the site knew of when it was restored; 0 for none"
     )

@@ -10,11 +10,11 @@ from alx.bundle import identity as identities
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
-from alx.cli.options import site_option
+from alx.cli.options import by_option, site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, UsageError, count, escape
-from alx.report import privacy, scores, selection
-from alx.site import budget, events
+from alx.report import privacy, receipts, scores, selection
+from alx.site import budget, events, handed_over
 from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
@@ -62,21 +62,30 @@ def pair(file: Path, yes: bool, site: Site, as_json: bool) -> None:
     metavar="PERCENT",
     help="Put files beside the bundle from which this share of its files can be rebuilt.",
 )
+@by_option("Who does it, for this site's media log.")
 @passphrases.option
 @site_option
 @json_option
 def export(
-    targets: tuple[Path, ...], only: Path | None, percent: int | None, unlock: Unlock, site: Site, as_json: bool
+    targets: tuple[Path, ...],
+    only: Path | None,
+    percent: int | None,
+    by: str | None,
+    unlock: Unlock,
+    site: Site,
+    as_json: bool,
 ) -> None:
     """Copy the sealed turn to a disk, read it back from there, and record that it was handed over.
 
     Several disks named together take one bundle that no single one has room for, each a share of its files by the room that
     it has. For a copy on each of two disks, run it once for each.
 
+    The receipt of the peer's last bundle goes beside it. Which drive it was is written into the event log.
+
     After the last round the learner hands over the closing, which tells the provider what was chosen last. Only that is
     signed here, so only then a passphrase is asked for.
     """
-    from alx.steps import outgoing, spread  # noqa: PLC0415
+    from alx.steps import file_system, media, outgoing, spread  # noqa: PLC0415
 
     if only is not None and percent is not None:
         raise UsageError("--parity is for a whole bundle, and --only for some files of it", "leave out one of them")
@@ -85,6 +94,8 @@ def export(
     for target in targets:
         sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
     with site.unlocked_by(unlock).locked("export", ", ".join(map(str, targets))) as now, screen.progress() as tell:
+        due = outgoing.due(now)
+        media.note(now, "export", [(target, due) for target in targets], by)
         if len(targets) > 1:
             made = spread.export(now, targets, tell, parity_percent=percent)
         else:
@@ -103,7 +114,8 @@ def export(
             told = f"{which} {p.lost} of {p.files} files can be rebuilt if lost"
             screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {told}")
     one = len(made) == 1
-    screen.tell(f"safe to remove the {'disk' if one else 'disks'}")
+    cautions = list(dict.fromkeys(filter(None, (file_system.caution(done.file_system) for done in made))))
+    screen.tell(*(cautions or [f"safe to remove the {'disk' if one else 'disks'}"]))
     folders = " ".join(f"DISK{'' if one else i}/{done.path.name}" for i, done in enumerate(made, 1))
     screen.tell(f"next: carry {'it' if one else 'all of them'}; the peer runs alx import-and-select {folders}")
 
@@ -115,7 +127,8 @@ def status(site: Site, as_json: bool) -> None:
     """Where the exchange stands, and the command to run next."""
     site.require_private()
     now = site.look()
-    events.missing(events.read(site.events_path), now.entries)  # this and the next line: what every command would refuse
+    log = events.read(site.events_path)
+    events.missing(log, now.entries)  # this and the next line: what every command would refuse
     now.check_agreement()
     position = now.position
     following = _returned(site) or position.next_command
@@ -124,6 +137,8 @@ def status(site: Site, as_json: bool) -> None:
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
     best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
     taken = budget.of(e.record for e in now.entries)
+    times = {event.entry: event.at for event in log if not event.by_reset}
+    gone = handed_over.of((e.record, times.get(e.line.digest)) for e in now.entries)
     if as_json:
         screen.machine(
             {
@@ -142,13 +157,14 @@ def status(site: Site, as_json: bool) -> None:
                 "samples": last.samples if last else None,
                 "select_on": site.plan.select_on,
                 "metrics": last.metrics._asdict() if last and last.metrics else None,
+                "handed_over": receipts.json(gone),
                 "best": {"round": best.round, "metrics": best.metrics and best.metrics._asdict()} if best else None,
                 "privacy": privacy.spent_json(site.plan, taken),
             }
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    screen.tell(f"sealed {sealed}, accepted {accepted}", *privacy.spent(site.plan, taken))
+    screen.tell(f"sealed {sealed}, accepted {accepted}", *receipts.last(gone), *privacy.spent(site.plan, taken))
     if closed:
         screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
     elif last:

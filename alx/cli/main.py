@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("exchange", "Copy the sealed turn to a disk and read it back."),
     "label": ("label", "The page that goes with a disk."),
     "import-and-select": ("turns", "Verify the peer's bundle and choose where to go on."),
+    "receipt": ("receipt", "Say that the peer's bundle came; read what it says of ours."),
     "status": ("exchange", "Where the exchange stands, and what to do next."),
     "best": ("best", "Write the best model so far, its plan, a card and a bill."),
     "evaluate": ("model", "How good a model is, on data with labels."),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from alx import files
+from alx import files, records
 from alx.errors import AlxError, UsageError, escape
 from alx.site import site as sites
 from alx.site.site import Site
@@ -34,6 +34,19 @@ def site_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="SITE",
         help="The site's folder; default: the one around the current folder.",
     )(command)
+
+
+def _person(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    del context, parameter
+    try:
+        return None if value is None else records.person(value)
+    except ValueError as error:
+        raise UsageError(f"--by '{escape(value or '', records.MAX_PERSON)}': {error}") from error
+
+
+def by_option(text: str) -> Callable[..., Any]:
+    """--by, a person's name; `text` says where it goes."""
+    return click.option("--by", "by", callback=_person, metavar="NAME", help=text)
 
 
 def place_option(command: Callable[..., Any]) -> Callable[..., Any]:

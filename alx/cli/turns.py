@@ -10,15 +10,17 @@ from alx.bundle import identity as identities
 from alx.bundle.keys import Unlock
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
-from alx.cli.options import new_file, site_option
+from alx.cli.options import by_option, new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
 from alx.report import privacy, scores, selection, summary
-from alx.site import budget
+from alx.report import receipts as received
+from alx.site import budget, entries
 from alx.site import site as sites
 from alx.site.entries import Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
+from alx.steps import media, receipts
 
 
 @click.command(epilog="Example: alx identity /media/disk/clinic.json")
@@ -147,11 +149,12 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
     help="Where files are bad, write here which ones the peer has to bring again.",
 )
 @click.option("--full", is_flag=True, help="Measure every snapshot to the end: slower, and chooses the same.")
+@by_option("Who takes the disk: for this site's media log, and for the receipt, which the peer reads.")
 @passphrases.option
 @site_option
 @json_option
 def import_and_select(
-    bundles: tuple[Path, ...], ask: Path | None, full: bool, unlock: Unlock, site: Site, as_json: bool
+    bundles: tuple[Path, ...], ask: Path | None, full: bool, by: str | None, unlock: Unlock, site: Site, as_json: bool
 ) -> None:
     """Verify the peer's bundle, add one's own loss to its snapshots', and choose where to go on.
 
@@ -160,7 +163,7 @@ def import_and_select(
     come is told.
 
     A snapshot that cannot win any more is not measured at the other samples. The closing, after the last round, says what
-    the learner chose last.
+    the learner chose last. The peer's receipt of this site's last bundle is read too, where it lies beside this one.
 
     Only a request is signed, so only then a passphrase is asked for.
     """
@@ -172,9 +175,12 @@ def import_and_select(
     ):
         if ask is not None:
             new_file(site, ask, "ask.json", "request of this site's", lambda path: _require_own_request(now, path))
+        media.note(now, "import", [(each, each.name) for each in bundles], by)
         chosen = turns.import_and_select(now, bundles[0], tell, also=bundles[1:], ask=ask, full=full)
+        came, refused = receipts.beside(now, bundles)
     if as_json:
-        screen.machine(chosen.json())
+        beside = {"receipt": came and entries.plain(came.record), "receipt_refused": refused and refused.message}
+        screen.machine(chosen.json() | beside)
         return
     screen.tell(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
     if chosen.rebuilt:
@@ -185,6 +191,10 @@ def import_and_select(
         screen.tell(
             f"{weighed} came with weights; {count(chosen.recipes, 'blend')} came as recipes and were made here, to the bit"
         )
+    if came is not None and not came.again:
+        screen.tell(f"the receipt beside it: {received.taken(came.record)}")
+    if refused is not None:
+        screen.tell(f"LOOK: the receipt beside it was not taken: {refused.message}; the bundle is good all the same")
     if chosen.again:
         screen.tell("already imported; nothing changed")
     if isinstance(found, Selected):

@@ -10,6 +10,7 @@ from alx.audit import BundleReport, Ciphertext, ShareReport, SiteReport
 from alx.bundle.closing import Closing
 from alx.bundle.manifest import Manifest
 from alx.errors import count, escape
+from alx.report import receipts
 from alx.site import entries
 
 
@@ -191,6 +192,8 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…"
         case entries.Exported():
             return f"round {event.round}{_part(event)}" + ("" if by_reset else ", read back from the disk")
+        case entries.Received():
+            return f"round {event.round}, {receipts.taken(event)}"
         case entries.Selected():
             return f"round {event.round}, {event.label}, global loss {event.global_loss:.6g}{_flags(event.flags)}"
         case entries.Closed():
@@ -212,6 +215,11 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"in '{event.file}', digest {event.digest[:16]}…, no count below {event.least}"
         case entries.Reported():
             return f"in '{event.file}', digest {event.digest[:16]}…"
+        case entries.Media():
+            drive = event.drive or "a drive of which the system tells no name"
+            serial = f", serial number {event.serial}" if event.serial else ""
+            kind = f", {event.file_system}" if event.file_system else ""
+            return f"{event.use} of '{event.about}', {drive}{serial}{kind}, at {event.machine}{receipts.by(event.by)}"
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"

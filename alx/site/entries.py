@@ -128,6 +128,25 @@ class Exported(NamedTuple):
     disks: int | None = None
 
 
+class Received(NamedTuple):
+    """The peer's receipt of a bundle was read: round, bundle, digest.
+
+    Attributes:
+        key: fingerprint of the key that signed it.
+        receipt: digest of the receipt's file.
+        accepted: when the peer accepted the bundle, by its clock; None where it does not know.
+        by: who took it, where the receipt says so.
+    """
+
+    round: int
+    bundle: str
+    digest: str
+    key: str
+    receipt: str
+    accepted: str | None
+    by: str | None
+
+
 class Blended(NamedTuple):
     """How the chosen blend was made; see `alx.bundle.manifest.Blend`."""
 
@@ -374,6 +393,26 @@ class Reported(NamedTuple):
     digest: str
 
 
+class Media(NamedTuple):
+    """A drive was named for an export or an import, whose outcome is told after it: use, what it was about, which drive.
+
+    Attributes:
+        use: what it was for.
+        about: name of the bundle.
+        drive, serial, file_system: what the system tells of the drive; None where it does not.
+        machine: the name of the machine it was plugged into.
+        by: who did it, where somebody was named.
+    """
+
+    use: str
+    about: str
+    drive: str | None
+    serial: str | None
+    file_system: str | None
+    machine: str
+    by: str | None
+
+
 class Refused(NamedTuple):
     """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
 
@@ -384,8 +423,8 @@ class Refused(NamedTuple):
     message: str
 
 
-Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Spent | Restored | Reset
-Event = Record | Passphrase | BackedUp | Described | Reported | Refused
+Record = Created | Paired | Renewal | Turn | Exported | Received | Selected | Closed | Spent | Restored | Reset
+Event = Record | Passphrase | BackedUp | Described | Reported | Media | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
     "paired": Paired,
@@ -393,6 +432,7 @@ LEDGER: Mapping[str, Callable[..., Record]] = {
     "peer-rotated": PeerRotated,
     "sealed": Sealed,
     "exported": Exported,
+    "received": Received,
     "accepted": Accepted,
     "selected": Selected,
     "closed": Closed,
@@ -407,6 +447,7 @@ EVENTS: Mapping[str, Callable[..., Event]] = {
     "backed-up": BackedUp,
     "described": Described,
     "reported": Reported,
+    "media": Media,
     "refused": Refused,
 }
 """The kinds of events of the event log; what is said of each stands in docs/events.md."""

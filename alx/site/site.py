@@ -14,6 +14,7 @@
     work/           the turn in progress; gone when it is sealed
     kept/           where the plan says `keep`: the optimiser's state after the last turn; it never travels
     personal/       where the plan calls parts of the model personal: these, as of each snapshot; they never travel
+    receipts/       of the peer's bundles, to go with the next disk; and the peer's of this site's
     outbox/ inbox/  bundles sealed here, bundles accepted
     staging/        a copy in progress
     lock
@@ -52,6 +53,7 @@ PLAN_NAME = "plan.toml"
 DATA_NAME = "data.sha256"
 AGE_NAME = "age.key"
 RETURNED = "returned"  # where a bundle lies that has to be imported again, after a reset
+RECEIPTS = "receipts"
 MAX_SITE_BYTES = 1 << 20  # site.toml is a page
 MAX_CODE_BYTES = 1 << 20  # a model's source file
 

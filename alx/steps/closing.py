@@ -12,7 +12,7 @@ from alx.errors import MalformedError, PeerError, count
 from alx.site import shelf
 from alx.site.entries import Closed, Sealed
 from alx.site.state import SiteState
-from alx.steps import disclosure
+from alx.steps import disclosure, receipts
 
 WORK = "work"  # of the site's folder: where a bundle is put together
 
@@ -65,6 +65,7 @@ def _seal(now: SiteState) -> None:
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, work / "withdrawn")
     files.publish(work / "bundle", final)
+    receipts.keep(now, key)
     closed = Closed.of(said, chosen.label)._replace(scored=chosen.scored, held_out=chosen.held_out, metrics=chosen.metrics)
     now.append(made, closed)
 

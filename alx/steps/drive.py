@@ -12,6 +12,7 @@ from alx import files
 from alx.errors import escape
 
 MAX_TEXT = 200  # bytes of a name or serial number that are read; USB's own limit is 126 characters
+MOUNTS = Path("/proc/self/mountinfo")
 _ABOVE = 8  # folders up from a drive's to those of its USB device, which holds the serial number: a stick has 5
 
 
@@ -24,7 +25,7 @@ class Drive:
     file_system: str | None
 
 
-def of(path: Path, sys: Path = Path("/sys"), mounts: Path = Path("/proc/self/mountinfo")) -> Drive:
+def of(path: Path, sys: Path = Path("/sys"), mounts: Path = MOUNTS) -> Drive:
     """The drive below a folder.
 
     Args:
@@ -35,10 +36,7 @@ def of(path: Path, sys: Path = Path("/sys"), mounts: Path = Path("/proc/self/mou
     Raises:
         StorageError: the folder cannot be looked at.
     """
-    with files.storage(path):
-        device = path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    kind = _file_system(mounts, number)
+    number, kind = _number(path), file_system(path, mounts)
     try:
         folder = (sys / "dev" / "block" / number).resolve(strict=True)
     except OSError:  # a network share, a volume of many drives, another system
@@ -49,6 +47,17 @@ def of(path: Path, sys: Path = Path("/sys"), mounts: Path = Path("/proc/self/mou
     named = None if model is None else f"{vendor or ''} {model}".strip()  # a virtual disk tells a number for a vendor alone
     places = [folder / "device", *list(folder.parents)[:_ABOVE]]
     return Drive(named, next((t for p in places if (t := _text(p / "serial"))), None), kind)
+
+
+def file_system(path: Path, mounts: Path = MOUNTS) -> str | None:
+    """The kind of file system that a folder lies on, by the kernel's name of it: `vfat`, `exfat`, `ext4`; see `of`."""
+    return _file_system(mounts, _number(path))
+
+
+def _number(path: Path) -> str:
+    with files.storage(path):
+        device = path.stat().st_dev
+    return f"{os.major(device)}:{os.minor(device)}"
 
 
 def _text(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alx import files
-from alx.bundle import approval, carried, groups, parity, read, request, share
+from alx.bundle import approval, carried, groups, layout, parity, read, request, share
 from alx.bundle.approval import Approval
 from alx.bundle.carried import Source
 from alx.bundle.layout import DATA_FOLDER
@@ -37,7 +37,7 @@ from alx.site import entries, shelf
 from alx.site.entries import Sealed
 from alx.site.position import Position
 from alx.site.state import SiteState
-from alx.steps import closing
+from alx.steps import closing, drive, file_system, receipts
 
 PARTIAL = ".partial"  # a copy in progress has this suffix, so nothing half-done ever looks finished
 REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of the request's digest
@@ -67,6 +67,8 @@ class Exported:
     again: bool
     """True if the disk held this very bundle already; it was read back all the same."""
     parity: Parity | None
+    file_system: str | None
+    """That of the disk, by the kernel's name of it; None where the system does not tell."""
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -79,11 +81,18 @@ class Exported:
             "bytes": self.size,
             "again": self.again,
             "parity": self.parity.path if self.parity is not None else None,
+            "file_system": self.file_system,
         }
 
 
 def export(
-    now: SiteState, disk: Path, tell: Tell = silent, *, only: Path | None = None, parity_percent: int | None = None
+    now: SiteState,
+    disk: Path,
+    tell: Tell = silent,
+    *,
+    only: Path | None = None,
+    parity_percent: int | None = None,
+    mounts: Path = drive.MOUNTS,
 ) -> Exported:
     """Copy the last sealed bundle, or what the peer asks for of it, to a disk, read it back from there, and record it.
 
@@ -95,6 +104,7 @@ def export(
         tell: progress.
         only: the peer's request file; None for the whole bundle.
         parity_percent: share of the files, 1 to 100, that the receiver can rebuild where they are lost; None for none.
+        mounts: see `drive.file_system`.
 
     Raises:
         TrustError, LimitError, ForbiddenFileError: see `request.verify`.
@@ -103,7 +113,7 @@ def export(
         TurnError: nothing is sealed.
         TrustError: the plan's officers have not approved it, or see `approval.collected`.
         UsageError: there is no such folder; parity of a closing; or see `closing.sealed`, which also raises TrustError.
-        SpaceError, StorageError: the disk is full, read-only, or gone.
+        SpaceError, StorageError: the disk is full, read-only, or gone; see `file_system.refuse_unfit`.
         CorruptError: what was read back is not what was written, or the disk holds another bundle of that name.
     """
     asked = None if only is None else request.verify(carried.read_file(only, request.MAX_REQUEST_BYTES), now.peer_key)
@@ -120,18 +130,27 @@ def export(
     try:
         with own_bundle(now, last) as ours:
             agreed = approved(now, ours)
-            made = put(ours, last, _wanted(ours.signed, asked), final, tell, parity_percent=parity_percent)
+            wanted = _wanted(ours.signed, asked)
+            made = put(ours, last, wanted, final, tell, parity_percent=parity_percent, mounts=mounts)
             put_approvals(agreed, disk, ours)
+            receipts.put(now, disk)
     except SpaceError as error:
         if asked is None and not ends:
             error.hint = f"{error.hint}; or name a second disk too: alx export DISK1 DISK2"
         raise
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=made.digest, parity=parity_percent)
     if asked is not None:
-        names = tuple(_wanted(ours.signed, asked))
+        names = tuple(wanted)
         entry = entry._replace(request=asked.digest, files=len(names), names=names)
     now.append(entry)
     return made
+
+
+def due(now: SiteState) -> str:
+    """The name of what `export` hands over now; empty where nothing is sealed yet."""
+    if now.position.step == "export-closing":
+        return layout.closing_name(now.site.plan_file.digest, now.position.round)
+    return now.position.sealed[-1].bundle if now.position.sealed else ""
 
 
 def approved(now: SiteState, own: "Own") -> list[Approval]:
@@ -214,6 +233,7 @@ def put(
     *,
     part: Share | None = None,
     parity_percent: int | None = None,
+    mounts: Path = drive.MOUNTS,
 ) -> Exported:
     """Put files of the bundle into a folder on a disk, read them back from there, and only then give it its name.
 
@@ -227,6 +247,7 @@ def put(
         tell: progress.
         part: what of the bundle these files are, where it lies on several disks.
         parity_percent: see `export`.
+        mounts: see `export`.
 
     Raises:
         AlxError: see `export`.
@@ -240,7 +261,9 @@ def put(
         files.require_space(
             final.parent, [*spared(own.signed, part, parity_percent), *(f.size for f in wanted.values() if not again)]
         )
+    kind = drive.file_system(final.parent, mounts)
     if not again:
+        file_system.refuse_unfit(kind, final.parent, {f.name: f.size for f in wanted.values()})
         if text is not None:  # first: the same command, run again, deals as before
             files.make_folder(partial, shared=True)
             files.replace(partial / share.SHARE_NAME, text, shared=True)
@@ -251,7 +274,7 @@ def put(
         files.publish(partial, final)
     spare = None if parity_percent is None else _put_parity(own, part, parity_percent, final, tell)
     total = len(own.data) + sum(f.size for f in wanted.values())
-    return Exported(final, own.signed.digest, total, last.round, last.closing, len(wanted) + 1, again, spare)
+    return Exported(final, own.signed.digest, total, last.round, last.closing, len(wanted) + 1, again, spare, kind)
 
 
 def spared(signed: SignedBundle, part: Share | None, percent: int) -> list[int]:

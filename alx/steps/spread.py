@@ -19,7 +19,7 @@ from alx.errors import AlxError, SpaceError, UsageError, count, escape
 from alx.progress import Tell, silent
 from alx.site import entries
 from alx.site.state import SiteState
-from alx.steps import outgoing
+from alx.steps import outgoing, receipts
 from alx.steps.outgoing import PARTIAL, Exported, Own
 
 MARGIN_BYTES = 1 << 16  # the folders themselves, where a disk has large blocks
@@ -89,6 +89,7 @@ def export(
             wanted = part.of(own.signed).files
             made.append(outgoing.put(own, last, wanted, disk.final, tell, part=part, parity_percent=parity_percent))
             outgoing.put_approvals(agreed, disk.path, own)
+            receipts.put(now, disk.path)
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=own.signed.digest, parity=parity_percent)
     now.append(entry._replace(disks=len(disks)))
     return made

@@ -29,6 +29,7 @@ from alx.site import entries, kept, restoration, shelf
 from alx.site import personal as parts
 from alx.site.state import SiteState
 from alx.site.work import Work
+from alx.steps import receipts
 from alx.tasks import clipped, load
 from alx.tasks.check import likeness
 from alx.turns import budget, checkpoints, log, personal
@@ -151,6 +152,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
     files.publish(turn.work.bundle, final)
+    receipts.keep(now, key)
     afresh = turn.afresh  # asked before the ledger has this turn: of the first one nothing was there to hand on
     now.append(made)
     turn.work.remove()

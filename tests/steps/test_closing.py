@@ -306,7 +306,7 @@ def test_a_second_closing_of_a_restored_learner_is_the_same_one(stage, alx):
     assert run(["restore", str(world.root / "backup"), str(world.folder("learner"))]) == 0
     (world.root / "disk2").mkdir()
     assert run(["export", str(world.root / "disk2"), "--site", str(world.folder("learner"))]) == 0
-    (again,) = (world.root / "disk2").iterdir()
+    (again,) = (world.root / "disk2").glob("*-closing")
     assert world.state("learner").position.sealed[-1].digest == digest
     assert "already imported" in alx(*command(world, "provider", again)).out
 

@@ -11,10 +11,23 @@ from alx.bundle.closing import Closing
 from alx.errors import count
 from alx.evidence import EVENTS_HOLD, Bundle, Evidence
 from alx.report import audit as told
+from alx.report import receipts
 from alx.report.page import logged
 from alx.report.page.content import Finding
 from alx.report.page.seen import Seen, size
-from alx.site.entries import Accepted, Closed, Exported, Paired, Refused, Renewal, Reset, Restored, Sealed, Selected
+from alx.site.entries import (
+    Accepted,
+    Closed,
+    Exported,
+    Paired,
+    Received,
+    Refused,
+    Renewal,
+    Reset,
+    Restored,
+    Sealed,
+    Selected,
+)
 
 
 def title(seen: Seen) -> str:
@@ -137,7 +150,7 @@ def story(seen: Seen) -> list[str]:
     return list(_story(seen))
 
 
-def _story(seen: Seen) -> Iterator[str]:
+def _story(seen: Seen) -> Iterator[str]:  # noqa: C901 - one case for each kind
     for past in seen.evidence.past:
         match past.record:
             case Paired() as r:
@@ -149,6 +162,8 @@ def _story(seen: Seen) -> Iterator[str]:
             case Exported() as r:
                 part = "all of it" if r.names is None else f"{r.files} files of it, as the peer asked"
                 yield f"{_at(past.at)}'{r.bundle}' was put on a disk, {part}, and read back from there"
+            case Received() as r:
+                yield f"{_at(past.at)}the peer's receipt was read: {receipts.taken(r)}"
             case Accepted() as r:
                 yield f"{_at(past.at)}the peer's {r.what} came, was verified and accepted, digest {r.digest[:16]}…"
             case Selected() as r:

@@ -4,6 +4,7 @@ import platform
 from importlib import metadata
 
 from alx import __version__
+from alx.report.page import hand_over
 from alx.report.page.content import Cluster, Element, Part
 from alx.report.page.seen import Seen
 
@@ -19,7 +20,8 @@ READING = (
 def cluster(seen: Seen) -> Cluster:
     """What is told of machines and programs."""
     words = "The machines and programs. An exchange needs no network: bundles go on a disk that people carry."
-    return Cluster(key="infrastructure", title="Infrastructure", words=words, parts=[_now(), _then(seen)])
+    parts = [_now(), _then(seen), *([] if seen.evidence.site is None else [hand_over.media(seen)])]
+    return Cluster(key="infrastructure", title="Infrastructure", words=words, parts=parts)
 
 
 def _now() -> Part:
@@ -59,7 +61,11 @@ def _then(seen: Seen) -> Part:
             Element(
                 name="machines, and versions that trained", value=None, standing="unknown", note="in no bundle or ledger"
             ),
-            Element(name="drives that carried bundles", value=None, standing="unknown", note="not recorded"),
+            *(
+                [Element(name="drives that carried it", value=None, standing="unknown", note="in the sites' own event logs")]
+                if site is None
+                else []
+            ),
             Element(name="network", value="none is needed or used", standing="measured", note="alx opens no connection"),
             Element(
                 name="bundles are encrypted to the two sites",

@@ -4,6 +4,7 @@ from alx import plan as plans
 from alx.audit import BundleReport
 from alx.evidence import AGREED, ALL_TURNS, Bundle
 from alx.plan import Plan
+from alx.report.page import hand_over
 from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table
 from alx.report.page.seen import Seen, size
 
@@ -11,6 +12,7 @@ from alx.report.page.seen import Seen, size
 def cluster(seen: Seen) -> Cluster:
     """What is told of the exchange."""
     parts = [_exchange(seen), *([] if seen.plan is None else [_agreement(seen.plan)]), _bundles(seen)]
+    parts += [] if seen.evidence.site is None else [hand_over.received(seen)]
     words = "The exchange: two sites that improve one model in turns, and a disk that people carry between them."
     return Cluster(key="system", title="System", words=words, parts=parts)
 

@@ -1,0 +1,74 @@
+"""Hand-over: whether what was handed over is known to be received, and which drives were used.
+
+Knows what the site recorded; verifies nothing.
+"""
+
+from alx.report import receipts
+from alx.report.page.content import Cell, Column, Part, Table
+from alx.report.page.seen import MAX_ROWS, Seen
+from alx.site import handed_over
+from alx.site.entries import Media
+
+
+def received(seen: Seen) -> Part:
+    """Of each bundle that was handed over, whether it is known that the peer has it."""
+    gone = handed_over.of((p.record, p.at) for p in seen.evidence.past)
+    rows: list[list[Cell]] = [
+        [
+            each.turn.bundle,
+            each.at,
+            receipts.received(each),
+            None if each.receipt is None else each.receipt.accepted,
+            None if each.receipt is None else each.receipt.by,
+            None if each.receipt is None else each.receipt.key,
+            each.turn.digest,
+        ]
+        for each in gone
+    ]
+    columns = [
+        Column(name="bundle"),
+        Column(name="handed over, UTC", kind="time"),
+        Column(name="what is known"),
+        Column(name="accepted, by the peer's clock", kind="time"),
+        Column(name="by, as the peer says"),
+        Column(name="key of the receipt", kind="digest"),
+        Column(name="digest", kind="digest"),
+    ]
+    table = Table(caption="Every bundle that was handed over", standing="recorded", columns=columns, rows=rows)
+    return Part(
+        title="Handed over, and received",
+        words=[
+            "A receipt is signed by the peer; without one, the peer's next bundle proves that it had the one it answers."
+        ],
+        tables=[table] if rows else [],
+    )
+
+
+def media(seen: Seen) -> Part:
+    """Which drives were named for exports and imports."""
+    used = [(e, e.record) for e in seen.evidence.log if isinstance(e.record, Media)]
+    rows: list[list[Cell]] = [
+        [e.at, m.use, m.about, m.drive, m.serial, m.file_system, m.machine, m.by] for e, m in used[:MAX_ROWS]
+    ]
+    columns = [
+        Column(name="when, UTC", kind="time"),
+        Column(name="for"),
+        Column(name="bundle"),
+        Column(name="drive"),
+        Column(name="serial number"),
+        Column(name="file system"),
+        Column(name="machine"),
+        Column(name="by"),
+    ]
+    table = Table(
+        caption="Drives that were named",
+        standing="recorded",
+        columns=columns,
+        rows=rows,
+        left_out=max(0, len(used) - MAX_ROWS),
+    )
+    return Part(
+        title="Media",
+        words=["What a drive says of itself, and who was named with --by; what came of each stands in the security log."],
+        tables=[table] if rows else [],
+    )

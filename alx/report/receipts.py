@@ -1,0 +1,57 @@
+"""How is told whether what was handed over was received.
+
+Knows what `alx.site.handed_over` found; verifies nothing.
+"""
+
+from collections.abc import Sequence
+
+from alx.errors import escape
+from alx.records import MAX_PERSON
+from alx.site.entries import Received
+from alx.site.handed_over import HandedOver
+
+
+def last(gone: Sequence[HandedOver]) -> list[str]:
+    """Of the bundle that was handed over last, in a line; nothing where none was."""
+    if not gone:
+        return []
+    newest = gone[-1]
+    return [f"handed over: the {newest.turn.what}{_day(newest.at)}; {received(newest)}"]
+
+
+def received(one: HandedOver) -> str:
+    """Whether it is known that the peer has it, and how."""
+    if one.receipt is not None:
+        return f"received{_day(one.receipt.accepted)}, as the peer's receipt says{by(one.receipt.by)}"
+    if one.answer is not None:
+        return f"received: the peer's {one.answer.what}, imported{_day(one.answered)}, answers it"
+    return "not known to be received yet"
+
+
+def taken(record: Received) -> str:
+    """What a receipt says that was just read."""
+    at = "" if record.accepted is None else f", {record.accepted[:16].replace('T', ' ')} UTC by its clock"
+    return f"'{record.bundle}' was received: the peer accepted it{at}{by(record.by)}, signed with {record.key[:16]}…"
+
+
+def by(person: str | None) -> str:
+    """Who took it, where somebody was named."""
+    return "" if person is None else f", by '{escape(person, MAX_PERSON)}'"
+
+
+def json(gone: Sequence[HandedOver]) -> dict[str, object] | None:
+    """Of the bundle that was handed over last, for machines."""
+    if not gone:
+        return None
+    newest = gone[-1]
+    return {
+        "bundle": newest.turn.bundle,
+        "digest": newest.turn.digest,
+        "at": newest.at,
+        "receipt": None if newest.receipt is None else newest.receipt._asdict(),
+        "answered_by": None if newest.answer is None else newest.answer.bundle,
+    }
+
+
+def _day(at: str | None) -> str:
+    return "" if at is None else f" {at[:10]}"

@@ -1,0 +1,64 @@
+"""Which drive was used, when, at which machine and by whom is in the event log and in the report."""
+
+import json
+import os
+
+import pytest
+
+from alx.errors import TrustError, UsageError
+from alx.site import events
+from alx.site.entries import Media
+from alx.steps import drive
+from tests.forge import Forge, refused
+
+
+def media(world, role):
+    return [e.record for e in events.read(world.site(role).events_path) if isinstance(e.record, Media)]
+
+
+def test_each_export_and_import_says_which_drive_it_was_and_who_did_it(stage, alx):
+    world, host = stage("sent"), os.uname().nodename
+    found = drive.of(world.disk)
+    told = (found.name, found.serial, found.file_system, host)
+    bundle = world.bundle("learner")
+    site = ("--site", world.folder("provider"))
+    assert media(world, "learner") == [Media("export", bundle.name, *told, None)]
+    other = bundle.with_name("other")
+    bundle.rename(other)
+    (other / "round.sig").write_bytes((other / "round.sig").read_bytes().replace(b'"sig": "M', b'"sig": "N'))
+    assert alx("import-and-select", other, "--by", "Ada", *site).code == TrustError.exit_code  # its drive is logged too
+    kinds = [e.line.kind for e in events.read(world.site("provider").events_path)]
+    assert kinds[-2:] == ["media", "refused"]
+    assert media(world, "provider") == [Media("import", "other", *told, "Ada")]
+
+    world = stage("answered")
+    assert alx("export", world.disk, "--by", "Grace <b>", "--site", world.folder("provider")).code == 0
+    assert media(world, "provider")[-1] == Media("export", world.bundle("provider").name, *told, "Grace <b>")
+    said = json.loads(alx("report", world.folder("provider"), "--json").out)
+    (table,) = (
+        t for c in said["clusters"] for p in c["parts"] for t in p["tables"] if p["title"] == "Media" and p["tables"]
+    )
+    assert [row[1] for row in table["rows"]] == ["import", "export", "export"]
+    assert table["rows"][-1][3:] == [*told, "Grace <b>"]
+    assert "by 'Grace <b>'" in alx("audit", world.folder("provider")).out
+
+
+def test_a_place_that_is_not_there_has_no_drive(stage, alx):
+    world = stage("answered")
+    before = media(world, "provider")
+    assert alx("export", world.root / "none", "--site", world.folder("provider")).code == UsageError.exit_code
+    assert media(world, "provider") == before
+
+
+@pytest.mark.parametrize("name", ["", " Ada", "Ada\x1b[2J", "A" * 101, "a\u202eb"])
+def test_a_name_that_does_not_print_or_is_too_long_is_refused(stage, capsys, name):
+    world = stage("paired")
+    refused(capsys, ["export", str(world.disk), "--by", name, "--site", str(world.folder("learner"))], UsageError, "--by")
+
+
+def test_the_name_of_a_bundle_in_the_log_is_escaped(stage, alx):
+    world = stage("sent")
+    place = world.disk / "a\x1b[2Jb"
+    Forge.of(world, "learner").bundle.rename(place)
+    alx("import-and-select", place, "--site", world.folder("provider"))
+    assert media(world, "provider")[-1].about == "a\\x1b[2Jb"

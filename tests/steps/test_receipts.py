@@ -1,0 +1,267 @@
+"""The peer's receipt says that it accepted a bundle; only one that it signed, of the bundle handed over last, is taken."""
+
+import base64
+import json
+import os
+import re
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from alx.bundle import dsse, keys, receipt
+from alx.errors import (
+    CorruptError,
+    ForbiddenFileError,
+    LimitError,
+    MalformedError,
+    PeerError,
+    RollbackError,
+    StaleError,
+    TrustError,
+    TurnError,
+    UsageError,
+)
+from alx.site import events, ledger
+from alx.site.entries import Exported, Received, Sealed
+from alx.site.handed_over import of
+from alx.steps import receipts
+from tests.forge import refused
+
+IN_TOTO = "application/vnd.in-toto+json"
+OMS = "https://model_signing/signature/v1.0"  # what a bundle's signature says
+
+
+def at(world, role):
+    return ["--site", str(world.folder(role))]
+
+
+def beside(world):
+    (found,) = world.disk.glob("*-learner.receipt.json")
+    return found
+
+
+def status(world, alx, role="learner"):
+    return json.loads(alx("status", "--json", *at(world, role)).out)["handed_over"]
+
+
+def entries(world, role="learner"):
+    return [e.record for e in world.state(role).entries]
+
+
+def statement(data):
+    return json.loads(base64.b64decode(json.loads(data)["payload"]))
+
+
+def signed(said, key, payload_type=IN_TOTO, also=()):
+    """A receipt over any statement, in the form that the format asks for."""
+    return dsse.text(dsse.envelope(json.dumps(said, indent=1).encode(), payload_type, key, *also))
+
+
+def key_of(world, role):
+    return keys.load_private(world.folder(role) / "key.pem")
+
+
+def test_the_next_disk_brings_the_receipt_and_the_import_reads_it(stage, alx):
+    world = stage("answered")
+    sealed = world.state("learner").position.sealed[-1]
+    data = beside(world).read_bytes()
+    outer = json.loads(data)
+    payload = base64.b64decode(outer["payload"])
+    # without alx: DSSE's pre-authentication encoding, ECDSA with SHA-256
+    message = b"DSSEv1 %d %s %d %s" % (len(IN_TOTO), IN_TOTO.encode(), len(payload), payload)
+    key = world.state("provider").public_key
+    key.key.verify(base64.b64decode(outer["signatures"][0]["sig"]), message, ec.ECDSA(hashes.SHA256()))
+    said = json.loads(payload)
+    assert said["subject"] == [{"name": sealed.bundle, "digest": {"sha256": sealed.digest}}]
+    assert said["predicate"]["plan"] == world.site("learner").plan_file.digest
+    assert said["predicate"]["by"] is None
+    assert status(world, alx)["receipt"] is None
+    assert "not known to be received yet" in alx("status", *at(world, "learner")).out
+
+    command = ["import-and-select", world.bundle("provider"), *at(world, "learner")]
+    done = alx(*command)
+    assert done.code == 0
+    assert f"the receipt beside it: '{sealed.bundle}' was received" in done.out
+    (made,) = (r for r in entries(world) if isinstance(r, Received))
+    accepted = said["predicate"]["accepted"]
+    assert made == Received(1, sealed.bundle, sealed.digest, key.fingerprint, made.receipt, accepted, None)
+    assert status(world, alx)["receipt"]["digest"] == sealed.digest
+    assert f"received {accepted[:10]}, as the peer's receipt says" in alx("status", *at(world, "learner")).out
+    before = world.fingerprint("learner")
+    again = alx(*command, "--json")
+    assert json.loads(again.out)["receipt"]["receipt"] == made.receipt
+    assert world.fingerprint("learner") == before
+
+
+def test_a_receipt_by_hand_names_who_took_the_disk_and_is_read_once(stage, alx, tmp_path):
+    world, file = stage("answered"), tmp_path / "r.json"
+    assert alx("receipt", "-o", file, "--by", "Ada Ł., radiology", *at(world, "provider")).code == 0
+    assert statement(file.read_bytes())["predicate"]["by"] == "Ada Ł., radiology"
+    assert alx("receipt", "-o", file, *at(world, "provider")).code == 0  # it replaces its own kind
+    assert statement(file.read_bytes())["predicate"]["by"] is None
+    assert alx("receipt", "-o", file, "--by", "Ada", *at(world, "provider"), "--json").code == 0
+    assert "by 'Ada'" in alx("receipt", "--read", file, *at(world, "learner")).out
+    before = world.fingerprint("learner")
+    assert "read already; nothing changed" in alx("receipt", "--read", file, *at(world, "learner")).out
+    assert "read already; nothing changed" in alx("receipt", "--read", world.disk, *at(world, "learner")).out
+    assert world.fingerprint("learner") == before
+    assert ", by 'Ada'" in alx("audit", world.folder("learner")).out
+
+
+def test_who_imported_stands_in_the_receipt_that_the_next_disk_brings(stage, alx):
+    world = stage("sent")
+    command = ["import-and-select", world.bundle("learner"), "--by", "Grace", *at(world, "provider")]
+    assert alx(*command).code == 0
+    world.turn("provider")
+    assert statement(beside(world).read_bytes())["predicate"]["by"] == "Grace"
+
+
+def test_a_receipt_that_is_none_of_the_peers_for_the_bundle_handed_over_last_is_refused_and_changes_nothing(
+    stage, capsys, tmp_path
+):
+    world = stage("answered")
+    good, provider, learner = beside(world).read_bytes(), key_of(world, "provider"), key_of(world, "learner")
+    said = statement(good)
+
+    def changed(**fields):
+        return said | {"predicate": said["predicate"] | fields}
+
+    def other(**fields):
+        return said | {"subject": [said["subject"][0] | fields]}
+
+    side = said["predicate"]["sender"]
+    cases = [
+        (signed(said, learner), TrustError, "signed with the key"),
+        (signed(said, keys.generate()), TrustError, "signed with the key"),
+        (good.replace(b'"sig": "M', b'"sig": "N'), TrustError, "does not verify"),
+        (signed(changed(plan="0" * 64), provider), PeerError, "plan"),
+        (signed(changed(sender=side | {"role": "provider"}), provider), PeerError, "sender's role"),
+        (signed(changed(receiver=said["predicate"]["receiver"] | {"role": "learner"}), provider), PeerError, "receiver's"),
+        (signed(changed(receiver=side | {"role": "provider"}), provider), MalformedError, "names the receiver's key"),
+        (signed(changed(sender=side | {"key": "0" * 64}), provider), MalformedError, "of another bundle"),
+        (signed(changed(round=2), provider), MalformedError, "of another bundle"),
+        (signed(other(digest={"sha256": "0" * 64}), provider), StaleError, "never sealed"),
+        (signed(other(name="alx-00000000-r001-learner"), provider), MalformedError, "of another bundle"),
+        (signed(other(name="../alx"), provider), MalformedError, "name"),
+        (signed(changed(accepted="yesterday"), provider), MalformedError, "accepted"),
+        (signed(changed(by="a\x1b[2J"), provider), MalformedError, "do not print"),
+        (signed(changed(by=""), provider), MalformedError, "by"),
+        (signed(changed(note="hello"), provider), MalformedError, "note"),
+        (signed(said | {"predicateType": OMS}, provider), MalformedError, "predicateType"),
+        (signed(said, provider, "application/vnd.alx.approval+json"), MalformedError, "payloadType"),
+        (signed(said, provider, also=(learner,)), MalformedError, "more than one signature"),
+        (good.replace(b"\n", b"\n "), MalformedError, "not written"),
+        (signed({**said, "subject": said["subject"] * 2}, provider), MalformedError, "subject"),
+        (good + b" " * receipt.MAX_RECEIPT_BYTES, LimitError, "4096"),
+        (b"", MalformedError, "JSON"),
+        (b"\xff", MalformedError, "UTF-8"),
+        ((world.bundle("learner") / "round.sig").read_bytes(), MalformedError, "not a receipt"),
+    ]
+    file, before = tmp_path / "r.json", world.fingerprint("learner")
+    for data, error, word in cases:
+        file.write_bytes(data)
+        refused(capsys, ["receipt", "--read", str(file), *at(world, "learner")], error, word)
+    (tmp_path / "link").symlink_to(beside(world))
+    refused(capsys, ["receipt", "--read", str(tmp_path / "link"), *at(world, "learner")], ForbiddenFileError, "link")
+    refused(capsys, ["receipt", "--read", str(tmp_path / "none"), *at(world, "learner")], UsageError, "no file")
+    refused(capsys, ["receipt", "--read", str(file), "--by", "x", *at(world, "learner")], UsageError, "--by")
+    refused(capsys, ["receipt", "--by", "x\n", "-o", str(file), *at(world, "provider")], UsageError, "do not print")
+    refused(capsys, ["receipt", "-o", str(tmp_path / "new"), *at(world, "learner")], TurnError, "nothing was accepted yet")
+    assert world.fingerprint("learner") == before
+
+
+def test_an_old_receipt_and_one_of_a_bundle_that_never_left_are_refused(stage, capsys):
+    world = stage("second")  # the learner has handed over round 2
+    before = world.fingerprint("learner")
+    refused(capsys, ["receipt", "--read", str(beside(world)), *at(world, "learner")], RollbackError, "answered since")
+    assert world.fingerprint("learner") == before
+
+    world = stage("answered")  # the outbox of round 1 was copied by hand
+    now = world.state("learner")
+    (world.folder("learner") / "ledger.sqlite").unlink()
+    (world.folder("learner") / "events.sqlite").unlink()
+    kept = ledger.create(
+        world.site("learner").ledger_path, *(e.record for e in now.entries if not isinstance(e.record, Exported))
+    )
+    events.create(world.site("learner").events_path, kept)
+    words = ["receipt", "--read", str(beside(world)), *at(world, "learner")]
+    refused(capsys, words, TurnError, "never handed over", hint="alx export")
+    refused(capsys, ["receipt", "--read", str(world.disk), *at(world, "learner")], TurnError, "nothing was handed over")
+
+
+@pytest.mark.parametrize("bad", ["other", "link", "folder"])
+def test_a_bad_receipt_beside_a_good_bundle_is_a_look_and_no_refusal(stage, alx, bad):
+    world = stage("answered")
+    path = beside(world)
+    data = path.read_bytes()
+    path.unlink()
+    if bad == "other":
+        path.write_bytes(signed(statement(data), keys.generate()))
+    elif bad == "link":
+        path.symlink_to(world.disk / "learner.json")
+    else:
+        path.mkdir()
+    done = alx("import-and-select", world.bundle("provider"), *at(world, "learner"))
+    assert done.code == 0
+    assert "LOOK: the receipt beside it was not taken" in done.out
+    assert not [r for r in entries(world) if isinstance(r, Received)]
+    told = alx("status", *at(world, "learner")).out
+    assert re.search(r"received: the peer's bundle of round 1, imported \d{4}-\d\d-\d\d, answers it", told)
+    assert "refused      receipt '" in alx("audit", world.folder("learner")).out
+
+
+def test_killed_between_the_file_and_the_ledger_the_same_command_goes_on(stage, alx):
+    world = stage("answered")
+    kept = world.folder("learner") / "receipts" / beside(world).name
+    kept.parent.mkdir()
+    kept.write_bytes(beside(world).read_bytes()[:100])  # as no kill leaves it, and worse
+    assert alx("receipt", "--read", world.disk, *at(world, "learner")).code == 0
+    assert kept.read_bytes() == beside(world).read_bytes()
+    assert alx("audit", world.folder("learner")).code == 0
+    kept.unlink()
+    assert alx("audit", world.folder("learner")).code == CorruptError.exit_code
+    assert alx("report", world.folder("learner"), "--json").code == CorruptError.exit_code
+
+
+def test_a_rebuilt_ledger_does_not_know_when_a_bundle_was_accepted(stage, alx, tmp_path):
+    world = stage("answered")
+    (world.folder("provider") / "ledger.sqlite").unlink()
+    assert alx("reset-ledger", "--reason", "lost", "--yes", *at(world, "provider")).code == 0
+    assert alx("receipt", "-o", tmp_path / "r.json", *at(world, "provider")).code == 0
+    assert statement((tmp_path / "r.json").read_bytes())["predicate"]["accepted"] is None
+    assert alx("receipt", "--read", tmp_path / "r.json", *at(world, "learner")).code == 0
+    assert "received, as the peer's receipt says" in alx("status", *at(world, "learner")).out
+
+
+def test_the_closing_is_received_by_a_receipt_alone(stage, alx, tmp_path):
+    world = stage("closed")
+    assert "handed over: the closing after round 2" in alx("status", *at(world, "learner")).out
+    assert status(world, alx)["receipt"] is None
+    assert status(world, alx)["answered_by"] is None
+    assert alx("receipt", "-o", tmp_path / "r.json", *at(world, "provider")).code == 0
+    assert alx("receipt", "--read", tmp_path / "r.json", *at(world, "learner")).code == 0
+    assert status(world, alx)["receipt"]["bundle"].endswith("-r002-closing")
+    assert status(world, alx, "provider")["answered_by"].endswith("-closing")  # what the disk brought told already
+
+
+def test_a_receipt_replaces_whatever_has_its_name_on_the_disk_and_follows_no_link(stage, alx):
+    world = stage("answered")
+    path, data = beside(world), beside(world).read_bytes()
+    victim = world.root / "victim"
+    victim.write_text("mine")
+    for put in (lambda: path.symlink_to(victim), path.mkdir, lambda: os.mkfifo(path)):
+        path.unlink() if not path.is_dir() else path.rmdir()
+        put()
+        assert alx("export", world.disk, *at(world, "provider")).code == 0
+        assert path.read_bytes() == data
+    assert victim.read_text() == "mine"
+
+
+def test_what_was_exported_in_part_alone_was_not_handed_over():
+    turn = Sealed(1, 1, "b", "d", None, None)
+    part = Exported(1, "b", "d", request="r", files=1, names=("f",))
+    assert of([(turn, None), (part, "t")]) == []
+    (whole,) = of([(turn, None), (Exported(1, "b", "d"), "t")])
+    assert (whole.at, whole.receipt, whole.answer) == ("t", None, None)
+    assert receipts.receipt.name("b") == "b.receipt.json"
