@@ -202,7 +202,10 @@ def bundle(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> 
     """
     report = whole(path, keys, secret)
     if isinstance(report, Ciphertext):
-        raise PeerError(f"'{escape(path.name)}' is encrypted, and the site's age key is not at hand")
+        raise PeerError(
+            f"'{escape(path.name)}' is encrypted, and the site's age key is not at hand",
+            "run it inside one of its two sites, and name no key",
+        )
     return report
 
 

@@ -34,7 +34,7 @@ class Fault:
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
 CLOSING, PERSONAL, PRIVACY, SPREAD = "test_closing::", "test_personal::", "test_privacy::", "test_spread::"
-COUNTS, OFFICERS = "test_minimum_counts::", "test_officers::"
+COUNTS, OFFICERS, RECEIPTS = "test_minimum_counts::", "test_officers::", "test_receipts::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -377,6 +377,16 @@ FAULTS = {
             f"{OFFICERS}test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in",
             f"{OFFICERS}test_too_few_that_came_along_are_refused",
             f"{OFFICERS}test_an_approval_that_is_none_is_refused_and_changes_nothing",
+        ),
+    ),
+    46: Fault(
+        "a receipt that is forged, changed, of another exchange, of a bundle that never left or that was answered already, "
+        "too large, or a link",
+        "exit 11, 13, 14, 15, 16 or 20: refused, nothing changes; beside a good bundle it is flagged, and that is taken in",
+        (
+            f"{RECEIPTS}test_a_receipt_that_is_not_the_peers_of_the_bundle_handed_over_last_is_refused",
+            f"{RECEIPTS}test_an_old_receipt_and_one_of_a_bundle_that_never_left_are_refused",
+            f"{RECEIPTS}test_a_bad_receipt_beside_a_good_bundle_is_a_look_and_no_refusal",
         ),
     ),
 }

@@ -15,6 +15,7 @@ from alx.bundle.description import Description
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
 from alx.bundle.manifest import Version1, Version2, Version3, Version4
+from alx.bundle.receipt import ReceiptFile
 from alx.bundle.request import RequestFile
 from alx.bundle.rotation import RotationFile
 from alx.bundle.share import ShareFile
@@ -45,6 +46,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "share": ShareFile,
     "rotation": RotationFile,
     "approval": ApprovalFile,
+    "receipt": ReceiptFile,
     "backup": BackupFile,
     "site": SiteFile,
     "results": Results,

@@ -86,9 +86,14 @@ def keep(now: SiteState, key: ec.EllipticCurvePrivateKey) -> None:
     """
     if now.position.accepted:
         turn, data = make(now, key)
-        path = _path(now.site, turn.bundle)
-        files.make_folder(path.parent)
-        files.replace(path, data)
+        _store(now.site, turn.bundle, data)
+
+
+def _store(site: Site, bundle: str, data: bytes) -> None:
+    path = _path(site, bundle)
+    files.make_folder(path.parent)
+    files.sync_folder(site.folder)
+    files.replace(path, data)
 
 
 def put(now: SiteState, disk: Path) -> Path | None:
@@ -153,9 +158,8 @@ def take(now: SiteState, path: Path) -> Taken:
     known = next((e.record for e in now.entries if isinstance(e.record, Received) and e.record.digest == turn.digest), None)
     if known is not None:
         return Taken(known, again=True)
-    kept, said = _path(now.site, turn.bundle), found.said
-    files.make_folder(kept.parent)
-    files.replace(kept, data)
+    _store(now.site, turn.bundle, data)
+    said = found.said
     made = Received(turn.round, turn.bundle, turn.digest, said.receiver.key, found.file, said.accepted, said.by)
     now.append(made)
     return Taken(made, again=False)

@@ -71,6 +71,17 @@ def test_the_age_tool_opens_what_the_receiver_may_open(world):
     assert json.loads(pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(secret)]))["round"] == 1
 
 
+def test_an_encrypted_bundle_is_labelled_inside_one_of_its_two_sites_alone(world, capsys, monkeypatch):
+    """Elsewhere its models were not opened, and the page says that they were."""
+    bundle, key = str(world.bundle("learner")), str(world.folder("learner") / "public.pem")
+    refused(capsys, ["label", bundle, "--key", key], PeerError, "age key", hint="inside one of its two sites")
+    for role in ("learner", "provider"):
+        monkeypatch.chdir(world.folder(role))
+        refused(capsys, ["label", bundle, "--key", key], PeerError, "age key", hint="name no key")
+        assert run(["label", bundle]) == 0
+        assert world.state("learner").position.sealed[-1].digest in capsys.readouterr().out
+
+
 def test_nothing_decrypted_is_left_in_a_site_after_an_import(world):
     assert world.take("provider", world.bundle("learner")) == 0
     for role in ("learner", "provider"):

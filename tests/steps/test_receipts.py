@@ -117,9 +117,7 @@ def test_who_imported_stands_in_the_receipt_that_the_next_disk_brings(stage, alx
     assert statement(beside(world).read_bytes())["predicate"]["by"] == "Grace"
 
 
-def test_a_receipt_that_is_none_of_the_peers_for_the_bundle_handed_over_last_is_refused_and_changes_nothing(
-    stage, capsys, tmp_path
-):
+def test_a_receipt_that_is_not_the_peers_of_the_bundle_handed_over_last_is_refused(stage, capsys, tmp_path):
     world = stage("answered")
     good, provider, learner = beside(world).read_bytes(), key_of(world, "provider"), key_of(world, "learner")
     said = statement(good)

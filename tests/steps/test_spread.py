@@ -321,3 +321,14 @@ def test_an_audit_of_one_disk_says_what_is_whole_and_what_is_not_there(sent, alx
         refused(capsys, ["audit", str(part), *key], CorruptError, "1 of the bundle's files is bad", name)
         (part / name).unlink()
         refused(capsys, ["audit", str(part), *key], CorruptError, "1 of the bundle's files is bad", name, "is missing")
+
+
+def test_what_lies_on_one_of_several_disks_gets_no_label_and_each_disk_the_receipt(sent, stage, capsys):
+    one, two = spread(sent)
+    for share_ in (one, two):
+        words = ["label", str(share_), "--key", str(sent.folder("learner") / "public.pem")]
+        refused(capsys, words, IncompleteError, "one of 2 disks", hint="alx audit")
+    assert not list(one.parent.glob("*.receipt.json"))  # nothing was accepted yet
+    world = stage("second")
+    for folder in (part.parent for part in spread(world)):
+        assert [path.name.partition(".")[0][-8:] for path in folder.glob("*.receipt.json")] == ["provider"]
