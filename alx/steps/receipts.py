@@ -109,7 +109,9 @@ def put(now: SiteState, disk: Path) -> Path | None:
     with files.storage(kept):
         if not kept.is_file():  # of a bundle that was sealed before there were receipts
             return None
-    files.remove_tree(target)  # of an export before, or whatever has its name
+    with files.storage(target):
+        if target.is_dir():  # whatever else has its name is replaced
+            files.remove_tree(target)
     files.replace(target, files.read(kept, MAX_RECEIPT_BYTES), shared=True)
     return target
 

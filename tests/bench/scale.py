@@ -113,7 +113,7 @@ def main(millions: list[float]) -> None:
                     print(
                         f"| {size:g} | {name} | {what} | {clock:.2f} | {cpu:.2f} | {raw / cpu:,.0f} | {peak} |", flush=True
                     )
-            for bundle in (root / "disk").glob("alx-*"):
+            for bundle in (root / "disk").glob("alx-*/"):
                 held = [p.stat().st_size for p in bundle.rglob("*") if p.is_file()]
                 print(f"| {size:g} | {bundle.name} | {len(held)} files, {sum(held):,} bytes | | | | |", flush=True)
 

@@ -26,11 +26,13 @@ from typing import Any
 
 from alx import audit, files
 from alx.bundle.layout import BUNDLE
+from alx.bundle.receipt import SUFFIX
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli.main import run
 from alx.errors import AlxError, CorruptError, SpaceError, StorageError
 from alx.records import Role
 from alx.site import events, ledger
+from alx.site.entries import Received
 from alx.site.site import Site
 from alx.steps import outgoing
 from alx.turns import checkpoints
@@ -203,15 +205,23 @@ def twice(scenario: Scenario, root: Path) -> Scenario:
 
 
 def history(world: World, role: Role) -> list[Any]:
-    """The ledger; an export that was recorded again, because the command did not see the record, counts once."""
-    told = [(e.line.kind, json.loads(e.line.body)) for e in ledger.read(world.folder(role) / "ledger.sqlite")]
+    """The ledger; an export that was recorded again, because the command did not see the record, counts once.
+
+    Of a receipt, which is signed and so never the same twice, not its digest, nor when the bundle came.
+    """
+    never = ("receipt", "accepted")
+    told = [
+        (e.line.kind, {k: v for k, v in json.loads(e.line.body).items() if k not in never})
+        for e in ledger.read(world.folder(role) / "ledger.sqlite")
+    ]
     return [e for e, before in zip(told, [None, *told], strict=False) if e != before]
 
 
 def log(world: World, role: Role) -> list[Any]:
-    """The security log but for refusals and times, which are not the same twice; exports as in `history`."""
-    of = events.read(world.folder(role) / "events.sqlite")
-    told = [(e.line.kind, e.record, e.by_reset) for e in of if e.line.kind != "refused"]
+    """The security log but for refusals, drives and times, which are not the same twice; the rest as in `history`."""
+    of = [e for e in events.read(world.folder(role) / "events.sqlite") if e.line.kind not in ("refused", "media")]
+    bare = [e.record._replace(receipt="", accepted=None) if isinstance(e.record, Received) else e.record for e in of]
+    told = [(e.line.kind, record, e.by_reset) for e, record in zip(of, bare, strict=True)]
     return [e for e, before in zip(told, [None, *told], strict=False) if e != before]
 
 
@@ -224,6 +234,16 @@ def signed(path: Path) -> object:
         return data
 
 
+def acknowledged(path: Path) -> object:
+    """What a receipt says but for the time; its bytes where it is half-written."""
+    data = path.read_bytes()
+    try:
+        said = json.loads(base64.b64decode(json.loads(data)["payload"]))
+    except json.JSONDecodeError:
+        return data
+    return said["subject"], {k: v for k, v in said["predicate"].items() if k != "accepted"}
+
+
 def tree(root: Path) -> State:
     """Every file below a folder; of a signature, which is never the same twice, what it signs; no database, no lock."""
     out: State = {}
@@ -233,6 +253,8 @@ def tree(root: Path) -> State:
             out[name] = "folder"
         elif path.name == SIGNATURE_NAME:
             out[name] = signed(path)
+        elif path.name.endswith(SUFFIX):
+            out[name] = acknowledged(path)
         elif path.suffix != ".sqlite" and path.name != "lock":
             out[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return out
@@ -291,9 +313,11 @@ def intact(scenario: Scenario, world: World, undisturbed: Reference, *, ended: b
     """The old state is there, or the new one; nothing half-done looks finished; what was trained is not lost."""
     site = world.site(scenario.actor)
     told = history(world, scenario.actor)
+    # a receipt is recorded by itself, after the bundle, and the bundle is taken in without it
+    after = [entry for entry in undisturbed.after if entry[0] != "received" or entry in undisturbed.before]
     between = [undisturbed.after[:-1]] if scenario.seals else []
     old = [] if ended else [undisturbed.before, *between]
-    assert told in [*old, undisturbed.after], "the ledger is in between"
+    assert told in [*old, after, undisturbed.after], "the ledger is in between"
     if kept and told == undisturbed.before:
         assert (site.folder / "work" / "checkpoint").is_file(), "the checkpoint was lost"
     found = tree(world.root)

@@ -64,7 +64,7 @@ def main(folder: Path) -> None:
         told = {}
         for role in ("learner", "provider"):
             shutil.copy(world.folder(role) / "public.pem", folder / f"{role}.pem")
-        for bundle in sorted(world.disk.glob("alx-*")):
+        for bundle in sorted(world.disk.glob("alx-*/")):
             shutil.copytree(bundle, folder / bundle.name)
             told[bundle.name] = found(bundle, folder / f"{bundle.name.rsplit('-', 1)[1]}.pem")
     (folder / "found.json").write_text(json.dumps(told, indent=1) + "\n")

@@ -17,7 +17,7 @@ def test_the_decoder_of_the_format_page_decodes_a_bundle_without_alx(stage, tmp_
     assert "alx" not in code
     script = tmp_path / "decode.py"
     script.write_text(code)
-    first, reply, second = sorted(stage("second").disk.glob("alx-*"))
+    first, reply, second = sorted(stage("second").disk.glob("alx-*/"))
     for bundles in ([first], [reply, first], [second, reply, first]):
         done = subprocess.run([sys.executable, script, *bundles], capture_output=True, text=True, check=True)
         rows = [line.split() for line in done.stdout.splitlines()]

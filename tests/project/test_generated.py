@@ -1,5 +1,6 @@
 """Documents and schemas are what the code says."""
 
+import base64
 import json
 import re
 
@@ -29,7 +30,7 @@ def validator(name):
 
 def test_every_exported_manifest_and_identity_validates(stage):
     world = stage("finished")
-    found = sorted(world.disk.glob("alx-*"))
+    found = sorted(world.disk.glob("alx-*/"))
     assert len(found) == 4
     for bundle in found:
         validator("manifest").validate(json.loads((bundle / "manifest.json").read_text()))
@@ -39,6 +40,10 @@ def test_every_exported_manifest_and_identity_validates(stage):
             assert read.read_manifest(source, read.verify(source, read.claimed_key(source)[0], key)).name() == bundle.name
     for role in ("learner", "provider"):
         validator("identity").validate(json.loads((world.disk / f"{role}.json").read_text()))
+    receipts = sorted(world.disk.glob("*.receipt.json"))
+    assert len(receipts) == 3  # the next disk brings that of the provider's last bundle
+    for receipt in receipts:
+        validator("receipt").validate(json.loads(base64.b64decode(json.loads(receipt.read_text())["payload"])))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def signed_by(path, key):
 def test_a_report_tells_of_each_bundle_what_is_in_its_files(stage, alx):
     world = stage("closed")
     report = told(alx, world.folder("learner"))
-    bundles = sorted(world.disk.glob("alx-*"), key=lambda p: (p.name[13:17], "closing" in p.name, "provider" in p.name))
+    bundles = sorted(world.disk.glob("alx-*/"), key=lambda p: (p.name[13:17], "closing" in p.name, "provider" in p.name))
     _, system = cluster(report, "system")
     table = system["Every bundle, in its order"]
     assert column(table, "place") == ["1L", "1P", "2L", "2P", "end"]

@@ -35,9 +35,7 @@ def test_each_export_and_import_says_which_drive_it_was_and_who_did_it(stage, al
     assert alx("export", world.disk, "--by", "Grace <b>", "--site", world.folder("provider")).code == 0
     assert media(world, "provider")[-1] == Media("export", world.bundle("provider").name, *told, "Grace <b>")
     said = json.loads(alx("report", world.folder("provider"), "--json").out)
-    (table,) = (
-        t for c in said["clusters"] for p in c["parts"] for t in p["tables"] if p["title"] == "Media" and p["tables"]
-    )
+    (table,) = {p["title"]: p for c in said["clusters"] for p in c["parts"]}["Media"]["tables"]
     assert [row[1] for row in table["rows"]] == ["import", "export", "export"]
     assert table["rows"][-1][3:] == [*told, "Grace <b>"]
     assert "by 'Grace <b>'" in alx("audit", world.folder("provider")).out

@@ -88,6 +88,18 @@ def test_the_next_disk_brings_the_receipt_and_the_import_reads_it(stage, alx):
     assert made == Received(1, sealed.bundle, sealed.digest, key.fingerprint, made.receipt, accepted, None)
     assert status(world, alx)["receipt"]["digest"] == sealed.digest
     assert f"received {accepted[:10]}, as the peer's receipt says" in alx("status", *at(world, "learner")).out
+    report = json.loads(alx("report", world.folder("learner"), "--json").out)
+    parts = {p["title"]: p for c in report["clusters"] for p in c["parts"]}
+    (table,) = parts["Handed over, and received"]["tables"]
+    assert [row[0] for row in table["rows"]] == [sealed.bundle]
+    assert table["rows"][0][2:] == [
+        f"received {accepted[:10]}, as the peer's receipt says",
+        accepted,
+        None,
+        key.fingerprint,
+        sealed.digest,
+    ]
+    assert sum("the peer's receipt was read" in line for line in report["story"]) == 1
     before = world.fingerprint("learner")
     again = alx(*command, "--json")
     assert json.loads(again.out)["receipt"]["receipt"] == made.receipt

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from alx import turns
 from alx.errors import CorruptError, ForbiddenFileError, SpaceError, StorageError, UsageError
+from alx.steps import outgoing
 from tests import forge
 from tests.conftest import World
 from tests.forge import Forge, refused, refused_import
@@ -188,7 +190,7 @@ def test_an_export_without_space_writes_nothing(sent, bundle, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("way", ["export", "import-and-select"])
-def test_a_disk_that_fills_up_midway_stops_the_command_and_the_same_command_goes_on(sent, bundle, capsys, way):
+def test_a_disk_that_fills_up_midway_stops_the_command_and_the_same_command_goes_on(sent, bundle, way):
     """The kernel's own refusal of a write: a file may not grow beyond 1,000 bytes, and the manifest does."""
     target = sent.root / "other"
     target.mkdir()
@@ -198,9 +200,15 @@ def test_a_disk_that_fills_up_midway_stops_the_command_and_the_same_command_goes
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        refused(capsys, arguments, SpaceError, "no space left", "manifest.json", hint="run it again")
+        with (
+            pytest.raises(SpaceError, match=r"no space left at .*manifest\.json") as raised,
+            sent.site(role).locked(way) as now,
+        ):
+            outgoing.export(now, target) if way == "export" else turns.import_and_select(now, bundle)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "run it again" in raised.value.hint
+    assert "nor could the event log record this" in raised.value.message  # which may not grow either
     assert sent.fingerprint(role) == before
     assert not (target / bundle.name).exists()
     assert forge.run(arguments) == 0

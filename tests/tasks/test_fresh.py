@@ -138,7 +138,7 @@ def test_every_command_that_needs_a_task_refuses_models_that_share_a_tensor(stag
     lines = [line for line in site_file.read_text().split("[data]")[0].splitlines() if not line.startswith("task")]
     site_file.write_text("\n".join([*lines, 'task = "task.py"', ""]))
     before = world.fingerprint(role)
-    more = {"identity": [world.disk / "new.json"], "import-and-select": sorted(world.disk.glob("alx-*"))}.get(command, [])
+    more = {"identity": [world.disk / "new.json"], "import-and-select": sorted(world.disk.glob("alx-*/"))}.get(command, [])
     found = alx(command, *more, "--site", folder)
     assert found.code == 2
     assert "new_model returned a model that shares 'weight' with one that it returned before" in found.err

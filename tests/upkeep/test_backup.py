@@ -68,7 +68,7 @@ def test_a_restored_site_says_so_in_its_next_bundle_alone_and_the_receiver_is_sh
     assert (
         f"LOOK: the peer says that its site was restored at {at}, to round 1; its bundle continues the history here" in out
     )
-    flags = audit.site(world.state("provider")).events[-1].record.flags
+    flags = world.state("provider").position.selected[-1].flags
     assert (flags.restored_at, flags.restored_to) == (at, 1)
     assert restoration.since_last_sealed(world.state("learner")) is None
     assert json.loads((world.turn("provider") / "manifest.json").read_text())["restored"] is None
