@@ -113,11 +113,9 @@ def verify(data: bytes, key: PublicKey) -> Receipt:
     """
     signed = dsse.parse(data, PAYLOAD_TYPE, "the receipt", MAX_RECEIPT_BYTES, "not a receipt", _HINT)
     signed.verify(key)
-    value = strict_json.parse(signed.payload, "the receipt", MAX_RECEIPT_BYTES, MAX_VALUES)
-    said = strict_json.validate(ReceiptFile, value, "what is signed is no receipt", _HINT)
+    said = _payload(signed.payload)
     if len(signed.signatures) != 1:
         raise MalformedError("the receipt has more than one signature, expected its receiver's alone")
-    strict_json.require_form(signed.payload, said, "the receipt's payload")
     if said.predicate.receiver.key != key.fingerprint:
         raise MalformedError(
             f"the receipt names the receiver's key {said.predicate.receiver.key[:16]}…, and is signed with "
@@ -125,3 +123,10 @@ def verify(data: bytes, key: PublicKey) -> Receipt:
         )
     about = said.subject[0]
     return Receipt(about.name, about.digest.sha256, said.predicate, hashlib.sha256(data).hexdigest())
+
+
+def _payload(payload: bytes) -> ReceiptFile:
+    value = strict_json.parse(payload, "the receipt", MAX_RECEIPT_BYTES, MAX_VALUES)
+    said = strict_json.validate(ReceiptFile, value, "what is signed is no receipt", _HINT)
+    strict_json.require_form(payload, said, "the receipt's payload")
+    return said

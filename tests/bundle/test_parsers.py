@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alx.bundle import dsse, identity, keys, layout, manifest, request, rotation, signature, strict_json
+from alx.bundle import dsse, identity, keys, layout, manifest, receipt, request, rotation, signature, strict_json
 from alx.bundle.groups import ParityFile
 from alx.bundle.identity import IdentityFile
 from alx.bundle.keys import PublicKey
@@ -158,7 +158,7 @@ def other_forms(good: bytes) -> list[bytes]:
     return [good + b" \t" * 9, good + b"\n", json.dumps(said).encode(), json.dumps(said, indent=2).encode(), reversed_]
 
 
-def test_identity_files_requests_rotations_and_parity_have_one_form(stage):
+def test_identity_files_requests_receipts_rotations_and_parity_have_one_form(stage):
     world = stage("paired")
     good = (world.disk / "learner.json").read_bytes()
     assert identity.parse(good).data == good
@@ -170,6 +170,9 @@ def test_identity_files_requests_rotations_and_parity_have_one_form(stage):
     for other in other_forms(base64.b64decode(asked)):
         with pytest.raises(MalformedError, match="one form"):
             request._payload(other)
+    for other in other_forms(targets.seeds("accepted")[0]):
+        with pytest.raises(MalformedError, match="one form"):
+            receipt._payload(other)
     old, new = KEY, keys.generate()
     payload = base64.b64decode(json.loads(rotation.make("a" * 64, "learner", old, new).data)["payload"])
     for other in other_forms(payload):

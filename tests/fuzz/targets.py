@@ -2,7 +2,7 @@
 
 Each begins after the checks that come before it: a statement that is signed, a file whose digest was compared. Only the
 sender's key stands between these and whoever made the bytes; nothing stands before a signature file, a request, a
-rotation or an identity.
+receipt, a rotation or an identity.
 """
 
 import base64
@@ -14,12 +14,13 @@ from pathlib import Path
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import closing, codec, identity, keys, manifest, request, signature, strict_json
+from alx.bundle import closing, codec, identity, keys, manifest, receipt, request, signature, strict_json
 from alx.bundle import rotation as rotations
 from alx.bundle.identity import IdentityFile
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import Layout, Tensor
-from alx.bundle.manifest import Manifest
+from alx.bundle.manifest import Manifest, Party
+from alx.bundle.receipt import Acceptance
 from alx.errors import AlxError
 
 CODES_OF_BUNDLES = 10  # below are those of a person's own doing
@@ -103,6 +104,16 @@ def asked(data: bytes) -> None:
     assert list(said.files) == sorted(set(said.files))
 
 
+def receipt_file(data: bytes) -> None:
+    """A receipt, signed by nobody."""
+    receipt.verify(data, own_key())
+
+
+def accepted(data: bytes) -> None:
+    """What a receipt's good signature was made over."""
+    assert strict_json.text(receipt._payload(data)) == data
+
+
 def rotation(data: bytes) -> None:
     """A rotation of a key, signed by nobody."""
     assert rotations.verify(data, own_key()).data == data
@@ -129,6 +140,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "header": header,
     "request": request_file,
     "asked": asked,
+    "receipt": receipt_file,
+    "accepted": accepted,
     "rotation": rotation,
     "identity": identity_file,
 }
@@ -165,7 +178,14 @@ def seeds(target: str) -> list[bytes]:
         tensors=list(layout().tensors),
     )
     wanted = request.make("0" * 64, ["manifest.json", "data/c0001-p0000.safetensors.zst"], private_key())
+    side = Party(role="learner", key=own_key().fingerprint)
+    took = Acceptance(
+        plan="0" * 64, round=1, sender=side, receiver=side, accepted="2026-11-29T01:02:03+00:00", by="A. Meyer"
+    )
+    came = receipt.make("alx-00000000-r001-learner", "0" * 64, took, private_key())
     return {
+        "receipt": [came],
+        "accepted": [base64.b64decode(json.loads(came)["payload"])],
         "request": [wanted],
         "asked": [base64.b64decode(json.loads(wanted)["payload"])],
         "rotation": [rotations.make("0" * 64, "learner", private_key(), keys.generate()).data],
