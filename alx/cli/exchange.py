@@ -114,8 +114,7 @@ def export(
             told = f"{which} {p.lost} of {p.files} files can be rebuilt if lost"
             screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {told}")
     one = len(made) == 1
-    cautions = list(dict.fromkeys(filter(None, (file_system.caution(done.file_system) for done in made))))
-    screen.tell(*(cautions or [f"safe to remove the {'disk' if one else 'disks'}"]))
+    screen.tell(*file_system.removal([done.file_system for done in made]))
     folders = " ".join(f"DISK{'' if one else i}/{done.path.name}" for i, done in enumerate(made, 1))
     screen.tell(f"next: carry {'it' if one else 'all of them'}; the peer runs alx import-and-select {folders}")
 

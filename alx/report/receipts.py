@@ -16,7 +16,7 @@ def last(gone: Sequence[HandedOver]) -> list[str]:
     if not gone:
         return []
     newest = gone[-1]
-    return [f"handed over: the {newest.turn.what}{_day(newest.at)}; {received(newest)}"]
+    return [f"handed over: the {newest.turn.what}{f',{_day(newest.at)}' if newest.at else ''}; {received(newest)}"]
 
 
 def received(one: HandedOver) -> str:

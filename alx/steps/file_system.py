@@ -5,7 +5,7 @@ nothing: macOS does not tell which one a disk has, nor does a driver outside of 
 below WSL2.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from alx import files
@@ -58,11 +58,16 @@ def _entries(names: Collection[str]) -> int:
     return 2 + sum(1 + -(-len(name) // _NAME_CHARACTERS) for name in names)
 
 
-def caution(kind: str | None) -> str | None:
-    """What a person has to do before the disk is pulled out, where its file system keeps no journal."""
-    if kind not in _NO_JOURNAL:
-        return None
-    return (
+def removal(kinds: Sequence[str | None]) -> list[str]:
+    """What a person may do with the disks now that all is written and read back, a line each.
+
+    Args:
+        kinds: the file system of each disk, as in `refuse_unfit`.
+    """
+    told = [
         f"eject the disk before you pull it out: {_NO_JOURNAL[kind]} keeps no journal, so what is half written there can "
         "take other files with it; the import verifies every byte"
-    )
+        for kind in dict.fromkeys(kinds)
+        if kind in _NO_JOURNAL
+    ]
+    return told or [f"safe to remove the {'disk' if len(kinds) == 1 else 'disks'}"]

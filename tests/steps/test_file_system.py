@@ -27,15 +27,17 @@ def mountinfo(tmp_path, kind, number=None):
 def test_without_a_journal_the_disk_is_ejected_first(tmp_path, kind, told):
     found = drive.file_system(tmp_path, mountinfo(tmp_path, kind))
     assert found == kind
-    said = file_system.caution(found)
+    (said,) = file_system.removal([found])
     assert f"{told} keeps no journal" in said
     assert said.startswith("eject the disk")
+    assert file_system.removal(["ext4", found, None, found]) == [said]
 
 
 @pytest.mark.parametrize("kind", ["ext4", "fuseblk", "9p", "ntfs3", None])
 def test_where_there_is_a_journal_or_nobody_knows_nothing_is_said_or_refused(tmp_path, kind):
     found = None if kind is None else drive.file_system(tmp_path, mountinfo(tmp_path, kind))
-    assert file_system.caution(found) is None
+    assert file_system.removal([found]) == ["safe to remove the disk"]
+    assert file_system.removal([found, None]) == ["safe to remove the disks"]
     file_system.refuse_unfit(found, tmp_path, {"f": 5 * GIB, **dict.fromkeys(map(str, range(70_000)), 1)})
 
 
