@@ -113,6 +113,8 @@ def export(
             p, which = done.parity, "any" if done.parity.groups == 1 else "here and there"
             told = f"{which} {p.lost} of {p.files} files can be rebuilt if lost"
             screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {told}")
+        if done.receipt is not None:
+            screen.tell(f"'{done.receipt.name}': the receipt of the peer's last bundle")
     one = len(made) == 1
     screen.tell(*file_system.removal([done.file_system for done in made]))
     folders = " ".join(f"DISK{'' if one else i}/{done.path.name}" for i, done in enumerate(made, 1))

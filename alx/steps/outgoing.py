@@ -6,7 +6,7 @@ Knows bundles and the ledger; knows no model's meaning.
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alx import files
@@ -69,6 +69,8 @@ class Exported:
     parity: Parity | None
     file_system: str | None
     """That of the disk, by the kernel's name of it; None where the system does not tell."""
+    receipt: Path | None = None
+    """The receipt of the peer's last bundle, which lies beside it."""
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -82,6 +84,7 @@ class Exported:
             "again": self.again,
             "parity": self.parity.path if self.parity is not None else None,
             "file_system": self.file_system,
+            "receipt": self.receipt,
         }
 
 
@@ -133,7 +136,7 @@ def export(
             wanted = _wanted(ours.signed, asked)
             made = put(ours, last, wanted, final, tell, parity_percent=parity_percent, mounts=mounts)
             put_approvals(agreed, disk, ours)
-            receipts.put(now, disk)
+            made = replace(made, receipt=receipts.put(now, disk))
     except SpaceError as error:
         if asked is None and not ends:
             error.hint = f"{error.hint}; or name a second disk too: alx export DISK1 DISK2"

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alx import files
@@ -89,7 +89,7 @@ def export(
             wanted = part.of(own.signed).files
             made.append(outgoing.put(own, last, wanted, disk.final, tell, part=part, parity_percent=parity_percent))
             outgoing.put_approvals(agreed, disk.path, own)
-            receipts.put(now, disk.path)
+            made[-1] = replace(made[-1], receipt=receipts.put(now, disk.path))
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=own.signed.digest, parity=parity_percent)
     now.append(entry._replace(disks=len(disks)))
     return made

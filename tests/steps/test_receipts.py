@@ -244,6 +244,18 @@ def test_a_rebuilt_ledger_does_not_know_when_a_bundle_was_accepted(stage, alx, t
     assert "received, as the peer's receipt says" in alx("status", *at(world, "learner")).out
 
 
+def test_after_the_peer_replaced_its_key_a_new_receipt_is_asked_for(stage, alx, capsys):
+    world = stage("sent")
+    assert world.take("provider", world.bundle("learner")) == 0
+    old, new, rotation = (world.root / f"{name}.json" for name in ("old", "new", "rotation"))
+    assert alx("receipt", "-o", old, *at(world, "provider")).code == 0
+    assert alx("key", "rotate", rotation, *at(world, "provider")).code == 0
+    assert alx("key", "accept", rotation, "--yes", *at(world, "learner")).code == 0
+    refused(capsys, ["receipt", "--read", str(old), *at(world, "learner")], TrustError, "signed with the key")
+    assert alx("receipt", "-o", new, *at(world, "provider")).code == 0
+    assert alx("receipt", "--read", new, *at(world, "learner")).code == 0
+
+
 def test_the_closing_is_received_by_a_receipt_alone(stage, alx, tmp_path):
     world = stage("closed")
     assert "handed over: the closing after round 2" in alx("status", *at(world, "learner")).out
@@ -263,8 +275,10 @@ def test_a_receipt_replaces_whatever_has_its_name_on_the_disk_and_follows_no_lin
     for put in (lambda: path.symlink_to(victim), path.mkdir, lambda: os.mkfifo(path)):
         path.unlink() if not path.is_dir() else path.rmdir()
         put()
-        assert alx("export", world.disk, *at(world, "provider")).code == 0
+        done = alx("export", world.disk, *at(world, "provider"))
+        assert f"'{path.name}': the receipt of the peer's last bundle" in done.out
         assert path.read_bytes() == data
+    assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] == str(path)
     assert victim.read_text() == "mine"
 
 
