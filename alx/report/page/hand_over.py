@@ -21,7 +21,6 @@ def received(seen: Seen) -> Part:
             None if each.receipt is None else each.receipt.accepted,
             None if each.receipt is None else each.receipt.by,
             None if each.receipt is None else each.receipt.key,
-            each.turn.digest,
         ]
         for each in gone
     ]
@@ -32,13 +31,13 @@ def received(seen: Seen) -> Part:
         Column(name="accepted, by the peer's clock", kind="time"),
         Column(name="by, as the peer says"),
         Column(name="key of the receipt", kind="digest"),
-        Column(name="digest", kind="digest"),
     ]
     table = Table(caption="Every bundle that was handed over", standing="recorded", columns=columns, rows=rows)
     return Part(
         title="Handed over, and received",
         words=[
-            "A receipt is signed by the peer; without one, the peer's next bundle proves that it had the one it answers."
+            "A receipt is signed by the peer; without one, the peer's next bundle proves that it had the one it answers.",
+            "This site's own receipts, of the peer's bundles, say when these were accepted, and who took the disk if named.",
         ],
         tables=[table] if rows else [],
     )
