@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -274,6 +275,8 @@ def test_a_receipt_replaces_whatever_has_its_name_on_the_disk_and_follows_no_lin
         assert path.read_bytes() == data
     assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] == str(path)
     assert victim.read_text() == "mine"
+    shutil.rmtree(world.folder("provider") / "receipts")  # of a bundle that was sealed before there were any
+    assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] is None
 
 
 def test_what_was_exported_in_part_alone_was_not_handed_over():
