@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import Field
 
 from alx.bundle import dsse, strict_json
+from alx.bundle.dsse import Signed
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Party
 from alx.bundle.signature import PAYLOAD_TYPE, Sha256
@@ -99,6 +100,15 @@ def make(bundle: str, digest: str, said: Acceptance, key: ec.EllipticCurvePrivat
     return dsse.text(dsse.envelope(strict_json.text(statement), PAYLOAD_TYPE, key))
 
 
+def claimed(data: bytes) -> str:
+    """The fingerprint of the key that a receipt says it was signed with: a claim, for messages and look-up only.
+
+    Raises:
+        LimitError, MalformedError: see `verify`.
+    """
+    return next(iter(_parse(data).signatures))
+
+
 def verify(data: bytes, key: PublicKey) -> Receipt:
     """Verify a receipt, then parse the very bytes that were verified.
 
@@ -111,7 +121,7 @@ def verify(data: bytes, key: PublicKey) -> Receipt:
         TrustError: signed with another key, or not with the key it names.
         MalformedError: no receipt, or not written in its one form.
     """
-    signed = dsse.parse(data, PAYLOAD_TYPE, "the receipt", MAX_RECEIPT_BYTES, "not a receipt", _HINT)
+    signed = _parse(data)
     signed.verify(key)
     said = _payload(signed.payload)
     if len(signed.signatures) != 1:
@@ -123,6 +133,10 @@ def verify(data: bytes, key: PublicKey) -> Receipt:
         )
     about = said.subject[0]
     return Receipt(about.name, about.digest.sha256, said.predicate, hashlib.sha256(data).hexdigest())
+
+
+def _parse(data: bytes) -> Signed:
+    return dsse.parse(data, PAYLOAD_TYPE, "the receipt", MAX_RECEIPT_BYTES, "not a receipt", _HINT)
 
 
 def _payload(payload: bytes) -> ReceiptFile:

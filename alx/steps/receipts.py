@@ -148,14 +148,18 @@ def take(now: SiteState, path: Path) -> Taken:
 
     Raises:
         UsageError, ForbiddenFileError: see `carried.read_file`.
-        LimitError, TrustError, MalformedError: see `receipt.verify`.
+        LimitError, TrustError, MalformedError: see `receipt.verify`; or by a key that the peer has replaced.
+        TurnError: this site has no peer yet.
         PeerError: of a bundle by another key, or under another plan.
         StaleError: of a bundle that this site never sealed.
         TurnError: of one that it sealed, and never handed over.
         RollbackError: of one before the last; its answer told already that it came.
     """
     data = carried.read_file(path, MAX_RECEIPT_BYTES)
-    found = receipt.verify(data, now.peer_key)
+    _ = now.peer  # there is one
+    key = now.keyring.of_peer(receipt.claimed(data))
+    found = receipt.verify(data, key)
+    now.keyring.require_current(key)
     turn = _check(now, found)
     known = next((e.record for e in now.entries if isinstance(e.record, Received) and e.record.digest == turn.digest), None)
     if known is not None:

@@ -27,6 +27,7 @@ from alx.site import events, ledger
 from alx.site.entries import Exported, Received, Sealed
 from alx.site.handed_over import of
 from alx.steps import receipts
+from tests.conftest import make_world
 from tests.forge import refused
 
 IN_TOTO = "application/vnd.in-toto+json"
@@ -174,6 +175,10 @@ def test_a_receipt_that_is_not_the_peers_of_the_bundle_handed_over_last_is_refus
     refused(capsys, ["receipt", "--by", "x\n", "-o", str(file), *at(world, "provider")], UsageError, "do not print")
     refused(capsys, ["receipt", "-o", str(tmp_path / "new"), *at(world, "learner")], TurnError, "nothing was accepted yet")
     assert world.fingerprint("learner") == before
+    words = ["receipt", "--read", str(beside(world)), *at(stage("paired"), "learner")]
+    refused(capsys, words, StaleError, "never sealed")
+    words = ["receipt", "--read", str(beside(world)), *at(make_world(tmp_path / "new"), "learner")]
+    refused(capsys, words, TurnError, "no peer yet")
 
 
 def test_an_old_receipt_and_one_of_a_bundle_that_never_left_are_refused(stage, capsys):
@@ -246,7 +251,7 @@ def test_after_the_peer_replaced_its_key_a_new_receipt_is_asked_for(stage, alx, 
     assert alx("receipt", "-o", old, *at(world, "provider")).code == 0
     assert alx("key", "rotate", rotation, *at(world, "provider")).code == 0
     assert alx("key", "accept", rotation, "--yes", *at(world, "learner")).code == 0
-    refused(capsys, ["receipt", "--read", str(old), *at(world, "learner")], TrustError, "signed with the key")
+    refused(capsys, ["receipt", "--read", str(old), *at(world, "learner")], TrustError, "which the peer has replaced")
     assert alx("receipt", "-o", new, *at(world, "provider")).code == 0
     assert alx("receipt", "--read", new, *at(world, "learner")).code == 0
 
