@@ -166,25 +166,36 @@ def _known(measure: Callable[[], float]) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _ranked(truth: Array, probability: Array) -> Values:
-    """How well a probability tells 1 from 0, at no threshold; of one of them alone there is nothing to tell apart."""
+def _ranked(truth: Array, probability: Array) -> list[Values]:
+    """How well each column's probability tells 1 from 0, at no threshold: None where there are only 1s, or only 0s.
+
+    Args:
+        truth: 0 or 1, [n, questions].
+        probability: of 1, [n, questions].
+    """
     from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
 
-    if not 0 < truth.sum() < len(truth):
-        return {"AUC": None, "average precision": None}
-    return {
-        "AUC": _known(lambda: m.roc_auc_score(truth, probability)),
-        "average precision": _known(lambda: m.average_precision_score(truth, probability)),
-    }
+    each: list[Values] = [{"AUC": None, "average precision": None} for _ in range(truth.shape[1])]
+    both = np.flatnonzero(truth.any(0) & ~truth.all(0))
+    if not len(both):
+        return each
+    y, p = truth[:, both].astype(int), probability[:, both]
+    if (p == p[0]).all():  # no model: nothing is ranked, and each positive is found among all
+        found = np.full(len(both), 0.5), y.mean(0)
+    else:  # all columns in one call: most of its time goes into checks of what it is given
+        found = (np.atleast_1d(f(y, p, average=None)) for f in (m.roc_auc_score, m.average_precision_score))
+    for k, auc, precision in zip(both, *found, strict=True):
+        each[k] = {"AUC": float(auc), "average precision": float(precision)}
+    return each
 
 
-def _two(truth: Array, probability: Array, answer: Array) -> Values:
-    """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n]."""
+def _two(truth: Array, probability: Array, answer: Array, ranked: Values) -> Values:
+    """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n], what `_ranked` says of them."""
     from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
 
     found, left = _rates(truth, answer)
     return {
-        **_ranked(truth, probability),
+        **ranked,
         "balanced accuracy": None if found is None or left is None else (found + left) / 2,
         "sensitivity": found,
         "specificity": left,
@@ -227,15 +238,16 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     if count == 2:  # noqa: PLR2004 - two classes
         yes = judge.positive
         here = (truth == yes).astype(int)
-        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int))
+        (ranked,) = _ranked(here[:, None], p[:, [yes]])
+        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int), ranked)
     there = np.unique(truth)
     several = len(there) > 1
-    ranked = [_ranked(truth == k, p[:, k]) for k in there] if len(there) <= MAX_TAKEN_APART else []
+    each_ranked = _ranked(truth[:, None] == there, p[:, there]) if len(there) <= MAX_TAKEN_APART else []
     right = p[np.arange(len(p)), truth]
     f1 = m.f1_score(truth, answer, labels=there, average=None, zero_division=0.0)
     found |= {
-        "AUC": _mean(ranked, "AUC"),
-        "average precision": _mean(ranked, "average precision"),
+        "AUC": _mean(each_ranked, "AUC"),
+        "average precision": _mean(each_ranked, "average precision"),
         "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
         "F1": float(f1.mean()) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
@@ -257,7 +269,7 @@ def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
     found: Values = {"share of labels found": float(((z > 0) == y).mean()), **_at(judge, answer, y)}
     if y.shape[1] > MAX_TAKEN_APART:
         return found | {"Brier": float(((p - y) ** 2).mean())}
-    each = [_two(y[:, k], p[:, k], answer[:, k]) for k in range(y.shape[1])]
+    each = [_two(y[:, k], p[:, k], answer[:, k], ranked) for k, ranked in enumerate(_ranked(y, p))]
     found |= {name: _mean(each, name) for name in each[0]}
     if len(each) > 1:
         for k, one in enumerate(each[:MAX_EACH]):

@@ -322,7 +322,6 @@ def shelf(tmp_path_factory):
 
 
 def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
-    """Each simulation in this process; the stall, below, has one of its own."""
     told = script(shelf, "parts.py", "data", "--out", "parts")
     assert "cifar10-small.npz: 60 training images, 20 for the test" in told
     assert "mnist-small.npz: 60 training images, 20 for the test" in told
@@ -410,7 +409,8 @@ def test_parts_says_what_is_missing(shelf):
     assert done.stderr == "there is neither cifar10.npz nor torchvision's cifar-10-batches-py in 'nowhere'\n"
 
 
-def test_the_stall_is_played_drawn_and_tabled(shelf):
+def test_the_stall_is_played_drawn_and_tabled(shelf, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Here)
     told = script(shelf, "stall.py", "digits", "--minors", "0.1", "--seeds", "0", "--out", "runs/stall")
     assert "| test accuracy: share of the other's | learner alone | provider alone | pooled |" in told
     assert "never left the first model: 10%: " in told
