@@ -82,7 +82,7 @@ class Plain(Dataset):
 
 
 # Files whose tests are few and long: sent to a worker first, so that none of them is what all wait for at the end.
-LONG = ("test_paper.py", "test_demo.py", "test_interruptions.py", "test_memory.py", "test_examples.py", "test_simulation.py")
+LONG = ("test_paper.py", "test_demo.py", "test_examples.py", "test_simulation.py", "test_interruptions.py", "test_memory.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
