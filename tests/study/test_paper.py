@@ -427,6 +427,15 @@ def test_the_stall_is_played_drawn_and_tabled(shelf, monkeypatch):
     assert (shelf / "runs" / "stall" / "stall-digits.png").is_file()
 
 
+def test_a_simulation_that_fails_ends_the_script_with_its_exit_code(shelf, capfd):
+    """In a process of its own, as all are that people start; above they are played in this one."""
+    options = ("--data", "npz:nowhere.npz", "--minors", "0.1", "--seeds", "0")
+    done = attempt(shelf, "stall.py", "cifar10", *options, "--out", "runs/none")
+    assert done.returncode == 2
+    assert "there is no data at 'nowhere.npz'" in capfd.readouterr().err
+    assert not (shelf / "runs" / "none" / "stall-cifar10.md").exists()
+
+
 def full_size(number):
     return plan.load(PAPER / "deep" / f"fig{number}.toml").plan
 
