@@ -91,6 +91,7 @@ class Ciphertext:
 
     Attributes:
         path: where it lies.
+        name: as signed.
         digest: the bundle's.
         signer: the key that the signature was verified with.
         listed: every signed file with its digest and size.
@@ -98,6 +99,7 @@ class Ciphertext:
     """
 
     path: Path
+    name: str
     digest: str
     signer: PublicKey
     listed: tuple[SignedFile, ...]
@@ -267,7 +269,7 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
                 if content is not None:
                     age.check_header(content, file.name)
             source.refuse_damage()
-            return Ciphertext(path, signed.digest, key, listed, dict(source.sizes))
+            return Ciphertext(path, signed.name, signed.digest, key, listed, dict(source.sizes))
         manifest = read.read_closing(source, signed) if read.is_closing(signed) else read.read_manifest(source, signed)
         if manifest.sender.key != key.fingerprint:
             raise TrustError("the manifest names another sender than the key that signed it")

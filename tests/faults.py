@@ -34,7 +34,7 @@ class Fault:
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
 CLOSING, PERSONAL, PRIVACY, SPREAD = "test_closing::", "test_personal::", "test_privacy::", "test_spread::"
-COUNTS, OFFICERS = "test_minimum_counts::", "test_officers::"
+COUNTS, OFFICERS, FORKS = "test_minimum_counts::", "test_officers::", "test_forks::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -377,6 +377,18 @@ FAULTS = {
             f"{OFFICERS}test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in",
             f"{OFFICERS}test_too_few_that_came_along_are_refused",
             f"{OFFICERS}test_an_approval_that_is_none_is_refused_and_changes_nothing",
+        ),
+    ),
+    46: Fault(
+        "a sender seals a turn twice, and shows one bundle here and another elsewhere; or signs a bundle that follows one "
+        "which nobody was shown",
+        "exit 16: found as soon as two who have both compare them (`alx audit A B`, or the words of two labels)",
+        (
+            f"{FORKS}test_a_turn_that_was_sealed_twice_is_named_with_both_digests_and_both_sets_of_words",
+            f"{FORKS}test_a_bundle_that_others_do_not_follow_is_found_though_the_one_they_follow_is_not_here",
+            f"{FORKS}test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_between",
+            f"{FORKS}test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named",
+            f"{FORKS}test_of_encrypted_bundles_the_signed_names_alone_are_compared",
         ),
     ),
 }
