@@ -188,9 +188,10 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
         case entries.Renewal():
             return f"from the key {event.old[:16]}… to {event.new[:16]}…"
         case entries.Turn():
-            return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…"
+            return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…{_approved(event.officers)}"
         case entries.Exported():
-            return f"round {event.round}{_part(event)}" + ("" if by_reset else ", read back from the disk")
+            back = "" if by_reset else ", read back from the disk"
+            return f"round {event.round}{_part(event)}{_approved(event.officers)}{back}"
         case entries.Selected():
             return f"round {event.round}, {event.label}, global loss {event.global_loss:.6g}{_flags(event.flags)}"
         case entries.Closed():
@@ -215,6 +216,11 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
+
+
+def _approved(officers: tuple[str, ...] | None) -> str:
+    """Who had agreed, where somebody had to."""
+    return "" if officers is None else f", approved by {' and '.join(f'{each[:16]}…' for each in officers)}"
 
 
 def _part(event: entries.Exported) -> str:

@@ -14,7 +14,12 @@ def cluster(seen: Seen) -> Cluster:
     """What is told of how the exchange is protected."""
     said = "Who signed what, what was compared, and what was refused. docs/threat-model.md says what this protects from."
     site = [] if seen.evidence.site is None else [_chains(seen.evidence), _log(seen.evidence)]
-    return Cluster(key="security", title="Security", words=said, parts=[_keys(seen), _signatures(seen), *site, _files(seen)])
+    return Cluster(
+        key="security",
+        title="Security",
+        words=said,
+        parts=[_keys(seen), _signatures(seen), *_officers(seen), *site, _files(seen)],
+    )
 
 
 def _keys(seen: Seen) -> Part:
@@ -69,6 +74,37 @@ def _signatures(seen: Seen) -> Part:
         if rows
         else [],
     )
+
+
+def _officers(seen: Seen) -> list[Part]:
+    """Who had approved each bundle, where the plan says that somebody has to."""
+    plan = seen.plan
+    if plan is None or plan.officers is None:
+        return []
+    rows: list[list[Cell]] = []
+    for bundle, place in seen.told():
+        side, turn = seen.sides(bundle)[0], bundle.turn
+        officers = None if side is None else plan.approvers(side)
+        if officers is None or turn is None:
+            continue
+        out, _ = seen.handed_over.get(turn.digest, (None, None))
+        agreed = turn.officers if not bundle.ours else None if out is None else out.officers
+        why = "not handed over yet" if bundle.ours and out is None else "not on record: the ledger was rebuilt since"
+        asked = f"{officers.threshold} of {len(officers.keys)}"
+        rows += [[place, side, asked, each, ""] for each in agreed] if agreed else [[place, side, asked, None, why]]
+    columns = [
+        Column(name="place"),
+        Column(name="whose officers"),
+        Column(name="asked for"),
+        Column(name="approved by the key", kind="digest"),
+        Column(name="why there is none"),
+    ]
+    words = [
+        "Under this plan so many of a side's officers have to approve each of its bundles, or it is not handed over.",
+        "Told here is whose approvals were verified then; the approvals themselves lie beside the bundle on its disk.",
+    ]
+    table = Table(caption="Who had approved which bundle", standing="recorded", columns=columns, rows=rows[:MAX_ROWS])
+    return [Part(title="Officers", words=words, tables=[table] if rows else [])]
 
 
 def _chains(found: Evidence) -> Part:
