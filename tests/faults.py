@@ -363,6 +363,7 @@ FAULTS = {
         "a loss over so few samples that it is nearly a person's, of this site's or the peer's",
         "exit 2 (own) or 15 (the peer's): refused before it is signed, and at pairing",
         (
+            f"{COUNTS}test_check_says_that_samples_are_too_few_before_anybody_trains",
             f"{COUNTS}test_a_site_of_fewer_samples_than_the_plan_says_does_not_introduce_itself",
             f"{COUNTS}test_of_few_validation_samples_no_loss_is_signed_and_of_few_to_train_on_no_model_is_sent",
             f"{COUNTS}test_a_peer_of_fewer_samples_than_the_plan_says_is_not_paired_with",
