@@ -118,12 +118,13 @@ def status(site: Site, as_json: bool) -> None:
     events.missing(events.read(site.events_path), now.entries)  # this and the next line: what every command would refuse
     now.check_agreement()
     position = now.position
-    following = _returned(site) or position.next_command
+    taken = budget.of(e.record for e in now.entries)
+    ended, due = privacy.ended(site.plan, taken, position, site.role) or ("", position.next_command)
+    following = _returned(site) or due
     closed = position.closed
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
     best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
-    taken = budget.of(e.record for e in now.entries)
     if as_json:
         screen.machine(
             {
@@ -148,7 +149,7 @@ def status(site: Site, as_json: bool) -> None:
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    screen.tell(f"sealed {sealed}, accepted {accepted}", *privacy.spent(site.plan, taken))
+    screen.tell(f"sealed {sealed}, accepted {accepted}", *privacy.spent(site.plan, taken), *([ended] if ended else []))
     if closed:
         screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
     elif last:

@@ -47,10 +47,14 @@ def _selections(seen: Seen) -> list[Part]:
         looks = "; ".join(words.looks(chosen.flags)) or "nothing"
         models = len(chosen.labels) or None
         rows.append([chosen.round, at, chosen.label, chosen.mean, models, looks])
-    rule = (
-        "Rule: of all models in the peer's bundle, the one with the least global loss: the sender's signed loss sum "
-        "plus this site's own, over the samples of both sides."
-    )
+    whole = "the sender's signed loss sum plus this site's own, over the samples of both sides"
+    rule = f"Rule: of all models in the peer's bundle, the one with the least global loss: {whole}."
+    if seen.plan is not None and seen.plan.privacy is not None:
+        rule = (
+            f"Rule: of all models in the peer's bundle, the one with the least global loss ({whole}) after each had a head "
+            "start drawn by chance, under the plan's [privacy]; so the chosen one need not have the least sum here. The "
+            "global loss that is told of it has noise. Own loss sums below have none, and never left this site."
+        )
     table = Table(caption="Every selection of this site", standing="recorded", columns=columns, rows=rows)
     each = [_candidates(chosen) for chosen, _ in seen.selected if chosen.labels]
     return [Part(title="What was selected, and why", words=[rule], tables=[table, *each])]
