@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alx.bundle import age, carried, read, share
+from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Candidate, Manifest
@@ -245,15 +246,7 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         AlxError: the first of the faults that import would refuse it for, the turn and the peer excepted.
     """
     with carried.survey(path, secret) as source:
-        data, claimed = read.claimed_key(source)
-        key = next((k for k in keys if k.fingerprint == claimed), None)
-        if key is None:
-            known = ", ".join(k.fingerprint[:16] + "…" for k in keys)
-            raise TrustError(
-                f"signed with the key {claimed[:16]}…, expected one of {known}",
-                "name the sender's public key with --key; get it from a person, never from the disk",
-            )
-        signed = read.verify_signature(data, key)
+        key, signed = signature(source, keys)
         part = share.take(source, signed)
         read.compare(source, signed.files if part is None else part.of(signed).files)
         source.refuse_damage()
@@ -278,6 +271,25 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         size = sum(source.sizes.values())
         encrypted = read.is_encrypted(signed)
         return BundleReport(path, signed.digest, key, manifest, listed, len(source.sizes), size, encrypted)
+
+
+def signature(source: Source, keys: Sequence[PublicKey]) -> tuple[PublicKey, SignedBundle]:
+    """Verify a bundle's signature alone: whose it is, and what it says.
+
+    Raises:
+        IncompleteError: there is none.
+        TrustError: by none of the keys, or not valid.
+        LimitError, MalformedError: see `read.verify_signature`.
+    """
+    data, claimed = read.claimed_key(source)
+    key = next((k for k in keys if k.fingerprint == claimed), None)
+    if key is None:
+        known = ", ".join(k.fingerprint[:16] + "…" for k in keys)
+        raise TrustError(
+            f"signed with the key {claimed[:16]}…, expected one of {known}",
+            "name the sender's public key with --key; get it from a person, never from the disk",
+        )
+    return key, read.verify_signature(data, key)
 
 
 def site(now: "SiteState") -> SiteReport:

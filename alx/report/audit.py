@@ -94,8 +94,9 @@ def _offer(report: BundleReport, m: Manifest) -> list[str]:
     numbers = sum(t.nbytes for t in m.tensors)
     steps = ", ".join(str(c.step) for c in m.snapshots)
     losses = [c.loss for c in m.candidates]
+    size = f"{count(len(m.tensors), 'tensor')}, {files.size(numbers)} a snapshot"
     return [
-        f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
+        f"  model        {size}; every number in them is finite",
         *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
         *_stays(m),
         f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
@@ -156,9 +157,10 @@ def site(target: Path, report: SiteReport) -> list[str]:
     made = sum(b.recipes for b in report.bundles)
     blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
     rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
+    entries_of = count(len(report.entries), "entry", "entries")
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
-        f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
+        f"  ledger       {entries_of}, their chain holds, the last is {report.entries[-1].line.digest}",
         f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
         f"  bundles      {counts}{closing}; each was verified whole{blends}",
         *(

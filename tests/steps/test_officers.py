@@ -99,7 +99,7 @@ def test_an_officer_sees_what_is_signed_and_signs_nothing_unless_he_agrees(seale
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        (f'threshold = 2\nkeys = ["{"0" * 64}"]', "the threshold is 2, and there are 1 officers"),
+        (f'threshold = 2\nkeys = ["{"0" * 64}"]', "the threshold is 2, and the keys named are 1"),
         (f'threshold = 2\nkeys = ["{"0" * 64}", "{"0" * 64}"]', "an officer's key is named twice"),
     ],
 )
