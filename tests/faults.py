@@ -343,7 +343,7 @@ FAULTS = {
         (
             f"{PRIVACY}test_a_turn_that_was_killed_goes_on_with_the_very_noise_and_takes_its_share_once",
             f"{PRIVACY}test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_refused",
-            f"{PRIVACY}test_a_restore_gives_nothing_back",
+            f"{PRIVACY}test_a_restore_gives_nothing_back_and_status_says_how_it_ends",
             f"{PRIVACY}test_a_reset_gives_nothing_back_with_the_log_or_without",
             f"{PRIVACY}test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork",
             f"{PRIVACY}test_a_bundle_that_overspends_or_says_nothing_of_it_is_refused",
