@@ -153,7 +153,10 @@ def site(target: Path, report: SiteReport) -> list[str]:
     closing = ", the closing among them" if any(isinstance(b.manifest, Closing) for b in report.bundles) else ""
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     counts = f"{len(sent)} sealed, {len(report.bundles) - len(sent)} accepted"
-    refused, resets = (sum(e.line.kind == kind for e in report.events) for kind in ("refused", "reset"))
+    resets = sum(e.line.kind == "reset" for e in report.events)
+    refusals = [e.record for e in report.events if isinstance(e.record, entries.Refused)]
+    own = sum(each.own for each in refusals)
+    refused = count(len(refusals) - own, "refusal") + (f", and {own} of its own data, paths or settings" if own else "")
     made = sum(b.recipes for b in report.bundles)
     blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
     rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
@@ -161,7 +164,7 @@ def site(target: Path, report: SiteReport) -> list[str]:
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {entries_of}, their chain holds, the last is {report.entries[-1].line.digest}",
-        f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
+        f"  event log    {count(len(report.events), 'event')}, their chain holds; {refused}",
         f"  bundles      {counts}{closing}; each was verified whole{blends}",
         *(
             []

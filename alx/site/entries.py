@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
 
+_OWN = {"UsageError", "ConfigError", "DivergedError", "SpaceError", "StorageError"}
 _LEFT_OUT = ("request", "files", "names", "parity", "disks", "metrics", "officers")  # of a body, where they are None
 
 
@@ -393,6 +394,11 @@ class Refused(NamedTuple):
     error: str
     exit_code: int
     message: str
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the site's own doing: a slip of the pen, its own data, paths or settings, a full disk."""
+        return self.error in _OWN
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Selected | Closed | Spent | Restored | Reset

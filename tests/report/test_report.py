@@ -385,6 +385,10 @@ def test_a_refusal_of_the_sites_own_data_tells_no_path_and_no_cell(stage, alx):
         re.match(r"train-local, (Usage|Config)Error \(2\)", what) for what in column(tables["The security log"], "what")
     )
     assert "secret-ward-7" not in json.dumps(report)
+    assert (
+        "their chain holds; 0 refusals, and 1 of its own data, paths or settings"
+        in alx("audit", world.folder("learner")).out
+    )
 
 
 def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys, tmp_path):

@@ -9,19 +9,12 @@ from pathlib import Path
 from alx.report import audit as words
 from alx.site.entries import Event, Refused
 
-# What these say is of the site's own data, paths and settings: a cell of a table, say, or where it lies.
-OWN = {"UsageError", "ConfigError", "DivergedError", "SpaceError", "StorageError"}
 _PATH = re.compile(r"'(/[^']*)'")
-
-
-def own(record: Event) -> bool:
-    """Whether it is a refusal of the site's own doing: a slip of the pen, its own data, a full disk."""
-    return isinstance(record, Refused) and record.error in OWN
 
 
 def event(record: Event, folder: Path | None, *, by_reset: bool = False) -> str:
     """What an event says; of a refusal about the site's own data, paths or settings only that there was one."""
-    if isinstance(record, Refused) and own(record):
+    if isinstance(record, Refused) and record.own:  # a cell of a table, say, or where it lies
         where = "about this site's own data, paths or settings; its words are in the site's event log alone"
         return f"{record.command}, {record.error} ({record.exit_code}): {where}"
     return local(words.event(record, by_reset=by_reset), folder)

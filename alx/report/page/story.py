@@ -68,7 +68,7 @@ def _site(seen: Seen) -> list[str]:
         refusals += " as far as can be told, for the event log is damaged"
     elif found.log and found.log[0].by_reset:
         refusals += " since the event log was begun anew"
-    slips = sum(logged.own(e.record) for e in found.log)
+    slips = sum(isinstance(e.record, Refused) and e.record.own for e in found.log)
     if slips:
         own = "about this site's own data, paths or settings, a typing error say"
         refusals += f"; {count(slips, 'command')} ended with a refusal {own}"
@@ -213,7 +213,7 @@ def findings(seen: Seen) -> list[Finding]:
     out += [
         Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record, seen.folder))
         for e in found.log
-        if isinstance(e.record, Refused) and not logged.own(e.record)
+        if isinstance(e.record, Refused) and not e.record.own
     ]
     for chosen, at in seen.selected:
         looks = [look.removeprefix("LOOK: ") for look in told.looks(chosen.flags)]

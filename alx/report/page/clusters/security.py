@@ -152,14 +152,15 @@ def _log(seen: Seen) -> Part:
         [None if e.by_reset else e.at, e.line.kind, logged.event(e.record, seen.folder, by_reset=e.by_reset)]
         for e in found.log
     ]
-    refused, own = (
-        sum(isinstance(e.record, Refused) and logged.own(e.record) is is_own for e in found.log) for is_own in (False, True)
-    )
+    refusals = [e.record for e in found.log if isinstance(e.record, Refused)]
+    own = sum(each.own for each in refusals)
     columns = [Column(name="when, UTC", kind="time"), Column(name="event"), Column(name="what")]
     return Part(
         title="Every event, refusals among them",
         elements=[
-            Element(name="refusals", value=refused, standing="recorded", note="what commands of this site refused"),
+            Element(
+                name="refusals", value=len(refusals) - own, standing="recorded", note="what commands of this site refused"
+            ),
             Element(name="refusals of its own", value=own, standing="recorded", note="of its own data, paths or settings"),
         ],
         tables=[
