@@ -1,5 +1,6 @@
 """The commands of an exchange that need no torch: `alx status` starts at once."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -100,7 +101,7 @@ def export(
         screen.tell(f"'{done.path}' ({files.size(done.size)})")
         if done.parity is not None:
             p, which = done.parity, "any" if done.parity.groups == 1 else "here and there"
-            told = f"{which} {p.lost} of {p.files} files can be rebuilt if lost"
+            told = f"{which} {p.lost} of {count(p.files, 'file')} can be rebuilt if lost; the manifest is there once more"
             screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {told}")
     one = len(made) == 1
     screen.tell(f"safe to remove the {'disk' if one else 'disks'}")
@@ -113,17 +114,21 @@ def export(
 @json_option
 def status(site: Site, as_json: bool) -> None:
     """Where the exchange stands, and the command to run next."""
+    from alx.steps import under_way  # noqa: PLC0415
+
     site.require_private()
     now = site.look()
     events.missing(events.read(site.events_path), now.entries)  # this and the next line: what every command would refuse
     now.check_agreement()
     position = now.position
-    following = _returned(site) or position.next_command
+    taken = budget.of(e.record for e in now.entries)
+    ended, due = privacy.ended(site.plan, taken, position, site.role) or ("", position.next_command)
+    following = _returned(site) or due
+    turn, arrival = under_way.turn(now), under_way.arrival(now)
     closed = position.closed
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
     best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
-    taken = budget.of(e.record for e in now.entries)
     if as_json:
         screen.machine(
             {
@@ -144,11 +149,13 @@ def status(site: Site, as_json: bool) -> None:
                 "metrics": last.metrics._asdict() if last and last.metrics else None,
                 "best": {"round": best.round, "metrics": best.metrics and best.metrics._asdict()} if best else None,
                 "privacy": privacy.spent_json(site.plan, taken),
+                "under_way": None if turn is None else asdict(turn),
+                "arrived": None if arrival is None else asdict(arrival),
             }
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    screen.tell(f"sealed {sealed}, accepted {accepted}", *privacy.spent(site.plan, taken))
+    screen.tell(f"sealed {sealed}, accepted {accepted}", *privacy.spent(site.plan, taken), *([ended] if ended else []))
     if closed:
         screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
     elif last:
@@ -166,7 +173,7 @@ def status(site: Site, as_json: bool) -> None:
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
-    screen.tell(f"next: {following}")
+    screen.tell(*(each.words for each in (turn, arrival) if each is not None), f"next: {following}")
 
 
 def _returned(site: Site) -> str:

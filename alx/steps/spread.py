@@ -90,7 +90,7 @@ def export(
             made.append(outgoing.put(own, last, wanted, disk.final, tell, part=part, parity_percent=parity_percent))
             outgoing.put_approvals(agreed, disk.path, own)
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=own.signed.digest, parity=parity_percent)
-    now.append(entry._replace(disks=len(disks)))
+    now.append(entry._replace(disks=len(disks), officers=outgoing.names_of(agreed)))
     return made
 
 
