@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alx.bundle import age, carried, read, share
+from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
 from alx.bundle.manifest import Candidate, Manifest
@@ -91,6 +92,7 @@ class Ciphertext:
 
     Attributes:
         path: where it lies.
+        name: as signed.
         digest: the bundle's.
         signer: the key that the signature was verified with.
         listed: every signed file with its digest and size.
@@ -98,6 +100,7 @@ class Ciphertext:
     """
 
     path: Path
+    name: str
     digest: str
     signer: PublicKey
     listed: tuple[SignedFile, ...]
@@ -246,15 +249,7 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         AlxError: the first of the faults that import would refuse it for, the turn and the peer excepted.
     """
     with carried.survey(path, secret) as source:
-        data, claimed = read.claimed_key(source)
-        key = next((k for k in keys if k.fingerprint == claimed), None)
-        if key is None:
-            known = ", ".join(k.fingerprint[:16] + "…" for k in keys)
-            raise TrustError(
-                f"signed with the key {claimed[:16]}…, expected one of {known}",
-                "name the sender's public key with --key; get it from a person, never from the disk",
-            )
-        signed = read.verify_signature(data, key)
+        key, signed = signature(source, keys)
         part = share.take(source, signed)
         read.compare(source, signed.files if part is None else part.of(signed).files)
         source.refuse_damage()
@@ -270,7 +265,7 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
                 if content is not None:
                     age.check_header(content, file.name)
             source.refuse_damage()
-            return Ciphertext(path, signed.digest, key, listed, dict(source.sizes))
+            return Ciphertext(path, signed.name, signed.digest, key, listed, dict(source.sizes))
         manifest = read.read_closing(source, signed) if read.is_closing(signed) else read.read_manifest(source, signed)
         if manifest.sender.key != key.fingerprint:
             raise TrustError("the manifest names another sender than the key that signed it")
@@ -279,6 +274,25 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         size = sum(source.sizes.values())
         encrypted = read.is_encrypted(signed)
         return BundleReport(path, signed.digest, key, manifest, listed, len(source.sizes), size, encrypted)
+
+
+def signature(source: Source, keys: Sequence[PublicKey]) -> tuple[PublicKey, SignedBundle]:
+    """Verify a bundle's signature alone: whose it is, and what it says.
+
+    Raises:
+        IncompleteError: there is none.
+        TrustError: by none of the keys, or not valid.
+        LimitError, MalformedError: see `read.verify_signature`.
+    """
+    data, claimed = read.claimed_key(source)
+    key = next((k for k in keys if k.fingerprint == claimed), None)
+    if key is None:
+        known = ", ".join(k.fingerprint[:16] + "…" for k in keys)
+        raise TrustError(
+            f"signed with the key {claimed[:16]}…, expected one of {known}",
+            "name the sender's public key with --key; get it from a person, never from the disk",
+        )
+    return key, read.verify_signature(data, key)
 
 
 def site(now: "SiteState") -> SiteReport:

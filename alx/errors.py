@@ -13,7 +13,7 @@
     ├── PeerError               15   from or for somebody else, or under another plan
     ├── TurnError               16   not what the exchange expects now
     │   ├── RollbackError       16   an older round than the last accepted one
-    │   ├── ForkError           16   a second, different bundle for a round already accepted
+    │   ├── ForkError           16   a second, different bundle for one turn
     │   ├── GapError            16   a round too far ahead
     │   ├── StaleError          16   answers something other than our last bundle
     │   └── LedgerError         16   the ledger is lost, or its chain is broken
@@ -125,7 +125,7 @@ class RollbackError(TurnError):
 
 
 class ForkError(TurnError):
-    """A second, different bundle for a round that was already accepted."""
+    """A second, different bundle for a round that was already accepted, or beside the one it is compared with."""
 
 
 class GapError(TurnError):

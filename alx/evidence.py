@@ -8,17 +8,17 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from alx import audit
 from alx.audit import BundleReport, Ciphertext
-from alx.bundle import approval
+from alx.bundle import approval, carried
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
-from alx.errors import AlxError, escape
-from alx.site import events, ledger
-from alx.site.entries import LEDGER, Accepted, Created, Paired, PeerRotated, Record, Reset, Turn
-from alx.site.events import Event
+from alx.errors import AlxError, IncompleteError, LimitError, MalformedError, TrustError, escape
+from alx.site import events, ledger, shelf
+from alx.site.entries import LEDGER, Accepted, Created, Event, Paired, PeerRotated, Record, Reset, Turn
+from alx.site.events import Event as Logged
 from alx.site.keyring import Keyring
 from alx.site.ledger import Entry
 from alx.site.site import AGE_NAME, Site
@@ -26,6 +26,7 @@ from alx.site.state import SiteState
 from alx.steps import receipts
 
 _T = TypeVar("_T")
+Signature = Literal["valid", "not valid", "none is there", "not looked at"]
 LEDGER_HOLDS, EVENTS_HOLD = "the ledger's chain", "the event log's chain"
 AGREED, ALL_TURNS = "plan, identities and model file", "order of the bundles"
 
@@ -47,12 +48,14 @@ class Bundle:
         ours: it was sealed by this site; None where it was looked at alone.
         report: what was verified; None where it does not hold.
         fault: why it does not hold; beside a report, why its blends could not be made.
+        signature: whether that holds, of itself.
     """
 
     turn: Turn | None
     ours: bool | None
     report: BundleReport | Ciphertext | None
     fault: AlxError | None = None
+    signature: Signature = "valid"
 
     @property
     def good(self) -> bool:
@@ -67,10 +70,12 @@ class Past:
     Attributes:
         record: what it says.
         at: when, by the machine's clock, ISO 8601 in UTC; None where nobody knows.
+        rebuilt: a reset found it in signed bundles, and no event log tells of it.
     """
 
     record: Record
     at: str | None
+    rebuilt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Evidence:
     past: tuple[Past, ...] = ()
     told_by: str = ""
     head: str | None = None
-    log: tuple[Event, ...] = ()
+    log: tuple[Logged, ...] = ()
     keyring: Keyring | None = None
     own: Identity | None = None
     peer: Identity | None = None
@@ -138,10 +143,18 @@ def site(found: Site) -> Evidence:
         looked.at(ALL_TURNS, lambda: audit.check_chain(reports))
         looked.at("personal parts", lambda: audit.personal(now, reports))
     times = {digest: e.at for e in log if not e.by_reset for digest in (e.entry, e.line.digest)}
+    rebuilt = {digest for e in log if e.by_reset for digest in (e.entry, e.line.digest)}
+    for kind, e in ((entry.line.kind, entry) for entry in told if entry.line.digest in rebuilt):
+        # a log that was not lost has it as it happened
+        at = next((x.at for x in log if x.line.kind == kind and not x.by_reset and _same(x.record, e.record)), None)
+        if at is not None:
+            times[e.line.digest] = at
     return Evidence(
         site=found,
         bundles=bundles,
-        past=tuple(Past(e.record, times.get(e.line.digest)) for e in told),
+        past=tuple(
+            Past(e.record, times.get(e.line.digest), e.line.digest in rebuilt and e.line.digest not in times) for e in told
+        ),
         told_by=told_by,
         head=head,
         log=tuple(log),
@@ -152,6 +165,14 @@ def site(found: Site) -> Evidence:
         faults=tuple(looked.faults),
         unnamed=_unnamed(found, bundles),
     )
+
+
+def _same(one: Event, other: Event) -> bool:
+    """Whether two records of one kind are about the same bundle, all of it, or the same peer."""
+    if getattr(one, "request", None) is not None:
+        return False
+    what = [getattr(each, "digest", None) or getattr(each, "identity", None) for each in (one, other)]
+    return what[0] is not None and what[0] == what[1]
 
 
 class _Looked:
@@ -179,7 +200,7 @@ class _Looked:
             self.faults.append(Fault(what, error))
 
 
-def _best(entries: list[Entry], log: list[Event]) -> tuple[list[Entry], str]:
+def _best(entries: list[Entry], log: list[Logged]) -> tuple[list[Entry], str]:
     """Whichever of the damaged ledger's good part and the log tells more of the exchange."""
     begin = max((i for i, e in enumerate(log) if isinstance(e.record, Reset) and e.record.bundles is not None), default=0)
     while begin and log[begin - 1].by_reset:  # what was before these belongs to a ledger that was lost
@@ -208,7 +229,7 @@ def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterat
             continue
         ours = entry.line.kind == "sealed"
         if keyring is None or turn.digest not in keyring.signers:
-            yield Bundle(turn, ours, None)
+            yield Bundle(turn, ours, None, signature="not looked at")
             continue
         report: BundleReport | Ciphertext | None = None
         try:
@@ -217,9 +238,26 @@ def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterat
                 report = audit.blended(now, entry, report)
         except AlxError as error:
             looked.saw(turn.what, error)
-            yield Bundle(turn, ours, report, error)
+            signed: Signature = (
+                "valid" if report is not None else _signed(shelf.place(now.site, turn), keyring.signers[turn.digest])
+            )
+            yield Bundle(turn, ours, report, error, signed)
         else:
             yield Bundle(turn, ours, report)
+
+
+def _signed(path: Path, key: PublicKey) -> Signature:
+    """What can be said of the signature of a bundle that does not hold."""
+    try:
+        with carried.survey(path) as source:
+            audit.signature(source, [key])
+    except (TrustError, MalformedError, LimitError):
+        return "not valid"
+    except IncompleteError:
+        return "none is there"
+    except AlxError:
+        return "none is there" if not path.is_dir() else "not looked at"
+    return "valid"
 
 
 def _unnamed(found: Site, bundles: Sequence[Bundle]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Officers(Strict):
         if len(set(self.keys)) != len(self.keys):
             raise ValueError("an officer's key is named twice")
         if self.threshold > len(self.keys):
-            raise ValueError(f"the threshold is {self.threshold}, and there are {len(self.keys)} officers")
+            raise ValueError(f"the threshold is {self.threshold}, and the keys named are {len(self.keys)}")
         return self
 
 

@@ -193,6 +193,10 @@ class Plan(Strict):
             raise ValueError(
                 f"[training] schedule warms up for {training.schedule.warmup} steps, and no turn has more than {longest}"
             )
+        if training.measuring == "as_trained" and training.precision == "float32" and not training.compile:
+            raise ValueError(
+                '[training] measuring = "as_trained" is of precision and compile, and the plan has neither: leave it out'
+            )
         if training.patience is not None and self.select_on != "validation":
             raise ValueError('[training] patience goes by validation samples: it needs select_on = "validation"')
         return self

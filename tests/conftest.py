@@ -25,7 +25,7 @@ from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
 from alx.site.state import SiteState
 from alx.steps import new
-from tests import places
+from tests import officers, places
 
 # After set-up nothing needs a network: neither here nor in any Python process that a test starts.
 OFFLINE = Path(__file__).parent / "offline"
@@ -82,7 +82,7 @@ class Plain(Dataset):
 
 
 # Files whose tests are few and long: sent to a worker first, so that none of them is what all wait for at the end.
-LONG = ("test_paper.py", "test_demo.py", "test_interruptions.py", "test_memory.py", "test_examples.py", "test_simulation.py")
+LONG = ("test_paper.py", "test_demo.py", "test_examples.py", "test_simulation.py", "test_interruptions.py", "test_memory.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -234,19 +234,37 @@ def _stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.name: path for path in root.iterdir() if path.name != "now"}
 
 
+@pytest.fixture(scope="session")
+def _waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exchange of its own, under a plan with officers; played once, where it is asked for."""
+    world = make_world(tmp_path_factory.mktemp("waiting") / "now", PLAN + officers.NAMED)
+    pair_world(world)
+    assert run(["train-local", "--site", str(world.folder("learner"))]) == 0
+    return world.root
+
+
 @pytest.fixture
-def stage(_stages: dict[str, Path], tmp_path: Path) -> Callable[[str], World]:
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], World]:
     """A private copy of the exchange at one stage.
 
     paired: nobody trained; sent: the learner's round 1 is on the disk; answered: the provider's reply too;
     second: the learner imported it and its round 2 is on the disk; finished: both rounds done; closing: the learner's
     closing is on the disk; closed: the provider imported it.
+
+    Under a plan with officers, of whom two have to agree: waiting: the learner's round 1 is sealed, and nobody has
+    approved it; approved: two have, and it is on the disk.
     """
 
     def copy(name: str) -> World:
-        target = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(_stages[name], target)
-        return World(target)
+        world = World(tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}")
+        if name in ("waiting", "approved"):
+            shutil.copytree(request.getfixturevalue("_waiting"), world.root)
+        else:
+            shutil.copytree(request.getfixturevalue("_stages")[name], world.root)
+        if name == "approved":
+            officers.approve(world, *officers.KEYS[:2])
+            assert run(["export", str(world.disk), "--site", str(world.folder("learner"))]) == 0
+        return world
 
     return copy
 

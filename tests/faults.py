@@ -34,7 +34,7 @@ class Fault:
 
 FILES, TURNS, LIES, OUTSIDE = "test_refused_files::", "test_refused_turns::", "test_refusals::", "test_outside::"
 CLOSING, PERSONAL, PRIVACY, SPREAD = "test_closing::", "test_personal::", "test_privacy::", "test_spread::"
-COUNTS, OFFICERS, RECEIPTS = "test_minimum_counts::", "test_officers::", "test_receipts::"
+COUNTS, OFFICERS, FORKS, RECEIPTS = "test_minimum_counts::", "test_officers::", "test_forks::", "test_receipts::"
 KILLED, REPAIR, ROTATION, AGE = "test_interruptions::", "test_repair::", "test_rotation::", "test_encryption::"
 FAULTS = {
     1: Fault(
@@ -343,7 +343,7 @@ FAULTS = {
         (
             f"{PRIVACY}test_a_turn_that_was_killed_goes_on_with_the_very_noise_and_takes_its_share_once",
             f"{PRIVACY}test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_refused",
-            f"{PRIVACY}test_a_restore_gives_nothing_back",
+            f"{PRIVACY}test_a_restore_gives_nothing_back_and_status_says_how_it_ends",
             f"{PRIVACY}test_a_reset_gives_nothing_back_with_the_log_or_without",
             f"{PRIVACY}test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork",
             f"{PRIVACY}test_a_bundle_that_overspends_or_says_nothing_of_it_is_refused",
@@ -363,6 +363,7 @@ FAULTS = {
         "a loss over so few samples that it is nearly a person's, of this site's or the peer's",
         "exit 2 (own) or 15 (the peer's): refused before it is signed, and at pairing",
         (
+            f"{COUNTS}test_check_says_that_samples_are_too_few_before_anybody_trains",
             f"{COUNTS}test_a_site_of_fewer_samples_than_the_plan_says_does_not_introduce_itself",
             f"{COUNTS}test_of_few_validation_samples_no_loss_is_signed_and_of_few_to_train_on_no_model_is_sent",
             f"{COUNTS}test_a_peer_of_fewer_samples_than_the_plan_says_is_not_paired_with",
@@ -372,14 +373,25 @@ FAULTS = {
     45: Fault(
         "a bundle that fewer officers approved than the plan says; one officer twice; an approval of another bundle, by a "
         "key that is not in the plan, changed, or a link",
-        "exit 11, 13, 14 or 20: not exported, and refused by the receiver before anything in the bundle is opened",
+        "not exported, and refused by the receiver before anything in the bundle is opened",
         (
             f"{OFFICERS}test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in",
-            f"{OFFICERS}test_too_few_that_came_along_are_refused",
-            f"{OFFICERS}test_an_approval_that_is_none_is_refused_and_changes_nothing",
+            f"{OFFICERS}test_whose_approvals_were_seen_is_on_record_on_both_sides_and_in_the_report",
         ),
     ),
     46: Fault(
+        "a sender seals a turn twice, and shows one bundle here and another elsewhere; or signs a bundle that follows one "
+        "which nobody was shown",
+        "exit 16: found as soon as two who have both compare them (`alx audit A B`, or the words of two labels)",
+        (
+            f"{FORKS}test_a_turn_that_was_sealed_twice_is_named_with_both_digests_and_both_sets_of_words",
+            f"{FORKS}test_a_bundle_that_others_do_not_follow_is_found_though_the_one_they_follow_is_not_here",
+            f"{FORKS}test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_between",
+            f"{FORKS}test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named",
+            f"{FORKS}test_of_encrypted_bundles_the_signed_names_alone_are_compared",
+        ),
+    ),
+    47: Fault(
         "a receipt that is forged, changed, of another exchange, of a bundle that never left or that was answered already, "
         "too large, or a link",
         "exit 11, 13, 14, 15, 16 or 20: refused, nothing changes; beside a good bundle it is flagged, and that is taken in",

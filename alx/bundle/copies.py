@@ -114,10 +114,7 @@ class Copies:
         awaited = self._awaited()
         self.refuse_damage(_to_come(awaited, signed))
         if awaited:
-            which = " and ".join(f"DISK/{part.folder(signed.name)}" for part in dict.fromkeys(awaited.values()))
-            raise IncompleteError(
-                _to_come(awaited, signed), f"put it in, and run: alx import-and-select {which}; what is here was kept"
-            )
+            raise IncompleteError(_to_come(awaited, signed), _next(awaited, signed))
         files.write(folder / SIGNATURE_NAME, signature_bytes)
 
     def _awaited(self) -> dict[str, Share]:
@@ -157,6 +154,20 @@ def _to_come(awaited: Mapping[str, Share], signed: SignedBundle) -> str:
     return (
         f"{'disk' if len(parts) == 1 else 'disks'} {which} {'is' if len(parts) == 1 else 'are'} still to come, with "
         f"{count(len(awaited), 'file')} of the bundle ({size})"
+    )
+
+
+def _next(awaited: Mapping[str, Share], signed: SignedBundle) -> str:
+    """What to do: put a disk in; or, where it was here before and not all of it was good, have its files again."""
+    parts = list(dict.fromkeys(awaited.values()))
+    which = " and ".join(f"DISK/{part.folder(signed.name)}" for part in parts)
+    came = [p for p in parts if any(f.name not in awaited for f in read.data_files(p.of(signed)))]
+    if not came:
+        return f"put it in, and run: alx import-and-select {which}; what is here was kept"
+    disks = " and ".join(str(part.disk) for part in came)
+    return (
+        f"disk {disks} was here already, and not all of it was good: with a good copy, or with --request FILE to ask the "
+        f"sender for what is bad, run: alx import-and-select {which}; what is here was kept"
     )
 
 

@@ -12,7 +12,7 @@ from alx.bundle import keys
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.cli import screen
 from alx.cli.screen import json_option
-from alx.errors import ConfigError, UsageError, escape
+from alx.errors import AlxError, ConfigError, UsageError, escape
 from alx.report import audit as words
 
 if TYPE_CHECKING:
@@ -20,31 +20,77 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: alx audit /media/disk/alx-1f3a90c2-r001-learner --key clinic.pem")
-@click.argument("target", type=click.Path(path_type=Path), metavar="BUNDLE|SITE")
+@click.argument("targets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE|SITE...")
 @click.option(
-    "--key", "key_path", type=click.Path(path_type=Path), help="The sender's public key: its PEM, or its identity file."
+    "--key",
+    "key_paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A sender's public key: its PEM, or its identity file. May be repeated.",
 )
 @json_option
-def audit(target: Path, key_path: Path | None, as_json: bool) -> None:
+def audit(targets: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool) -> None:
     """Verify a bundle, or a whole site with its history, and say what is in it.
 
     Of a bundle over several disks one is verified by itself: what is whole there, and what is not there.
 
-    Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
-    and never from the disk; inside a site, its own and the pinned peer's are known.
-    """
-    if is_site(target):
-        from alx.site import site as sites  # noqa: PLC0415 - a bundle is looked at without a site
+    Several bundles or sites are also compared: two different bundles for one turn are a fork (16), and are named with
+    their digests and words. Copies of one bundle are one.
 
-        refuse_key(target, key_path)
-        site = sites.load(target)
-        site.require_private()
-        report = audits.site(site.look())
+    Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
+    and never from the disk; inside a site, or beside one that is named, its own and the pinned peer's are known.
+    """
+    if len(targets) > 1:
+        _compare(targets, key_paths, as_json=as_json)
+        return
+    (target,) = targets
+    if is_site(target):
+        for key_path in key_paths:
+            refuse_key(target, key_path)
+        report = audits.site(_opened(target).look())
         screen.machine(report.json()) if as_json else screen.tell(*words.site(target, report))
         return
-    known, secret = trusted(key_path)
+    known, secret = _trusted(key_paths)
     found = audits.look(target, known, secret)
     screen.machine(found.json()) if as_json else screen.tell(*words.bundle(found))
+
+
+def _compare(targets: tuple[Path, ...], key_paths: tuple[Path, ...], *, as_json: bool) -> None:
+    """Verify each, then look for two histories."""
+    from alx import forks  # noqa: PLC0415 - of one bundle there is nothing to compare
+    from alx.report import forks as told  # noqa: PLC0415 - as above
+
+    sites = {target: _opened(target) for target in targets if is_site(target)}
+    known, secret = _trusted(key_paths) if key_paths or not sites else ([], None)
+    reports: list[forks.Verified] = []
+    for site in sites.values():
+        now = site.look()
+        reports += audits.site(now).bundles
+        known += [*now.keyring.own, *now.keyring.peer]
+        secret = secret or site.secret
+    for target in targets:
+        if target not in sites:
+            try:
+                reports.append(audits.look(target, known, secret))
+            except AlxError as error:
+                raise error.within(f"'{escape(str(target), 200)}'") from error
+    found = forks.compared(reports)
+    screen.machine(found.json()) if as_json else screen.tell(*told.lines(found))
+    found.refuse()
+
+
+def _opened(target: Path) -> "Site":
+    """A site that a person named."""
+    from alx.site import site as sites  # noqa: PLC0415 - a bundle is looked at without a site
+
+    site = sites.load(target)
+    site.require_private()
+    return site
+
+
+def _trusted(key_paths: tuple[Path, ...]) -> tuple[list[keys.PublicKey], str | None]:
+    """As `trusted`, with any number of keys."""
+    return ([_named_key(path) for path in key_paths], None) if key_paths else _known_keys()
 
 
 def trusted(key_path: Path | None) -> tuple[list[keys.PublicKey], str | None]:
@@ -57,7 +103,7 @@ def trusted(key_path: Path | None) -> tuple[list[keys.PublicKey], str | None]:
         UsageError: neither is there.
         AlxError: the key, or the site, cannot be read.
     """
-    return ([_named_key(key_path)], None) if key_path is not None else _known_keys()
+    return _trusted(() if key_path is None else (key_path,))
 
 
 def _named_key(path: Path) -> keys.PublicKey:

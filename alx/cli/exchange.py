@@ -1,5 +1,6 @@
 """The commands of an exchange that need no torch: `alx status` starts at once."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -111,7 +112,7 @@ def export(
         screen.tell(f"'{done.path}' ({files.size(done.size)})")
         if done.parity is not None:
             p, which = done.parity, "any" if done.parity.groups == 1 else "here and there"
-            told = f"{which} {p.lost} of {p.files} files can be rebuilt if lost"
+            told = f"{which} {p.lost} of {count(p.files, 'file')} can be rebuilt if lost; the manifest is there once more"
             screen.tell(f"'{p.path.name}' ({files.size(p.size)}): {told}")
         if done.receipt is not None:
             screen.tell(f"'{done.receipt.name}': the receipt of the peer's last bundle")
@@ -126,18 +127,22 @@ def export(
 @json_option
 def status(site: Site, as_json: bool) -> None:
     """Where the exchange stands, and the command to run next."""
+    from alx.steps import under_way  # noqa: PLC0415
+
     site.require_private()
     now = site.look()
     log = events.read(site.events_path)
     events.missing(log, now.entries)  # this and the next line: what every command would refuse
     now.check_agreement()
     position = now.position
-    following = _returned(site) or position.next_command
+    taken = budget.of(e.record for e in now.entries)
+    ended, due = privacy.ended(site.plan, taken, position, site.role) or ("", position.next_command)
+    following = _returned(site) or due
+    turn, arrival = under_way.turn(now), under_way.arrival(now)
     closed = position.closed
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
     best = min(position.selected, key=lambda selected: selected.global_loss, default=None)  # what alx best writes
-    taken = budget.of(e.record for e in now.entries)
     times = {event.entry: event.at for event in log if not event.by_reset}
     gone = handed_over.of((e.record, times.get(e.line.digest)) for e in now.entries)
     if as_json:
@@ -161,11 +166,14 @@ def status(site: Site, as_json: bool) -> None:
                 "handed_over": receipts.json(gone),
                 "best": {"round": best.round, "metrics": best.metrics and best.metrics._asdict()} if best else None,
                 "privacy": privacy.spent_json(site.plan, taken),
+                "under_way": None if turn is None else asdict(turn),
+                "arrived": None if arrival is None else asdict(arrival),
             }
         )
         return
     screen.tell(f"the {site.role}'s site of plan '{site.plan.name}', round {position.round} of {site.plan.rounds}")
-    screen.tell(f"sealed {sealed}, accepted {accepted}", *receipts.last(gone), *privacy.spent(site.plan, taken))
+    spent = [*privacy.spent(site.plan, taken), *([ended] if ended else [])]
+    screen.tell(f"sealed {sealed}, accepted {accepted}", *receipts.last(gone), *spent)
     if closed:
         screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
     elif last:
@@ -183,7 +191,7 @@ def status(site: Site, as_json: bool) -> None:
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
-    screen.tell(f"next: {following}")
+    screen.tell(*(each.words for each in (turn, arrival) if each is not None), f"next: {following}")
 
 
 def _returned(site: Site) -> str:

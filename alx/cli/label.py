@@ -1,5 +1,6 @@
 """`alx label`: the page that goes with a disk. Loads no torch."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def label(bundle: Path, out: Path | None, key_path: Path | None, as_json: bool) 
     known, secret = trusted(key_path)
     report = audits.bundle(bundle, known, secret)
     site = None if key_path is not None else around(None)
-    made = pages.Label(report, drive.of(bundle), None if site is None else audits.sealed_at(site.look(), report.digest))
+    sealed_at = None if site is None else audits.sealed_at(site.look(), report.digest)
+    made = pages.Label(report, drive.of(bundle), sealed_at, datetime.now(UTC).isoformat(timespec="seconds"))
     if out is not None:
         files.write(out, pages.page(made).encode(), shared=True)
     screen.machine(made.json()) if as_json else screen.tell(*pages.lines(made))

@@ -67,7 +67,7 @@ def check(site: Site, as_json: bool) -> None:
 
     site.require_private()
     done = turns.inspect(site)
-    looks = [] if done.summary is None else summary.looks(done.summary)
+    looks = [] if done.summary is None else summary.looks(done.summary, site.least, site.plan.select_on)
     noise = [] if done.noise is None else privacy.planned(site.plan, done.noise)
     looks += [] if done.noise is None else privacy.looks(site.plan, done.noise)
     spent = privacy.spent(site.plan, budget.of(e.record for e in site.look().entries))

@@ -95,8 +95,9 @@ def _offer(report: BundleReport, m: Manifest) -> list[str]:
     numbers = sum(t.nbytes for t in m.tensors)
     steps = ", ".join(str(c.step) for c in m.snapshots)
     losses = [c.loss for c in m.candidates]
+    size = f"{count(len(m.tensors), 'tensor')}, {files.size(numbers)} a snapshot"
     return [
-        f"  model        {len(m.tensors)} tensors, {files.size(numbers)} a snapshot; every number in them is finite",
+        f"  model        {size}; every number in them is finite",
         *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
         *_stays(m),
         f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
@@ -153,14 +154,18 @@ def site(target: Path, report: SiteReport) -> list[str]:
     closing = ", the closing among them" if any(isinstance(b.manifest, Closing) for b in report.bundles) else ""
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     counts = f"{len(sent)} sealed, {len(report.bundles) - len(sent)} accepted"
-    refused, resets = (sum(e.line.kind == kind for e in report.events) for kind in ("refused", "reset"))
+    resets = sum(e.line.kind == "reset" for e in report.events)
+    refusals = [e.record for e in report.events if isinstance(e.record, entries.Refused)]
+    own = sum(each.own for each in refusals)
+    refused = count(len(refusals) - own, "refusal") + (f", and {own} of its own data, paths or settings" if own else "")
     made = sum(b.recipes for b in report.bundles)
     blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
     rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
+    entries_of = count(len(report.entries), "entry", "entries")
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
-        f"  ledger       {len(report.entries)} entries, their chain holds, the last is {report.entries[-1].line.digest}",
-        f"  event log    {count(len(report.events), 'event')}, their chain holds; {count(refused, 'refusal')}",
+        f"  ledger       {entries_of}, their chain holds, the last is {report.entries[-1].line.digest}",
+        f"  event log    {count(len(report.events), 'event')}, their chain holds; {refused}",
         f"  bundles      {counts}{closing}; each was verified whole{blends}",
         *(
             []
@@ -189,9 +194,10 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
         case entries.Renewal():
             return f"from the key {event.old[:16]}… to {event.new[:16]}…"
         case entries.Turn():
-            return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…"
+            return f"round {event.round}, '{event.bundle}', digest {event.digest[:16]}…{_approved(event.officers)}"
         case entries.Exported():
-            return f"round {event.round}{_part(event)}" + ("" if by_reset else ", read back from the disk")
+            back = "" if by_reset else ", read back from the disk"
+            return f"round {event.round}{_part(event)}{_approved(event.officers)}{back}"
         case entries.Received():
             return f"round {event.round}, {receipts.taken(event)}"
         case entries.Selected():
@@ -223,6 +229,11 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
+
+
+def _approved(officers: tuple[str, ...] | None) -> str:
+    """Who had agreed, where somebody had to."""
+    return "" if officers is None else f", approved by {' and '.join(f'{each[:16]}…' for each in officers)}"
 
 
 def _part(event: entries.Exported) -> str:

@@ -6,10 +6,11 @@ Knows what `alx.audit` verified; verifies nothing. Whatever stands here that cam
 import html
 from dataclasses import dataclass
 
-from alx import files
+from alx import __version__, files
 from alx.audit import BundleReport
 from alx.bundle import keys
 from alx.bundle.closing import Closing
+from alx.errors import count
 from alx.steps.drive import Drive
 
 QUIET = 4  # modules of white around the code, ISO/IEC 18004
@@ -45,11 +46,13 @@ class Label:
         report: the bundle, as it was verified just now.
         drive: what it lies on.
         sealed_at: when, by the log of the site that sealed it; None where that is not here.
+        checked_at: when it was verified, ISO 8601 in UTC.
     """
 
     report: BundleReport
     drive: Drive
     sealed_at: str | None
+    checked_at: str
 
     @property
     def words(self) -> str:
@@ -73,10 +76,11 @@ class Label:
             ("from", f"the {m.sender.role}, key {m.sender.key}"),
             ("to", f"the {m.receiver.role}, key {m.receiver.key}"),
             ("sealed at", self.sealed_at or "known to the site that sealed it alone"),
-            ("size", f"{files.size(self.report.size)} in {self.report.files} files"),
+            ("size", f"{files.size(self.report.size)} in {count(self.report.files, 'file')}"),
             ("drive", self.drive.name or unknown),
             ("serial number", self.drive.serial or unknown),
             ("file system", self.drive.file_system or unknown),
+            ("checked at", f"{self.checked_at}, with alx {__version__}"),
         ]
 
     def json(self) -> dict[str, object]:

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from alx.errors import count
 from alx.plan import Plan
+from alx.records import Role
 from alx.site.budget import Budget
+from alx.site.position import Position
 
 # Of the noise in all of a step's weights to the longest that its sum of gradients can be on the average, and of the noise
 # a sample in a loss to what a guess loses: above them little was learnt, or chosen, as measured (docs/privacy.md).
@@ -22,8 +24,9 @@ def spent(plan: Plan, known: Budget) -> list[str]:
         return []
     turns, last = plan.rounds + privacy.spare, known.last
     left = max(0, turns - known.taken)
-    lost = f", {known.lost} of them by restores and resets" if known.lost else ""
-    gone = f"{known.taken} of the budget's {count(turns, 'turn')} gone{lost}"
+    more = f", and {known.taken - turns} beyond them" if known.taken > turns else ""
+    lost = f", {known.lost} by restores and resets" if known.lost else ""
+    gone = f"{min(known.taken, turns)} of the budget's {count(turns, 'turn')} gone{more}{lost}"
     ends = f"it ends after {count(left, 'turn')} more" if left else "no turn is left"
     if last is not None and last.epsilon is None:
         told = "how much of epsilon is spent is told at the next turn"
@@ -31,6 +34,32 @@ def spent(plan: Plan, known: Budget) -> list[str]:
         so_far = 0.0 if last is None else last.epsilon
         told = f"epsilon {so_far:.4g} of {privacy.epsilon:g} spent by the last turn, at delta {privacy.delta:g}"
     return [f"privacy: {told}; {gone}; {ends}"]
+
+
+def ended(plan: Plan, known: Budget, position: Position, role: Role) -> tuple[str, str] | None:
+    """Where the budget has no turn left and this site still has rounds to train: what to know, and the command to run next.
+
+    Args:
+        plan: the agreement.
+        known: what of the budget is spent.
+        position: where the exchange stands.
+        role: this site's.
+    """
+    privacy, last, following = plan.privacy, known.last, position.next_command
+    if privacy is None or position.step not in ("train", "import") or known.taken < plan.rounds + privacy.spare:
+        return None
+    if position.step == "train" and last is not None and last.turn is not None and last.round == position.round:
+        goes_on = "alx train-local goes on with it as long as data, machine and versions are the same"
+        return f"LOOK: round {last.round} was begun and has its share: {goes_on}; no other turn is left", following
+    due = position.round + (position.step == "import" and role == "learner")
+    if due > plan.rounds:
+        return None
+    first = "the peer's bundle can still be imported; then " if position.step == "import" else ""
+    told = (
+        f"LOOK: the privacy budget has no turn left, so this site cannot train in round {due}: {first}alx best writes the "
+        "best model so far, on either side; tell the peer that no bundle follows, and no closing"
+    )
+    return told, following if position.step == "import" else "alx best OUT.safetensors"
 
 
 def spent_json(plan: Plan, known: Budget) -> dict[str, object] | None:

@@ -90,20 +90,43 @@ def _row(name: str, numbers: Numbers) -> list[str]:
     return [escape(name, 40) + unit, str(numbers.missing), *told]
 
 
-def looks(summary: Summary) -> list[str]:
-    """What deserves a look; it stops nothing."""
-    return [f"LOOK: {line}" for line in (*_classes(summary), *_odd(summary))]
+def looks(summary: Summary, least: int, select_on: str) -> list[str]:
+    """What deserves a look; it stops nothing.
+
+    Args:
+        summary: of the data.
+        least: how few samples may stand behind a number that leaves the site.
+        select_on: which samples losses are summed over, as in the plan.
+    """
+    return [f"LOOK: {line}" for line in (*_few(summary, least, select_on), *_classes(summary, least), *_odd(summary))]
 
 
-def _classes(summary: Summary) -> Iterator[str]:
-    own = summary.own
+def _few(summary: Summary, least: int, select_on: str) -> Iterator[str]:
+    """What is too little to leave the site, said before anybody waits for a turn."""
+    kept, scored = summary.validation, summary.held_out
+    trained = summary.own.samples - (kept.samples if kept is not None and summary.shared else 0)
+    summed = kept.samples if kept is not None and select_on == "validation" else trained
+    for samples, what in ((summed, "to sum losses over"), (trained, "to train on")):
+        if samples < least and (what == "to sum losses over" or summed >= least):
+            yield (
+                f"{count(samples, 'sample')} {what}, and [disclosure] asks for {least} or more: alx identity, train-local "
+                "and export refuse; add data, or agree on a lower least"
+            )
+    if scored is not None and scored.samples < least:
+        told = f"{count(scored.samples, 'sample')} kept apart for a score, fewer than {least}"
+        yield f"{told}: it moves by jumps, and whoever is told of it learns of single ones"
+
+
+def _classes(summary: Summary, least: int) -> Iterator[str]:
+    own, bound = summary.own, max(FEW, least)
     for counts, what in ((own.classes, "class"), (own.marks, "label")):
         none = [escape(name) for name, n in (counts or {}).items() if n == 0]
-        few = {name: n for name, n in (counts or {}).items() if 0 < n < FEW}
+        few = {name: n for name, n in (counts or {}).items() if 0 < n < bound}
         if none:
             yield f"no sample of the {what} {', '.join(_cut(none))}: what is known of it comes from the peer alone"
         if few:
-            yield f"fewer than {FEW} samples of a {what}: {listed(few)}"
+            tells = "" if bound == FEW else "; a bundle tells more of these few than of the others: docs/threat-model.md"
+            yield f"fewer than {bound} samples of a {what}: {listed(few)}{tells}"
     if own.classes is not None and own.samples >= LIKE_AN_ID and sum(1 for n in own.classes.values() if n) > own.samples / 2:
         yield "the labels look like an id: most of them occur once; is it the right column, or array?"
     for name, numbers in (own.numbers or {}).items():

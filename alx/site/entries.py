@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
 
-_LEFT_OUT = ("request", "files", "names", "parity", "disks", "metrics")  # of a body, where they are None
+_OWN = {"UsageError", "ConfigError", "DivergedError", "SpaceError", "StorageError"}
+_LEFT_OUT = ("request", "files", "names", "parity", "disks", "metrics", "officers")  # of a body, where they are None
 
 
 class Created(NamedTuple):
@@ -67,7 +68,12 @@ class PeerRotated(Renewal):
 
 
 class Turn(NamedTuple):
-    """A turn's bundle, or the closing: its folder's name, its digest, those of its sender's last and of what it answers."""
+    """A turn's bundle, or the closing: its folder's name, its digest, those of its sender's last and of what it answers.
+
+    Attributes:
+        officers: of what was accepted, fingerprints of the sender's officers who had approved it; None where the plan has
+            none, and after a reset.
+    """
 
     round: int
     sequence: int
@@ -75,6 +81,7 @@ class Turn(NamedTuple):
     digest: str
     previous: str | None
     answers: str | None
+    officers: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, manifest: "Manifest | Closing", digest: str) -> Self:
@@ -106,7 +113,10 @@ class Sealed(Turn):
 
 
 class Accepted(Turn):
-    """A bundle from the peer was verified whole and taken in: round, bundle, digest."""
+    """A bundle from the peer was verified whole and taken in: round, bundle, digest.
+
+    Where the plan has officers of the peer's, also officers, fingerprints of the keys that had approved it.
+    """
 
     __slots__ = ()
 
@@ -115,7 +125,8 @@ class Exported(NamedTuple):
     """A bundle was copied to a disk and read back from there: round, bundle, digest.
 
     Of a part of it also request, digest of what the peer asked for, and files, how many; parity is the share of files, in
-    percent, that can be rebuilt; disks how many it lies on, where it is more than one.
+    percent, that can be rebuilt; disks how many it lies on, where it is more than one; officers, fingerprints of the keys
+    that had approved it, where the plan has officers.
     """
 
     round: int
@@ -126,6 +137,7 @@ class Exported(NamedTuple):
     names: tuple[str, ...] | None = None
     parity: int | None = None
     disks: int | None = None
+    officers: tuple[str, ...] | None = None
 
 
 class Received(NamedTuple):
@@ -421,6 +433,11 @@ class Refused(NamedTuple):
     error: str
     exit_code: int
     message: str
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the site's own doing: a slip of the pen, its own data, paths or settings, a full disk."""
+        return self.error in _OWN
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Received | Selected | Closed | Spent | Restored | Reset

@@ -145,7 +145,8 @@ def _told(some: Sequence[Entry], ledger: Sequence[Entry]) -> list[tuple[str, str
     rebuilt = next((reset.rebuilt for reset in resets), 0)
     out = []
     for e in some:
-        plain = {k: v for k, v in entries.plain(e.record).items() if v is None or isinstance(v, str | int | float)}
+        whole = entries.plain(e.record)
+        plain = {k: v for k, v in whole.items() if v is None or isinstance(v, str | int | float) or k == "officers"}
         if e.line.number <= rebuilt and not isinstance(e.record, Reset):
             plain["by_reset"] = True
         out.append((e.line.kind, json.dumps(_now() | {"entry": e.line.digest} | plain, allow_nan=False)))

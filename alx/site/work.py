@@ -8,6 +8,7 @@ that checkpoint, and takes anew whatever a power cut lost behind it.
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -17,6 +18,30 @@ from alx.errors import CorruptError
 _TURN = "turn.json"
 _CHECKPOINT = "checkpoint"
 _LOSSES = "losses.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What a turn's folder says of itself.
+
+    Attributes:
+        round, plan: of the turn.
+        step: of the last snapshot that is kept; None before the first one.
+    """
+
+    round: int
+    plan: str
+    step: int | None
+
+
+def begun(folder: Path) -> Begun | None:
+    """The turn whose folder this is; None where there is none, or nothing of one can be read."""
+    try:
+        said = json.loads(_bytes(folder / _TURN) or b"")
+        steps = [int(p.name.removeprefix("t").removesuffix(".state")) for p in folder.glob("t*.state")]
+        return Begun(int(said["round"]), str(said["plan"]), max(steps, default=None))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 class Work:

@@ -64,6 +64,8 @@ class Staged:
     """Number of files that came out of parity."""
     now: SiteState
     """The site that it is for; its position is that before the bundle is accepted."""
+    officers: tuple[str, ...] | None
+    """Fingerprints of the sender's officers who approved it; None where the plan has none."""
     _checked: set[int] = field(default_factory=set)
     _ends: dict[int, bytes] = field(default_factory=dict)
 
@@ -132,12 +134,14 @@ class StagedClosing:
         folder, signed: as of any bundle.
         manifest: what it says.
         closed: the ledger's record of it, without what this site finds itself.
+        officers: as of any bundle.
     """
 
     folder: Path
     signed: SignedBundle
     manifest: Closing
     closed: Closed
+    officers: tuple[str, ...] | None
 
 
 @contextlib.contextmanager
@@ -164,7 +168,7 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
             yield known
             return
         now.keyring.require_current(signed.signer)
-        _refuse_unapproved(now, source, signed)
+        officers = _approved(now, source, signed)
         manifest_file = read.manifest_file(signed)
         if read.is_encrypted(signed) != site.plan.encrypt:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
@@ -189,9 +193,9 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
         if isinstance(said, Manifest):
-            yield Staged(staging, copy, signed, said, rebuilt, now)
+            yield Staged(staging, copy, signed, said, rebuilt, now, officers)
         elif closed is not None:
-            yield StagedClosing(staging, signed, said, closed)
+            yield StagedClosing(staging, signed, said, closed, officers)
 
 
 def _own(now: SiteState, name: str) -> PeerError:
@@ -239,15 +243,17 @@ def _signature(now: SiteState, copies: Copies) -> tuple[bytes, SignedBundle]:
     return data, signed
 
 
-def _refuse_unapproved(now: SiteState, copies: Copies, signed: SignedBundle) -> None:
-    """The sender's officers approved this bundle, as many as the plan says, where it has some."""
+def _approved(now: SiteState, copies: Copies, signed: SignedBundle) -> tuple[str, ...] | None:
+    """The sender's officers who approved this bundle, as many as the plan says; None where it has none of theirs."""
     officers = now.site.plan.approvers(now.peer.file.role)
-    if officers is not None:
-        places = (approval.folder(source.path, signed.name) for source in copies.sources or copies.spares())
-        found = approval.collected(dict.fromkeys(places), signed.digest, officers)
-        approval.refuse_few(
-            len(found), officers, f"ask the peer; they lie in '{signed.name}{approval.SUFFIX}' beside the bundle"
-        )
+    if officers is None:
+        return None
+    places = (approval.folder(source.path, signed.name) for source in copies.sources or copies.spares())
+    found = approval.collected(dict.fromkeys(places), signed.digest, officers)
+    approval.refuse_few(
+        len(found), officers, f"ask the peer; they lie in '{signed.name}{approval.SUFFIX}' beside the bundle"
+    )
+    return tuple(sorted(found))
 
 
 @contextlib.contextmanager
@@ -286,7 +292,7 @@ def accept(now: SiteState, staged: Staged | StagedClosing, found: Selected | Clo
     """
     if isinstance(staged, Staged):
         staged.check()
-    accepted = Accepted.of(staged.manifest, staged.signed.digest)
+    accepted = Accepted.of(staged.manifest, staged.signed.digest)._replace(officers=staged.officers)
     final = shelf.place(now.site, accepted)
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, staged.folder.with_name(final.name))

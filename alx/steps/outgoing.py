@@ -142,6 +142,7 @@ def export(
             error.hint = f"{error.hint}; or name a second disk too: alx export DISK1 DISK2"
         raise
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=made.digest, parity=parity_percent)
+    entry = entry._replace(officers=names_of(agreed))
     if asked is not None:
         names = tuple(wanted)
         entry = entry._replace(request=asked.digest, files=len(names), names=names)
@@ -175,11 +176,17 @@ def approved(now: SiteState, own: "Own") -> list[Approval]:
     return list(found.values())
 
 
+def names_of(found: Sequence[Approval]) -> tuple[str, ...] | None:
+    """Fingerprints of the officers who approved, for the ledger; None where nobody had to."""
+    return tuple(sorted(each.officer.fingerprint for each in found)) or None
+
+
 def put_approvals(found: Sequence[Approval], disk: Path, own: "Own") -> None:
-    """Write the approvals beside the bundle on a disk.
+    """Write the approvals beside the bundle on a disk, and read them back.
 
     Raises:
         ForbiddenFileError: a link lies there.
+        CorruptError: what was read back is not what was written.
         SpaceError, StorageError: see `files.storage`.
     """
     if found:
@@ -188,6 +195,12 @@ def put_approvals(found: Sequence[Approval], disk: Path, own: "Own") -> None:
         files.remove_tree(place)
         files.make_folder(place, shared=True)
         files.replace_all({place / each.name: each.data for each in found}, shared=True)
+        with _giving_back(place):
+            for each in found:
+                with files.storage(place), (place / each.name).open("rb") as file:
+                    _drop(file.fileno())
+                if carried.read_file(place / each.name, approval.MAX_APPROVAL_BYTES) != each.data:
+                    raise CorruptError(f"the approval '{each.name}' is another one")
 
 
 def require_folder(disk: Path) -> None:
@@ -383,10 +396,15 @@ def _read_back(
 
 
 def _drop_cache(copy: Source) -> None:
-    """What was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)."""
     for name in copy.sizes:
-        with copy.open(name) as fd, contextlib.suppress(OSError, AttributeError):
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        with copy.open(name) as fd:
+            _drop(fd)
+
+
+def _drop(fd: int) -> None:
+    """What was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def export(
             outgoing.put_approvals(agreed, disk.path, own)
             made[-1] = replace(made[-1], receipt=receipts.put(now, disk.path))
     entry = entries.Exported(round=last.round, bundle=last.bundle, digest=own.signed.digest, parity=parity_percent)
-    now.append(entry._replace(disks=len(disks)))
+    now.append(entry._replace(disks=len(disks), officers=outgoing.names_of(agreed)))
     return made
 
 

@@ -314,6 +314,12 @@ def _refuse_uncut(folder: Path, config: SiteConfig, plan: Plan) -> None:
             f"site.toml says sharding, and '{escape(config.task)}' is a task of your own",
             "only the built-in task can be cut: leave sharding out; ranks train copies of the model without it",
         )
+    if len(devices(config.device)) > 1:
+        raise ConfigError(
+            f'site.toml says sharding, and device = "{escape(config.device)}": a model is cut between processes, each of '
+            "which has one device",
+            'write device = "auto", or leave sharding out: without it all devices that are named measure',
+        )
     sharding.refuse_misfit(plan.training)
     if plan.model is not None:
         sharding.unfilled(models.find(plan.model, folder))

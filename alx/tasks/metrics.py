@@ -1,6 +1,7 @@
 """Numbers that people decide by, of a model's answers on samples that it was not trained on, beside those of no model.
 
-Knows outputs and targets; knows no file and no model. scikit-learn computes all but the calibration error, which it lacks.
+Knows outputs and targets; knows no file and no model. What can be counted is counted; scikit-learn ranks: a
+call of it checks for milliseconds what it is given, and a study judges a model after each round.
 Nothing here chooses a model: what is selected, and what travels, is a sum of losses.
 """
 
@@ -138,9 +139,8 @@ def probabilities(outputs: Array, loss: str) -> Array:
 
 def confusion(answered: Array, truth: Array, classes: int) -> list[list[int]]:
     """How many samples of each true class (row) were answered with each class (column)."""
-    from sklearn.metrics import confusion_matrix  # noqa: PLC0415 - not needed to train
-
-    return confusion_matrix(truth, answered, labels=range(classes)).tolist()  # type: ignore[no-any-return]
+    counts = np.bincount(truth * classes + answered, minlength=classes**2)
+    return counts.reshape(classes, classes).tolist()
 
 
 def calibration_error(truth: Array, probability: Array) -> float:
@@ -166,38 +166,52 @@ def _known(measure: Callable[[], float]) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _ranked(truth: Array, probability: Array) -> Values:
-    """How well a probability tells 1 from 0, at no threshold; of one of them alone there is nothing to tell apart."""
+def _ranked(truth: Array, probability: Array) -> list[Values]:
+    """How well each column's probability tells 1 from 0, at no threshold: None where there are only 1s, or only 0s.
+
+    Args:
+        truth: 0 or 1, [n, questions].
+        probability: of 1, [n, questions].
+    """
     from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
 
-    if not 0 < truth.sum() < len(truth):
-        return {"AUC": None, "average precision": None}
+    each: list[Values] = [{"AUC": None, "average precision": None} for _ in range(truth.shape[1])]
+    both = np.flatnonzero(truth.any(0) & ~truth.all(0))
+    if not len(both):
+        return each
+    y, p = truth[:, both].astype(int), probability[:, both]
+    if (p == p[0]).all():  # no model: nothing is ranked, and each positive is found among all
+        areas, precisions = np.full(len(both), 0.5), y.mean(0)
+    else:  # all columns in one call
+        areas, precisions = (np.atleast_1d(f(y, p, average=None)) for f in (m.roc_auc_score, m.average_precision_score))
+    for k, area, precision in zip(both, areas, precisions, strict=True):
+        each[k] = {"AUC": float(area), "average precision": float(precision)}
+    return each
+
+
+def _two(truth: Array, probability: Array, answer: Array, ranked: Values) -> Values:
+    """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n], what `_ranked` says of them."""
+    found, left, f1 = (_number(rate[1]) for rate in _rates(answer, truth, 2))
     return {
-        "AUC": _known(lambda: m.roc_auc_score(truth, probability)),
-        "average precision": _known(lambda: m.average_precision_score(truth, probability)),
-    }
-
-
-def _two(truth: Array, probability: Array, answer: Array) -> Values:
-    """Of one yes-or-no question: truth, answer 0 or 1 [n], the probability of 1 [n]."""
-    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
-
-    found, left = _rates(truth, answer)
-    return {
-        **_ranked(truth, probability),
+        **ranked,
         "balanced accuracy": None if found is None or left is None else (found + left) / 2,
         "sensitivity": found,
         "specificity": left,
-        "F1": _known(lambda: m.f1_score(truth, answer)) if truth.any() else None,
+        "F1": f1 if truth.any() else None,
         "Brier": float(np.mean((probability - truth) ** 2)),
         "calibration error": calibration_error(truth, probability),
     }
 
 
-def _rates(truth: Array, answer: Array) -> tuple[float | None, float | None]:
-    """Sensitivity and specificity: of the 1s, and of the 0s, the share that is answered so; None where there is none."""
-    yes, no = truth == 1, truth == 0
-    return float(answer[yes].mean()) if yes.any() else None, float(1 - answer[no].mean()) if no.any() else None
+def _rates(answer: Array, truth: Array, classes: int) -> tuple[Array, Array, Array]:
+    """Of each class: sensitivity, specificity and F1, [classes]; NaN where there is nothing to count."""
+    of, said, right = (np.bincount(a, minlength=classes) for a in (truth, answer, truth[truth == answer]))
+    with np.errstate(invalid="ignore"):
+        return right / of, 1 - (said - right) / (len(truth) - of), 2 * right / (of + said)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _at(judge: Judge, answer: Array, truth: Array) -> Values:
@@ -214,8 +228,6 @@ def _mean(each: Sequence[Values], name: str) -> float | None:
 
 
 def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
-    from sklearn import metrics as m  # noqa: PLC0415 - not needed to train
-
     if not np.isfinite(outputs).all():
         return {"accuracy": None}
     count, p = outputs.shape[1], probabilities(outputs, judge.loss)
@@ -227,24 +239,25 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     if count == 2:  # noqa: PLR2004 - two classes
         yes = judge.positive
         here = (truth == yes).astype(int)
-        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int))
+        (ranked,) = _ranked(here[:, None], p[:, [yes]])
+        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int), ranked)
     there = np.unique(truth)
     several = len(there) > 1
-    ranked = [_ranked(truth == k, p[:, k]) for k in there] if len(there) <= MAX_TAKEN_APART else []
+    each_ranked = _ranked(truth[:, None] == there, p[:, there]) if len(there) <= MAX_TAKEN_APART else []
     right = p[np.arange(len(p)), truth]
-    f1 = m.f1_score(truth, answer, labels=there, average=None, zero_division=0.0)
+    rates = [rate[there] for rate in _rates(answer, truth, count)]
+    sensitivity, _, f1 = rates
     found |= {
-        "AUC": _mean(ranked, "AUC"),
-        "average precision": _mean(ranked, "average precision"),
-        "balanced accuracy": _known(lambda: m.balanced_accuracy_score(truth, answer)) if several else None,
+        "AUC": _mean(each_ranked, "AUC"),
+        "average precision": _mean(each_ranked, "average precision"),
+        "balanced accuracy": float(sensitivity.mean()) if several else None,
         "F1": float(f1.mean()) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
         "calibration error": calibration_error(answer == truth, p.max(1)),
     }
-    for k, own in zip(there, f1, strict=True) if len(there) <= MAX_EACH else ():
-        sensitivity, specificity = _rates(truth == k, answer == k)
-        each: Values = {"sensitivity": sensitivity, "specificity": specificity, "F1": float(own)}
-        found |= {f"{what}{OF_CLASS}{judge.name(k)}": value for what, value in each.items()}
+    for k, *own in zip(there, *rates, strict=True) if len(there) <= MAX_EACH else ():
+        each = zip(("sensitivity", "specificity", "F1"), map(_number, own), strict=True)
+        found |= {f"{what}{OF_CLASS}{judge.name(k)}": value for what, value in each}
     return found
 
 
@@ -257,7 +270,7 @@ def _labels(judge: Judge, outputs: Array, truth: Array) -> Values:
     found: Values = {"share of labels found": float(((z > 0) == y).mean()), **_at(judge, answer, y)}
     if y.shape[1] > MAX_TAKEN_APART:
         return found | {"Brier": float(((p - y) ** 2).mean())}
-    each = [_two(y[:, k], p[:, k], answer[:, k]) for k in range(y.shape[1])]
+    each = [_two(y[:, k], p[:, k], answer[:, k], ranked) for k, ranked in enumerate(_ranked(y, p))]
     found |= {name: _mean(each, name) for name in each[0]}
     if len(each) > 1:
         for k, one in enumerate(each[:MAX_EACH]):

@@ -91,7 +91,7 @@ class PrivateBatches(MiniBatches):
         for part in model.modules():
             if getattr(part, "inplace", False) is True:  # the same numbers without; Opacus's hooks need it (opacus#828)
                 setattr(part, "inplace", False)  # noqa: B010 - torch types an attribute as a tensor or a module
-        self._guard, self._taken, self._last = guard, 0, 0.0
+        self._guard, self._taken, self._last, self._until = guard, 0, 0.0, 0
         self._expected = guard.rate * len(samples.of(data))
         super().__init__(model, seed, data, loss, lambda p: self._noised(optimiser(p)), *more)
         self._trained = [p for p in model.parameters() if p.requires_grad]
@@ -102,19 +102,39 @@ class PrivateBatches(MiniBatches):
         self._steps = _Noised(optimiser, self._guard, self._expected)
         return self._steps
 
+    def _go_to(self, order: Tensor, at: int) -> None:
+        """Place a batch's samples where they are used. No epoch is drawn here, so none is read ahead."""
+        self._order, self._at, self._indices = order, at, order.to(self._data.home)
+
+    def pace(self, steps: int) -> None:
+        """How many steps the turn has: beyond the last one nobody is drawn."""
+        self._until = steps
+        super().pace(steps)
+
+    def _drawn(self, step: int) -> Tensor:
+        """Who is in a step's batch."""
+        drawn = self._guard.noise.uniform(BATCH, step, len(self._data)) < self._guard.rate
+        return torch.from_numpy(np.flatnonzero(drawn))
+
+    def _begin_next(self) -> None:
+        """Have the next batch read while this one is at work: it is read whole, and but once."""
+        coming = self._drawn(self._taken + 1) if self._taken + 1 < self._until else torch.empty(0, dtype=torch.int64)
+        samples.ahead(self._data, [coming.to(self._data.home)] if len(coming) else [])
+
     def step(self) -> float:
         """One step on the samples that chance draws: they may be many, or none.
 
         Returns:
             Their mean loss, without noise, for this site's own eyes; of an empty batch, that of the step before.
         """
-        drawn = self._guard.noise.uniform(BATCH, self._taken, len(self._data)) < self._guard.rate
-        chosen = torch.from_numpy(np.flatnonzero(drawn))
+        chosen = self._drawn(self._taken)
         self._descent.zero_grad()
         if len(chosen):
             self._go_to(chosen, 0)
             with _told("a training step"):
                 self._last = float(self._per_sample())
+        else:
+            self._begin_next()
         for p in self._trained:  # what no sample's loss depends on has a gradient of 0, and noise all the same
             if p.grad_sample is None:  # type: ignore[attr-defined]
                 p.grad_sample = p.new_zeros((len(chosen), *p.shape))  # type: ignore[attr-defined]
@@ -127,6 +147,7 @@ class PrivateBatches(MiniBatches):
         """Leave the gradient of each sample of the batch with the parameters; their mean loss."""
         whole = slice(0, len(self._indices))
         inputs, targets = self._batch(whole, whole)
+        self._begin_next()
         answers = None
         if self._start is not None:
             answers = self._start.of(self._order, inputs, changed=self._training.augments)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from alx.bundle.manifest import Spending
-from alx.errors import BudgetError, ConfigError, escape
+from alx.errors import BudgetError, ConfigError, count, escape
 from alx.learning import blend as blends
 from alx.learning.noise import KEY_BYTES, Guard, Noise
 from alx.learning.task import Task
@@ -238,10 +238,10 @@ def set_aside(now: SiteState, share: Share, round_: int) -> Spent:
         return known.last
     after = epsilon(share.turn, known.taken + 1, privacy)
     if after > privacy.epsilon:
-        turns = now.site.plan.rounds + privacy.spare
+        turns, are = now.site.plan.rounds + privacy.spare, "is" if known.taken == 1 else "are"
         raise BudgetError(
-            f"the privacy budget has room for {turns} turns, {known.taken} of which are gone: one more would come to "
-            f"epsilon {after:.4g}, and the plan allows {privacy.epsilon:g}",
+            f"the privacy budget has room for {count(turns, 'turn')}, and {known.taken} {are} gone: one more would come "
+            f"to epsilon {after:.4g}, and the plan allows {privacy.epsilon:g}",
             "nothing was trained; restores, resets and turns begun anew take a share each, and spare in the plan is for "
             "them; new sites on both sides have a budget that adds to this one for the same samples",
         )

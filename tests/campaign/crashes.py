@@ -428,6 +428,14 @@ def checkpointed(points: list[str]) -> int:
     return next((i for i, p in enumerate(points, 1) if i > made and p.startswith("fsync")), len(points) + 1)
 
 
+def all_points(scenario: Scenario, work: Path, mode: str) -> list[str]:
+    """Those of a scenario's command, in a copy of its world."""
+    root = shutil.copytree(scenario.template, work / "world")
+    points = interrupt.counted([root / r for r in scenario.roots], scenario.arguments(World(root)), mode).points
+    shutil.rmtree(root)
+    return points
+
+
 def matrix(
     wanted: list[Scenario], work: Path, modes: list[str] | None = None, every: int = 1, until: str | None = None
 ) -> Tried:
@@ -438,20 +446,20 @@ def matrix(
         work: a folder to work in.
         modes: out of `interrupt.MODES`; None for all that a scenario has.
         every: 1 for all points; else one in so many.
-        until: words: the first state that is broken with them is the last one tried; None for no end.
+        until: words: the first state that is broken with them, from the end, is the last one tried; None for no end.
     """
     tried = Tried()
     for scenario in wanted:
         undisturbed = None if scenario.name == "init" else Reference.of(scenario, work / "undisturbed")
         row = tried.points.setdefault(scenario.name, {})
         judged: dict[str, str] = {}
+        counted: dict[int, list[str]] = {}  # by which calls are points: other modes have the same ones
         for mode in scenario.modes if modes is None else [m for m in scenario.modes if m in modes]:
-            root = shutil.copytree(scenario.template, work / "world")
-            points = interrupt.counted([root / r for r in scenario.roots], scenario.arguments(World(root)), mode).points
-            shutil.rmtree(root)
+            _, calls, *_ = interrupt.MODES[mode]
+            points = counted[calls] = counted.get(calls) or all_points(scenario, work, mode)
             safe = checkpointed(points)
             numbers = [i for i, p in enumerate(points, 1) if mode != "torn write" or "write" in p.split(" ")[0]]
-            chosen = [(n, False) for n in numbers[::every]]
+            chosen = [(n, False) for n in (numbers[::every] if until is None else numbers[::-every])]
             if mode.startswith("power cut"):
                 chosen.append((len(points) + 1, True))
             for number, last in chosen:

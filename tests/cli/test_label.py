@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mnemonic import Mnemonic
 
+from alx import __version__
 from alx.cli.main import run
 from alx.errors import CorruptError, UsageError
 from alx.report import label
@@ -92,6 +93,7 @@ def test_inside_the_site_that_sealed_it_a_label_says_when(stage, capsys, monkeyp
     out = capsys.readouterr().out
     assert re.search(r"sealed at +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\n", out)
     assert out.count("______") > 1
+    assert re.search(rf"checked at +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00, with alx {re.escape(__version__)}\n", out)
 
 
 def test_a_damaged_bundle_gets_no_label(stage, capsys, tmp_path):

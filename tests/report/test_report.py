@@ -17,9 +17,11 @@ from model_signing import verifying
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
+from alx.bundle import keys
 from alx.errors import UsageError
 from alx.site import events
 from tests.forge import refused
+from tests.mending import harm
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -221,7 +223,9 @@ def test_of_a_damaged_copy_it_tells_what_still_holds_and_ends_as_an_audit_does(s
     assert said[0].endswith(said[1])
     report = json.loads((tmp_path / "page.json").read_text())
     assert not report["good"]
-    assert any(f["kind"] == "fault" and said[1] in f["text"] for f in report["findings"]), report["findings"]
+    here = said[1].replace(f"'{site}/", "'").replace(f"'{site}'", f"'{site.name}'")  # no path of this machine is on the page
+    assert any(f["kind"] == "fault" and here in f["text"] for f in report["findings"]), report["findings"]
+    assert str(tmp_path) not in json.dumps(report)
     _, system = cluster(report, "system")
     found = column(system.get("Every bundle, in its order", {"columns": [{"name": "found now"}], "rows": []}), "found now")
     assert found.count("good") == GOOD.get(harm, 4), found
@@ -240,11 +244,58 @@ def test_a_mended_site_is_told_as_mended_and_its_log_helps_where_the_ledger_brea
     assert "there may have been more" in " ".join(report["words"])
     assert "What left this site, by what its record knows: " in " ".join(report["words"])
     assert set(column(cluster(report, "system")[1]["Every bundle, in its order"], "found now")) == {"good"}
+    counted = [part["words"] for each in report["clusters"] for part in each["parts"] if "mended" in "".join(part["words"])]
+    assert len(counted) == 3  # beside the bundles, their numbers, the selections
+    assert report["story"][-1].endswith("; what stands above was found in 3 signed bundles") == (lost == "ledger.sqlite")
+    assert "nobody knows" not in " ".join(report["story"])  # the log, or the ledger, that was not lost has the times
     _change(site / "ledger.sqlite", 2)
     done = alx("report", site, "-o", tmp_path / "page.json", "--json")
     assert done.code == alx("audit", site).code == 16
     again = json.loads((tmp_path / "page.json").read_text())
     assert next(f["text"] for f in again["findings"] if f["kind"] == "fault").startswith("the ledger's chain")
+
+
+def test_with_ledger_and_log_lost_no_time_and_no_reading_back_is_made_up(stage, alx):
+    world = stage("finished")
+    site = world.folder("learner")
+    for lost in ("ledger.sqlite", "events.sqlite"):
+        (site / lost).unlink()
+    assert alx("reset-ledger", "--reason", "a test", "--yes", "--site", site).code == 0
+    report = told(alx, site)
+    story = report["story"]
+    (handed,) = (line for line in story if "r001-learner" in line)
+    assert handed.endswith("'alx-8d62a473-r001-learner' was handed over, for the peer answered it")
+    assert "nobody knows" in handed
+    assert "read back" not in " ".join(story)
+    assert "Nothing was refused since the event log was begun anew; " in report["words"][-1]
+    _, tables = cluster(report, "indicators")
+    assert column(tables["Every selection of this site"], "deserves a look") == ["not known"]
+
+
+def test_of_a_signature_it_says_whether_it_holds_by_itself(stage, alx, tmp_path):
+    site = stage("finished").folder("learner")
+    first, second = sorted((site / "outbox").glob("alx-*"))
+    harm(first / "manifest.json")
+    harm(second / "round.sig")
+    shutil.rmtree(next((site / "inbox").glob("*-r001-*")))
+    alx("report", site, "-o", tmp_path / "page.json", "--json")
+    _, tables = cluster(json.loads((tmp_path / "page.json").read_text()), "security")
+    found = tables["Every signature, looked at now"]
+    assert column(found, "signature") == ["valid", "none is there", "not valid", "valid"]
+    assert column(found, "files")[1] == "the accepted bundle of round 1 is gone from 'inbox'"
+
+
+def test_the_page_of_a_bundle_says_for_whom_it_is_and_what_it_answers_and_follows(stage, alx):
+    world = stage("finished")
+    learner, provider = (world.state(role) for role in ("learner", "provider"))
+    bundle, key = world.bundle("provider", 2), world.folder("provider") / "public.pem"
+    elements, _ = cluster(told(alx, bundle, "--key", key), "system")
+    sealed = provider.position.sealed
+    assert elements["to"]["value"] == f"the learner, key {learner.public_key.fingerprint}"
+    assert elements["answers"]["value"] == learner.position.sealed[1].digest
+    assert elements["follows"]["value"] == sealed[0].digest
+    assert elements["its words"]["value"] == keys.words(sealed[1].digest)
+    assert {elements[name]["standing"] for name in ("to", "answers", "follows")} == {"claimed"}
 
 
 @pytest.mark.parametrize("kind", ["html", "json"])
@@ -325,11 +376,19 @@ def test_a_refusal_of_the_sites_own_data_tells_no_path_and_no_cell(stage, alx):
     path.write_text(re.sub(r'(?m)^path = ".*"', 'path = "secret-ward-7.npz"', path.read_text()))
     assert "secret-ward-7" in alx("train-local", "--site", world.folder("learner")).err
     report = told(alx, world.folder("learner"))
-    (refusal,) = (f for f in report["findings"] if f["kind"] == "refusal")
-    assert refusal["text"].startswith("train-local, UsageError (2)") or refusal["text"].startswith(
-        "train-local, ConfigError (2)"
+    assert not [f for f in report["findings"] if f["kind"] == "refusal"]
+    slip = "1 command ended with a refusal about this site's own data, paths or settings, a typing error say"
+    assert report["words"][-1].startswith(f"Nothing was refused; {slip}; nothing deserved a look")
+    elements, tables = cluster(report, "security")
+    assert (elements["refusals"]["value"], elements["refusals of its own"]["value"]) == (0, 1)
+    assert any(
+        re.match(r"train-local, (Usage|Config)Error \(2\)", what) for what in column(tables["The security log"], "what")
     )
     assert "secret-ward-7" not in json.dumps(report)
+    assert (
+        "their chain holds; 0 refusals, and 1 of its own data, paths or settings"
+        in alx("audit", world.folder("learner")).out
+    )
 
 
 def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys, tmp_path):

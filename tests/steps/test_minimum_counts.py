@@ -9,7 +9,9 @@ from alx.bundle import identity
 from alx.cli.main import run
 from alx.errors import ConfigError, PeerError, UsageError
 from alx.plan import parse
+from alx.report import summary
 from alx.site import site_file
+from alx.summary import Part, Summary
 from tests.conftest import PLAN, make_world
 from tests.forge import refused
 
@@ -46,6 +48,43 @@ def test_a_site_of_fewer_samples_than_the_plan_says_does_not_introduce_itself(tm
     assert not (world.folder("learner") / "identity.json").exists()
     few(world, "provider", least)
     assert run(identify(world, "provider")) == 0
+
+
+def test_check_says_that_samples_are_too_few_before_anybody_trains(tmp_path, alx):
+    """The learner's data: 9 of three classes in training, and 10 kept apart, of which 7 are left here."""
+    world = make_world(tmp_path / "w")
+    few(world, "learner", 9)
+    arrays = dict(np.load(world.root / "learner.npz"))
+    kept = {name: arrays[name][:7] for name in ("test_images", "test_labels")}
+    np.savez(world.root / "learner.npz", **arrays | kept)
+    told = alx("check", "--site", world.folder("learner"))
+    classes = ", ".join(f"{c}: {n}" for c, n in enumerate(np.bincount(arrays["train_labels"], minlength=3)) if n)
+    refuse = "alx identity, train-local and export refuse; add data, or agree on a lower least"
+    told_of = "it moves by jumps, and whoever is told of it learns of single ones"
+    looks = [line for line in told.out.splitlines() if line.startswith("LOOK")]
+    assert (told.code, looks[:2]) == (
+        0,
+        [
+            f"LOOK: 9 samples to sum losses over, and [disclosure] asks for 10 or more: {refuse}",
+            f"LOOK: 7 samples kept apart for a score, fewer than 10: {told_of}",
+        ],
+    )
+    assert f"LOOK: fewer than 10 samples of a class: {classes}; a bundle tells more of these few" in told.out
+
+
+@pytest.mark.parametrize(
+    ("own", "kept", "shared", "told"),
+    [
+        (30, 9, False, ["9 samples to sum losses over"]),
+        (18, 9, True, ["9 samples to sum losses over"]),
+        (18, 10, True, ["8 samples to train on"]),
+        (20, 10, True, []),
+    ],
+)
+def test_samples_for_validation_are_counted_and_those_that_are_left_to_train_on(own, kept, shared, told):
+    found = Summary("npz", (4,), Part(own), shared, Part(kept), None, {})
+    looks = summary.looks(found, 10, "validation")
+    assert [line.removeprefix("LOOK: ").partition(", and [disclosure]")[0] for line in looks] == told
 
 
 def test_where_the_task_alone_knows_what_a_sample_is_one_will_do_unless_the_plan_says_more():

@@ -291,7 +291,7 @@ def test_without_zfec_the_extra_is_named(half, capsys, monkeypatch):
 def test_parity_is_told_of_and_recorded(sent, alx):
     site = ("--site", sent.folder("learner"))
     told = alx("export", sent.disk, "--parity", "30", *site)
-    assert "any 2 of 4 files can be rebuilt if lost" in told.out
+    assert "any 2 of 4 files can be rebuilt if lost; the manifest is there once more" in told.out
     assert sent.state("learner").entries[-1].record.parity == 30
     assert "round 1, with parity for 30 % of its files, read back" in alx("audit", sent.folder("learner")).out
     told = alx("export", sent.disk, "--parity", "1", "--json", *site)

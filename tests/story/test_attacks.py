@@ -6,9 +6,9 @@ from alx.cli.main import run
 from tests import attacks, faults
 from tests.forge import refused_import, well_told
 
-# What only the receiving site can see: its history, its peer, its plan, its model.
-FOR_THE_SITE = (9, 10, 12, 13, 36, 40)
-OUT_OF_TURN = (9, 10)
+# What only the receiving site can see: its history, its peer, its plan and whose officers it names, its model.
+FOR_THE_SITE = (9, 10, 12, 13, 36, 40, 45)
+BEFORE_ANYTHING = (9, 10, 45)
 
 
 @pytest.mark.parametrize("attack", attacks.every(), ids=lambda a: a.name)
@@ -18,7 +18,7 @@ def test_it_is_refused(stage, capsys, attack):
     path = attack.path(world)
     assert attack.error.exit_code == attack.exit
     refused_import(capsys, world, attack.receiver, path, attack.error, *attack.words, hint=attack.hint)
-    if attack.fault in OUT_OF_TURN:
+    if attack.fault in BEFORE_ANYTHING:
         assert not list((world.folder(attack.receiver) / "staging").glob("*"))  # before anything large is copied
     capsys.readouterr()
     code = run(["audit", str(path), "--key", str(key)])

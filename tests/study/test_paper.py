@@ -322,7 +322,6 @@ def shelf(tmp_path_factory):
 
 
 def test_the_small_edition_is_played_drawn_and_tabled(shelf, monkeypatch):
-    """Each simulation in this process; the stall, below, has one of its own."""
     told = script(shelf, "parts.py", "data", "--out", "parts")
     assert "cifar10-small.npz: 60 training images, 20 for the test" in told
     assert "mnist-small.npz: 60 training images, 20 for the test" in told
@@ -410,7 +409,8 @@ def test_parts_says_what_is_missing(shelf):
     assert done.stderr == "there is neither cifar10.npz nor torchvision's cifar-10-batches-py in 'nowhere'\n"
 
 
-def test_the_stall_is_played_drawn_and_tabled(shelf):
+def test_the_stall_is_played_drawn_and_tabled(shelf, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", Here)
     told = script(shelf, "stall.py", "digits", "--minors", "0.1", "--seeds", "0", "--out", "runs/stall")
     assert "| test accuracy: share of the other's | learner alone | provider alone | pooled |" in told
     assert "never left the first model: 10%: " in told
@@ -425,6 +425,15 @@ def test_the_stall_is_played_drawn_and_tabled(shelf):
         "fedavg",
     }
     assert (shelf / "runs" / "stall" / "stall-digits.png").is_file()
+
+
+def test_a_simulation_that_fails_ends_the_script_with_its_exit_code(shelf, capfd):
+    """In a process of its own, as all are that people start; above they are played in this one."""
+    options = ("--data", "npz:nowhere.npz", "--minors", "0.1", "--seeds", "0")
+    done = attempt(shelf, "stall.py", "cifar10", *options, "--out", "runs/none")
+    assert done.returncode == 2
+    assert "there is no data at 'nowhere.npz'" in capfd.readouterr().err
+    assert not (shelf / "runs" / "none" / "stall-cifar10.md").exists()
 
 
 def full_size(number):

@@ -291,9 +291,11 @@ def test_an_image_folder_may_lack_classes_and_its_order_is_that_of_the_plan(tmp_
     assert read(tmp_path, Source("images", "own"), FOLDERS.format(1))[0].images.shape == (2, 1, 4, 4)
 
 
-def test_an_image_folder_needs_size_and_classes_in_the_plan(tmp_path):
+def test_a_folder_and_a_tar_of_pictures_need_size_and_classes_in_the_plan(tmp_path):
     picture(tmp_path / "own" / "benign" / "a.png")
-    assert "needs [images] size and classes in the plan" in refusal(tmp_path, Source("images", "own"), COLOUR)
+    for kind, what in (("images", "an image folder"), ("tar", "a tar of pictures")):
+        needs = f"{what} needs [images] size and classes in the plan"
+        assert needs in refusal(tmp_path, Source(kind, "own"), COLOUR)
 
 
 def _truncated(path):

@@ -110,6 +110,14 @@ def test_the_majority_answer_stands_beside_every_score():
     assert labels.majority["share of labels found"] == 0.849
 
 
+def test_a_constant_is_ranked_as_scikit_learn_ranks_it():
+    truth = RNG.integers(0, 3, 90)
+    found = judged(Judge("cross_entropy"), RNG.normal(size=(90, 3)), truth).majority
+    constant = np.full((90, 3), 1 / 3)
+    assert found["AUC"] == m.roc_auc_score(truth, constant, multi_class="ovr")
+    assert found["average precision"] == pytest.approx(m.average_precision_score(np.eye(3)[truth], constant))
+
+
 def test_what_means_nothing_is_none_and_no_number():
     found = judged(Judge("cross_entropy"), LOGITS[:5], np.zeros(5, dtype=np.int64)).values
     assert {name for name, value in found.items() if value is None} == {

@@ -704,9 +704,9 @@ def test_a_plan_that_forbids_negative_losses_is_refused_before_any_round(tmp_pat
 
 def test_only_returns_travel(tmp_path, alx, monkeypatch):
     """The parties' own pole lengths stand in site.toml and nowhere in what is carried or introduced."""
-    fewer = demo_cartpole.PLAN.replace("evaluation_episodes = 32", "evaluation_episodes = 8")
-    assert fewer != demo_cartpole.PLAN
-    monkeypatch.setattr(demo_cartpole, "PLAN", fewer)
+    for said, fewer in (("batch_size = 32", "batch_size = 10"), ("evaluation_episodes = 32", "evaluation_episodes = 4")):
+        assert said in demo_cartpole.PLAN
+        monkeypatch.setattr(demo_cartpole, "PLAN", demo_cartpole.PLAN.replace(said, fewer))
     monkeypatch.setattr(demo_cartpole, "TESTED", 20)
     monkeypatch.setattr(demo_cartpole, "TURN_STEPS", 8)
     done = alx("demo", "--task", "cartpole", "--rounds", "1", "--dir", tmp_path / "demo", "--json")

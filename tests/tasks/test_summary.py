@@ -66,7 +66,7 @@ UNSCALED = (
 
 
 def test_what_deserves_a_look_in_a_table(tmp_path):
-    assert words.looks(table(tmp_path)) == [
+    assert words.looks(table(tmp_path), 1, "training") == [
         "LOOK: no sample of the class perhaps: what is known of it comes from the peer alone",
         "LOOK: fewer than 5 samples of a class: yes: 3",
         "LOOK: column 'age' may be an id: whole numbers, none of them twice",
@@ -150,7 +150,7 @@ def test_labels_that_are_ids_are_seen_and_take_no_memory(tmp_path):
     np.savez(tmp_path / "own.npz", train_images=np.zeros((40, 2)), train_labels=ids)
     found = of(tmp_path, Source("npz", "own.npz"))
     assert len(found.own.classes) == 40
-    assert any("the labels look like an id" in line for line in words.looks(found))
+    assert any("the labels look like an id" in line for line in words.looks(found, 1, "training"))
     told = words.brief(found)[1]
     assert told.startswith("classes: 0: 1, 1000000007: 1, ")
     assert told.endswith("and 20 more")
@@ -197,7 +197,7 @@ def test_a_column_in_another_unit_deserves_a_look_and_a_factor_mends_it(tmp_path
     more = '[columns]\nlabel = "y"\n[columns.numeric.platelets]\nmean = 240000\nstd = 60000\n'
     (tmp_path / "own.csv").write_text("y,platelets\n" + "".join(f"1,{n}\n" for n in range(150, 350)))
     found = of(tmp_path, Source("csv", "own.csv"), 'loss = "mse"\n' + more)
-    told = [line for line in words.looks(found) if "once scaled" in line]
+    told = [line for line in words.looks(found, 1, "training") if "once scaled" in line]
     assert told == words.ranges(found.columns)
     assert "'platelets' lies around -4 once scaled as the plan says, where 0 is its mean (150 to 349 before)" in told[0]
     assert "factors of [data.table]" in told[0]
@@ -212,4 +212,7 @@ def test_what_a_table_has_and_nobody_uses_and_what_is_taken_as_missing_is_told(t
     found = of(tmp_path, Source("csv", "own.csv", table=Dialect(missing=["?"])), 'loss = "mse"\n' + more)
     assert "columns of the file that are not used: height_m" in words.words(found)
     assert found.columns["c"] == Values({"DE": 1}, 4, {"NA": 2})
-    assert any("column 'c': 'NA' is taken as missing in 2 rows; if it is a value" in line for line in words.looks(found))
+    assert any(
+        "column 'c': 'NA' is taken as missing in 2 rows; if it is a value" in line
+        for line in words.looks(found, 1, "training")
+    )

@@ -150,6 +150,8 @@ def test_losses_are_measured_as_trained_where_the_plan_says_so_and_plainly_else(
     assert found["as_trained", "bfloat16"] == pytest.approx(found["plain", "float32"], rel=1e-2)
     assert (plain.measures_rounded, fast.measures_rounded) == (False, True)
     assert not Training(compile=True, measuring="as_trained").measures_rounded
+    with pytest.raises(ConfigError, match='measuring = "as_trained" is of precision and compile, and the plan has neither'):
+        plan.parse((HEAD + "[training]\nmeasuring = 'as_trained'\n").encode())
 
 
 def test_what_differs_by_the_rounding_of_bfloat16_is_no_fault_where_it_is_measured_so():

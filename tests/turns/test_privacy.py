@@ -25,6 +25,7 @@ from alx.site import budget as budgets
 from alx.tasks import accountant, private
 from alx.tasks.accountant import ORDERS, Release
 from alx.tasks.clipped import clipped, guarded
+from alx.tasks.data.samples import Tensors
 from alx.tasks.supervised import supervised
 from alx.turns import budget, train
 from tests import several
@@ -181,6 +182,46 @@ def test_each_sample_is_drawn_by_itself_and_batches_vary():
     assert np.std(counts) == pytest.approx(math.sqrt(1000 * 0.1 * 0.9), rel=0.2)
 
 
+class Watched:
+    """Samples that say what they are told of, and asked for."""
+
+    def __init__(self, x, y):
+        self._tensors, self.told, self.asked = Tensors(x, y), [], []
+        self.home, self.nbytes = self._tensors.home, 0
+
+    def __len__(self):
+        return len(self._tensors)
+
+    def to(self, _device):
+        return self
+
+    def samples_at(self, indices):
+        self.asked.append(indices.tolist())
+        return self._tensors.samples_at(indices)
+
+    def ahead(self, batches):
+        self.told += [each.tolist() for each in batches]
+
+
+def test_what_is_read_ahead_is_the_next_batch_whole_and_nothing_beyond_the_last_step():
+    """Batches of 8 on the average, up to 14: read in eights, and then whole, each would be decoded twice."""
+    torch.manual_seed(0)
+    data = Watched(*samples())
+    task = supervised(
+        lambda: nn.Linear(4, 3),
+        data,
+        nn.CrossEntropyLoss(reduction="none"),
+        lambda p: torch.optim.SGD(p, lr=1.0),
+        batch_size=8,
+    )
+    run = trajectory.Run(guarded(clipped(task, 1.1), Guard(Noise(KEY), 1.0, 0.2, 1.0)), state.fresh(task), 5, 12)
+    data.asked.clear()
+    for _ in range(12):
+        run.trainer.step()
+    assert max(map(len, data.asked)) > 8
+    assert data.told == data.asked[1:]
+
+
 def test_numbers_are_those_of_their_distributions_and_the_same_again():
     noise = Noise(KEY)
     normal, gumbel = noise.normal("a", 0, 100_000), noise.gumbel("a", 1, 100_000)
@@ -310,18 +351,28 @@ def test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_
         assert taken(paired) == shares
         (paired.folder("learner") / "noise.key").unlink()
     before = paired.fingerprint("learner")
-    refused(capsys, ["train-local", "--site", str(paired.folder("learner"))], BudgetError, "2 of which are gone")
+    refused(capsys, ["train-local", "--site", str(paired.folder("learner"))], BudgetError, "for 2 turns, and 2 are gone")
     assert paired.fingerprint("learner") == before
+    assert run(["status", "--site", str(paired.folder("learner"))]) == 0
+    assert "round 1 was begun and has its share: alx train-local goes on with it" in capsys.readouterr().out
 
 
-def test_a_restore_gives_nothing_back(stage, capsys):
+def test_a_restore_gives_nothing_back_and_status_says_how_it_ends(stage, capsys, alx):
     world = stage("answered")
     backup = back_up(world)
     shutil.rmtree(world.folder("learner"))
     assert run(restoring(world, backup)) == 0
     assert taken(world) == 2
+    gone = "LOOK: the privacy budget has no turn left, so this site cannot train in round 2: "
+    told = alx("status", "--site", world.folder("learner")).out
+    assert f"{gone}the peer's bundle can still be imported; then alx best" in told
+    assert told.endswith("next: alx import-and-select DISK/BUNDLE\n")
     assert world.take("learner", world.bundle("provider")) == 0
-    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], BudgetError, "2 of which are gone")
+    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], BudgetError, "for 2 turns, and 2 are gone")
+    told = alx("status", "--site", world.folder("learner")).out
+    assert f"{gone}alx best writes the best model so far, on either side; tell the peer" in told
+    assert told.endswith("next: alx best OUT.safetensors\n")
+    assert alx("best", world.root / "out.safetensors", "--site", world.folder("learner")).code == 0
 
 
 @pytest.mark.parametrize("with_log", [True, False])
@@ -334,13 +385,22 @@ def test_a_reset_gives_nothing_back_with_the_log_or_without(stage, capsys, with_
     assert taken(world) == 2
     assert run(["export", str(world.disk), "--site", str(world.folder("learner"))]) == 0
     assert world.take("learner", world.bundle("provider")) == 0
-    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], BudgetError, "2 of which are gone")
+    refused(capsys, ["train-local", "--site", str(world.folder("learner"))], BudgetError, "for 2 turns, and 2 are gone")
     assert "epsilon 2.204 of 3 spent by the last turn, at delta 0.001" in told_of(world)  # what the bundle said
-    assert "2 of the budget's 2 turns gone, 1 of them by restores and resets; no turn is left" in told_of(world)
+    assert "2 of the budget's 2 turns gone, 1 by restores and resets; no turn is left" in told_of(world)
+    known = dataclasses.replace(budgets.of(e.record for e in world.state("learner").entries), lost=2)
+    assert "2 of the budget's 2 turns gone, and 1 beyond them, 2 by restores" in told_of(world, known)
 
 
-def told_of(world):
-    return privacy.spent(world.site("learner").plan, budgets.of(e.record for e in world.state("learner").entries))[0]
+def told_of(world, known=None):
+    known = budgets.of(e.record for e in world.state("learner").entries) if known is None else known
+    return privacy.spent(world.site("learner").plan, known)[0]
+
+
+def test_status_says_nothing_of_it_where_nothing_is_left_to_train(stage, alx):
+    told = alx("status", "--site", stage("second").folder("learner")).out  # sealed its last turn, with the last share
+    assert "2 of the budget's 2 turns gone; no turn is left" in told
+    assert "LOOK" not in told
 
 
 def test_a_turn_that_only_the_log_knows_of_is_not_given_back(stage):
@@ -439,6 +499,9 @@ def test_a_whole_exchange_ends_within_the_budget_and_both_have_one_model(stage, 
         assert (told["turns"], told["turns_taken"], told["turns_left"]) == (2, 2, 0)
         assert "no turn is left" in alx("status", "--site", world.folder(role)).out
         assert "epsilon" in alx("audit", world.folder(role)).out
+        page = json.loads(alx("report", world.folder(role), "--json").out)
+        (part,) = (p for c in page["clusters"] for p in c["parts"] if p["title"] == "What was selected, and why")
+        assert "a head start drawn by chance, under the plan's [privacy]" in part["words"][0]
     assert len({world.state(role).position.closed.state for role in ("learner", "provider")}) == 1
 
 

@@ -64,7 +64,7 @@ SHAPES = [(1, 1), (1, 40), (2, 1), (3, 15), (7, 16), (12, 17), (5, 100), (20, 70
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_race_finds_what_the_scan_finds_on_random_losses(shape, together):
     """Heavy and light tails, signed losses that help, mislead or say nothing."""
-    for seed in range(12):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         tail = rng.choice([0.3, 1, 3])
         losses = np.exp(tail * rng.standard_normal(shape)) * np.exp(0.5 * rng.standard_normal((shape[0], 1)))
@@ -79,7 +79,7 @@ numbers = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     data=st.data(), candidates=st.integers(1, 6), samples=st.integers(1, 40), together=st.integers(1, 6), known=st.booleans()
 )

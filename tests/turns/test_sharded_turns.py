@@ -118,6 +118,16 @@ def test_what_cannot_be_cut_is_refused_before_anything_starts(old, new, words, t
     assert "leave sharding out of site.toml" in told.err
 
 
+def test_a_model_is_cut_between_processes_and_not_between_devices_of_one(paired, tmp_path, alx):
+    world = World(shutil.copytree(paired.root, tmp_path / "several"))
+    path = world.folder("learner") / "site.toml"
+    path.write_text(path.read_text().replace('device = "auto"', 'device = "cpu,cpu"'))
+    told = alx("check", "--site", world.folder("learner"))
+    assert told.code == 2
+    assert 'site.toml says sharding, and device = "cpu,cpu": a model is cut between processes' in told.err
+    assert 'write device = "auto", or leave sharding out' in told.err
+
+
 def test_a_task_of_ones_own_is_not_cut(paired, tmp_path, alx):
     world = World(shutil.copytree(paired.root, tmp_path / "own"))
     path = world.folder("learner") / "site.toml"

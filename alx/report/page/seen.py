@@ -6,6 +6,7 @@ Knows evidence; makes no words but short names.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from alx.audit import BundleReport, Ciphertext
 from alx.bundle.closing import Closing
@@ -13,7 +14,7 @@ from alx.bundle.manifest import Manifest
 from alx.evidence import Bundle, Evidence
 from alx.plan import Plan
 from alx.records import Role
-from alx.site.entries import Closed, Created, Exported, Paired, Selected, Turn
+from alx.site.entries import Closed, Created, Exported, Paired, Reset, Restored, Selected, Turn
 
 MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
 
@@ -88,6 +89,22 @@ class Seen:
     def since(self) -> dict[str, str | None]:
         """By digest of a bundle, when it was sealed or accepted here."""
         return {p.record.digest: p.at for p in self.evidence.past if isinstance(p.record, Turn)}
+
+    @property
+    def folder(self) -> Path | None:
+        """The site's; None where a bundle was looked at alone."""
+        return None if self.evidence.site is None else self.evidence.site.folder
+
+    @property
+    def mended(self) -> bool:
+        """Whether the site was restored, or its ledger rebuilt: its record may lack what was lost."""
+        return any(isinstance(p.record, Restored | Reset) for p in self.evidence.past)
+
+    @property
+    def caveat(self) -> list[str]:
+        """What stands beside a count, where the record may lack something."""
+        told = "Counted by this site's record, which was mended: of a bundle that was sealed and lost it knows nothing."
+        return [told] if self.mended else []
 
     @property
     def plan_digest(self) -> str | None:

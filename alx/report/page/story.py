@@ -9,7 +9,7 @@ from alx import files
 from alx.audit import BundleReport, Ciphertext
 from alx.bundle.closing import Closing
 from alx.errors import count
-from alx.evidence import EVENTS_HOLD, Bundle, Evidence
+from alx.evidence import EVENTS_HOLD, Bundle, Evidence, Fault, Past
 from alx.report import audit as told
 from alx.report import receipts
 from alx.report.page import logged
@@ -61,16 +61,16 @@ def _site(seen: Seen) -> list[str]:
         f"It sealed {count(len(sealed), 'bundle')}{_closed(sealed)} and handed over {len(gone)}{_bytes(gone)}; it accepted "
         f"{len(came)} from the peer{_closed(came)}{_bytes(came)}. {_closing(seen, rounds)}"
     )
-    mended = any(isinstance(p.record, Reset | Restored) for p in found.past)
-    if mended:
+    if seen.mended:
         out.append(
             "Its record was mended, and knows of no bundle that was sealed and lost in between: there may have been more."
         )
-    out += _left(gone, mended=mended)
+    out += _left(gone, mended=seen.mended)
     good = sum(b.good for b in found.bundles)
     if found.faults:
         faults = count(len(found.faults), "fault was", "faults were")
-        out.append(f"{faults} found: see below. Of {count(len(found.bundles), 'bundle')} on record {good} are good.")
+        hold = "holds" if good == 1 else "hold"
+        out.append(f"{faults} found: see below. {good} of {count(len(found.bundles), 'bundle')} on record {hold}.")
     elif found.bundles:
         whole = "signatures, digests and every weight"
         each = whole if len(seen.opened) == len(seen.reports) else "signatures and digests; what is encrypted was not opened"
@@ -79,6 +79,12 @@ def _site(seen: Seen) -> list[str]:
     refusals = f"Commands of this site refused something {count(refused, 'time')}" if refused else "Nothing was refused"
     if EVENTS_HOLD not in found.checked:
         refusals += " as far as can be told, for the event log is damaged"
+    elif found.log and found.log[0].by_reset:
+        refusals += " since the event log was begun anew"
+    slips = sum(isinstance(e.record, Refused) and e.record.own for e in found.log)
+    if slips:
+        own = "about this site's own data, paths or settings, a typing error say"
+        refusals += f"; {count(slips, 'command')} ended with a refusal {own}"
     out.append(f"{refusals}; {count(looks, 'thing') + ' deserved' if looks else 'nothing deserved'} a look: see Findings.")
     return out
 
@@ -96,7 +102,8 @@ def _paired(seen: Seen) -> str:
 
 def _bytes(some: list[Bundle]) -> str:
     sizes = [size(b.report) for b in some if b.report is not None]
-    which = "" if len(sizes) == len(some) else f" in the {len(sizes)} that hold"
+    hold = "one that holds" if len(sizes) == 1 else f"{len(sizes)} that hold"
+    which = "" if len(sizes) == len(some) else f" in the {hold}"
     return f" ({files.size(sum(sizes))}{which})" if sizes else ""
 
 
@@ -151,32 +158,62 @@ def story(seen: Seen) -> list[str]:
 
 
 def _story(seen: Seen) -> Iterator[str]:  # noqa: C901 - one case for each kind
-    for past in seen.evidence.past:
+    for past in _in_order(seen.evidence):
         match past.record:
+            case Exported() | Accepted() as r if past.rebuilt:
+                yield f"{_at(past)}{_found(r)}"
             case Paired() as r:
-                yield f"{_at(past.at)}the peer was pinned, with the key {r.key[:16]}…; it has {count(r.samples, 'sample')}"
+                yield f"{_at(past)}the peer was pinned, with the key {r.key[:16]}…; it has {count(r.samples, 'sample')}"
             case Renewal() as r:
-                yield f"{_at(past.at)}a key was replaced: {r.old[:16]}… by {r.new[:16]}…"
+                yield f"{_at(past)}a key was replaced: {r.old[:16]}… by {r.new[:16]}…"
             case Sealed() as r:
-                yield f"{_at(past.at)}this site sealed the {r.what}, digest {r.digest[:16]}…"
+                yield f"{_at(past)}this site sealed the {r.what}, digest {r.digest[:16]}…"
             case Exported() as r:
-                part = "all of it" if r.names is None else f"{r.files} files of it, as the peer asked"
-                yield f"{_at(past.at)}'{r.bundle}' was put on a disk, {part}, and read back from there"
+                part = "all of it" if r.names is None else f"{count(len(r.names), 'file')} of it, as the peer asked"
+                yield f"{_at(past)}'{r.bundle}' was put on a disk, {part}, and read back from there"
             case Received() as r:
-                yield f"{_at(past.at)}the peer's receipt was read: {receipts.taken(r)}"
+                yield f"{_at(past)}the peer's receipt was read: {receipts.taken(r)}"
             case Accepted() as r:
-                yield f"{_at(past.at)}the peer's {r.what} came, was verified and accepted, digest {r.digest[:16]}…"
+                yield f"{_at(past)}the peer's {r.what} came, was verified and accepted, digest {r.digest[:16]}…"
             case Selected() as r:
-                yield f"{_at(past.at)}{r.label} was selected out of it, with a global loss of {r.mean:.6g} a sample"
+                yield f"{_at(past)}{r.label} was selected out of it, with a global loss of {r.mean:.6g} a sample"
             case Closed() as r:
                 model = f"{r.label} of round {r.round}, model {r.state[:16]}…"
-                yield f"{_at(past.at)}the exchange was closed: both sides have {model}"
+                yield f"{_at(past)}the exchange was closed: both sides have {model}"
             case Restored() | Reset() as r:
-                yield f"{_at(past.at)}the site was mended: {told.event(r)}"
+                yield f"{_at(past)}{_mended(seen, r)}{_rebuilt(r)}"
 
 
-def _at(at: str | None) -> str:
-    return f"{at[:16].replace('T', ' ')}: " if at else "at a time that nobody knows: "
+def _in_order(found: Evidence) -> tuple[Past, ...]:
+    """The record as things happened: in a ledger that was rebuilt the reset stands before what it found."""
+    past = found.past
+    for i, each in enumerate(past):
+        if found.told_by == "ledger" and isinstance(each.record, Reset) and each.record.bundles is not None:
+            end = each.record.rebuilt
+            return (*past[:i], *past[i + 1 : end], each, *past[end:])
+    return past
+
+
+def _found(record: Exported | Accepted) -> str:
+    """What a reset found that was done, and did not see done."""
+    if isinstance(record, Exported):
+        return f"'{record.bundle}' was handed over, for the peer answered it"
+    return f"the peer's {record.what} was there, accepted before, digest {record.digest[:16]}…"
+
+
+def _mended(seen: Seen, record: Restored | Reset) -> str:
+    return f"the site was mended: {logged.event(record, seen.folder)}"
+
+
+def _rebuilt(record: Restored | Reset) -> str:
+    """What the lines before it are."""
+    if isinstance(record, Restored) or record.bundles is None:
+        return ""
+    return f"; what stands above was found in {count(record.bundles, 'signed bundle')}"
+
+
+def _at(past: Past) -> str:
+    return f"{past.at[:16].replace('T', ' ')}: " if past.at else "at a time that nobody knows: "
 
 
 def _when(at: str | None) -> str:
@@ -186,12 +223,12 @@ def _when(at: str | None) -> str:
 def findings(seen: Seen) -> list[Finding]:
     """What does not hold, what was refused, and what deserves a look, in this order."""
     found: Evidence = seen.evidence
-    out = [Finding(kind="fault", at=None, text=f"{f.what}: {f.error.message}{_hint(f.error.hint)}") for f in found.faults]
+    out = [Finding(kind="fault", at=None, text=logged.local(_fault(f), seen.folder)) for f in found.faults]
     out += [Finding(kind="look", at=None, text=f"'{name}' lies there, and nothing names it") for name in found.unnamed]
     out += [
-        Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record))
+        Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record, seen.folder))
         for e in found.log
-        if isinstance(e.record, Refused)
+        if isinstance(e.record, Refused) and not e.record.own
     ]
     for chosen, at in seen.selected:
         looks = [look.removeprefix("LOOK: ") for look in told.looks(chosen.flags)]
@@ -202,9 +239,12 @@ def findings(seen: Seen) -> list[Finding]:
                 text = "the learner's closing says a global loss above the one found here last"
                 out.append(Finding(kind="look", at=past.at and past.at[:19], text=text))
             case Restored() | Reset() as r:
-                out.append(Finding(kind="look", at=past.at and past.at[:19], text=f"the site was mended: {told.event(r)}"))
+                out.append(Finding(kind="look", at=past.at and past.at[:19], text=_mended(seen, r)))
     return out
 
 
-def _hint(hint: str) -> str:
-    return f" (hint: {hint})" if hint else ""
+def _fault(fault: Fault) -> str:
+    """What it is about comes first, where its message does not begin with it already."""
+    error = fault.error
+    about = "" if fault.what in error.message else f"{fault.what}: "
+    return f"{about}{error.message}{f' (hint: {error.hint})' if error.hint else ''}"

@@ -14,7 +14,7 @@ from alx import picture
 from alx.errors import ConfigError, escape
 from alx.plan import Images, Plan
 from alx.tasks.data import alike, listing, place, streamed
-from alx.tasks.data.images import NormalisedImages
+from alx.tasks.data.images import NormalisedImages, require_classes
 from alx.tasks.data.listing import Entry, Listing
 from alx.tasks.data.samples import Held
 from alx.tasks.data.streamed import PLAIN, Loading, Streamed
@@ -44,11 +44,7 @@ def read(path: Path, images: Images, loading: Loading = PLAIN) -> NormalisedImag
     Raises:
         ConfigError: names the file or the folder that cannot be used.
     """
-    if images.size is None or not images.classes:
-        raise ConfigError(
-            "an image folder needs [images] size and classes in the plan, the same on both sides",
-            "docs/plan.md describes them",
-        )
+    require_classes(images, "an image folder")
     return streamed.read(listed(path, images, loading.kept), images, loading)
 
 

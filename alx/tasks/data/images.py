@@ -18,6 +18,22 @@ from alx.tasks.torchvision_cpu import torchvision
 CHUNK = 1024  # images resized at once: torchvision widens bytes to floats on the way
 
 
+def require_classes(images: Images, what: str) -> None:
+    """Pictures that lie by their classes need the plan to say which there are, and one size for all.
+
+    Args:
+        images: the plan's.
+        what: needs it.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if images.size is None or not images.classes:
+        raise ConfigError(
+            f"{what} needs [images] size and classes in the plan, the same on both sides", "docs/plan.md describes them"
+        )
+
+
 class NormalisedImages(Dataset[tuple[Tensor, Tensor]]):
     """Images kept as bytes, turned into floats batch by batch: a quarter of the memory.
 

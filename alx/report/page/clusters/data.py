@@ -74,6 +74,7 @@ def _travelled(seen: Seen) -> Part:
         rows.append([place(m), m.samples, len(losses), *ends, None if m.start is None else m.start.global_loss])
     caption = "Every number about data that stands in a bundle"
     words = ["A loss sum is over all samples of its sender. Weights can tell more than these numbers: docs/threat-model.md."]
+    words += seen.caveat
     table = Table(caption=caption, standing="claimed", columns=columns, rows=rows)
     return Part(
         title="What the numbers about the data are", words=words, elements=_spent(seen), tables=[table] if rows else []

@@ -1,5 +1,6 @@
 """Indicators: how good the model is, as far as that travels, what was selected and why. Held-out scores stay in the site."""
 
+from alx.errors import count
 from alx.report import audit as words
 from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table
 from alx.report.page.seen import MAX_ROWS, Seen
@@ -15,7 +16,7 @@ def cluster(seen: Seen) -> Cluster:
 def _scores(seen: Seen) -> Part:
     scored = sum(s.scored for s, _ in seen.selected)
     note = (
-        f"measured at {scored} selections on samples kept apart; they never leave the site, so they are not here: alx status"
+        f"measured at {count(scored, 'selection')} on samples kept apart; they never leave the site: alx status shows them"
         if scored
         else "on samples kept apart; a bundle never has any"
     )
@@ -39,21 +40,39 @@ def _selections(seen: Seen) -> list[Part]:
         Column(name="when, UTC", kind="time"),
         Column(name="chosen"),
         Column(name="global loss a sample", kind="number"),
-        Column(name="models looked at", kind="number"),
+        Column(name="models on offer", kind="number"),
         Column(name="deserves a look"),
     ]
     rows: list[list[Cell]] = []
     for chosen, at in seen.selected:
-        looks = "; ".join(words.looks(chosen.flags)) or "nothing"
+        looks = "; ".join(look.removeprefix("LOOK: ") for look in words.looks(chosen.flags)) or (
+            "not known" if _lost(chosen) else "nothing"
+        )
         models = len(chosen.labels) or None
         rows.append([chosen.round, at, chosen.label, chosen.mean, models, looks])
-    rule = (
-        "Rule: of all models in the peer's bundle, the one with the least global loss: the sender's signed loss sum "
-        "plus this site's own, over the samples of both sides."
-    )
+    whole = "the sender's signed loss sum plus this site's own, over the samples of both sides"
+    rule = f"Rule: of all models in the peer's bundle, the one with the least global loss: {whole}."
+    if seen.plan is not None and seen.plan.privacy is not None:
+        rule = (
+            f"Rule: of all models in the peer's bundle, the one with the least global loss ({whole}) after each had a head "
+            "start drawn by chance, under the plan's [privacy]; so the chosen one need not have the least sum here. The "
+            "global loss that is told of it has noise. Own loss sums below have none, and never left this site."
+        )
     table = Table(caption="Every selection of this site", standing="recorded", columns=columns, rows=rows)
     each = [_candidates(chosen) for chosen, _ in seen.selected if chosen.labels]
-    return [Part(title="What was selected, and why", words=[rule], tables=[table, *each])]
+    return [Part(title="What was selected, and why", words=[rule, *_unknown(seen), *seen.caveat], tables=[table, *each])]
+
+
+def _unknown(seen: Seen) -> list[str]:
+    """What a rebuilt ledger does not have."""
+    lost = sum(_lost(s) for s, _ in seen.selected)
+    told = "this site's own losses, and what deserved a look, were lost with the ledger"
+    return [f"Of {count(lost, 'selection')} {told}; the choice is what this site's own signed bundle tells."] if lost else []
+
+
+def _lost(chosen: Selected) -> bool:
+    """Whether a reset found it in this site's own answer; an event has no lists, and so no loss either."""
+    return bool(chosen.labels) and chosen.own is None
 
 
 def _candidates(chosen: Selected) -> Table:
@@ -81,11 +100,12 @@ def _candidates(chosen: Selected) -> Table:
 
 def _size(seen: Seen) -> Part:
     known: Standing = "checked" if seen.opened else "unknown"
+    note = seen.caveat[0] if seen.caveat else ""
     size, raw = sum(r.size for r in seen.opened), sum(r.raw_size for r in seen.opened)
     return Part(
         title="What it takes",
         elements=[
-            Element(name="bytes of all bundles", value=size if seen.opened else None, standing=known),
+            Element(name="bytes of all bundles", value=size if seen.opened else None, standing=known, note=note),
             Element(name="bytes of their weights, raw", value=raw if seen.opened else None, standing=known),
             Element(name="time, energy", value=None, standing="unknown", note="not recorded"),
         ],

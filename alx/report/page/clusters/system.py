@@ -2,6 +2,8 @@
 
 from alx import plan as plans
 from alx.audit import BundleReport
+from alx.bundle import keys
+from alx.bundle.manifest import Manifest
 from alx.evidence import AGREED, ALL_TURNS, Bundle
 from alx.plan import Plan
 from alx.report.page import hand_over
@@ -11,7 +13,7 @@ from alx.report.page.seen import Seen, size
 
 def cluster(seen: Seen) -> Cluster:
     """What is told of the exchange."""
-    parts = [_exchange(seen), *([] if seen.plan is None else [_agreement(seen.plan)]), _bundles(seen)]
+    parts = [_exchange(seen), *([] if seen.plan is None else [_agreement(seen.plan)]), *_alone(seen), _bundles(seen)]
     parts += [] if seen.evidence.site is None else [hand_over.received(seen)]
     words = "The exchange: two sites that improve one model in turns, and a disk that people carry between them."
     return Cluster(key="system", title="System", words=words, parts=parts)
@@ -65,6 +67,33 @@ def _agreement(plan: Plan) -> Part:
     return Part(title="What was agreed", words=["docs/plan.md says what each field means."], tables=[table])
 
 
+def _alone(seen: Seen) -> list[Part]:
+    """What a bundle that was looked at by itself says of its place in the exchange."""
+    if seen.evidence.site is not None or not seen.opened:
+        return []
+    report = seen.opened[0]
+    m = report.manifest
+    restored = m.restoration if isinstance(m, Manifest) else None
+    elements = [
+        Element(name="digest", value=report.digest, standing="checked", note="SHA-256 over all that is signed"),
+        Element(name="its words", value=keys.words(report.digest), standing="checked", note="as on the label of its disk"),
+        Element(name="from", value=f"the {m.sender.role}, key {m.sender.key}", standing="checked", note="it signed this"),
+        Element(name="to", value=f"the {m.receiver.role}, key {m.receiver.key}", standing="claimed"),
+        Element(name="place in the exchange", value=m.sequence, standing="claimed", note="both sides' bundles counted"),
+        Element(name="answers", value=m.answers or "nothing: it is the first", standing="claimed", note=_PEERS),
+        Element(name="follows", value=m.previous or "nothing: its sender's first", standing="claimed", note=_OWN),
+    ]
+    if restored is not None:
+        how = "from a backup" if restored.how == "backup" else "rebuilt out of signed bundles"
+        value = f"{how}, at {restored.at}, to round {restored.round}"
+        elements.append(Element(name="the sender's site was restored", value=value, standing="claimed", note="a LOOK"))
+    return [Part(title="This bundle", elements=elements)]
+
+
+_PEERS = "digest of the receiver's bundle before it"
+_OWN = "digest of the sender's own bundle before it"
+
+
 def _bundles(seen: Seen) -> Part:
     order = "the order of all bundles, and what each answers, holds"
     whole = ALL_TURNS in seen.evidence.checked
@@ -81,13 +110,12 @@ def _bundles(seen: Seen) -> Part:
     ]
     rows = [_row(seen, bundle, place) for bundle, place in seen.told()]
     table = Table(caption="Every bundle, in its order", standing="checked", columns=columns, rows=rows)
-    legend = [
-        "Place: the round, and L for the learner's bundle or P for the provider's; end is the closing.",
-        "Times are as this site recorded; of a bundle that does not hold, so are its name and digest.",
-    ]
+    legend = ["Place: the round, and L for the learner's bundle or P for the provider's; end is the closing."]
+    if seen.evidence.site is not None:
+        legend.append("Times are as this site recorded; of a bundle that does not hold, so are its name and digest.")
     return Part(
         title="What went from one side to the other",
-        words=legend,
+        words=[*legend, *seen.caveat],
         elements=[Element(name="chain", value=order, standing="checked")] if whole else [_not_whole(seen)],
         tables=[table] if rows else [],
     )

@@ -1,0 +1,202 @@
+"""Bundles side by side: whether a key signed two histories of one exchange.
+
+Knows what `alx.audit` verified; verifies nothing, opens no file. Each bundle is good by itself: only beside another does it
+show that its sender sealed a turn twice.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from alx import order
+from alx.audit import BundleReport, Ciphertext, ShareReport
+from alx.bundle import keys
+from alx.bundle.manifest import Head, Manifest
+from alx.bundle.restored import Restored
+from alx.errors import ForkError, count
+
+Verified = BundleReport | Ciphertext | ShareReport
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A bundle, and every copy of it that was compared.
+
+    Attributes:
+        digest: the bundle's.
+        name: as signed.
+        signer: fingerprint of the key that signed it.
+        head: whom it is for and what it follows; None where it is encrypted and no key was at hand, or is a share.
+        paths: where the copies lie.
+    """
+
+    digest: str
+    name: str
+    signer: str
+    head: Head | None
+    paths: tuple[Path, ...]
+
+    @property
+    def words(self) -> str:
+        """The twelve words of its digest, as on a label."""
+        return keys.words(self.digest)
+
+    @property
+    def turn(self) -> str:
+        """Which turn it is, for people."""
+        _, _, round_, role = self.name.split("-")
+        number = int(round_.removeprefix("r"))
+        return f"the closing after round {number}" if role == "closing" else f"round {number} of the {role}"
+
+    @property
+    def restored(self) -> Restored | None:
+        """That its sender's site was restored before, where it says so."""
+        return self.head.restoration if isinstance(self.head, Manifest) else None
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "digest": self.digest,
+            "words": self.words,
+            "name": self.name,
+            "signer": self.signer,
+            "previous": None if self.head is None else self.head.previous,
+            "answers": None if self.head is None else self.head.answers,
+            "restored": None if self.restored is None else self.restored.model_dump(),
+            "paths": list(self.paths),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """One place in an exchange for which there are several bundles.
+
+    Attributes:
+        turn: which, for people.
+        digests: of the bundles, two at least.
+        named_by: for each digest the bundles that name it as the one before them, in the order of `digests`.
+    """
+
+    turn: str
+    digests: tuple[str, ...]
+    named_by: tuple[tuple[Sealed, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared, and what was found.
+
+    Attributes:
+        bundles: by digest, each once.
+        forks: none where all of them are of one history.
+    """
+
+    bundles: dict[str, Sealed]
+    forks: tuple[Fork, ...]
+
+    def json(self) -> dict[str, object]:
+        """For machines."""
+        return {
+            "valid": True,
+            "bundles": [b.json() for b in self.bundles.values()],
+            "forks": [
+                {
+                    "turn": fork.turn,
+                    "sealed": [
+                        {
+                            "digest": digest,
+                            "words": keys.words(digest),
+                            "here": digest in self.bundles,
+                            "named_by": [b.digest for b in by],
+                        }
+                        for digest, by in zip(fork.digests, fork.named_by, strict=True)
+                    ],
+                }
+                for fork in self.forks
+            ],
+        }
+
+    def refuse(self) -> None:
+        """Refuse more than one history.
+
+        Raises:
+            ForkError: a turn was sealed twice, or a bundle names another one than the one that is here.
+        """
+        if not self.forks:
+            return
+        first, more = self.forks[0], len(self.forks) - 1
+        told = " and ".join(d[:16] + "…" for d in first.digests)
+        also = f"; {count(more, 'more turn')} too" if more else ""
+        if sum(d in self.bundles for d in first.digests) > 1:
+            raise ForkError(
+                f"{first.turn} was sealed {len(first.digests)} times, with the digests {told}{also}",
+                "keep every copy: together the signatures prove it; ask the sender which one is to count",
+            )
+        raise ForkError(
+            f"the bundles name {len(first.digests)} for {first.turn}, with the digests {told}{also}",
+            "ask both sites for that bundle: either it was sealed twice, or a bundle names one that never was",
+        )
+
+
+def compared(reports: Iterable[Verified]) -> Comparison:
+    """Find every turn for which there are two bundles, or for which two are named.
+
+    Every bundle names the one before it of each side, so each stands for a whole history. Two histories of one exchange
+    differ in a bundle that is here, or in what those that are here say of the ones before them.
+
+    Args:
+        reports: of bundles that were verified, in any order; several may be copies of one.
+    """
+    bundles: dict[str, Sealed] = {}
+    for report in reports:
+        one = _sealed(report)
+        before = bundles.get(one.digest)
+        if before is not None:
+            one = Sealed(one.digest, one.name, one.signer, before.head or one.head, (*before.paths, *one.paths))
+        bundles[one.digest] = one
+    places: dict[tuple[object, ...], tuple[str, dict[str, None]]] = {}
+    named: dict[str, list[Sealed]] = {}
+    for bundle in bundles.values():
+        for place, turn, digest in _claims(bundle):
+            places.setdefault(place, (turn, {}))[1][digest] = None
+        if bundle.head is not None:
+            for head in {bundle.head.previous, bundle.head.answers} - {None}:
+                named.setdefault(str(head), []).append(bundle)
+    forks: dict[frozenset[str], Fork] = {}
+    for turn, digests in places.values():
+        if len(digests) > 1:
+            by = tuple(tuple(named.get(digest, ())) for digest in digests)
+            forks.setdefault(frozenset(digests), Fork(turn, tuple(digests), by))
+    apart = tuple(f for each, f in forks.items() if not any(each < other for other in forks))
+    return Comparison(bundles, apart)
+
+
+def _sealed(report: Verified) -> Sealed:
+    match report:
+        case BundleReport():
+            name, head = report.manifest.name(), report.manifest
+            return Sealed(report.digest, name, report.signer.fingerprint, head, (report.path,))
+        case Ciphertext():
+            return Sealed(report.digest, report.name, report.signer.fingerprint, None, (report.path,))
+        case ShareReport():
+            return Sealed(report.signed.digest, report.signed.name, report.signer.fingerprint, None, (report.path,))
+
+
+def _claims(bundle: Sealed) -> Iterator[tuple[tuple[object, ...], str, str]]:
+    """What a bundle says: that in a place of the exchange, which people call so, there is the bundle of a digest."""
+    yield (bundle.signer, bundle.name), bundle.turn, bundle.digest
+    m = bundle.head
+    if m is None:
+        return
+    exchange = (m.plan, frozenset((m.sender.key, m.receiver.key)))
+    yield (*exchange, m.sequence), bundle.turn, bundle.digest
+    if m.previous is not None:
+        # keys may have been rotated in between: the digest says which exchange it is
+        yield ("after", m.plan, m.sender.role, m.previous), bundle.turn, bundle.digest
+        yield (*exchange, m.sequence - 2), _turn(m.sequence - 2), m.previous
+    if m.answers is not None:
+        yield (*exchange, m.sequence - 1), _turn(m.sequence - 1), m.answers
+
+
+def _turn(sequence: int) -> str:
+    return f"round {order.round_of(sequence)} of the {'learner' if sequence % 2 else 'provider'}"

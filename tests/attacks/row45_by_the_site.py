@@ -1,0 +1,17 @@
+"""Approved with the site's own key, which is no officer's."""
+
+from alx.errors import TrustError
+from tests import officers
+from tests.forge import Forge
+
+FAULT = 45
+ERROR = TrustError
+EXIT = 11
+WORDS = ("which is no officer's of the plan",)
+HINT = "a new plan only"
+STAGE = ("approved", "learner", 1)
+
+
+def attack(forge: Forge) -> None:
+    officers.file(forge, 1).unlink()
+    officers.made(forge, forge.key)

@@ -1,0 +1,112 @@
+"""`alx audit` of several bundles or sites: a sender that sealed one turn twice is found, and named with both digests."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from alx import forks
+from alx.audit import Ciphertext
+from alx.bundle import keys
+from alx.bundle.carried import survey
+from alx.bundle.read import claimed_key, verify_signature
+from alx.errors import ForkError, TrustError
+from tests.forge import Forge, refused
+
+RESTORED = {"how": "backup", "at": "2026-11-28T10:00:00+00:00", "round": 0}
+
+
+def second(forge, folder, change):
+    """Another sealing of a turn, by the key that sealed the first one, on a disk of its own; its digest."""
+    path = folder / forge.bundle.name
+    shutil.copytree(forge.bundle, path)
+    Forge(path, forge.key).edit(change)
+    return path
+
+
+def digest(path, key):
+    with survey(path) as source:
+        return verify_signature(claimed_key(source)[0], key).digest
+
+
+def test_a_turn_that_was_sealed_twice_is_named_with_both_digests_and_both_sets_of_words(stage, alx, tmp_path, capsys):
+    world = stage("answered")
+    forge = Forge.of(world, "learner")
+    other = second(forge, tmp_path / "b", lambda m: m.update(restored=RESTORED) or m["candidates"][1].update(loss=1.5))
+    key = world.folder("learner") / "public.pem"
+    told = alx("audit", forge.bundle, other, "--key", key)
+    both = [digest(path, keys.load_public(key)) for path in (forge.bundle, other)]
+    assert (told.code, both[0] != both[1]) == (16, True)
+    assert "round 1 of the learner was sealed 2 times, with the digests" in told.err
+    for each, where in zip(both, (forge.bundle, other), strict=True):
+        assert f"  digest     {each}\n  its words  {keys.words(each)}\n  lies       in '{where}'" in told.out
+    assert "restored from a backup at 2026-11-28T10:00:00+00:00, to the time before its first round" in told.out
+    refused(capsys, ["audit", str(forge.bundle), str(other), "--key", str(key)], ForkError, hint="keep every copy")
+
+    said = json.loads(alx("audit", forge.bundle, other, "--key", key, "--json").out)
+    (fork,) = said["forks"]
+    assert [s["digest"] for s in fork["sealed"]] == both
+    assert [b["restored"] for b in said["bundles"]] == [None, RESTORED]
+
+    # beside a site that took the first one: it knows both keys, and its inbox has the copy
+    told = alx("audit", world.folder("provider"), other)
+    assert (told.code, f"'{world.folder('provider') / 'inbox' / other.name}'" in told.out) == (16, True)
+
+
+def test_two_sites_of_one_history_and_their_disk_have_no_fork(stage, alx):
+    world = stage("closed")
+    told = alx("audit", world.folder("learner"), world.folder("provider"), world.bundle("learner", 2))
+    assert (told.code, told.out.splitlines()[-1]) == (0, "one history: no turn was sealed twice")
+    assert told.out.startswith("compared 11 copies of 5 bundles, each good by itself:")
+    assert "the closing after round 2" in told.out
+    assert json.loads(alx("audit", world.folder("learner"), world.folder("provider"), "--json").out)["forks"] == []
+
+
+def test_a_bundle_that_others_do_not_follow_is_found_though_the_one_they_follow_is_not_here(stage, alx, tmp_path):
+    """The learner's second bundle and the provider's answer name its first one, which is not the one that is shown."""
+    world = stage("second")
+    forge = Forge.of(world, "learner")
+    first = digest(forge.bundle, keys.PublicKey(forge.key.public_key()))
+    other = second(forge, tmp_path / "b", lambda m: m["candidates"][1].update(loss=1.5))
+    shutil.rmtree(forge.bundle)
+    named = ("--key", world.folder("learner") / "public.pem", "--key", world.folder("provider") / "public.pem")
+    told = alx("audit", other, world.bundle("provider"), world.bundle("learner", 2), *named)
+    assert (told.code, "the bundles name 2 for round 1 of the learner" in told.err) == (16, True)
+    assert f"  its words  {keys.words(first)}\n  lies       in none of these places\n" in told.out
+    assert told.out.count("  named by   '") == 2
+
+
+def test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_between(stage, alx, tmp_path):
+    world = stage("second")
+    path = tmp_path / world.bundle("learner", 2).name
+    shutil.copytree(world.bundle("learner", 2), path)
+    new = keys.generate()
+    public = keys.PublicKey(new.public_key())
+    Forge(path, new).edit(lambda m: m["sender"].update(key=public.fingerprint))
+    (tmp_path / "new.pem").write_text(public.pem)
+    named = ("--key", world.folder("learner") / "public.pem", "--key", tmp_path / "new.pem")
+    told = alx("audit", world.bundle("learner", 2), path, *named)
+    assert (told.code, "round 2 of the learner was sealed 2 times" in told.err) == (16, True)
+    assert public.fingerprint in told.out
+
+
+def test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named(stage, alx, tmp_path, capsys):
+    world = stage("closing")
+    closing = Forge.of(world, "learner").closing
+    other = second(closing, tmp_path / "b", lambda m: m["start"].update(global_loss=m["start"]["global_loss"] + 1))
+    key = ["--key", str(world.folder("learner") / "public.pem")]
+    assert "the closing after round 2 was sealed 2 times" in alx("audit", closing.bundle, other, *key).err
+    foreign = str(world.bundle("provider"))
+    refused(capsys, ["audit", str(other), foreign, *key], TrustError, f"'{foreign}': signed with the key")
+
+
+@pytest.mark.parametrize(("signer", "found"), [("same", 1), ("another", 0)])
+def test_of_encrypted_bundles_the_signed_names_alone_are_compared(signer, found):
+    """Nobody's age key is at hand; a stranger's bundle of the same name is no second sealing."""
+    first, other = (keys.PublicKey(keys.generate().public_key()) for _ in range(2))
+    reports = [
+        Ciphertext(Path(letter), "alx-1f3a90c2-r001-learner", letter * 64, key, (), {})
+        for letter, key in (("a", first), ("b", first if signer == "same" else other))
+    ]
+    assert len(forks.compared(reports).forks) == found
