@@ -166,6 +166,22 @@ class SampleLosses:
     devices: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Losses of single samples, trained on and not: what the attacks of `alx leakage` compare. They never leave the site.
+
+    Attributes:
+        own: of the samples that the site trains on.
+        apart: of those that it keeps apart.
+        classes: () -> the class number of each, int64 [n] on the CPU: of own samples, of those kept apart. The same for all
+            where a sample has no class.
+    """
+
+    own: SampleLosses
+    apart: SampleLosses
+    classes: Callable[[], tuple[Tensor, Tensor]]
+
+
 Kind = Literal["classes", "labels", "numbers"]
 Objective = dict[str, list[float | None]]
 """The loss of made-up samples by kind of their targets and shape; see `alx.tasks.probe`."""
@@ -184,6 +200,7 @@ class Task:
         signed: losses may be below 0, as minus a return is; the plan then has to say `loss = "own"`.
         sample_losses: optional: the terms of `measure`'s sum one by one, where none is below 0. With it candidates that
             cannot win are not measured at all samples, and samples are read once for several models.
+        members: optional: losses of samples trained on, beside those of samples kept apart; `alx leakage` needs them.
         objective: optional: (seed) -> the loss at made-up samples drawn from that seed, no own data in it; pairing
             compares it with the peer's, as sums of different losses mean nothing.
         inputs: optional: what a sample is made of, `pixels`, `table` or `numbers`; pairing compares it too.
@@ -210,6 +227,7 @@ class Task:
     held_out: Callable[[nn.Module], float | Values | Scores] | None = None
     signed: bool = False
     sample_losses: SampleLosses | None = None
+    members: Members | None = None
     objective: Callable[[int], Objective] | None = None
     inputs: Literal["pixels", "table", "numbers"] | None = None
     training: Training | None = None

@@ -17,6 +17,7 @@ from alx.learning.task import (
     Averager,
     Keeper,
     LossSum,
+    Members,
     Paced,
     Rated,
     SampleLosses,
@@ -146,8 +147,7 @@ def guarded(task: Task, seed: int) -> Task:
             raise ConfigError(f"measure counts {count} samples, expected at least 1")
         return LossSum(code.number("the total of measure", getattr, found, "total"), count)
 
-    if not isinstance(task.sample_losses, SampleLosses | None):
-        raise ConfigError(f"sample_losses is a {type(task.sample_losses).__name__}, expected SampleLosses(count, of)")
+    losses, members = _losses(task)
 
     def trainer(model: nn.Module, turn_seed: int) -> Trainer:
         made = code.call("trainer", task.trainer, model, turn_seed)
@@ -163,7 +163,8 @@ def guarded(task: Task, seed: int) -> Task:
         measure=measure,
         held_out=None if held_out is None else lambda model: _scores(code.call("held_out", held_out, model)),
         signed=task.signed,
-        sample_losses=None if task.sample_losses is None or task.signed else _guarded_samples(task.sample_losses),
+        sample_losses=losses,
+        members=members,
         objective=None if made_up is None else lambda drawn: code.call("objective", made_up, drawn),
         state=own_state,
         load=task.load if task.load is load_whole else load,
@@ -184,6 +185,18 @@ def _private(
     return lambda model, turn_seed: _GuardedKeeper(code.call("trainer", made, model, turn_seed))
 
 
+def _losses(task: Task) -> tuple[SampleLosses | None, Members | None]:
+    """A task's losses of single samples, where none is below 0."""
+    each, both = task.sample_losses, task.members
+    if not isinstance(each, SampleLosses | None):
+        raise ConfigError(f"sample_losses is a {type(each).__name__}, expected SampleLosses(count, of)")
+    if not isinstance(both, Members | None):
+        raise ConfigError(f"members is a {type(both).__name__}, expected Members(own, apart, classes)")
+    if task.signed:
+        return None, None
+    return None if each is None else _guarded_samples(each), None if both is None else _guarded_members(both)
+
+
 def _guarded_samples(each: SampleLosses) -> SampleLosses:
     def of(models: Sequence[nn.Module], indices: Tensor) -> Tensor:
         found: object = code.call("sample_losses", each.of, models, indices)
@@ -201,6 +214,23 @@ def _guarded_samples(each: SampleLosses) -> SampleLosses:
         return found.clamp(min=0)
 
     return SampleLosses(code.call("the count of sample_losses", int, each.count), of)
+
+
+def _guarded_members(each: Members) -> Members:
+    own, apart = _guarded_samples(each.own), _guarded_samples(each.apart)
+
+    def classes() -> tuple[Tensor, Tensor]:
+        found: object = code.call("the classes of members", each.classes)
+        pair = found if isinstance(found, tuple) else ()
+        got = [(t.dtype, t.shape) if isinstance(t, Tensor) else None for t in pair]
+        if got != [(torch.int64, (side.count,)) for side in (own, apart)]:
+            raise ConfigError(
+                f"the classes of members are no two tensors torch.int64 [{own.count}] and [{apart.count}]",
+                "one number for each sample trained on, and for each kept apart: docs/tasks.md",
+            )
+        return pair[0].cpu(), pair[1].cpu()
+
+    return Members(own, apart, classes)
 
 
 def refuse_unsafe(state: Any, where: str = "state_dict()") -> None:

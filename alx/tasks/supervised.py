@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.noise import Guard
-from alx.learning.task import LossSum, Objective, SampleLosses, Scores, Task, Trainer, Values
+from alx.learning.task import LossSum, Members, Objective, SampleLosses, Scores, Task, Trainer, Values
 from alx.tasks import augmentation, gradients, probe, ranks, sharding
 from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
@@ -333,10 +333,32 @@ def supervised(
         training=training,
         selects_on="training" if validation is None else "validation",
         trained=len(own),
-        sample_losses=None if signed else SampleLosses(len(judged), lambda nets, rows: values(nets, judged, rows, loss)),
+        sample_losses=None if signed else _each(values, judged, loss),
+        members=_members(values, own, kept, loss),
         objective=objective,
         private=private,
     )
+
+
+_Values = Callable[[Sequence[nn.Module], Samples, Tensor, Loss], Tensor]
+
+
+def _each(values: _Values, where: Samples, loss: Loss) -> SampleLosses:
+    return SampleLosses(len(where), lambda nets, rows: values(nets, where, rows, loss))
+
+
+def _members(values: _Values, own: Samples, kept: Samples | None, loss: Loss) -> Members | None:
+    if kept is None:
+        return None
+    return Members(_each(values, own, loss), _each(values, kept, loss), partial(_classes, own, kept))
+
+
+def _classes(own: Samples, kept: Samples) -> tuple[Tensor, Tensor]:
+    """The class of each sample; 0 for all where a target is no single whole number."""
+    both = samples.targets(own), samples.targets(kept)
+    if any(t.is_floating_point() or t.numel() != len(t) for t in both):
+        return torch.zeros(len(own), dtype=torch.int64), torch.zeros(len(kept), dtype=torch.int64)
+    return both[0].reshape(-1).long(), both[1].reshape(-1).long()
 
 
 def _copy(make: Callable[[], nn.Module], net: nn.Module) -> nn.Module:

@@ -211,6 +211,16 @@ def first(data: Samples) -> tuple[Tensor, Tensor]:
     return data.samples_at(torch.zeros(1, dtype=torch.int64, device=data.home))
 
 
+def targets(data: Samples) -> Tensor:
+    """The targets of all samples, on the CPU; where they are not at hand, samples are read for them."""
+    held = getattr(data, "targets", None)
+    if isinstance(held, Tensor):
+        return held.cpu()
+    rows = torch.arange(len(data), device=data.home)
+    ahead(data, torch.split(rows, HASHED))
+    return torch.cat([data.samples_at(part)[1].cpu() for part in torch.split(rows, HASHED)])
+
+
 def copies(count: int, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """A batch as it was read, once for each of several models: a model, or a loss, may write into what it is given."""
     for _ in range(count - 1):
