@@ -228,17 +228,19 @@ def whole(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> B
     return report
 
 
-def sealed_at(now: "SiteState", digest: str) -> str | None:
-    """When this site sealed a bundle, by its event log; None where it did not.
+def known_at(now: "SiteState", digest: str) -> tuple[str | None, str | None]:
+    """When this site sealed a bundle, and when it last attacked it, by its event log; None where it did not.
 
     Raises:
         LedgerError: see `events.read`.
     """
     from alx.site import events  # noqa: PLC0415 - a bundle is looked at without a site
-    from alx.site.entries import Sealed  # noqa: PLC0415 - as above
+    from alx.site.entries import Leakage, Sealed  # noqa: PLC0415 - as above
 
-    log = events.read(now.site.events_path)
-    return next((e.at for e in log if isinstance(e.record, Sealed) and e.record.digest == digest and not e.by_reset), None)
+    log = [e for e in events.read(now.site.events_path) if not e.by_reset]
+    sealed = next((e.at for e in log if isinstance(e.record, Sealed) and e.record.digest == digest), None)
+    attacked = next((e.at for e in reversed(log) if isinstance(e.record, Leakage) and e.record.digest == digest), None)
+    return sealed, attacked
 
 
 def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> BundleReport | Ciphertext | ShareReport:

@@ -23,6 +23,7 @@ COMMANDS = {
     "pair": ("exchange", "Pin the peer, after two people compared the words."),
     "check": ("turns", "What the data hold, what a turn takes, what is wrong."),
     "train-local": ("turns", "Train one turn and seal it in the outbox."),
+    "leakage": ("leakage", "Attack the own sealed turn as its receiver could."),
     "approve": ("approve", "An officer agrees that a sealed turn is handed over."),
     "export": ("exchange", "Copy the sealed turn to a disk and read it back."),
     "label": ("label", "The page that goes with a disk."),

@@ -219,6 +219,9 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             return f"to '{event.folder}', {count(event.files, 'file')}"
         case entries.Described():
             return f"in '{event.file}', digest {event.digest[:16]}…, no count below {event.least}"
+        case entries.Leakage():
+            area = f"area under ROC {event.auc:.2f} ({event.low:.2f} to {event.high:.2f})"
+            return f"of round {event.round}, digest {event.digest[:16]}…, by '{event.attack}', {area}"
         case entries.Reported():
             return f"in '{event.file}', digest {event.digest[:16]}…"
         case entries.Media():

@@ -47,12 +47,14 @@ class Label:
         drive: what it lies on.
         sealed_at: when, by the log of the site that sealed it; None where that is not here.
         checked_at: when it was verified, ISO 8601 in UTC.
+        attacked_at: when that site last attacked it as its receiver could; the figures are for its own people.
     """
 
     report: BundleReport
     drive: Drive
     sealed_at: str | None
     checked_at: str
+    attacked_at: str | None = None
 
     @property
     def words(self) -> str:
@@ -76,6 +78,11 @@ class Label:
             ("from", f"the {m.sender.role}, key {m.sender.key}"),
             ("to", f"the {m.receiver.role}, key {m.receiver.key}"),
             ("sealed at", self.sealed_at or "known to the site that sealed it alone"),
+            *(
+                []
+                if self.attacked_at is None
+                else [("attacks tried", f"by its sender, {self.attacked_at}; figures stay there")]
+            ),
             ("size", f"{files.size(self.report.size)} in {count(self.report.files, 'file')}"),
             ("drive", self.drive.name or unknown),
             ("serial number", self.drive.serial or unknown),

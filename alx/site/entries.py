@@ -425,6 +425,34 @@ class Media(NamedTuple):
     by: str | None
 
 
+class Leakage(NamedTuple):
+    """Attacks that its receiver could run were run on an own bundle: round, digest, pairs of samples, what was found.
+
+    Attributes:
+        pairs: own samples that were set beside as many kept apart.
+        attack: the strongest.
+        auc, low, high: its area under the ROC curve, 0.5 for a guess, and between what it lies.
+        found: share of own samples that it finds at a threshold set at one false alarm in a hundred.
+        alarms: share of samples kept apart that passed the threshold.
+        rare: area under the ROC curve of the last loss among classes of which the site holds few; None where there are none.
+        classes: whose samples were looked for; None where there are fewer than two.
+        right: share of them for which it was told whether the site holds many.
+    """
+
+    round: int
+    digest: str
+    pairs: int
+    attack: str
+    auc: float
+    low: float
+    high: float
+    found: float
+    alarms: float
+    rare: float | None
+    classes: int | None
+    right: float | None
+
+
 class Refused(NamedTuple):
     """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
 
@@ -441,7 +469,7 @@ class Refused(NamedTuple):
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Received | Selected | Closed | Spent | Restored | Reset
-Event = Record | Passphrase | BackedUp | Described | Reported | Media | Refused
+Event = Record | Passphrase | BackedUp | Described | Leakage | Reported | Media | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
     "paired": Paired,
@@ -463,6 +491,7 @@ EVENTS: Mapping[str, Callable[..., Event]] = {
     "passphrase": Passphrase,
     "backed-up": BackedUp,
     "described": Described,
+    "leakage": Leakage,
     "reported": Reported,
     "media": Media,
     "refused": Refused,

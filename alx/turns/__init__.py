@@ -5,12 +5,14 @@ from alx.turns.choose import Chosen, import_and_select
 from alx.turns.in_use import best_file
 from alx.turns.inspection import Inspection, inspect
 from alx.turns.introduce import initial, introduce
+from alx.turns.leakage import Leakage, leakage
 from alx.turns.train import Sealed, sealed, train, turn_seed
 
 __all__ = [
     "Best",
     "Chosen",
     "Inspection",
+    "Leakage",
     "Sealed",
     "best",
     "best_file",
@@ -19,6 +21,7 @@ __all__ = [
     "inspect",
     "introduce",
     "latest",
+    "leakage",
     "of_round",
     "sealed",
     "train",

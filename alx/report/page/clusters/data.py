@@ -4,15 +4,18 @@ from alx.columns import Columns
 from alx.errors import count
 from alx.plan import Images, Plan
 from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
-from alx.report.page.seen import Seen, place
-from alx.site.entries import Described
+from alx.report.page.seen import MAX_ROWS, Seen, place
+from alx.site.entries import Described, Leakage
 
 
 def cluster(seen: Seen) -> Cluster:
     """What is told of the data."""
     words = "Data stay where they are. What is known of them here are these numbers, which travelled, and how they are read."
     return Cluster(
-        key="data", title="Data properties", words=words, parts=[_sides(seen), _travelled(seen), *_reading(seen.plan)]
+        key="data",
+        title="Data properties",
+        words=words,
+        parts=[_sides(seen), _travelled(seen), *_attacks(seen), *_reading(seen.plan)],
     )
 
 
@@ -94,6 +97,37 @@ def _spent(seen: Seen) -> list[Element]:
         )
         for role, s in last.items()
     ]
+
+
+def _attacks(seen: Seen) -> list[Part]:
+    """What this site found when it attacked its own bundles as their receiver could."""
+    if seen.evidence.site is None:
+        return []
+    words = (
+        "Run by this site, on itself: of two samples, how often is the one pointed to that was trained on? A guess has 0.5."
+    )
+    other = "That nothing was found does not make a bundle safe: docs/leakage.md says what is not tried."
+    title, own = "What attacks on own bundles found", seen.evidence.site.role[0].upper()
+    rows: list[list[Cell]] = [
+        [f"{r.round}{own}", e.at, r.pairs, r.attack, r.auc, r.low, r.high, r.found, r.alarms, r.rare, r.right]
+        for e, r in ((e, e.record) for e in seen.evidence.log)
+        if isinstance(r, Leakage)
+    ]
+    if not rows:
+        none = Element(name="attacks on own bundles", value=None, standing="unknown", note="none was run: alx leakage")
+        return [Part(title=title, elements=[none])]
+    names = ("own samples", "area", "at least", "at most", "found at 1 false alarm in 100", "false alarms there")
+    columns = [
+        Column(name="place"),
+        Column(name="when, UTC", kind="time"),
+        Column(name=names[0], kind="number"),
+        Column(name="strongest attack"),
+        *(Column(name=name, kind="number") for name in names[1:]),
+        Column(name="area where few of a class are held", kind="number"),
+        Column(name="share of classes told rightly", kind="number"),
+    ]
+    table = Table(caption="Attacks, of each run the strongest", standing="recorded", columns=columns, rows=rows[-MAX_ROWS:])
+    return [Part(title=title, words=[words, other], tables=[table])]
 
 
 def _reading(plan: Plan | None) -> list[Part]:

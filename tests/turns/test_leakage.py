@@ -1,0 +1,159 @@
+"""`alx leakage` attacks a site's own bundle, says what it found and what that is not, and keeps the figures at home."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from alx.cli.main import run
+from alx.errors import ConfigError, UsageError
+from alx.learning.task import LossSum, Members, SampleLosses, Task
+from alx.site import events, shelf
+from alx.site.entries import Leakage
+from alx.tasks import load, membership
+from alx.tasks.guard import guarded
+from alx.turns.bridge import from_flat
+from tests.conftest import PLAN, make_world, pair_world
+from tests.forge import refused
+
+LEARNT = PLAN.replace("round_steps = 12", "round_steps = 200").replace("sampling_period = 2", "sampling_period = 60")
+WIDE = LEARNT.replace("inputs = 4", "inputs = 20").replace("hidden = 8", "hidden = 48")
+
+
+@pytest.fixture(scope="module")
+def by_heart(tmp_path_factory):
+    """The learner has sealed a turn in which it learnt labels that mean nothing: the first class often, the last seldom."""
+    root = tmp_path_factory.mktemp("by-heart") / "now"
+    world = make_world(root, WIDE)
+    rng = np.random.default_rng(1)
+    for role, counts in (("learner", (40, 30, 5)), ("provider", (5, 30, 40))):
+        y = np.repeat([0, 1, 2], counts)
+        apart = np.repeat([0, 1, 2], 30)
+        x, t = (rng.normal(size=(len(each), 20)).astype(np.float32) for each in (y, apart))
+        np.savez(root / f"{role}.npz", train_images=x, train_labels=y, test_images=t, test_labels=apart)
+    pair_world(world)
+    assert run(["train-local", "--site", str(world.folder("learner"))]) == 0
+    return world
+
+
+def test_what_was_learnt_by_heart_is_found_told_in_words_and_recorded_and_shown_at_home_alone(
+    by_heart, alx, tmp_path, monkeypatch
+):
+    site = by_heart.folder("learner")
+    ledger = (site / "ledger.sqlite").read_bytes()
+    found = json.loads(alx("leakage", "--site", site, "--json").out)
+    assert (site / "ledger.sqlite").read_bytes() == ledger
+    assert found["samples"] == {"own": 75, "apart": 90, "pairs": 65, "classes": 3}
+    assert set(found["membership"]) == set(membership.ATTACKS)
+    best = found["membership"][found["strongest"]]
+    assert best["auc"]["low"] > 0.6
+    assert found["rare"]["samples"] == 5
+    assert found["composition"]["classes"] == 3
+    said = alx("leakage", "--site", site, "--round", "1").out
+    for words in (
+        "LOOK: found: of two samples",
+        "not found is not safe",
+        "fewer than 100 kept apart",
+        "1 false alarm in 100",
+    ):
+        assert words in said
+    assert f"{best['auc']['value']:.2f} ({best['auc']['low']:.2f} to {best['auc']['high']:.2f})" in said
+    logged = [e.record for e in events.read(site / "events.sqlite") if isinstance(e.record, Leakage)]
+    assert len(logged) == 2
+    assert logged[0] == logged[1]  # the same again finds the same
+    assert (logged[0].attack, logged[0].auc) == (found["strongest"], best["auc"]["value"])
+    assert f"leakage      of round 1, digest {logged[0].digest[:16]}…, by '{logged[0].attack}'" in alx("audit", site).out
+    page = json.loads(alx("report", site, "--json").out)
+    (part,) = (p for c in page["clusters"] for p in c["parts"] if p["title"] == "What attacks on own bundles found")
+    row = part["tables"][0]["rows"][-1]
+    assert row[:3] == ["1L", row[1], 65]
+    assert [logged[0].attack, logged[0].auc, logged[0].low, logged[0].high] == row[3:7]
+    assert page["private"]
+    # what goes with the disk says that it was done, and no figure
+    assert run(["export", str(by_heart.disk), "--site", str(site)]) == 0
+    monkeypatch.chdir(site)
+    label = alx("label", by_heart.bundle("learner"), "-o", tmp_path / "label.html").out
+    assert "attacks tried        by its sender, 20" in label
+    assert "by its sender, 20" in (tmp_path / "label.html").read_text()
+    assert not any(f"{x:.2f}" in label for x in (logged[0].auc, logged[0].low, logged[0].found))
+    assert logged[0].attack not in label
+    bundle = alx("report", by_heart.bundle("learner"), "--key", site / "public.pem", "--json").out
+    assert "attacks on own bundles" not in bundle
+
+
+def test_the_losses_that_are_attacked_are_those_of_the_models_in_the_bundle(by_heart, alx):
+    now = by_heart.state("learner")
+    found = json.loads(alx("leakage", "--site", now.site.folder, "--json").out)
+    data = np.load(by_heart.root / "learner.npz")
+    with shelf.opened(now, now.position.sealed[-1]) as bundle:
+        last = from_flat(bundle.state(len(bundle.manifest.snapshots) - 1), bundle.manifest.layout)
+    assert found["models"] == len(bundle.manifest.snapshots)
+    net = load.task(now.site.folder, now.site.config, now.site.plan).new_model()
+    net.load_state_dict(last)
+
+    def losses(part):
+        x, y = torch.from_numpy(data[f"{part}_images"]), torch.from_numpy(data[f"{part}_labels"]).long()
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(net.eval()(x), y, reduction="none").numpy()[data[f"{part}_labels"] == 2]
+
+    truth = np.repeat([1, 0], [5, 30])
+    assert found["rare"]["auc"]["value"] == pytest.approx(
+        roc_auc_score(truth, -np.concatenate([losses("train"), losses("test")])), abs=1e-9
+    )
+
+
+def test_where_nothing_could_be_said_it_is_refused_in_words(stage, capsys):
+    sent = stage("sent")
+    learner = str(sent.folder("learner"))
+    refused(capsys, ["leakage", "--site", learner], ConfigError, "10 own samples can be set beside one kept apart")
+    refused(capsys, ["leakage", "--site", learner, "--round", "2"], UsageError, "sealed nothing in round 2")
+    refused(capsys, ["leakage", "--site", str(sent.folder("provider"))], UsageError, "has sealed no models yet")
+    log = events.read(sent.folder("learner") / "events.sqlite")
+    assert {(e.record.command, e.record.about) for e in log if e.line.kind == "refused"} == {
+        ("leakage", ""),
+        ("leakage", "round 2"),
+    }
+
+
+def test_a_task_without_losses_of_single_samples_or_of_samples_kept_apart_is_refused_in_words(stage, capsys):
+    site = stage("sent").folder("learner")
+    data = dict(np.load(site.parent / "learner.npz"))
+    np.savez(site.parent / "learner.npz", **{name: data[name] for name in ("train_images", "train_labels")})
+    words = "the task keeps no samples apart, and these attacks are measured by them"
+    refused(capsys, ["leakage", "--site", str(site)], ConfigError, words, hint="held_out")
+    (site / "task.py").write_text(
+        "from alx.learning.task import LossSum, Task\n"
+        "def make_task(settings):\n"
+        "    return Task(settings.model, None, lambda model: LossSum(1.0, 40))\n"
+    )
+    (site / "site.toml").write_text('role = "learner"\ntask = "task.py"\n')
+    words = "the task says no sample's loss by itself, and these attacks go by that"
+    refused(capsys, ["leakage", "--site", str(site)], ConfigError, words, hint="sample_losses and members")
+
+
+def test_a_task_made_by_hand_says_losses_and_classes_of_its_own_and_what_is_wrong_with_them_is_told():
+    def of(_models, rows):
+        return rows[None].double()
+
+    own, apart = SampleLosses(4, of), SampleLosses(3, of)
+    good = Members(own, apart, lambda: (torch.arange(4), torch.arange(3)))
+
+    def members(given, *, signed=False):
+        task = Task(lambda: torch.nn.Linear(1, 1), None, lambda _model: LossSum(1.0, 4), members=given, signed=signed)
+        return guarded(task, 1).members
+
+    made = members(good)
+    assert [t.tolist() for t in made.classes()] == [[0, 1, 2, 3], [0, 1, 2]]
+    assert made.apart.of([None], torch.tensor([2, 1])).tolist() == [[2.0, 1.0]]
+    assert members(good, signed=True) is None
+    for wrong in (torch.arange(3), (torch.arange(4),), (torch.arange(4), torch.arange(3.0)), (torch.arange(4), None), None):
+        with pytest.raises(ConfigError, match=r"no two tensors torch.int64 \[4\] and \[3\]"):
+            members(replace(good, classes=lambda wrong=wrong: wrong)).classes()
+    with pytest.raises(ConfigError, match="members is a SampleLosses, expected Members"):
+        members(own)
+    below = members(replace(good, apart=SampleLosses(3, lambda _models, rows: -rows[None].double())))
+    with pytest.raises(ConfigError, match="none is below 0"):
+        below.apart.of([None], torch.arange(3))
