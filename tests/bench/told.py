@@ -1,87 +1,105 @@
-"""What the demo's bundles tell about the data: who was trained on, and which classes a site holds.
+"""What bundles tell about the data, by the attacks of `alx leakage`: who was trained on, and which classes a site holds.
 
-    python -m tests.bench.told [SEEDS]      a table of docs/threat-model.md was made so
+    python -m tests.bench.told demo [SEEDS]         the demo's exchange: docs/leakage.md, docs/threat-model.md
+    python -m tests.bench.told private [SEEDS]      digits of docs/privacy.md, dealt out as the demo's: without [privacy],
+                                                    and at epsilon 8 and 1
 
-Plays the demo for each seed. Membership: the sender's own samples against the held-out ones of the same class, told apart
-by the loss at the last snapshot of a bundle (Shokri and others, 2017, in its plainest form: the lower loss was trained
-on); the figure is the area under the ROC curve, 0.5 for a guess. Classes: by how much the mean loss of a class changes from
-a turn's first snapshot to its last, on held-out samples, which anybody can have; and how often its sign alone says whether
-the sender holds many of that class.
+Plays an exchange for each seed, attacks all of its bundles, and prints the mean over bundles and seeds, side by side.
 """
 
 import argparse
-import contextlib
+import dataclasses
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from sklearn.metrics import roc_auc_score
-from torch import nn
 
-from alx.bundle import carried, keys, read
-from alx.site import site as sites
-from alx.study.demo import digits, story
-from alx.tasks import models
-from alx.turns.bridge import from_flat
+from alx import turns
+from alx.study import exchange
+from alx.study.demo import digits
+from alx.tasks import interval
+from alx.turns import Leakage
+from tests.bench import private
 
-ROUNDS = digits.ROUNDS
-LARGE = {"learner": range(5), "provider": range(5, 10)}
+BUDGETS = (None, 8.0, 1.0)
+PRIVATE_ROUNDS = 3
 
 
-def losses(flat: memoryview, layout, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The loss of each sample at a snapshot."""
-    net = models.small_cnn().eval()
-    net.load_state_dict(from_flat(flat, layout))
-    with torch.no_grad():
-        outputs = net(torch.from_numpy(images).unsqueeze(1).float() / 255)
-    return nn.functional.cross_entropy(outputs, torch.from_numpy(labels).long(), reduction="none").numpy()
+def played(plan: str | None, rounds: int, seed: int) -> dict[str, list[Leakage]]:
+    """Play one exchange on the demo's data, and attack all bundles of each side.
+
+    Args:
+        plan: the agreement; None is the demo's.
+        rounds: of it.
+        seed: of the data, the weights and the turns.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        case = digits.case(folder, rounds, seed)
+        if plan is not None:
+            case = dataclasses.replace(case, plan=plan)
+        both = exchange.begin(folder, case.plan, case.configs, seed, lambda _line: None)
+        for number in range(1, rounds + 1):
+            both.play(number)
+        found: dict[str, list[Leakage]] = {}
+        for role, site in both.sites.items():
+            with site.locked("leakage") as now:
+                found[role] = [turns.leakage(now, number) for number in range(1, rounds + 1)]
+    return found
 
 
-def of_a_bundle(folder: Path, role: str, bundle: Path) -> Iterator[tuple[str, float, int]]:
-    """(what, figure, samples it is about) of one bundle."""
-    own, key = np.load(folder / f"{role}.npz"), keys.load_public(folder / role / "public.pem")
-    with carried.survey(bundle) as source:
-        signed = read.verify(source, read.claimed_key(source)[0], key)
-        manifest = read.read_manifest(source, signed)
-        last = len(manifest.snapshots) - 1
-        first, end = (read.state(source, signed, manifest, i) for i in (0, last))
-    x, y = own["train_images"], own["train_labels"]
-    apart, theirs = own["test_images"], own["test_labels"]
-    trained, others = losses(end, manifest.layout, x, y), losses(end, manifest.layout, apart, theirs)
-    before = losses(first, manifest.layout, apart, theirs)
-    for label in range(10):
-        kind = "large" if label in LARGE[role] else "rare"
-        here, there = trained[y == label], others[theirs == label]
-        if len(here):
-            truth = np.repeat([1, 0], [len(here), len(there)])
-            yield f"membership, {kind}", float(roc_auc_score(truth, -np.concatenate([here, there]))), len(here)
-        change = float(there.mean() - before[theirs == label].mean())
-        yield f"loss of a class, {kind}", change, len(there)
-        yield "told by the sign", float((change < 0) == (kind == "large")), len(there)
+def table(name: str, found: dict[str, list[Leakage]]) -> None:
+    """Print what was found, side by side."""
+    for role, all_of in found.items():
+        bundles, looked = len(all_of), sum(each.pairs for each in all_of)
+        told = sum(any(word.startswith("LOOK") for word in each.words()) for each in all_of)
+        print(f"{name}, the {role}: {bundles} bundles, {looked / bundles:.0f} pairs each; something found in {told}")
+        for i, attack in enumerate(all_of[0].attacks):
+            areas = [each.attacks[i].auc.value for each in all_of]
+            hits, alarms = (
+                interval.rate(round(sum(getattr(e.attacks[i], what).value * e.pairs for e in all_of)), looked)
+                for what in ("found", "alarms")
+            )
+            print(
+                f"    {attack.name:<12} area {np.mean(areas):.3f} ({min(areas):.2f} to {max(areas):.2f})   found "
+                f"{hits.value:.1%} at {alarms.value:.1%} false alarms"
+            )
+        rare = [each.rare for each in all_of if each.rare is not None]
+        if rare:
+            areas, samples = [each.auc.value for each in rare], [each.samples for each in rare]
+            mean, surely = np.average(areas, weights=samples), sum(each.auc.low > 0.5 for each in rare)
+            ends = f"{min(areas):.2f} to {max(areas):.2f}"
+            print(f"    rare classes area {mean:.3f} ({ends}), {np.mean(samples):.0f} samples; found in {surely}")
+        held = [each.composition for each in all_of if each.composition is not None]
+        classes = sum(each.classes for each in held)
+        right = interval.rate(round(sum(each.right.value * each.classes for each in held)), classes)
+        ranks = [each.rank for each in held if each.rank is not None]
+        print(
+            f"    classes      told rightly {right.value:.1%} of {classes}; rank correlation {np.mean(ranks):.2f}",
+            flush=True,
+        )
 
 
-def main(seeds: int) -> None:
-    """Print the table."""
-    found: dict[str, list[tuple[float, int]]] = {}
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(None):
-            done = story.run(Path(place) / "demo", "digits", ROUNDS, seed, lambda _line: None)
-            for role in ("learner", "provider"):
-                for sealed in sites.load(done.folder / role).look().position.sealed:
-                    if sealed.bundle.endswith("-closing"):  # it holds no model
-                        continue
-                    for what, figure, count in of_a_bundle(done.folder, role, done.folder / "disk" / sealed.bundle):
-                        found.setdefault(f"{what}, the {role}", []).append((figure, count))
-    for what, all_of in sorted(found.items()):
-        figures, counts = np.array([f for f, _ in all_of]), np.array([n for _, n in all_of])
-        mean = np.average(figures, weights=counts) if "membership" in what else figures.mean()
-        low, high = np.quantile(figures, [0.05, 0.95])
-        print(f"{what:<40} {mean:6.2f}   nine in ten between {low:.2f} and {high:.2f}")
+def main(what: str, seeds: int) -> None:
+    """Play, attack, print."""
+    plans: dict[str, tuple[str | None, int]] = {"demo": (None, digits.ROUNDS)}
+    if what == "private":
+        plans = {}
+        for budget in BUDGETS:
+            text = "" if budget is None else f"\n[privacy]\nepsilon = {budget}\ndelta = 1e-5\nloss_clip = 2.3026\n"
+            plans["no privacy" if budget is None else f"epsilon {budget:g}"] = private.DIGITS + text, PRIVATE_ROUNDS
+    for name, (plan, rounds) in plans.items():
+        found: dict[str, list[Leakage]] = {}
+        for seed in range(seeds):
+            seeded = None if plan is None else f"seed = {seed}\n{plan}"
+            for role, each in played(seeded, rounds, seed).items():
+                found.setdefault(role, []).extend(each)
+        table(name, found)
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(prog="python -m tests.bench.told")
+    arguments.add_argument("what", choices=("demo", "private"))
     arguments.add_argument("seeds", type=int, nargs="?", default=5)
-    main(arguments.parse_args().seeds)
+    asked = arguments.parse_args()
+    main(asked.what, asked.seeds)
