@@ -25,6 +25,6 @@ def leakage(number: int | None, site: Site, as_json: bool) -> None:
 
     about = "" if number is None else f"round {number}"
     with site.locked("leakage", about) as now, screen.progress() as tell:
-        found = turns.leakage(now, number, tell)
+        found = turns.attack(now, number, tell)
         events.record(site.events_path, found.record)
     screen.machine(found.json()) if as_json else screen.tell(*found.words())

@@ -167,6 +167,21 @@ class SampleLosses:
 
 
 @dataclass(frozen=True, slots=True)
+class Canaries:
+    """Samples that a fair coin decided about.
+
+    Attributes:
+        losses: of each.
+        classes: () -> the class number of each, as in `Members`.
+        inside: whether it is trained on, bool [n] on the CPU.
+    """
+
+    losses: SampleLosses
+    classes: Callable[[], Tensor]
+    inside: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Members:
     """Losses of single samples, trained on and not: what the attacks of `alx leakage` compare. They never leave the site.
 
@@ -175,11 +190,13 @@ class Members:
         apart: of those that it keeps apart.
         classes: () -> the class number of each, int64 [n] on the CPU: of own samples, of those kept apart. The same for all
             where a sample has no class.
+        canaries: optional: samples that a coin put among those trained on, or left out.
     """
 
     own: SampleLosses
     apart: SampleLosses
     classes: Callable[[], tuple[Tensor, Tensor]]
+    canaries: Canaries | None = None
 
 
 Kind = Literal["classes", "labels", "numbers"]

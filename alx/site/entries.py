@@ -435,6 +435,7 @@ class Leakage(NamedTuple):
         found: share of own samples that it finds at a threshold set at one false alarm in a hundred.
         alarms: share of samples kept apart that passed the threshold.
         rare: area under the ROC curve of the last loss among classes of which the site holds few; None where there are none.
+        epsilon: the least that it can be, by canaries; None where there are none.
         classes: whose samples were looked for; None where there are fewer than two.
         right: share of them for which it was told whether the site holds many.
     """
@@ -449,6 +450,7 @@ class Leakage(NamedTuple):
     found: float
     alarms: float
     rare: float | None
+    epsilon: float | None
     classes: int | None
     right: float | None
 

@@ -43,6 +43,12 @@ class Data(Strict):
         description="hold the pixels of all pictures; left out: where they take a quarter of free memory at most",
     )
 
+    canaries: Annotated[int, Field(ge=0)] = Field(
+        default=0,
+        description="own samples that a coin decides about: it leaves half of them out of training, for the audit of "
+        "`alx leakage`; set before `alx identity`, as it changes how many samples there are",
+    )
+
     @model_validator(mode="after")
     def _only_a_table_is_written(self) -> Self:
         if self.kind != "csv" and self.table != Dialect():

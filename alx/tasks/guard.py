@@ -5,6 +5,7 @@ Knows the seam; knows no plan and no data.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -230,7 +231,8 @@ def _guarded_members(each: Members) -> Members:
             )
         return pair[0].cpu(), pair[1].cpu()
 
-    return Members(own, apart, classes)
+    coins = each.canaries
+    return Members(own, apart, classes, coins and replace(coins, losses=_guarded_samples(coins.losses)))
 
 
 def refuse_unsafe(state: Any, where: str = "state_dict()") -> None:

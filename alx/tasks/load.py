@@ -289,6 +289,7 @@ def _placed(
         device=place,
         training=plan.training,
         distillation=distillation.term(plan.loss, plan.distillation, plan.objective, plan.class_names),
+        canaries=None if found.canaries is None else (found.canaries.all, found.canaries.inside),
     )
     measured = [own] if kept is None else [own, kept]
     safe = guarded(made, plan.seed)

@@ -126,11 +126,12 @@ def _clean(losses: Array) -> Array:
     return np.clip(np.nan_to_num(losses, nan=LOSSES[1], posinf=LOSSES[1]), *LOSSES)
 
 
-def _logit(losses: Array) -> Array:
+def log_odds(losses: Array) -> Array:
     """-log(e^loss - 1): of a cross entropy the log-odds of the right class, which are nearly normal (Carlini and others).
 
     Of any other loss that is not below 0: minus its logarithm where it is small, minus itself where it is large.
     """
+    losses = _clean(losses)
     return -(losses + np.log(-np.expm1(-losses)))
 
 
@@ -164,11 +165,11 @@ def _plain(of: Callable[[Array], Array]) -> Callable[[Losses], Score]:
 
 def _ratio(known: Losses) -> Score:
     """How much likelier the loss at the last model is among own samples of the class than among others."""
-    inside = _Normal(_logit(known.own[-1]), known.classes)
-    outside = _Normal(_logit(known.apart[-1]), known.classes)
+    inside = _Normal(log_odds(known.own[-1]), known.classes)
+    outside = _Normal(log_odds(known.apart[-1]), known.classes)
 
     def of(losses: Array, classes: Rows) -> Array:
-        values = _logit(losses[-1])
+        values = log_odds(losses[-1])
         return inside.log(values, classes) - outside.log(values, classes)
 
     return lambda asked: (of(asked.own, asked.classes), of(asked.apart, asked.classes))
@@ -176,8 +177,10 @@ def _ratio(known: Losses) -> Score:
 
 def _standard(known: Losses) -> Callable[[Array, Rows], Array]:
     """Log-odds in deviations from those of samples of the class that were kept apart, [models, pairs]."""
-    outside = [_Normal(_logit(losses), known.classes) for losses in known.apart]
-    return lambda losses, classes: np.stack([each.z(_logit(of), classes) for each, of in zip(outside, losses, strict=True)])
+    outside = [_Normal(log_odds(losses), known.classes) for losses in known.apart]
+    return lambda losses, classes: np.stack(
+        [each.z(log_odds(of), classes) for each, of in zip(outside, losses, strict=True)]
+    )
 
 
 def _tails(known: Losses) -> Score:

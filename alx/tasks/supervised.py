@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from alx.errors import ConfigError, escape
 from alx.learning.measure import sums
 from alx.learning.noise import Guard
-from alx.learning.task import LossSum, Members, Objective, SampleLosses, Scores, Task, Trainer, Values
+from alx.learning.task import Canaries, LossSum, Members, Objective, SampleLosses, Scores, Task, Trainer, Values
 from alx.tasks import augmentation, gradients, probe, ranks, sharding
 from alx.tasks.answers import gathered
 from alx.tasks.augmentation import Augmented
@@ -245,6 +245,7 @@ def supervised(
     training: Training = PLAIN,
     distillation: Term | None = None,
     signed: bool = False,
+    canaries: tuple[Samples, Tensor] | None = None,
 ) -> Task:
     """Make a Task of a supervised problem.
 
@@ -265,6 +266,7 @@ def supervised(
         training: `settings.plan.training`: schedule, clipping, accumulation, augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
+        canaries: samples that a fair coin decided about, and of each whether it is in `data`, bool [n] on the CPU.
 
     Raises:
         ConfigError: an argument is of another kind; the data set is empty or cannot be counted, or is not what [training]
@@ -334,7 +336,7 @@ def supervised(
         selects_on="training" if validation is None else "validation",
         trained=len(own),
         sample_losses=None if signed else _each(values, judged, loss),
-        members=_members(values, own, kept, loss),
+        members=_members(values, own, kept, loss, canaries),
         objective=objective,
         private=private,
     )
@@ -347,18 +349,24 @@ def _each(values: _Values, where: Samples, loss: Loss) -> SampleLosses:
     return SampleLosses(len(where), lambda nets, rows: values(nets, where, rows, loss))
 
 
-def _members(values: _Values, own: Samples, kept: Samples | None, loss: Loss) -> Members | None:
+def _members(
+    values: _Values, own: Samples, kept: Samples | None, loss: Loss, canaries: tuple[Samples, Tensor] | None
+) -> Members | None:
     if kept is None:
         return None
-    return Members(_each(values, own, loss), _each(values, kept, loss), partial(_classes, own, kept))
+    coins = None
+    if canaries is not None:
+        drawn, inside = canaries
+        coins = Canaries(_each(values, drawn, loss), partial(_classes, drawn), inside)
+    return Members(_each(values, own, loss), _each(values, kept, loss), lambda: (_classes(own), _classes(kept)), coins)
 
 
-def _classes(own: Samples, kept: Samples) -> tuple[Tensor, Tensor]:
+def _classes(data: Samples) -> Tensor:
     """The class of each sample; 0 for all where a target is no single whole number."""
-    both = samples.targets(own), samples.targets(kept)
-    if any(t.is_floating_point() or t.numel() != len(t) for t in both):
-        return torch.zeros(len(own), dtype=torch.int64), torch.zeros(len(kept), dtype=torch.int64)
-    return both[0].reshape(-1).long(), both[1].reshape(-1).long()
+    found = samples.targets(data)
+    if found.is_floating_point() or found.numel() != len(found):
+        return torch.zeros(len(data), dtype=torch.int64)
+    return found.reshape(-1).long()
 
 
 def _copy(make: Callable[[], nn.Module], net: nn.Module) -> nn.Module:

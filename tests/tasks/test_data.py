@@ -49,6 +49,7 @@ class Source:
     table: Dialect = field(default_factory=Dialect)
     workers: int | None = None
     in_memory: bool | None = None
+    canaries: int = 0
 
 
 @dataclass(frozen=True)

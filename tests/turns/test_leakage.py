@@ -28,8 +28,10 @@ def by_heart(tmp_path_factory):
     """The learner has sealed a turn in which it learnt labels that mean nothing: the first class often, the last seldom."""
     root = tmp_path_factory.mktemp("by-heart") / "now"
     world = make_world(root, WIDE)
+    settings = world.folder("learner") / "site.toml"
+    settings.write_text(settings.read_text().replace("canaries = 0", "canaries = 46"))
     rng = np.random.default_rng(1)
-    for role, counts in (("learner", (40, 30, 5)), ("provider", (5, 30, 40))):
+    for role, counts in (("learner", (50, 40, 6)), ("provider", (5, 30, 40))):
         y = np.repeat([0, 1, 2], counts)
         apart = np.repeat([0, 1, 2], 30)
         x, t = (rng.normal(size=(len(each), 20)).astype(np.float32) for each in (y, apart))
@@ -46,11 +48,15 @@ def test_what_was_learnt_by_heart_is_found_told_in_words_and_recorded_and_shown_
     ledger = (site / "ledger.sqlite").read_bytes()
     found = json.loads(alx("leakage", "--site", site, "--json").out)
     assert (site / "ledger.sqlite").read_bytes() == ledger
-    assert found["samples"] == {"own": 75, "apart": 90, "pairs": 65, "classes": 3}
+    out = found["canaries"]["canaries"] - found["canaries"]["inside"]
+    assert 10 < out < 36
+    assert found["samples"]["own"] == 96 - out == by_heart.state("learner").own.file.samples
+    assert (found["samples"]["apart"], found["samples"]["classes"]) == (90, 3)
     assert set(found["membership"]) == set(membership.ATTACKS)
     best = found["membership"][found["strongest"]]
     assert best["auc"]["low"] > 0.6
-    assert found["rare"]["samples"] == 5
+    assert found["canaries"]["guesses"] == 22
+    assert found["canaries"]["epsilon"] > 0.5
     assert found["composition"]["classes"] == 3
     said = alx("leakage", "--site", site, "--round", "1").out
     for words in (
@@ -69,7 +75,8 @@ def test_what_was_learnt_by_heart_is_found_told_in_words_and_recorded_and_shown_
     page = json.loads(alx("report", site, "--json").out)
     (part,) = (p for c in page["clusters"] for p in c["parts"] if p["title"] == "What attacks on own bundles found")
     row = part["tables"][0]["rows"][-1]
-    assert row[:3] == ["1L", row[1], 65]
+    assert row[:3] == ["1L", row[1], found["samples"]["pairs"]]
+    assert row[10] == found["canaries"]["epsilon"]
     assert [logged[0].attack, logged[0].auc, logged[0].low, logged[0].high] == row[3:7]
     assert page["private"]
     # what goes with the disk says that it was done, and no figure
@@ -99,9 +106,14 @@ def test_the_losses_that_are_attacked_are_those_of_the_models_in_the_bundle(by_h
         with torch.no_grad():
             return torch.nn.functional.cross_entropy(net.eval()(x), y, reduction="none").numpy()[data[f"{part}_labels"] == 2]
 
-    truth = np.repeat([1, 0], [5, 30])
+    # canaries that were left out have gone: of the last class all that the coin spared
+    inside = load.samples(now.site.config.data, now.site.folder, now.site.plan).own
+    rare = torch.from_numpy(data["train_images"][data["train_labels"] == 2])
+    spared = [any(torch.equal(row, x) for x in inside.samples_at(torch.arange(len(inside)))[0]) for row in rare]
+    assert found["rare"]["samples"] == sum(spared)
+    truth = np.repeat([1, 0], [sum(spared), 30])
     assert found["rare"]["auc"]["value"] == pytest.approx(
-        roc_auc_score(truth, -np.concatenate([losses("train"), losses("test")])), abs=1e-9
+        roc_auc_score(truth, -np.concatenate([losses("train")[spared], losses("test")])), abs=1e-9
     )
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from alx.dialect import Dialect
 from alx.errors import ConfigError, escape
 from alx.plan import Plan
-from alx.tasks.data import arrays, packaged, shards, table, validation
+from alx.tasks.data import arrays, canaries, packaged, shards, table, validation
 from alx.tasks.data import folder as of_folder
+from alx.tasks.data.canaries import Canaries
 from alx.tasks.data.samples import Held
 from alx.tasks.data.streamed import Loading
 
@@ -58,6 +59,7 @@ class Source(Protocol):
         table: how a CSV is written, the others that are named too.
         workers: processes that decode pictures, beside this one.
         in_memory: whether all pixels of pictures are held; None: where they fit.
+        canaries: own samples that a coin decides about.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Source(Protocol):
     table: Dialect
     workers: int
     in_memory: bool | None
+    canaries: int
 
     @property
     def kind(self) -> str:
@@ -81,12 +84,14 @@ class Parts(NamedTuple):
         own: those of them that are trained on.
         validation: those that models are selected on, where these are not the ones trained on.
         held_out: those kept apart for a score.
+        canaries: those that a coin decided about, where site.toml wants some; some are in `own`, the others nowhere else.
     """
 
     read: Held
     own: Held
     validation: Held | None
     held_out: Held | None
+    canaries: Canaries | None = None
 
 
 def parts(source: Source, folder: Path, plan: Plan) -> Parts:
@@ -98,7 +103,8 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
         plan: the agreement.
 
     Raises:
-        ConfigError: see `load` and `for_selection`; or samples for validation are named, and the plan has no use for them.
+        ConfigError: see `load`, `for_selection` and `canaries.drawn`; or samples for validation are named, and the plan has
+            no use for them.
     """
     if source.validation is not None and plan.select_on == "training":
         raise ConfigError(
@@ -107,7 +113,10 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
         )
     read, held_out = load(source, folder, plan)
     own, validation_ = for_selection(source, folder, plan, read) if plan.select_on == "validation" else (read, None)
-    return Parts(read, own, validation_, held_out)
+    if not source.canaries:
+        return Parts(read, own, validation_, held_out)
+    found = canaries.drawn(own, source.canaries, plan.seed)
+    return Parts(read, found.trained, validation_, held_out, found)
 
 
 def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:

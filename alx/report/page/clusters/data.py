@@ -109,7 +109,7 @@ def _attacks(seen: Seen) -> list[Part]:
     other = "That nothing was found does not make a bundle safe: docs/leakage.md says what is not tried."
     title, own = "What attacks on own bundles found", seen.evidence.site.role[0].upper()
     rows: list[list[Cell]] = [
-        [f"{r.round}{own}", e.at, r.pairs, r.attack, r.auc, r.low, r.high, r.found, r.alarms, r.rare, r.right]
+        [f"{r.round}{own}", e.at, r.pairs, r.attack, r.auc, r.low, r.high, r.found, r.alarms, r.rare, r.epsilon, r.right]
         for e, r in ((e, e.record) for e in seen.evidence.log)
         if isinstance(r, Leakage)
     ]
@@ -124,6 +124,7 @@ def _attacks(seen: Seen) -> list[Part]:
         Column(name="strongest attack"),
         *(Column(name=name, kind="number") for name in names[1:]),
         Column(name="area where few of a class are held", kind="number"),
+        Column(name="epsilon at least, by canaries", kind="number"),
         Column(name="share of classes told rightly", kind="number"),
     ]
     table = Table(caption="Attacks, of each run the strongest", standing="recorded", columns=columns, rows=rows[-MAX_ROWS:])
