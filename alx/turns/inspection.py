@@ -12,6 +12,7 @@ from alx.site.site import Site
 from alx.summary import Summary
 from alx.tasks import check, footprint, given, load
 from alx.tasks.data import summary as summaries
+from alx.tasks.data.canaries import Canaries
 from alx.tasks.footprint import Footprint
 from alx.tasks.given import Given
 from alx.training import VALIDATIONS, Training
@@ -64,6 +65,7 @@ class Inspection:
         given: what of the weights that the site was given its model begins with.
         frozen: what of the model stays at home because nothing changes it.
         noise: of a turn under [privacy].
+        canaries: own samples that a coin decided about, and how many of them it left out of training; None: there are none.
     """
 
     found: list[str]
@@ -74,6 +76,7 @@ class Inspection:
     given: Given | None = None
     frozen: Frozen | None = None
     noise: Planned | None = None
+    canaries: tuple[int, int] | None = None
 
     def words(self) -> list[str]:
         """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
@@ -92,6 +95,7 @@ class Inspection:
             f"model: {model}; {files.size(f.state)} in {count(f.tensors, 'tensor')} travel",
             *([f"personal: {own}"] if f.personal else []),
             *([changed] if self.augment else []),
+            *([] if self.canaries is None else [_coins(*self.canaries)]),
             *([] if self.given is None else [f"given weights: {self.given.words}"]),
             *([] if self.frozen is None else [f"frozen, at home, and the same on both sides: {self.frozen.words}"]),
             f"a step takes {_time(f.seconds)} on {f.device}; memory at its peak {files.size(f.memory)}, {whose}",
@@ -111,7 +115,13 @@ class Inspection:
             "given": None if self.given is None else self.given.json(),
             "frozen": None if self.frozen is None else self.frozen.model_dump(),
             "privacy": None if self.noise is None else self.noise.json(),
+            "canaries": None if self.canaries is None else dict(zip(("drawn", "left_out"), self.canaries, strict=True)),
         }
+
+
+def _coins(drawn: int, out: int) -> str:
+    told = "nothing is trained on them, and the count that the peer is told is without them"
+    return f"canaries: of {count(drawn, 'sample')} a coin leaves {out} out: {told}"
 
 
 def _named(names: Sequence[str]) -> str:
@@ -159,7 +169,12 @@ def inspect(site: Site) -> Inspection:
         given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
         frozen=bridge.frozen_of(task, model),
         noise=noise,
+        canaries=None if read is None or read.canaries is None else _drawn(read.canaries),
     )
+
+
+def _drawn(found: Canaries) -> tuple[int, int]:
+    return len(found.all), int((~found.inside).sum())
 
 
 def _turn(site: Site, size: int, heeded: Training | None, samples: int | None) -> Turn:
