@@ -536,7 +536,7 @@ def test_killed_anywhere_best_leaves_whole_files_and_the_model_last(world, tmp_p
     names = ("model.plan.toml", "net.py", "model.cdx.json", "model.md", "model.safetensors")
     command = ["best", "{}/out/model.safetensors", "--site", "{}/learner"]
     (world.root / "out").mkdir()
-    for what, each in killed(world, tmp_path / "killed", *command):
+    for what, each in killed(world, tmp_path / "killed", *command, every=3):
         there = {name: (each.root / "out" / name).read_bytes() for name in names if (each.root / "out" / name).exists()}
         assert list(there) == list(names[: len(there)]), what
         assert run([a.format(each.root) for a in command]) == 0
@@ -548,7 +548,7 @@ def test_killed_anywhere_best_leaves_whole_files_and_the_model_last(world, tmp_p
 def test_killed_anywhere_predict_leaves_no_file_or_a_whole_one(world, tmp_path):
     (world.root / "out").mkdir()
     command = ["predict", "--data", "csv:{}/learner.csv", "--out", "{}/out/a.csv", "--site", "{}/learner"]
-    for what, each in killed(world, tmp_path / "killed", *command):
+    for what, each in killed(world, tmp_path / "killed", *command, every=3):
         out = each.root / "out" / "a.csv"
         before = out.read_bytes() if out.exists() else None
         out.unlink(missing_ok=True)

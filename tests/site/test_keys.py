@@ -154,7 +154,7 @@ def test_whatever_the_umask_all_of_a_site_is_its_owners_alone_and_what_travels_i
 
 @pytest.mark.usefixtures("no_umask")
 def test_a_killed_turn_leaves_nothing_that_others_may_read(stage, tmp_path):
-    for what, world in killed(stage("paired"), tmp_path / "work", "train-local", "--site", "{}/learner", every=7):
+    for what, world in killed(stage("paired"), tmp_path / "work", "train-local", "--site", "{}/learner", every=31):
         assert {path: mode for path, mode in modes(world.folder("learner")).items() if mode not in PRIVATE} == {}, what
 
 

@@ -332,7 +332,7 @@ def test_killed_anywhere_the_same_command_goes_on_to_the_same_closing(stage, tmp
     template = stage("finished" if role == "learner" else "closing")
     words = ("export", "{}/disk") if role == "learner" else ("import-and-select", f"{{}}/disk/{template.closing.name}")
     expected = closed(stage("closed"))
-    worlds = killed(template, tmp_path / "killed", *words, "--site", f"{{}}/{role}", every=10)
+    worlds = killed(template, tmp_path / "killed", *words, "--site", f"{{}}/{role}", every=14)
     assert len(worlds) > 3
     for what, world in worlds:
         assert run([w.format(world.root) for w in (*words, "--site", f"{{}}/{role}")]) == 0, what

@@ -343,7 +343,7 @@ def test_an_import_killed_while_it_rebuilds_goes_on(half, tmp_path):
     for name in C[1:3]:
         harm(bundle / name)
     arguments = ("import-and-select", f"{{}}/disk/{bundle.name}", "--site", "{}/provider")
-    worlds = killed(half, tmp_path / "killed", *arguments, every=8)
+    worlds = killed(half, tmp_path / "killed", *arguments, every=24)
     assert any("r001" in what for what, _ in worlds)
     for what, world in worlds:
         assert world.take("provider", world.bundle("learner")) == 0, what

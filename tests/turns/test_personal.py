@@ -272,7 +272,7 @@ def test_killed_anywhere_the_old_parts_are_there_and_the_same_command_makes_the_
     whole.turn("learner")
     expected = whole.state("learner").position.sealed[-1].digest, files_of(whole, "learner")
     old = files_of(second(), "learner")
-    for what, world in killed(second("t"), tmp_path / "killed", "train-local", "--site", "{}/learner", every=53):
+    for what, world in killed(second("t"), tmp_path / "killed", "train-local", "--site", "{}/learner", every=89):
         there = files_of(world, "learner")
         assert {name: there[name] for name in old} == old, what
         assert run(["train-local", "--site", str(world.folder("learner"))]) == 0, what

@@ -240,7 +240,7 @@ def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
     before = turns(template, "learner")
     lose(template, "learner")
     command = ("reset-ledger", "--reason", REASON, "--yes", "--site", "{}/learner")
-    worlds = killed(template, tmp_path / "killed", *command, every=4)
+    worlds = killed(template, tmp_path / "killed", *command, every=8)
     assert len(worlds) > 3
     for what, world in worlds:
         done = alx(*resetting(world, "learner", "--json"))
