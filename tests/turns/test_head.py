@@ -1,0 +1,253 @@
+"""The last layer of a frozen model is solved for: as scikit-learn does it on pooled features, and taken where it is best."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from torch import nn
+
+from alx.bundle import carried, moments, read, signature
+from alx.bundle.keys import PublicKey, load_private
+from alx.errors import ConfigError, MalformedError
+from alx.learning.head import SCALES, Sums, solve
+from alx.plan import parse
+from alx.site import shelf
+from alx.site.site_file import Data, SiteFile
+from alx.steps import new
+from alx.tasks import load
+from alx.turns import introduce
+from alx.turns.bridge import from_flat
+from tests.conftest import World, pair_world
+
+NET = """\
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, bias=True):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(4, 24), nn.ReLU())
+        self.fc = nn.Linear(24, 4, bias=bias)
+
+    def forward(self, x):
+        return self.fc(self.backbone(x))
+
+
+class Double(Net):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def build(bias=True):
+    return Net(bias)
+
+
+def double():
+    return Double()
+"""
+PLAN = """\
+name = "tiny"
+rounds = 2
+round_steps = 8
+batch_size = 8
+seed = 3
+
+[optimiser]
+name = "adam"
+lr = 0.001
+
+[model]
+source = "net.py:build"
+freeze = ["backbone.*"]
+ridge = 0.5
+"""
+COUNT = 30
+
+
+def make(root, plan=PLAN, count=COUNT):
+    """Two sites, each with two of four classes."""
+    (root / "disk").mkdir(parents=True)
+    (root / "plan.toml").write_text(plan)
+    (root / "net.py").write_text(NET)
+    rng = np.random.default_rng(0)
+    centres = 4 * np.eye(4)
+    for role, classes in (("learner", (0, 1)), ("provider", (2, 3))):
+        y = np.repeat(classes, count)
+        x = (centres[y] + rng.normal(size=(len(y), 4))).astype(np.float32)
+        np.savez(root / f"{role}.npz", train_images=x, train_labels=y)
+        new.create(
+            root / role, SiteFile(role=role, data=Data(kind="npz", path=f"../{role}.npz"), device="cpu"), root / "plan.toml"
+        )
+    return World(root)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """The first round, and the learner's choice."""
+    world = pair_world(make(tmp_path_factory.mktemp("head") / "world"))
+    assert world.take("provider", world.turn("learner")) == 0
+    shutil.copytree(world.root, world.root.with_name("sent"))
+    assert world.take("learner", world.turn("provider")) == 0
+    return world
+
+
+@pytest.fixture
+def sent(played, tmp_path):
+    """The learner's bundle is imported, and the provider has not trained."""
+    shutil.copytree(played.root.with_name("sent"), tmp_path / "world")
+    return World(tmp_path / "world")
+
+
+def of(world, role):
+    site = world.site(role)
+    return load.task(site.folder, site.config, site.plan)
+
+
+def by_hand(world, role):
+    """Features with a 1 behind, and classes, found without alx's sums."""
+    with np.load(world.root / f"{role}.npz") as held:
+        x, y = torch.from_numpy(held["train_images"]), held["train_labels"]
+    with torch.no_grad():
+        f = of(world, role).new_model().backbone(x).double().numpy()
+    return np.hstack([f, np.ones((len(f), 1))]), np.eye(4)[y]
+
+
+def told(bundle):
+    return json.loads((bundle / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_layer_is_that_of_scikit_learn_on_pooled_features(bias):
+    rng = np.random.default_rng(1)
+    f, y = np.hstack([rng.normal(size=(90, 7)), np.ones((90, 1))]), np.eye(3)[rng.integers(3, size=90)]
+    here, there = (
+        Sums(torch.from_numpy(f[rows].T @ f[rows]), torch.from_numpy(f[rows].T @ y[rows]))
+        for rows in (slice(40), slice(40, 90))
+    )
+    found = solve(Sums(here.second + there.second, here.by_class + there.by_class), 0.7, bias=bias)
+    kept = f if bias else f[:, :-1]
+    np.testing.assert_allclose(found.T, Ridge(alpha=0.7, fit_intercept=False).fit(kept, y).coef_, atol=1e-10)
+
+
+def test_the_candidate_is_the_layer_of_both_sites_samples_and_is_chosen_where_classes_are_disjoint(played):
+    (a, u), (b, v) = (by_hand(played, role) for role in ("learner", "provider"))
+    whole = Ridge(alpha=0.5, fit_intercept=False).fit(np.vstack([a, b]), np.vstack([u, v])).coef_
+    chosen = played.state("learner").position.selected[-1]
+    assert chosen.label == "solved"
+    (out,) = [c for c in told(played.bundle("provider"))["candidates"] if c.get("solved")]
+    assert (out["step"], out["blend"], len(out["files"])) == (None, None, 1)
+    with shelf.opened(played.state("learner"), played.state("learner").position.accepted[-1]) as bundle:
+        state = from_flat(bundle.state(chosen.index), bundle.manifest.layout)
+    got = np.hstack([state["fc.weight"].numpy(), state["fc.bias"].numpy()[:, None]])
+    scale = float((got * whole).sum() / (whole * whole).sum())
+    assert min(abs(scale - each) for each in SCALES) < 1e-5 * scale
+    np.testing.assert_allclose(got, scale * whole, atol=1e-5 * scale)
+
+
+def test_moments_are_in_the_learners_first_bundle_alone_and_hold_the_sums(played):
+    first, reply = (told(played.bundle(role)) for role in ("learner", "provider"))
+    assert (first["moments"]["features"], first["moments"]["classes"]) == (24, 4)
+    assert "moments" not in reply
+    assert not any("solved" in c for c in first["candidates"])
+    assert not list((played.bundle("provider") / "data").glob("moments*"))
+    key = PublicKey(load_private(played.folder("learner") / "key.pem").public_key())
+    with carried.survey(played.bundle("learner")) as source:
+        signed = signature.verify((played.bundle("learner") / "round.sig").read_bytes(), key)
+        second, by_class = read.moments(source, signed, read.read_manifest(source, signed))
+    f, y = by_hand(played, "learner")
+    np.testing.assert_allclose(second, f.T @ f, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(by_class, f.T @ y, rtol=1e-6, atol=1e-6)
+    assert by_class[-1].tolist() == [30, 30, 0, 0]
+
+
+def test_the_exchange_goes_on_and_an_audit_tells_of_both(played, alx):
+    out = alx("audit", played.bundle("learner"), "--key", played.folder("learner") / "public.pem").out
+    assert "moments      sums of 24 features and of their products, by class, of 4 classes" in out
+    out = alx("audit", played.bundle("provider"), "--key", played.folder("provider") / "public.pem").out
+    assert "solved       1 with its weights" in out
+    assert alx("audit", played.folder("learner")).code == 0
+    assert "solved" in alx("status", "--site", played.folder("learner")).out
+
+
+def test_a_turn_that_is_begun_again_gives_the_same_bytes(sent, played):
+    work = sent.folder("provider") / "work"
+    bundle = sent.turn("provider")
+    assert not work.exists()
+    said, before = told(bundle), told(played.bundle("provider"))
+    assert said["candidates"] == before["candidates"]
+    for c in said["candidates"]:
+        for name in c["files"]:
+            assert (bundle / name).read_bytes() == (played.bundle("provider") / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("ridge = 0.5", 'ridge = 0.5\npersonal = ["fc.bias"]'), "personal"),
+        (("batch_size = 8", 'batch_size = 8\nloss = "mse"'), 'loss = "mse"'),
+        (("batch_size = 8", 'batch_size = 8\nselect_on = "validation"'), "validation"),
+        (
+            ("ridge = 0.5", "ridge = 0.5\n[privacy]\nepsilon = 8.0\ndelta = 1e-5\nclip = 1.0\nloss_clip = 2.0"),
+            r"\[privacy\]",
+        ),
+        (("ridge = 0.5", "ridge = 0"), "ridge"),
+    ],
+)
+def test_a_plan_that_it_does_not_fit_is_refused(change, words):
+    with pytest.raises(ConfigError, match=words):
+        parse(PLAN.replace(*change).encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('freeze = ["backbone.*"]\n', ""), "solves for one linear layer"),
+        (("net.py:build", "net.py:double"), "is not what gives the model's answer"),
+    ],
+)
+def test_a_model_that_it_does_not_fit_is_refused(tmp_path, change, words):
+    world = make(tmp_path / "world", PLAN.replace(*change))
+    with pytest.raises(ConfigError, match=words):
+        of(world, "learner")
+
+
+def test_a_class_of_few_samples_tells_no_moments(tmp_path):
+    world = make(tmp_path / "world", PLAN + "[disclosure]\nleast = 31\n")
+    with pytest.raises(ConfigError, match="30 samples of class 0, whose moments"):
+        introduce(world.state("learner"))
+    introduce(world.state("provider"))
+
+
+def _sums():
+    rng = np.random.default_rng(2)
+    f = np.hstack([rng.normal(size=(20, 3)), np.ones((20, 1))])
+    return f.T @ f, f.T @ np.eye(2)[rng.integers(2, size=20)]
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda a, b: b.__setitem__((3, 0), b[3, 0] + 0.5), "count"),
+        (lambda a, b: b.__setitem__((3, 0), -1), "count"),
+        (lambda a, b: b.__setitem__((3, 0), b[3, 0] + 1), "samples, expected 20"),
+        (lambda a, b: a.__setitem__((3, 3), 21), "samples, expected 20"),
+        (lambda a, b: a.__setitem__((0, 0), -1), "a product is larger"),
+        (lambda a, b: a.__setitem__((0, 1), 1e9), "a product is larger"),
+        (lambda a, b: b.__setitem__((0, 0), 1e9), "a product is larger"),
+        (lambda a, b: b.__setitem__((0, 0), b[0, 0] + 0.1), "sums of the classes"),
+        (lambda a, b: a.__setitem__((0, 0), 1e101), "no sum of features"),
+        (lambda a, b: a.__setitem__(np.s_[:3, :3], np.array([[9, 8, -8], [8, 9, 8], [-8, 8, 9]])), "squares below 0"),
+    ],
+)
+def test_sums_of_no_samples_are_refused(harm, words):
+    second, by_class = _sums()
+    said = moments.Moments(features=3, classes=2, state="0" * 64, files=[])
+    back = moments.unpacked(moments.packed(second, by_class), said, 20)
+    np.testing.assert_array_equal(back[0], second)
+    np.testing.assert_array_equal(back[1], by_class)
+    harm(second, by_class)
+    with pytest.raises(MalformedError, match=words):
+        moments.unpacked(moments.packed(second, by_class), said, 20)
