@@ -14,79 +14,17 @@ from alx.errors import ConfigError, MalformedError
 from alx.learning.head import SCALES, Sums, solve
 from alx.plan import parse
 from alx.site import shelf
-from alx.site.site_file import Data, SiteFile
-from alx.steps import new
 from alx.tasks import load
 from alx.turns import introduce
 from alx.turns.bridge import from_flat
 from tests.conftest import World, pair_world
-
-NET = """\
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, bias=True):
-        super().__init__()
-        self.backbone = nn.Sequential(nn.Linear(4, 24), nn.ReLU())
-        self.fc = nn.Linear(24, 4, bias=bias)
-
-    def forward(self, x):
-        return self.fc(self.backbone(x))
-
-
-class Double(Net):
-    def forward(self, x):
-        return 2 * super().forward(x)
-
-
-def build(bias=True):
-    return Net(bias)
-
-
-def double():
-    return Double()
-"""
-PLAN = """\
-name = "tiny"
-rounds = 2
-round_steps = 8
-batch_size = 8
-seed = 3
-
-[optimiser]
-name = "adam"
-lr = 0.001
-
-[model]
-source = "net.py:build"
-freeze = ["backbone.*"]
-ridge = 0.5
-"""
-COUNT = 30
-
-
-def make(root, plan=PLAN, count=COUNT):
-    """Two sites, each with two of four classes."""
-    (root / "disk").mkdir(parents=True)
-    (root / "plan.toml").write_text(plan)
-    (root / "net.py").write_text(NET)
-    rng = np.random.default_rng(0)
-    centres = 4 * np.eye(4)
-    for role, classes in (("learner", (0, 1)), ("provider", (2, 3))):
-        y = np.repeat(classes, count)
-        x = (centres[y] + rng.normal(size=(len(y), 4))).astype(np.float32)
-        np.savez(root / f"{role}.npz", train_images=x, train_labels=y)
-        new.create(
-            root / role, SiteFile(role=role, data=Data(kind="npz", path=f"../{role}.npz"), device="cpu"), root / "plan.toml"
-        )
-    return World(root)
+from tests.heads import PLAN, make
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     """The first round, and the learner's choice."""
-    world = pair_world(make(tmp_path_factory.mktemp("head") / "world"))
+    world = pair_world(World(make(tmp_path_factory.mktemp("head") / "world")))
     assert world.take("provider", world.turn("learner")) == 0
     shutil.copytree(world.root, world.root.with_name("sent"))
     assert world.take("learner", world.turn("provider")) == 0
@@ -208,13 +146,13 @@ def test_a_plan_that_it_does_not_fit_is_refused(change, words):
     ],
 )
 def test_a_model_that_it_does_not_fit_is_refused(tmp_path, change, words):
-    world = make(tmp_path / "world", PLAN.replace(*change))
+    world = World(make(tmp_path / "world", PLAN.replace(*change)))
     with pytest.raises(ConfigError, match=words):
         of(world, "learner")
 
 
 def test_a_class_of_few_samples_tells_no_moments(tmp_path):
-    world = make(tmp_path / "world", PLAN + "[disclosure]\nleast = 31\n")
+    world = World(make(tmp_path / "world", PLAN + "[disclosure]\nleast = 31\n"))
     with pytest.raises(ConfigError, match="30 samples of class 0, whose moments"):
         introduce(world.state("learner"))
     introduce(world.state("provider"))
