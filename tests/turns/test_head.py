@@ -13,10 +13,12 @@ from alx.bundle.keys import PublicKey, load_private
 from alx.errors import ConfigError, MalformedError
 from alx.learning.head import SCALES, Sums, solve
 from alx.plan import parse
+from alx.progress import silent
 from alx.site import shelf
 from alx.tasks import load
-from alx.turns import introduce
+from alx.turns import inspect, introduce
 from alx.turns.bridge import from_flat
+from alx.turns.train import _Turn
 from tests.conftest import World, pair_world
 from tests.heads import PLAN, make
 
@@ -109,15 +111,17 @@ def test_the_exchange_goes_on_and_an_audit_tells_of_both(played, alx):
     assert "solved" in alx("status", "--site", played.folder("learner")).out
 
 
-def test_a_turn_that_is_begun_again_gives_the_same_bytes(sent, played):
-    work = sent.folder("provider") / "work"
-    bundle = sent.turn("provider")
-    assert not work.exists()
-    said, before = told(bundle), told(played.bundle("provider"))
-    assert said["candidates"] == before["candidates"]
-    for c in said["candidates"]:
-        for name in c["files"]:
-            assert (bundle / name).read_bytes() == (played.bundle("provider") / name).read_bytes()
+def test_a_turn_that_ended_once_it_had_solved_goes_on_to_the_same_bytes_and_solves_no_more(sent, played):
+    turn = _Turn.begin(sent.state("provider"), silent)
+    turn.put_start()
+    assert turn.solve() == ["solved"]
+    before = (sent.folder("provider") / "work" / "solved.state").stat()
+    turn.solve()
+    assert (sent.folder("provider") / "work" / "solved.state").stat() == before
+    bundle, whole = sent.turn("provider"), played.bundle("provider")
+    assert told(bundle)["candidates"] == told(whole)["candidates"]
+    for name in (name for c in told(whole)["candidates"] for name in c["files"]):
+        assert (bundle / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,8 @@ def test_a_class_of_few_samples_tells_no_moments(tmp_path):
     world = World(make(tmp_path / "world", PLAN + "[disclosure]\nleast = 31\n"))
     with pytest.raises(ConfigError, match="30 samples of class 0, whose moments"):
         introduce(world.state("learner"))
+    with pytest.raises(ConfigError, match="30 samples of class 0, whose moments"):
+        inspect(world.site("learner"))
     introduce(world.state("provider"))
 
 
