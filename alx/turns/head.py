@@ -9,6 +9,7 @@ import torch
 
 from alx.bundle import moments, read
 from alx.bundle.moments import Moments
+from alx.errors import ConfigError
 from alx.learning import measure
 from alx.learning.head import Sums
 from alx.learning.task import State, Task
@@ -28,12 +29,20 @@ def tell(now: SiteState, task: Task, work: Work, start: State) -> Moments | None
         task: its task.
         work: keeps the sums.
         start: where the turn began: what is before the last layer is the same in every state.
+
+    Raises:
+        ConfigError: a feature is not finite: the peer would refuse the sums, after the disk was carried.
     """
     head = task.head
     if head is None or now.site.role != "learner" or now.position.round != 1:
         return None
     if not work.has(TOLD):
         sums = _own(task, start)
+        if not all(bool(each.isfinite().all()) for each in sums):
+            raise ConfigError(
+                "the features that the last layer gets are not all finite, and [model] ridge sums them up",
+                "look at the frozen weights and at the data; or leave ridge out of the plan, on both sides",
+            )
         work.put(TOLD, moments.packed(sums.second.numpy(), sums.by_class.numpy()))
     parts = range(moments.layout(head.features, head.classes).parts)
     return Moments(

@@ -108,6 +108,10 @@ def test_the_exchange_goes_on_and_an_audit_tells_of_both(played, alx):
     out = alx("audit", played.bundle("provider"), "--key", played.folder("provider") / "public.pem").out
     assert "solved       1 with its weights" in out
     assert alx("audit", played.folder("learner")).code == 0
+    label = alx("label", played.bundle("learner"), "--key", played.folder("learner") / "public.pem").out
+    assert "second moments of its samples' 24 features" in label
+    assert "and second moments of its samples' 24 features" in alx("report", played.folder("learner"), "--json").out
+    assert "second moments" not in alx("report", played.folder("provider"), "--json").out
     assert "solved" in alx("status", "--site", played.folder("learner")).out
 
 
