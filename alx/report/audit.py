@@ -271,6 +271,8 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     size, losses = files.size(sum(b.size for b in gone)), sum(len(b.candidates) for b in gone)
     recipes = sum(b.recipes for b in gone)
     of = f", recipes of {count(recipes, 'blend')}" if recipes else ""
+    if any(isinstance(b.manifest, Manifest) and b.manifest.told for b in gone):
+        of += ", second moments of its samples' features"
     models, samples = count(losses - recipes, "model"), gone[-1].manifest.samples
     return (
         f"what left this site: {count(len(gone), 'bundle')} ({size}) with the weights of {models}{of}, {losses} loss sums, "

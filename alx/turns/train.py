@@ -74,6 +74,8 @@ class Sealed:
     afresh: bool = False
     unlogged: tuple[str, ...] = ()
     resumed: int | None = None
+    more: tuple[str, ...] = ()
+    """What else is in it, for people: moments, or a layer that was solved for."""
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -98,7 +100,8 @@ class Sealed:
     def contents(self) -> str:
         """What is in it, for people: `12 snapshots and recipes of 8 blends`."""
         of = "recipes of " if self.recipes else ""
-        return count(self.snapshots, "snapshot") + (f" and {of}{count(self.blends, 'blend')}" if self.blends else "")
+        snapshots = ", ".join((count(self.snapshots, "snapshot"), *self.more))
+        return snapshots + (f" and {of}{count(self.blends, 'blend')}" if self.blends else "")
 
 
 def turn_seed(plan_seed: int, round_: int, role: str) -> int:
@@ -188,7 +191,9 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
         count, snapshots, raw_size = len(m.candidates), len(m.snapshots), m.layout.nbytes * m.weighed
         planned = now.site.plan.steps(now.site.role, now.own.file.samples, now.peer.file.samples)
         of = snapshots, m.blends, count - m.weighed, m.last_step, planned
-        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again)
+        more = ["1 solved for"] if m.solves else []
+        more += [] if m.told is None else [f"second moments of {m.told.features} features"]
+        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again, more=tuple(more))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from alx.site import shelf
 from alx.tasks import load
 from alx.turns import inspect, introduce
 from alx.turns.bridge import from_flat
-from alx.turns.train import _Turn
+from alx.turns.train import _Turn, sealed
 from tests.conftest import World, pair_world
 from tests.heads import PLAN, make
 
@@ -102,12 +102,14 @@ def test_moments_are_in_the_learners_first_bundle_alone_and_hold_the_sums(played
     assert by_class[-1].tolist() == [30, 30, 0, 0]
 
 
-def test_the_exchange_goes_on_and_an_audit_tells_of_both(played, alx):
+def test_an_audit_a_label_and_a_report_tell_of_both(played, sent, alx):
     out = alx("audit", played.bundle("learner"), "--key", played.folder("learner") / "public.pem").out
     assert "moments      sums of 24 features and of their products, by class, of 4 classes" in out
     out = alx("audit", played.bundle("provider"), "--key", played.folder("provider") / "public.pem").out
     assert "solved       1 with its weights" in out
-    assert alx("audit", played.folder("learner")).code == 0
+    assert "second moments of its samples' features" in alx("audit", played.folder("learner")).out
+    assert "second moments" not in alx("audit", played.folder("provider")).out
+    assert "3 snapshots, second moments of 24 features" in sealed(sent.state("learner")).contents
     label = alx("label", played.bundle("learner"), "--key", played.folder("learner") / "public.pem").out
     assert "second moments of its samples' 24 features" in label
     assert "and second moments of its samples' 24 features" in alx("report", played.folder("learner"), "--json").out
