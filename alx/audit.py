@@ -273,6 +273,8 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
             raise TrustError("the manifest names another sender than the key that signed it")
         for _ in read.states(source, signed, manifest) if isinstance(manifest, Manifest) else ():
             pass
+        if isinstance(manifest, Manifest):
+            read.moments(source, signed, manifest)
         size = sum(source.sizes.values())
         encrypted = read.is_encrypted(signed)
         return BundleReport(path, signed.digest, key, manifest, listed, len(source.sizes), size, encrypted)

@@ -80,7 +80,12 @@ class ModelSource(Strict):
     personal: list[Pattern] = Field(
         default_factory=list, description='tensors that each site trains for itself, as `"bn*"`: neither sent nor blended'
     )
-
+    ridge: Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="where all but the last linear layer is frozen: the penalty with which it is solved for in the first "
+        "round, as one more candidate; the learner's first bundle then tells second moments of its samples' features, "
+        "class by class (docs/threat-model.md)",
+    )
     init: Init = Field(default_factory=Init, description="how the file for `alx init --init` fits the model")
 
     def file(self) -> str | None:
@@ -221,6 +226,26 @@ class Plan(Strict):
         if self.loss_limit is None:
             raise ValueError(f"[privacy] loss_clip is needed where {self.loss} is the loss and no classes are named")
         return self
+
+    @model_validator(mode="after")
+    def _ridge_fits(self) -> Self:
+        if self.model is None or self.model.ridge is None:
+            return self
+        refused = {
+            "[privacy]: moments have no noise": self.privacy is not None,
+            f'loss = "{self.loss}": it answers with classes': self.loss != "cross_entropy",
+            'select_on = "validation": moments are those of the samples trained on': self.select_on == "validation",
+            "[model] personal: the layer is the same on both sides": bool(self.model.personal),
+        }
+        for what, is_there in refused.items():
+            if is_there:
+                raise ValueError(f"[model] ridge does not go with {what}")
+        return self
+
+    @property
+    def ridge(self) -> float | None:
+        """The penalty with which the last layer is solved for in the first round; None: it is not."""
+        return None if self.model is None else self.model.ridge
 
     @property
     def loss_limit(self) -> float | None:

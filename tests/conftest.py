@@ -25,7 +25,7 @@ from alx.site.site import Site
 from alx.site.site_file import Data, SiteFile
 from alx.site.state import SiteState
 from alx.steps import new
-from tests import officers, places
+from tests import heads, officers, places
 
 # After set-up nothing needs a network: neither here nor in any Python process that a test starts.
 OFFLINE = Path(__file__).parent / "offline"
@@ -243,6 +243,14 @@ def _waiting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world.root
 
 
+@pytest.fixture(scope="session")
+def _told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exchange of its own, under a plan with ridge; played once, where it is asked for."""
+    world = pair_world(World(heads.make(tmp_path_factory.mktemp("told") / "now")))
+    world.turn("learner")
+    return world.root
+
+
 @pytest.fixture
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], World]:
     """A private copy of the exchange at one stage.
@@ -253,12 +261,16 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Wor
 
     Under a plan with officers, of whom two have to agree: waiting: the learner's round 1 is sealed, and nobody has
     approved it; approved: two have, and it is on the disk.
+
+    Under a plan with ridge: told: the learner's round 1 is on the disk, with its moments.
     """
 
     def copy(name: str) -> World:
         world = World(tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}")
         if name in ("waiting", "approved"):
             shutil.copytree(request.getfixturevalue("_waiting"), world.root)
+        elif name == "told":
+            shutil.copytree(request.getfixturevalue("_told"), world.root)
         else:
             shutil.copytree(request.getfixturevalue("_stages")[name], world.root)
         if name == "approved":

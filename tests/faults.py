@@ -401,6 +401,12 @@ FAULTS = {
             f"{RECEIPTS}test_a_bad_receipt_beside_a_good_bundle_is_a_look_and_no_refusal",
         ),
     ),
+    48: Fault(
+        "moments that no samples have, of another count or layer, too large, where the plan has none, or left out where it "
+        "has; a layer that is said to be solved for where none can be",
+        "refused before anything is solved with them",
+        ("test_head::test_sums_of_no_samples_are_refused", "test_head::test_a_class_of_few_samples_tells_no_moments"),
+    ),
 }
 
 

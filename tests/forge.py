@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zstandard
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +23,7 @@ from alx.bundle import carried, codec, keys, read, signature, strict_json
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import Layout, Tensor, part_name
 from alx.bundle.manifest import KEYFRAME_EVERY
+from alx.bundle.moments import Moments
 from alx.cli.main import cli, run
 from alx.errors import AlxError
 from alx.site import shelf
@@ -208,6 +210,16 @@ class Forge:
                 before = bytes(flat)
 
         self.edit(say)
+
+    def moments(self, change: Callable[[Any, Any], Any]) -> None:
+        """Change the sums by class, or the upper half of the second moments; compress, list and sign them anew."""
+        said = Moments(**self.manifest()["moments"])
+        raw, rows, file = bytearray(said.layout.nbytes), said.features + 1, self.path(said.files[0])
+        codec.decode(file.read_bytes(), raw, said.layout, 0, file.name, keyframe=True)
+        numbers = np.frombuffer(raw, "<f8")
+        change(numbers[: rows * said.classes].reshape(rows, said.classes), numbers[rows * said.classes :])
+        file.write_bytes(codec.encode(bytes(raw), None, said.layout, 0))
+        self.edit(lambda m: m["moments"].update(state=hashlib.sha256(raw).hexdigest()))
 
     # --- the blends
 

@@ -26,6 +26,7 @@ from alx.bundle.layout import (
     layout_order,
     part_name,
 )
+from alx.bundle.moments import Moments, file_name
 from alx.bundle.restored import Restored
 from alx.bundle.signature import Sha256
 from alx.errors import LimitError, MalformedError, NotFiniteError, escape
@@ -37,6 +38,7 @@ MAX_MANIFEST_BYTES = 16 << 20  # MAX_CANDIDATES candidates and MAX_TENSORS tenso
 MAX_CANDIDATES = 4096  # snapshots of a turn; a paper run has 41
 MAX_BLENDS = 64  # of a turn; alx offers 8
 MAX_TURNS = 1_000_000  # of a budget; a plan has 1,000 rounds and 100 spare turns, and restores count too
+SOLVED_IN = 2  # the sequence of the bundle that may have a layer solved for: the answer to the one with the moments
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 
 Loss = Annotated[float, Field(description="a sum over samples")]
@@ -79,24 +81,33 @@ class Blend(Strict):
 
 
 class Candidate(Strict):
-    """One model on offer: a snapshot of the trajectory, or a blend."""
+    """One model on offer: a snapshot of the trajectory, a blend, or one whose last layer was solved for."""
 
-    step: Annotated[int, Field(ge=0, le=MAX_STEPS)] | None = Field(description="null for a blend")
+    step: Annotated[int, Field(ge=0, le=MAX_STEPS)] | None = Field(
+        description="null for a blend, and for what was solved for"
+    )
     blend: Blend | None = None
     loss: Loss = Field(description="the sender's own loss sum, in evaluation mode")
     state: Sha256 = Field(description="SHA-256 of the raw state")
     keyframe: bool = Field(description="true: decoded alone; false: a delta against the candidate before it, or a recipe")
     files: Annotated[list[str], Field(max_length=MAX_FILES)] = Field(description="none where a blend travels as its recipe")
+    solved: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="its last layer was solved for, out of both sides' moments; left out where it was not",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.step is None) == (self.blend is None):
-            raise ValueError("a candidate is either a snapshot with a step or a blend")
+        if (self.step is not None) + (self.blend is not None) + self.solved != 1:
+            raise ValueError("a candidate is either a snapshot with a step, a blend, or solved for")
         return self
 
     @property
     def label(self) -> str:
         """Short words for people."""
+        if self.solved:
+            return "solved"
         if self.blend is None:
             return f"t={self.step}"
         momentum = f" m{self.blend.momentum:g}" if self.blend.momentum else ""
@@ -164,6 +175,7 @@ class Manifest(Head):
         if steps != sorted(set(steps)) or steps[:1] != [0] or steps[-1] == 0 or self.candidates[0].step != 0:
             raise ValueError("the steps of the snapshots do not rise from 0")
         self._check_blends(steps[-1])
+        self._check_solved(len(steps))
         if any(c.step is not None for c in self.candidates[len(steps) :]):
             raise ValueError("a snapshot follows a blend")
         weighed = self._weighed(steps)
@@ -180,8 +192,15 @@ class Manifest(Head):
                 raise ValueError(f"the files of candidate {i} are not {parts} parts by their names")
 
     def _weighed(self, steps: list[int]) -> int:
-        """How many candidates come with weights: all; from version 2 on the snapshots. They stand first."""
-        return len(self.candidates) if self.version == 1 else len(steps)
+        """How many candidates come with weights, and stand first: all; from version 2 on all but blends."""
+        return len(self.candidates) if self.version == 1 else len(steps) + sum(c.solved for c in self.candidates)
+
+    def _check_solved(self, snapshots: int) -> None:
+        places = [i for i, c in enumerate(self.candidates) if c.solved]
+        if places and (places != [snapshots] or self.sequence != SOLVED_IN or self.version < 4):  # noqa: PLR2004 - since then
+            raise ValueError(
+                "a candidate that is solved for stands behind the snapshots of the provider's first bundle, alone"
+            )
 
     def _check_blends(self, last: int) -> None:
         for blend in (c.blend for c in self.candidates if c.blend is not None):
@@ -196,6 +215,21 @@ class Manifest(Head):
     def snapshots(self) -> list[Candidate]:
         """The trajectory: candidates with a step, in its order."""
         return [c for c in self.candidates if c.step is not None]
+
+    @property
+    def blends(self) -> int:
+        """Number of candidates that are blends."""
+        return sum(c.blend is not None for c in self.candidates)
+
+    @property
+    def solves(self) -> bool:
+        """Whether the last layer of a candidate was solved for."""
+        return any(c.solved for c in self.candidates)
+
+    @property
+    def told(self) -> Moments | None:
+        """What it says of second moments of the sender's samples, where it has them."""
+        return self.moments if isinstance(self, Version4) else None
 
     @property
     def last_step(self) -> int:
@@ -278,6 +312,24 @@ class Version4(Version3):
         description="that the sender's site was restored since its turn before; null: it was not"
     )
     privacy: Spending | None = Field(description="what of its privacy budget is spent; null where the plan has no [privacy]")
+    moments: Moments | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="of the sender's samples, in the learner's first bundle where the plan has ridge; else left out",
+    )
+
+    @model_validator(mode="after")
+    def _of_the_layer(self) -> Self:
+        said = self.moments
+        if said is None:
+            return self
+        if self.sequence != 1:
+            raise ValueError("moments stand in the learner's first bundle alone")
+        if [t.shape for t in self.tensors if len(t.shape) != 1] != [[said.classes, said.features]]:
+            raise ValueError("moments are not those of the one layer that travels")
+        if said.files != [file_name(part) for part in range(said.layout.parts)]:
+            raise ValueError(f"the files of the moments are not {said.layout.parts} parts by their names")
+        return self
 
 
 VERSIONS: dict[int, type[Manifest]] = {1: Version1, 2: Version2, 3: Version3, 4: Version4}

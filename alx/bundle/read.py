@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alx import files
 from alx.bundle import age, carried, closing, signature
@@ -22,6 +22,11 @@ from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, escape
 from alx.progress import Tell, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    _Array = np.ndarray[Any, np.dtype[np.float64]]
 
 MISSING = "is missing"  # why a file is bad that is not there at all
 STATES_HELD = 3  # at once: this one, and the caller's tensors and model
@@ -165,7 +170,8 @@ def read_manifest(source: Reader, signed: SignedBundle) -> Manifest:
         LimitError, MalformedError, NotFiniteError: see `manifest.parse`.
     """
     manifest = parse(_plain(source, manifest_file(signed)))
-    _check_names(signed, manifest.name(), (MANIFEST_NAME, *(name for c in manifest.candidates for name in c.files)))
+    own = () if manifest.told is None else manifest.told.files
+    _check_names(signed, manifest.name(), (MANIFEST_NAME, *(name for c in manifest.candidates for name in c.files), *own))
     return manifest
 
 
@@ -339,6 +345,30 @@ def state(source: Source, signed: SignedBundle, manifest: Manifest, index: int) 
         AlxError: see `states`.
     """
     return next(bytes(s) for _, _, s in states(source, signed, manifest, index, index))
+
+
+def moments(source: Source, signed: SignedBundle, manifest: Manifest) -> tuple["_Array", "_Array"] | None:
+    """The sender's second moments and sums by class, where a bundle has them: each file compared, each number checked.
+
+    Raises:
+        CorruptError, LimitError, MalformedError, NotFiniteError, ModelError: see `states` and `moments.unpacked`.
+    """
+    said = manifest.told
+    if said is None:
+        return None
+    from alx.bundle import codec  # noqa: PLC0415 - as above
+    from alx.bundle.moments import unpacked  # noqa: PLC0415 - as above
+
+    layout = said.layout
+    with enough_memory(layout.nbytes):
+        flat = bytearray(layout.nbytes)
+        for part, name in enumerate(said.files):
+            data = _plain(source, signed.files[_ending(signed, name)])
+            codec.decode(data, flat, layout, part, name, keyframe=True)
+        if hashlib.sha256(flat).hexdigest() != said.state:
+            raise CorruptError("the moments are not those whose digest was signed")
+        codec.check_values(memoryview(flat), layout, "the moments")
+        return unpacked(bytes(flat), said, manifest.samples)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from alx.bundle import age, codec, signature, strict_json
 from alx.bundle.closing import Closing
 from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, Layout, part_name
 from alx.bundle.manifest import KEYFRAME_EVERY, Manifest
+from alx.bundle.moments import Moments
 from alx.bundle.signature import SIGNATURE_NAME, SignedFile
 
 SYNCS = 2  # at once, beside the work of all cores: the disk is kept busy, and no core by waiting for it
@@ -87,6 +88,21 @@ def candidates(
             yield ended()
         for sync in syncs:
             sync.result()
+
+
+def moments(folder: Path, raw: bytes, said: Moments, recipients: Sequence[str] = ()) -> list[SignedFile]:
+    """Write the files of a site's moments; they are durable.
+
+    Args:
+        folder: see `candidates`.
+        raw: the sums.
+        said: what the manifest says of them.
+        recipients: see `candidates`.
+    """
+    files.make_folder(folder / DATA_FOLDER)
+    return [
+        _write(folder, name, codec.encoded(raw, None, said.layout, part), recipients) for part, name in enumerate(said.files)
+    ]
 
 
 def _sha256(data: codec.Bytes) -> str:

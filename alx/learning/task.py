@@ -7,12 +7,15 @@ and a model's state, through no other door.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from alx.learning.noise import Guard
 from alx.training import Training
+
+if TYPE_CHECKING:
+    from alx.learning.head import Head
 
 State = Mapping[str, Tensor]
 """What travels of a model, by name: its `state_dict()`, unless the task says otherwise (`Task.state`)."""
@@ -236,6 +239,7 @@ class Task:
         personal: names of those tensors of `state` that stay at home: each site has its own. The rest travels.
         private: optional: (guard) -> as `trainer`, with the gradient of each sample clipped and noise added to every step.
             Where the plan has [privacy], no other steps are taken.
+        head: optional: its last layer, where that alone is trained and the plan has it solved for ([model] ridge).
     """
 
     new_model: Callable[[], nn.Module]
@@ -256,3 +260,4 @@ class Task:
     frozen: Callable[[nn.Module], State] = nothing
     personal: frozenset[str] = frozenset()
     private: Callable[[Guard], Callable[[nn.Module, int], Trainer]] | None = None
+    head: "Head | None" = None

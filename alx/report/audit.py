@@ -101,12 +101,27 @@ def _offer(report: BundleReport, m: Manifest) -> list[str]:
         *(f"                 {escape(t.name)} {t.dtype}{t.shape}" for t in m.tensors),
         *_stays(m),
         f"  snapshots    {len(m.snapshots)} with their weights, at the steps {steps}",
-        *_blends(report, len(m.candidates) - len(m.snapshots)),
+        *(
+            ["  solved       1 with its weights, whose last layer was solved for out of both sides' moments"]
+            if m.solves
+            else []
+        ),
+        *_blends(report, m.blends),
         "numbers about the sender's data:",
         f"  samples      {m.samples}",
         f"  loss sums    {len(m.candidates)}, one for each snapshot and blend, from {min(losses):.6g} to {max(losses):.6g}",
+        *_moments(m),
         *_spent(m),
     ]
+
+
+def _moments(m: Manifest) -> list[str]:
+    """What it says of the sender's samples beside their loss sums."""
+    said = m.told
+    if said is None:
+        return []
+    of = f"{count(said.features, 'feature')} and of their products, by class, of {said.classes} classes"
+    return [f"  moments      sums of {of}: {files.size(said.layout.nbytes)}"]
 
 
 def _spent(m: Manifest) -> list[str]:
@@ -256,6 +271,8 @@ def _left(report: SiteReport, sent: list[BundleReport]) -> str:
     size, losses = files.size(sum(b.size for b in gone)), sum(len(b.candidates) for b in gone)
     recipes = sum(b.recipes for b in gone)
     of = f", recipes of {count(recipes, 'blend')}" if recipes else ""
+    if any(isinstance(b.manifest, Manifest) and b.manifest.told for b in gone):
+        of += ", second moments of its samples' features"
     models, samples = count(losses - recipes, "model"), gone[-1].manifest.samples
     return (
         f"what left this site: {count(len(gone), 'bundle')} ({size}) with the weights of {models}{of}, {losses} loss sums, "

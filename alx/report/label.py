@@ -83,6 +83,11 @@ class Label:
                 if self.attacked_at is None
                 else [("attacks tried", f"by its sender, {self.attacked_at}; figures stay there")]
             ),
+            *(
+                []
+                if isinstance(m, Closing) or m.told is None
+                else [("tells", f"second moments of its samples' {m.told.features} features, and their sums by class")]
+            ),
             ("size", f"{files.size(self.report.size)} in {count(self.report.files, 'file')}"),
             ("drive", self.drive.name or unknown),
             ("serial number", self.drive.serial or unknown),

@@ -91,7 +91,7 @@ class Staged:
             if self.now.site.plan.rounds_weights and not codec.is_rounded(flat, manifest.layout):
                 raise PeerError(f"{c.label} is not rounded as the plan says", "does the peer keep to the plan?")
             self._checked.add(i)
-            if weighed < len(manifest.candidates) and i in (0, weighed - 1) and i not in self._ends:
+            if weighed < len(manifest.candidates) and i in (0, len(manifest.snapshots) - 1) and i not in self._ends:
                 with read.enough_memory(len(flat)):
                     self._ends[i] = bytes(flat)  # what blends are made of, so that no file is read again for it
             if i >= first:
@@ -118,7 +118,8 @@ class Staged:
         return shelf.parts(self.now, self.manifest, start, own)
 
     def check(self) -> None:
-        """Decode or make, and so check, what was not asked for."""
+        """Decode or make, and so check, what was not asked for; moments too, which only the turn after asks for."""
+        read.moments(self.source, self.signed, self.manifest)
         missing = set(range(len(self.manifest.candidates))) - self._checked
         if missing:
             for i, _ in self.states(min(missing)):
@@ -422,18 +423,32 @@ def check_spending(plan: Plan, manifest: Manifest) -> None:
         )
 
 
+def check_ridge(plan: Plan, manifest: Manifest) -> None:
+    """Moments come with the learner's first bundle where the plan has them, and a layer that is solved for in no other plan.
+
+    Raises:
+        PeerError: it is otherwise.
+    """
+    expected = plan.ridge is not None and manifest.sequence == 1
+    if (manifest.told is not None) != expected or (manifest.solves and plan.ridge is None):
+        what = "a layer that was solved for" if manifest.solves else "moments of the sender's samples"
+        has, agreed = ("has no", "has ridge") if expected else ("has", "has none in this turn")
+        raise PeerError(f"the bundle {has} {what}, and the plan {agreed}", "does the peer keep to the plan?")
+
+
 def check_contents(now: SiteState, manifest: Manifest) -> None:
     """The agreed model, the plan's steps, possible losses, a possible start; all before anything large is copied.
 
     Raises:
         ModelError: another model, or other frozen weights.
-        PeerError: see `check_spending`; snapshots of other steps, or blends, that the plan does not have; blends with
-            another step of ours than the last; another number of samples in all.
+        PeerError: see `check_spending` and `check_ridge`; snapshots of other steps, or blends, that the plan does not have;
+            blends with another step of ours than the last; another number of samples in all.
         MalformedError: a negative loss where the plan's objective has none.
     """
     site = now.site
     check_spending(site.plan, manifest)
     check_model(manifest.tensors, now.own.layout)
+    check_ridge(site.plan, manifest)
     refuse_other(manifest.stays, now.own.file.frozen, "the bundle's")
     own, peer = now.own.file.samples, now.peer.file.samples
     steps, sender = [c.step for c in manifest.snapshots], manifest.sender.role
@@ -445,7 +460,7 @@ def check_contents(now: SiteState, manifest: Manifest) -> None:
             f"{len(steps)} snapshots up to step {steps[-1]}, expected {len(expected)} up to {expected[-1]} by the plan",
             "does the peer keep to the plan?",
         )
-    blends = len(manifest.candidates) - len(steps)
+    blends = manifest.blends
     if blends > (MAX_BLENDS if site.plan.candidates == "blended" else 0):
         raise PeerError(f"{count(blends, 'blend')}, more than the plan allows", "does the peer keep to the plan?")
     ours = _last_step(now, site.plan.steps(site.role, own, peer)) if blends else 0

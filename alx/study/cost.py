@@ -141,7 +141,8 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int], *, keep: bool) -> 
         for a, each in blends.items()
     }
     spending = len(kept) * sizes.SPENDING if plan.privacy is not None else 0
-    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a] + spending) + sizes.CLOSING for a in blends}
+    once = sizes.CLOSING if pooled.head is None else sizes.CLOSING + one + sizes.told(pooled.head, encrypted=plan.encrypt)
+    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a] + spending) + once for a in blends}
     carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a.startswith(("cyclic", "fedavg"))}
     seconds = {
         a: plan.rounds

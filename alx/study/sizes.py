@@ -6,11 +6,12 @@ Knows the format of a bundle; knows no task and no result.
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import age, codec, manifest, signature, strict_json
+from alx.bundle import age, codec, manifest, moments, signature, strict_json
 from alx.bundle.frozen import Frozen
 from alx.bundle.layout import FLOATS, MANIFEST_NAME, MAX_SAMPLES, MAX_STATE_BYTES, MAX_TENSORS, Layout, part_name
 from alx.bundle.manifest import Blend, Candidate, Party, Start, Version4
 from alx.bundle.signature import SignedFile
+from alx.learning.head import Head
 from alx.learning.task import State
 from alx.plan import MAX_ROUNDS, MAX_STEPS
 from alx.turns.bridge import layout_of, to_flat
@@ -19,6 +20,7 @@ LONGEST = -1.2345678901234567e-100  # as JSON, no number of 64 bits has more cha
 DIGEST = "f" * 64
 CLOSING = 4096  # of a closing, signature included: ours has 1,960, encrypted 2,404
 SPENDING = 512  # of what a manifest says of a privacy budget: eight numbers and their names
+SOLVED = 4096  # of what two manifests and two signatures say of moments and of a layer solved for: less than 2,000
 AGE_FILE = 1024  # of an encrypted file: header, two recipients, and a stanza of random length
 AGE_CHUNKS = 12  # and 16 bytes in each 64 KiB: a 4,096th
 
@@ -35,6 +37,11 @@ def most(layout: Layout, *, encrypted: bool = False) -> int:
     noise = memoryview(np.random.default_rng(0).bytes(layout.nbytes))
     files = [len(codec.encode(noise, None, layout, part)) for part in range(layout.parts)]
     return sum(_encrypted(size) if encrypted else size for size in files)
+
+
+def told(head: Head, *, encrypted: bool = False) -> int:
+    """Bytes at most of the moments that the learner's first bundle has, and of what manifests say of a layer solved for."""
+    return most(moments.layout(head.features, head.classes), encrypted=encrypted) + SOLVED
 
 
 def wrapping(layout: Layout, snapshots: int, blends: int, *, encrypted: bool = False) -> int:

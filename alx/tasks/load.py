@@ -24,6 +24,7 @@ from alx.tasks import (
     distillation,
     fit,
     given,
+    head,
     metrics,
     models,
     parts,
@@ -265,6 +266,11 @@ def _placed(
     folder: Path, config: SiteConfig, plan: Plan, read: kinds.Parts | None, place: torch.device, *, whole: bool = True
 ) -> Task:
     """The task on one device; not `whole`, to be cut: its models are of the meta device, and nothing is tried."""
+    if plan.ridge is not None and (config.task != "built-in" or config.sharding):
+        raise ConfigError(
+            "[model] ridge in the plan is for the built-in task, whole on each device",
+            "leave ridge out of the plan, and sharding or the task of your own in site.toml as it is",
+        )
     if config.sharding:
         _refuse_uncut(folder, config, plan)
     if config.task != "built-in":
@@ -301,7 +307,13 @@ def _placed(
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
     begun = _limited(_begun(safe, model, folder, plan), plan)
-    return dataclasses.replace(begun, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
+    begun = dataclasses.replace(begun, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
+    if plan.ridge is None:
+        return begun
+    with torch.random.fork_rng(devices=[]):
+        blank = begun.new_model()
+    loss = losses(plan.loss, plan.objective, plan.class_names)
+    return dataclasses.replace(begun, head=head.of(begun, blank, own, loss, plan.ridge, place))
 
 
 def _refuse_uncut(folder: Path, config: SiteConfig, plan: Plan) -> None:

@@ -19,7 +19,7 @@ from alx.training import VALIDATIONS, Training
 from alx.transforms import Transform
 from alx.turns import bridge, budget
 from alx.turns.budget import Planned
-from alx.turns.introduce import initial
+from alx.turns.introduce import initial, refuse_few_of_class
 
 MAX_NAMED = 12  # tensors told by name: those of two layers of batch norm, and a little more
 
@@ -154,6 +154,7 @@ def inspect(site: Site) -> Inspection:
     if plan.privacy is not None:
         task, noise = budget.tried(site, task)
     found = check.check_task(task, plan.seed)
+    refuse_few_of_class(site, task)
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
     size = sum(t.nbytes for t in state.travels(task, initial(site, task)).values())

@@ -82,11 +82,23 @@ def refuse_few(site: Site, task: Task, samples: int) -> None:
         samples: that losses are sums over.
 
     Raises:
-        ConfigError: fewer than the site's least, of these or of those trained on.
+        ConfigError: fewer than the site's least, of these, of those trained on, or of a class whose moments are told.
     """
     disclosure.refuse_few(site, samples, disclosure.SUMMED)
     if task.trained is not None:
         disclosure.refuse_few(site, task.trained, "to train on")
+    refuse_few_of_class(site, task)
+
+
+def refuse_few_of_class(site: Site, task: Task) -> None:
+    """Where moments travel, those of a class are told by themselves.
+
+    Raises:
+        ConfigError: a class of the learner's has fewer samples than the site's least, and more than none.
+    """
+    for number, of_class in enumerate(task.head.counts() if task.head is not None and site.role == "learner" else ()):
+        if of_class:
+            disclosure.refuse_few(site, of_class, f"of class {number}, whose moments [model] ridge tells")
 
 
 def refuse_other_data(site: Site, task: Task, samples: int) -> None:

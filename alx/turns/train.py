@@ -18,6 +18,7 @@ from alx import files, order
 from alx.bundle import codec, recipe, write
 from alx.bundle.layout import Layout, bundle_name, part_name
 from alx.bundle.manifest import Blend, Candidate, Manifest, Party, Start, Version4
+from alx.bundle.moments import Moments
 from alx.bundle.signature import SignedFile
 from alx.errors import ConfigError, DivergedError, NotFiniteError, TurnError, count
 from alx.learning import blend as blends
@@ -32,7 +33,7 @@ from alx.site.work import Work
 from alx.steps import receipts
 from alx.tasks import clipped, load
 from alx.tasks.check import likeness
-from alx.turns import budget, checkpoints, log, personal
+from alx.turns import budget, checkpoints, head, log, personal
 from alx.turns.bridge import from_flat, refuse_moved, refuse_negative, same_count, same_model, same_objective, to_flat
 from alx.turns.introduce import initial, refuse_few, refuse_other_data
 from alx.turns.log import Log, Record, Target
@@ -73,6 +74,8 @@ class Sealed:
     afresh: bool = False
     unlogged: tuple[str, ...] = ()
     resumed: int | None = None
+    more: tuple[str, ...] = ()
+    """What else is in it, for people: moments, or a layer that was solved for."""
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -97,7 +100,8 @@ class Sealed:
     def contents(self) -> str:
         """What is in it, for people: `12 snapshots and recipes of 8 blends`."""
         of = "recipes of " if self.recipes else ""
-        return count(self.snapshots, "snapshot") + (f" and {of}{count(self.blends, 'blend')}" if self.blends else "")
+        snapshots = ", ".join((count(self.snapshots, "snapshot"), *self.more))
+        return snapshots + (f" and {of}{count(self.blends, 'blend')}" if self.blends else "")
 
 
 def turn_seed(plan_seed: int, round_: int, role: str) -> int:
@@ -139,9 +143,10 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     with log.opened(logs, turn.name) as written:
         steps, resumed = turn.sample(written)
     recipes = turn.blend(max(steps, key=steps.__getitem__))
-    losses = turn.measure(steps, recipes)
+    solved = turn.solve()
+    losses = turn.measure(steps, recipes, solved)
     files.remove_tree(turn.work.bundle)
-    manifest, data = turn.pack(steps, recipes, losses)
+    manifest, data = turn.pack(steps, recipes, losses, solved)
     digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
     # before the ledger knows of the turn: what is kept of one that never was is never asked for
@@ -185,8 +190,10 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
         m, size = bundle.manifest, sum(bundle.source.sizes.values())
         count, snapshots, raw_size = len(m.candidates), len(m.snapshots), m.layout.nbytes * m.weighed
         planned = now.site.plan.steps(now.site.role, now.own.file.samples, now.peer.file.samples)
-        of = snapshots, count - snapshots, count - m.weighed, m.last_step, planned
-        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again)
+        of = snapshots, m.blends, count - m.weighed, m.last_step, planned
+        more = ["1 solved for"] if m.solves else []
+        more += [] if m.told is None else [f"second moments of {m.told.features} features"]
+        return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again, more=tuple(more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,9 +364,13 @@ class _Turn:
                 out[f"blend-{i}"] = each
         return out
 
-    def measure(self, steps: dict[str, int], recipes: dict[str, blends.Recipe]) -> dict[str, float]:
-        """The own loss sum at every kept state, by label; a blend at which it is not finite is left out."""
-        labels = [*steps, *recipes]
+    def solve(self) -> list[str]:
+        """Keep the state whose last layer is solved for, where the plan has one in this turn; its label."""
+        return head.solve(self.now, self.task, self.work, self._state("start"))
+
+    def measure(self, steps: dict[str, int], recipes: dict[str, blends.Recipe], solved: Sequence[str]) -> dict[str, float]:
+        """The own loss sum at every kept state, by label; where it is not finite, what is no snapshot is left out."""
+        labels = [*steps, *solved, *recipes]
         done, samples = self.work.losses(), self.now.own.file.samples
         missing = [label for label in labels if label not in done]
         together = 1 if self.task.sample_losses is None else measure.together(self.task, self.layout.nbytes)
@@ -403,28 +414,35 @@ class _Turn:
             )
 
     def pack(
-        self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float]
+        self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float], solved: Sequence[str]
     ) -> tuple[Manifest, list[SignedFile]]:
-        """Compress every snapshot into the bundle's folder, and say what it and the blends are."""
+        """Compress every snapshot into the bundle's folder, and what was solved for; say what they and the blends are."""
         data: list[SignedFile] = []
         candidates = []
-        states = self.work.states(list(steps), self.layout.nbytes)
+        weighed = [*steps, *(label for label in solved if label in losses)]
+        states = self.work.states(weighed, self.layout.nbytes)
         packed = write.candidates(self.work.bundle, states, self.layout, self.now.recipients)
         # strict asks once more after the last: only when `packed` has ended, its files are durable
-        for i, (label, made) in enumerate(zip(steps, packed, strict=True)):
+        for i, (label, made) in enumerate(zip(weighed, packed, strict=True)):
             data += made.files
             names = [part_name(i, part) for part in range(self.layout.parts)]
+            step = steps.get(label)
             candidates.append(
-                Candidate(step=steps[label], loss=losses[label], state=made.state, keyframe=made.keyframe, files=names)
+                Candidate(
+                    step=step, loss=losses[label], state=made.state, keyframe=made.keyframe, files=names, solved=step is None
+                )
             )
-            self.tell("sealing", i + 1, len(steps))
+            self.tell("sealing", i + 1, len(weighed))
         for label, blend in self._blend_entries(steps, recipes).items():
             if label in losses:
                 digest = hashlib.sha256(self.work.get(label)).hexdigest()
                 candidates.append(
                     Candidate(step=None, blend=blend, loss=losses[label], state=digest, keyframe=False, files=[])
                 )
-        return self._manifest(candidates), data
+        told = head.tell(self.now, self.task, self.work, self._state("start"))
+        if told is not None:
+            data += write.moments(self.work.bundle, self.work.get(head.TOLD), told, self.now.recipients)
+        return self._manifest(candidates, told), data
 
     def _blend_entries(self, steps: dict[str, int], recipes: dict[str, blends.Recipe]) -> dict[str, Blend]:
         """How each blend was made, for the manifest."""
@@ -445,7 +463,7 @@ class _Turn:
             for label, recipe in recipes.items()
         }
 
-    def _manifest(self, candidates: list[Candidate]) -> Manifest:
+    def _manifest(self, candidates: list[Candidate], told: Moments | None) -> Manifest:
         now, site, position = self.now, self.now.site, self.now.position
         start = None
         if position.accepted:
@@ -469,4 +487,5 @@ class _Turn:
             frozen=now.own.file.frozen,
             restored=restoration.since_last_sealed(now),
             privacy=None if self.share is None else budget.spending(now, self.share, len(candidates)),
+            moments=told,
         )

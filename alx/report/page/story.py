@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from alx import files
 from alx.audit import BundleReport, Ciphertext
 from alx.bundle.closing import Closing
+from alx.bundle.manifest import Manifest
 from alx.errors import count
 from alx.evidence import EVENTS_HOLD, Bundle, Evidence, Fault, Past
 from alx.report import audit as told
@@ -124,7 +125,11 @@ def _left(gone: list[Bundle], *, mended: bool) -> list[str]:
     weights = f"the weights of {count(models, 'model')}, recipes of {count(recipes, 'blend')}"
     numbers = f"{count(losses, 'loss sum')} and the number of its samples, {samples:,}"
     known = ", by what its record knows" if mended else ""
-    return [f"What left this site{known}: {weights}, {numbers}. No bundle has a place for a sample, a label or a score."]
+    told = [r.manifest.told for r in opened if isinstance(r.manifest, Manifest) and r.manifest.told is not None]
+    sums = "" if not told else f", and second moments of its samples' {told[0].features} features with their sums by class"
+    return [
+        f"What left this site{known}: {weights}, {numbers}{sums}. No bundle has a place for a sample, a label or a score."
+    ]
 
 
 def _bundle(report: BundleReport | Ciphertext) -> list[str]:

@@ -153,7 +153,8 @@ def _offered(seen: Seen) -> Part:
 
 def _form(candidate: Candidate, *, made: bool) -> str:
     if candidate.files:
-        return f"weights, {count(len(candidate.files), 'file')}"
+        solved = "solved for, " if candidate.solved else ""
+        return f"{solved}weights, {count(len(candidate.files), 'file')}"
     return "recipe, made here to the bit" if made else "recipe"
 
 
