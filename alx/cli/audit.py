@@ -67,7 +67,7 @@ def _compare(targets: tuple[Path, ...], key_paths: tuple[Path, ...], *, as_json:
         now = site.look()
         reports += audits.site(now).bundles
         known += [*now.keyring.own, *now.keyring.peer]
-        secret = secret or site.secret
+        secret = secret or site.secret_here
     for target in targets:
         if target not in sites:
             try:
@@ -144,7 +144,7 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
     site = standing_in()
     site.require_private()
     ring = site.look().keyring
-    return [*ring.own, *ring.peer], site.secret
+    return [*ring.own, *ring.peer], site.secret_here
 
 
 def standing_in() -> "Site":

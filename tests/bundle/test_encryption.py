@@ -235,6 +235,28 @@ def test_an_officer_without_the_age_key_gets_a_report_of_what_is_seen_from_outsi
         assert len(tables["Every selection of this site"]) == 1
 
 
+def test_an_auditors_copy_without_the_age_key_is_verified_from_outside_and_says_so(round_, alx):
+    for role in ("learner", "provider"):
+        (round_.folder(role) / "age.key").unlink()
+    told = alx("audit", round_.folder("provider"))
+    assert (told.code, "each is as it was signed; they are encrypted, and none was opened" in told.out) == (0, True)
+    assert "  LOOK         what is in them, and what each answers, was not seen: the age key is not here\n" in told.out
+    assert told.out.splitlines()[-1].endswith("what they hold cannot be seen without the age key")
+    both = alx("audit", round_.folder("provider"), round_.folder("learner"))
+    assert (both.code, "LOOK: of 2 bundles what 2 answer and follow could not be seen" in both.out) == (0, True)
+    said = json.loads(alx("audit", round_.folder("provider"), "--json").out)
+    assert ["manifest" in b for b in said["bundles"]] == [False, False]
+
+
+def test_which_turn_an_encrypted_bundle_is_stands_in_what_was_signed_whatever_its_folder_is_called(world, tmp_path, alx):
+    path = shutil.copytree(world.bundle("learner"), tmp_path / "alx-00000000-r007-provider")
+    key = ("--key", world.folder("learner") / "public.pem")
+    assert "  turn         round 1 of the learner, by the name that was signed\n" in alx("audit", path, *key).out
+    page = json.loads(alx("report", path, *key, "--json").out)
+    assert page["title"] == "An encrypted bundle, seen from outside: round 1 of the learner"
+    assert "By the name that was signed it is round 1 of the learner." in " ".join(page["words"])
+
+
 def test_a_header_that_would_keep_the_library_busy_for_hours_is_refused_at_once(world, capsys):
     forged = Forge.of(world, "learner")
     for junk in (b"-> x y\nAAAA\n" * 12_000, b"-> x " + b"y" * 96_000 + b"\n\n", b"-> x y\n" + b"A" * 160_000):

@@ -40,7 +40,7 @@ def title(seen: Seen) -> str:
         m = report.manifest
         what = "The closing" if isinstance(m, Closing) else "The bundle"
         return f"{what} of the {m.sender.role}, round {m.round}"
-    return "An encrypted bundle, seen from outside"
+    return f"An encrypted bundle, seen from outside: {report.turn}"
 
 
 def words(seen: Seen) -> list[str]:
@@ -134,13 +134,14 @@ def _bundle(report: BundleReport | Ciphertext) -> list[str]:
         name = report.path.name
         return [
             f"The bundle '{name}' is encrypted, and no key that opens it is at hand. I{valid} is as it was signed.",
-            "What it holds, who it is for and which round it belongs to cannot be seen from outside.",
+            f"By the name that was signed it is {report.turn}. What it holds cannot be seen from outside.",
         ]
     m = report.manifest
     who = (
         f"The {m.sender.role} made it for the {m.receiver.role}, in round {m.round} of the exchange under the plan {m.plan}."
     )
-    out = [who, f"I{valid} ({files.size(report.size)}) is as it was signed, and there is no other."]
+    size = files.size(sum(f.size for f in report.listed))
+    out = [who, f"I{valid} ({size}) is as it was signed, and beside them lies nothing but the signature."]
     if isinstance(m, Closing):
         out.append(f"It has no weights: it names the model that both sides end with, {m.state}.")
     else:

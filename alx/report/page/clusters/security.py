@@ -64,8 +64,8 @@ def _keys(seen: Seen) -> Part:
     )
 
 
-def _side(report: BundleReport | Ciphertext) -> str | None:
-    return report.manifest.sender.role if isinstance(report, BundleReport) else None
+def _side(report: BundleReport | Ciphertext) -> str:
+    return "provider" if report.turn.kind == "provider" else "learner"
 
 
 def _states(keys: tuple[PublicKey, ...]) -> Iterator[tuple[PublicKey, str]]:
