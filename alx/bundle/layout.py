@@ -27,7 +27,7 @@ MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a few at once fit in any memory
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r([0-9]{3,4})-(learner|provider|closing)")
+BUNDLE = re.compile(r"alx-([0-9a-f]{8})-r([0-9]{3,4})-(learner|provider|closing)")
 SHARE = re.compile(rf"{BUNDLE.pattern}\.[0-9]{{1,2}}-of-[0-9]{{1,2}}")  # on one of several disks
 # Bytes of one element, by the dtype's name in safetensors.
 DTYPES = {
@@ -102,10 +102,22 @@ Kind = Literal["learner", "provider", "closing"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which turn a bundle is, by its name: all that is known of one that nobody here can open."""
+    """Which turn a bundle is, by its name: all that is known of one that nobody here can open.
 
+    Attributes:
+        plan: the first 8 digits of the plan's digest.
+        round: its round.
+        kind: whose turn it is, or the closing.
+    """
+
+    plan: str
     round: int
     kind: Kind
+
+    @property
+    def sender(self) -> Role:
+        """Whose it is: the closing is the learner's."""
+        return "provider" if self.kind == "provider" else "learner"
 
     @property
     def sequence(self) -> int:
@@ -131,8 +143,8 @@ def place(name: str) -> Place:
     found = BUNDLE.fullmatch(name)
     if found is None:
         raise MalformedError(f"signed as '{escape(name)}', a name that no bundle has", "ask the sender")
-    kind: Kind = "learner" if found[2] == "learner" else "provider" if found[2] == "provider" else "closing"
-    return Place(int(found[1]), kind)
+    kind: Kind = "learner" if found[3] == "learner" else "provider" if found[3] == "provider" else "closing"
+    return Place(found[1], int(found[2]), kind)
 
 
 def part_name(candidate: int, part: int) -> str:

@@ -8,8 +8,6 @@ from alx.errors import count, escape
 from alx.forks import Comparison, Copy, Sealed
 from alx.report.audit import mended
 
-PLAN = len("alx-1f3a90c2")  # of a bundle's name: what all bundles of one exchange begin with
-
 
 def lines(found: Comparison) -> list[str]:
     """What was compared and what was found, line by line."""
@@ -19,7 +17,7 @@ def lines(found: Comparison) -> list[str]:
     what = [*([count(whole, "copy", "copies")] if whole else []), *([count(shares, "share")] if shares else [])]
     good = "good as far as it lies here" if shares else "good by itself"
     out = [f"compared {' and '.join(what)} of {count(len(found.bundles), 'bundle')}, each {good}:"]
-    for bundle in sorted(found.bundles.values(), key=lambda b: (b.name[:PLAN], b.turn.sequence, b.digest)):
+    for bundle in sorted(found.bundles.values(), key=lambda b: (b.turn.plan, b.turn.sequence, b.digest)):
         out.append(f"  {bundle.turn!s:<26} {bundle.digest[:16]}…  in {_where(bundle)}")
         out += [f"  {'':<26} {told}" for told in _bad_day(bundle)]
     if found.unseen:

@@ -1,5 +1,6 @@
 """Bundles encrypted to the peer: what a lost disk shows, who opens it, and that nothing decrypted is left behind."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -227,6 +228,8 @@ def test_an_officer_without_the_age_key_gets_a_report_of_what_is_seen_from_outsi
         assert done.code == 0, done.err
         report = json.loads(done.out)
         assert report["good"] == (key == "with")
+        closed = "2 bundles could be seen from outside only: encrypted, and the age key is not at hand"
+        assert (closed in [f["text"] for f in report["findings"]]) == (key == "without")
         tables = {t["caption"]: t["rows"] for c in report["clusters"] for p in c["parts"] for t in p["tables"]}
         found = {row[0]: row[5] for row in tables["Every bundle, in its order"]}
         assert list(found) == ["1L", "1P"]
@@ -246,6 +249,23 @@ def test_an_auditors_copy_without_the_age_key_is_verified_from_outside_and_says_
     assert (both.code, "LOOK: of 2 bundles what 2 answer and follow could not be seen" in both.out) == (0, True)
     said = json.loads(alx("audit", round_.folder("provider"), "--json").out)
     assert ["manifest" in b for b in said["bundles"]] == [False, False]
+
+
+def test_an_officer_who_cannot_see_what_is_encrypted_is_told_so_and_asked_otherwise(world, capsys, monkeypatch):
+    officer, site = world.root / "officer.pem", world.folder("learner")
+    assert run(["key", "officer", str(officer)]) == 0
+    words = ["approve", str(world.bundle("learner")), "--key", str(officer)]
+    capsys.readouterr()
+    for outside in (True, False):
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        with monkeypatch.context() as patch:
+            patch.chdir(world.root if outside else site)
+            assert run([*words, "--from", str(site / "public.pem")] if outside else words) == TrustError.exit_code
+        told = capsys.readouterr()
+        assert ("LOOK: nobody sees here what it holds" in told.out, "samples      40" in told.out) == (outside, not outside)
+        assert f"Approve{' unseen' if outside else ''} that this bundle leaves the house?" in told.err
+    assert run([*words, "--from", str(site / "public.pem"), "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seen"] is False
 
 
 def test_which_turn_an_encrypted_bundle_is_stands_in_what_was_signed_whatever_its_folder_is_called(world, tmp_path, alx):

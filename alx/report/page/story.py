@@ -226,6 +226,10 @@ def findings(seen: Seen) -> list[Finding]:
     found: Evidence = seen.evidence
     out = [Finding(kind="fault", at=None, text=logged.local(_fault(f), seen.folder)) for f in found.faults]
     out += [Finding(kind="look", at=None, text=f"'{name}' lies there, and nothing names it") for name in found.unnamed]
+    closed = sum(isinstance(r, Ciphertext) for r in seen.reports)
+    if closed:
+        text = f"{count(closed, 'bundle')} could be seen from outside only: encrypted, and the age key is not at hand"
+        out.append(Finding(kind="look", at=None, text=text))
     out += [
         Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record, seen.folder))
         for e in found.log

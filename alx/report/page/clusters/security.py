@@ -65,7 +65,7 @@ def _keys(seen: Seen) -> Part:
 
 
 def _side(report: BundleReport | Ciphertext) -> str:
-    return "provider" if report.turn.kind == "provider" else "learner"
+    return report.turn.sender
 
 
 def _states(keys: tuple[PublicKey, ...]) -> Iterator[tuple[PublicKey, str]]:
