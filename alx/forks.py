@@ -70,7 +70,7 @@ class Sealed:
             "round": self.turn.round,
             "kind": self.turn.kind,
             "signer": self.signer,
-            "opened": self.head is not None,
+            "manifest_read": self.head is not None,
             "previous": None if self.head is None else self.head.previous,
             "answers": None if self.head is None else self.head.answers,
             "restored": None if self.restored is None else self.restored.model_dump(),
@@ -114,7 +114,7 @@ class Comparison:
         """For machines."""
         return {
             "valid": not self.forks,
-            "not_opened": self.unseen,
+            "manifests_not_read": self.unseen,
             "bundles": [b.json() for b in self.bundles.values()],
             "forks": [
                 {

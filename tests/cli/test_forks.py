@@ -51,8 +51,8 @@ def test_a_turn_that_was_sealed_twice_is_named_with_both_digests_and_both_sets_o
     (fork,) = said["forks"]
     assert [s["digest"] for s in fork["sealed"]] == both
     assert [b["restored"] for b in said["bundles"]] == [None, RESTORED]
-    assert [(b["round"], b["kind"], b["opened"]) for b in said["bundles"]] == [(1, "learner", True)] * 2
-    assert (said["valid"], said["not_opened"]) == (False, 0)
+    assert [(b["round"], b["kind"], b["manifest_read"]) for b in said["bundles"]] == [(1, "learner", True)] * 2
+    assert (said["valid"], said["manifests_not_read"]) == (False, 0)
 
     alone = alx("audit", other, "--key", key)
     day = "restored from a backup at 2026-11-28T10:00:00+00:00, to the time before its first round"
@@ -103,7 +103,7 @@ def test_a_share_says_what_it_follows_as_all_of_the_bundle_does(stage, alx, tmp_
     assert told.out.startswith("compared 1 copy and 1 share of 2 bundles, each good as far as it lies here:")
     assert f"in '{shares[0]}' (disk 1 of 2)\n" in told.out
     said = json.loads(alx("audit", forge.bundle, *shares, *key, "--json").out)
-    assert (said["valid"], [b["opened"] for b in said["bundles"]]) == (True, [True, True])
+    assert (said["valid"], [b["manifest_read"] for b in said["bundles"]]) == (True, [True, True])
     assert [(c["disk"], c["disks"]) for c in said["bundles"][1]["copies"]] == [(1, 2), (2, 2)]
     follows = digest(forge.bundle, keys.load_public(key[1]))
     assert f"  follows      {follows}\n" in alx("audit", shares[1], *key).out
@@ -142,7 +142,7 @@ def test_of_encrypted_bundles_the_signed_names_alone_are_compared(signer, found)
         for letter, key in (("a", first), ("b", first if signer == "same" else other))
     ]
     both = forks.compared(reports)
-    assert (len(both.forks), both.unseen, both.json()["not_opened"]) == (found, 2, 2)
+    assert (len(both.forks), both.unseen, both.json()["manifests_not_read"]) == (found, 2, 2)
     lines = told.lines(both)
     assert any(line.startswith("LOOK: of 2 bundles what 2 answer and follow could not be seen") for line in lines)
     assert (lines[-1] == "as far as could be seen no turn was sealed twice") == (not found)

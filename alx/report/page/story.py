@@ -128,8 +128,9 @@ def _left(gone: list[Bundle], *, mended: bool) -> list[str]:
 
 
 def _bundle(report: BundleReport | Ciphertext) -> list[str]:
-    signed = count(len(report.listed), "signed file")
-    valid = f"ts signature is valid, by the key {report.signer.fingerprint}; each of its {signed}"
+    files_of = len(report.listed)
+    signed = "its one signed file" if files_of == 1 else f"each of its {files_of} signed files"
+    valid = f"ts signature is valid, by the key {report.signer.fingerprint}; {signed}"
     if isinstance(report, Ciphertext):
         name = report.path.name
         return [
@@ -141,7 +142,7 @@ def _bundle(report: BundleReport | Ciphertext) -> list[str]:
         f"The {m.sender.role} made it for the {m.receiver.role}, in round {m.round} of the exchange under the plan {m.plan}."
     )
     size = files.size(sum(f.size for f in report.listed))
-    out = [who, f"I{valid} ({size}) is as it was signed, and beside them lies nothing but the signature."]
+    out = [who, f"I{valid} ({size}) is as it was signed, and nothing but the signature lies beside."]
     if isinstance(m, Closing):
         out.append(f"It has no weights: it names the model that both sides end with, {m.state}.")
     else:
