@@ -289,7 +289,7 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         listed = tuple(signed.files.values())
         outside = read.is_encrypted(signed) and secret is None
         if part is not None or outside:
-            place(signed.name)
+            place(signed.name)  # where no manifest is read the signed name alone says which turn it is
             _hashed(source, listed if part is None else part.of(signed).files.values())
         if part is not None:
             return ShareReport(path, key, signed, part, None if outside else _said(source, signed, read.read_manifest))
