@@ -4,16 +4,17 @@ Knows bundles, keys and ledgers; knows no tensor's meaning. Nothing is written a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from alx.bundle import age, carried, read, share
 from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
+from alx.bundle.layout import Place, place
 from alx.bundle.manifest import Candidate, Manifest
 from alx.bundle.share import Share
 from alx.bundle.signature import SignedBundle, SignedFile
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # a bundle is looked at without a site
     from alx.site.ledger import Entry
     from alx.site.site import Site
     from alx.site.state import SiteState
+
+_Said = TypeVar("_Said", bound=Manifest | Closing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class BundleReport:
     size: int
     encrypted: bool
     made: bool = False
+
+    @property
+    def turn(self) -> Place:
+        """Which turn it is."""
+        return place(self.manifest.name())
 
     @property
     def raw_size(self) -> int:
@@ -106,6 +114,16 @@ class Ciphertext:
     listed: tuple[SignedFile, ...]
     files: dict[str, int]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(self.files.values())
+
+    @property
+    def turn(self) -> Place:
+        """Which turn it is, by the name that was signed."""
+        return place(self.name)
+
     def json(self) -> dict[str, object]:
         """For machines."""
         return {
@@ -113,10 +131,11 @@ class Ciphertext:
             "valid": True,
             "encrypted": True,
             "recipients": age.RECIPIENTS,
+            "name": self.name,
             "digest": self.digest,
             "signer": self.signer.fingerprint,
             "files": len(self.files),
-            "bytes": sum(self.files.values()),
+            "bytes": self.size,
         }
 
 
@@ -129,12 +148,15 @@ class ShareReport:
         signer: the key that the signature was verified with.
         signed: what the signature says of the whole bundle.
         part: which disk this is.
+        manifest: what the bundle says about itself, which lies on each of the disks; None where it is encrypted, and no key
+            was at hand.
     """
 
     path: Path
     signer: PublicKey
     signed: SignedBundle
     part: Share
+    manifest: Manifest | None
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -153,6 +175,7 @@ class ShareReport:
             "files": len(self.sizes),
             "bytes": sum(self.sizes.values()),
             "elsewhere": sorted(self.signed.files.keys() - self.sizes.keys()),
+            "manifest": None if self.manifest is None else self.manifest.model_dump(),
         }
 
 
@@ -160,19 +183,27 @@ class ShareReport:
 class SiteReport:
     """A site's history: both chains hold, every bundle named in the ledger was verified whole, and every blend was made.
 
+    Of encrypted bundles without the site's age key only what is seen from outside was verified.
+
     Attributes:
         entries: the ledger.
         events: the security log.
         not_logged: entries of the ledger that the log lacks, of a command that was killed in between.
         bundles: those of the outbox and the inbox, in the ledger's order.
-        personal: number of snapshots whose personal parts are kept here, each as it was kept; None where the plan has none.
+        personal: number of snapshots whose personal parts are kept here, each as it was kept; None where the plan has none,
+            or what was sealed could not be opened.
     """
 
     entries: list["Entry"]
     events: list["Event"]
     not_logged: list["Entry"]
-    bundles: list[BundleReport]
+    bundles: list[BundleReport | Ciphertext]
     personal: int | None = None
+
+    @property
+    def opened(self) -> list[BundleReport]:
+        """The bundles that were looked into: all of them, or none."""
+        return [b for b in self.bundles if isinstance(b, BundleReport)]
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -255,22 +286,16 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         part = share.take(source, signed)
         read.compare(source, signed.files if part is None else part.of(signed).files)
         source.refuse_damage()
-        if part is not None:
-            for file in part.of(signed).files.values():
-                source.read_signed(file)
-            source.refuse_damage()
-            return ShareReport(path, key, signed, part)
         listed = tuple(signed.files.values())
-        if read.is_encrypted(signed) and secret is None:
-            for file in signed.files.values():
-                content = source.read_signed(file)
-                if content is not None:
-                    age.check_header(content, file.name)
-            source.refuse_damage()
+        outside = read.is_encrypted(signed) and secret is None
+        if part is not None or outside:
+            place(signed.name)  # where no manifest is read the signed name alone says which turn it is
+            _hashed(source, listed if part is None else part.of(signed).files.values())
+        if part is not None:
+            return ShareReport(path, key, signed, part, None if outside else _said(source, signed, read.read_manifest))
+        if outside:
             return Ciphertext(path, signed.name, signed.digest, key, listed, dict(source.sizes))
-        manifest = read.read_closing(source, signed) if read.is_closing(signed) else read.read_manifest(source, signed)
-        if manifest.sender.key != key.fingerprint:
-            raise TrustError("the manifest names another sender than the key that signed it")
+        manifest = _said(source, signed, read.read_closing if read.is_closing(signed) else read.read_manifest)
         for _ in read.states(source, signed, manifest) if isinstance(manifest, Manifest) else ():
             pass
         if isinstance(manifest, Manifest):
@@ -278,6 +303,33 @@ def look(path: Path, keys: Sequence[PublicKey], secret: str | None = None) -> Bu
         size = sum(source.sizes.values())
         encrypted = read.is_encrypted(signed)
         return BundleReport(path, signed.digest, key, manifest, listed, len(source.sizes), size, encrypted)
+
+
+def _hashed(source: Source, wanted: Iterable[SignedFile]) -> None:
+    """Compare each file with its signed digest, and see that one that is called encrypted is; nothing is decrypted.
+
+    Raises:
+        CorruptError: names every bad file.
+        MalformedError: see `age.check_header`.
+    """
+    for file in wanted:
+        content = source.read_signed(file)
+        if content is not None and file.name.endswith(age.SUFFIX):
+            age.check_header(content, file.name)
+    source.refuse_damage()
+
+
+def _said(source: Source, signed: SignedBundle, reading: Callable[[Source, SignedBundle], _Said]) -> _Said:
+    """What it says about itself; by the key that signed it.
+
+    Raises:
+        TrustError: it names another sender.
+        AlxError: see `read.read_manifest` and `read.read_closing`.
+    """
+    said = reading(source, signed)
+    if said.sender.key != signed.signer.fingerprint:
+        raise TrustError("the manifest names another sender than the key that signed it")
+    return said
 
 
 def signature(source: Source, keys: Sequence[PublicKey]) -> tuple[PublicKey, SignedBundle]:
@@ -316,15 +368,16 @@ def site(now: "SiteState") -> SiteReport:
     not_logged = events.missing(log, now.entries)
     now.check_agreement()
     receipts.check(now)
-    reports = []
+    reports: list[BundleReport | Ciphertext] = []
     for entry in now.entries:
         if isinstance(entry.record, Turn):
-            report = kept(now.site, entry, now.keyring, now.site.secret)
-            if isinstance(report, Ciphertext):
-                raise PeerError(f"'{escape(report.path.name)}' is encrypted, and the site's age key is not at hand")
-            reports.append(blended(now, entry, report))
-    check_chain(reports)
-    return SiteReport(now.entries, log, not_logged, reports, personal(now, reports))
+            report = kept(now.site, entry, now.keyring, now.site.secret_here)
+            reports.append(report if isinstance(report, Ciphertext) else blended(now, entry, report))
+    opened = [r for r in reports if isinstance(r, BundleReport)]
+    if len(opened) < len(reports):
+        return SiteReport(now.entries, log, not_logged, reports)
+    check_chain(opened)
+    return SiteReport(now.entries, log, not_logged, reports, personal(now, opened))
 
 
 def kept(site: "Site", entry: "Entry", keyring: "Keyring", secret: str | None) -> BundleReport | Ciphertext:

@@ -21,7 +21,7 @@ from alx.site.entries import LEDGER, Accepted, Created, Event, Paired, PeerRotat
 from alx.site.events import Event as Logged
 from alx.site.keyring import Keyring
 from alx.site.ledger import Entry
-from alx.site.site import AGE_NAME, Site
+from alx.site.site import Site
 from alx.site.state import SiteState
 from alx.steps import receipts
 
@@ -220,9 +220,7 @@ def _alone(now: SiteState) -> Keyring | None:
 
 
 def _bundles(now: SiteState, keyring: Keyring | None, looked: _Looked) -> Iterator[Bundle]:
-    secret = None
-    if (now.site.folder / AGE_NAME).exists():  # a copy for an officer has none
-        secret = looked.at("age key", lambda: now.site.secret)
+    secret = looked.at("age key", lambda: now.site.secret_here)
     for entry in now.entries:
         turn = entry.record
         if not isinstance(turn, Turn):

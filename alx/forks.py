@@ -7,15 +7,25 @@ show that its sender sealed a turn twice.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from alx import order
 from alx.audit import BundleReport, Ciphertext, ShareReport
 from alx.bundle import keys
+from alx.bundle.layout import Place, place
 from alx.bundle.manifest import Head, Manifest
 from alx.bundle.restored import Restored
 from alx.errors import ForkError, count
 
 Verified = BundleReport | Ciphertext | ShareReport
+
+
+class Copy(NamedTuple):
+    """Where a bundle lies; `disk` of `disks` where it is what lies on one of several, else None."""
+
+    path: Path
+    disk: int | None = None
+    disks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +36,15 @@ class Sealed:
         digest: the bundle's.
         name: as signed.
         signer: fingerprint of the key that signed it.
-        head: whom it is for and what it follows; None where it is encrypted and no key was at hand, or is a share.
-        paths: where the copies lie.
+        head: whom it is for and what it follows; None where it is encrypted and no key was at hand.
+        copies: where it lies, all of it or a share.
     """
 
     digest: str
     name: str
     signer: str
     head: Head | None
-    paths: tuple[Path, ...]
+    copies: tuple[Copy, ...]
 
     @property
     def words(self) -> str:
@@ -42,11 +52,9 @@ class Sealed:
         return keys.words(self.digest)
 
     @property
-    def turn(self) -> str:
-        """Which turn it is, for people."""
-        _, _, round_, role = self.name.split("-")
-        number = int(round_.removeprefix("r"))
-        return f"the closing after round {number}" if role == "closing" else f"round {number} of the {role}"
+    def turn(self) -> Place:
+        """Which turn it is."""
+        return place(self.name)
 
     @property
     def restored(self) -> Restored | None:
@@ -59,11 +67,14 @@ class Sealed:
             "digest": self.digest,
             "words": self.words,
             "name": self.name,
+            "round": self.turn.round,
+            "kind": self.turn.kind,
             "signer": self.signer,
+            "manifest_read": self.head is not None,
             "previous": None if self.head is None else self.head.previous,
             "answers": None if self.head is None else self.head.answers,
             "restored": None if self.restored is None else self.restored.model_dump(),
-            "paths": list(self.paths),
+            "copies": [c._asdict() for c in self.copies],
         }
 
 
@@ -88,16 +99,22 @@ class Comparison:
 
     Attributes:
         bundles: by digest, each once.
-        forks: none where all of them are of one history.
+        forks: none where all of them are of one history, as far as could be seen.
     """
 
     bundles: dict[str, Sealed]
     forks: tuple[Fork, ...]
 
+    @property
+    def unseen(self) -> int:
+        """Number of bundles of which nobody here could see what they follow: encrypted, and no key was at hand."""
+        return sum(b.head is None for b in self.bundles.values())
+
     def json(self) -> dict[str, object]:
         """For machines."""
         return {
-            "valid": True,
+            "valid": not self.forks,
+            "manifests_not_read": self.unseen,
             "bundles": [b.json() for b in self.bundles.values()],
             "forks": [
                 {
@@ -152,13 +169,13 @@ def compared(reports: Iterable[Verified]) -> Comparison:
         one = _sealed(report)
         before = bundles.get(one.digest)
         if before is not None:
-            one = Sealed(one.digest, one.name, one.signer, before.head or one.head, (*before.paths, *one.paths))
+            one = Sealed(one.digest, one.name, one.signer, before.head or one.head, (*before.copies, *one.copies))
         bundles[one.digest] = one
     places: dict[tuple[object, ...], tuple[str, dict[str, None]]] = {}
     named: dict[str, list[Sealed]] = {}
     for bundle in bundles.values():
-        for place, turn, digest in _claims(bundle):
-            places.setdefault(place, (turn, {}))[1][digest] = None
+        for where, turn, digest in _claims(bundle):
+            places.setdefault(where, (turn, {}))[1][digest] = None
         if bundle.head is not None:
             for head in {bundle.head.previous, bundle.head.answers} - {None}:
                 named.setdefault(str(head), []).append(bundle)
@@ -172,27 +189,29 @@ def compared(reports: Iterable[Verified]) -> Comparison:
 
 
 def _sealed(report: Verified) -> Sealed:
+    signer = report.signer.fingerprint
     match report:
         case BundleReport():
-            name, head = report.manifest.name(), report.manifest
-            return Sealed(report.digest, name, report.signer.fingerprint, head, (report.path,))
+            return Sealed(report.digest, report.manifest.name(), signer, report.manifest, (Copy(report.path),))
         case Ciphertext():
-            return Sealed(report.digest, report.name, report.signer.fingerprint, None, (report.path,))
+            return Sealed(report.digest, report.name, signer, None, (Copy(report.path),))
         case ShareReport():
-            return Sealed(report.signed.digest, report.signed.name, report.signer.fingerprint, None, (report.path,))
+            here = Copy(report.path, report.part.disk, len(report.part.counts))
+            return Sealed(report.signed.digest, report.signed.name, signer, report.manifest, (here,))
 
 
 def _claims(bundle: Sealed) -> Iterator[tuple[tuple[object, ...], str, str]]:
     """What a bundle says: that in a place of the exchange, which people call so, there is the bundle of a digest."""
-    yield (bundle.signer, bundle.name), bundle.turn, bundle.digest
+    turn = str(bundle.turn)
+    yield (bundle.signer, bundle.name), turn, bundle.digest
     m = bundle.head
     if m is None:
         return
     exchange = (m.plan, frozenset((m.sender.key, m.receiver.key)))
-    yield (*exchange, m.sequence), bundle.turn, bundle.digest
+    yield (*exchange, m.sequence), turn, bundle.digest
     if m.previous is not None:
         # keys may have been rotated in between: the digest says which exchange it is
-        yield ("after", m.plan, m.sender.role, m.previous), bundle.turn, bundle.digest
+        yield ("after", m.plan, m.sender.role, m.previous), turn, bundle.digest
         yield (*exchange, m.sequence - 2), _turn(m.sequence - 2), m.previous
     if m.answers is not None:
         yield (*exchange, m.sequence - 1), _turn(m.sequence - 1), m.answers

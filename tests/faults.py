@@ -377,6 +377,7 @@ FAULTS = {
         (
             f"{OFFICERS}test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in",
             f"{OFFICERS}test_whose_approvals_were_seen_is_on_record_on_both_sides_and_in_the_report",
+            f"{OFFICERS}test_inside_the_site_the_key_of_nobody_in_the_plan_signs_nothing",
         ),
     ),
     46: Fault(
@@ -389,6 +390,8 @@ FAULTS = {
             f"{FORKS}test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_between",
             f"{FORKS}test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named",
             f"{FORKS}test_of_encrypted_bundles_the_signed_names_alone_are_compared",
+            f"{FORKS}test_a_share_says_what_it_follows_as_all_of_the_bundle_does",
+            f"{FORKS}test_a_signed_name_that_no_bundle_has_is_refused_where_nothing_else_says_which_turn_it_is",
         ),
     ),
     47: Fault(

@@ -27,6 +27,7 @@ SUFFIX = ".approvals"  # of the folder beside a bundle
 MAX_APPROVAL_BYTES = 4096  # ours has about 900
 MAX_VALUES = 32
 _HINT = "make one with alx approve"
+_DROP = "delete it, if as many others approve as the plan asks for"
 
 
 class ApprovalFile(Strict):
@@ -75,11 +76,8 @@ def verify(data: bytes, officers: Officers | None = None) -> Approval:
     value = strict_json.parse(signed.payload, "the approval", MAX_APPROVAL_BYTES, MAX_VALUES)
     said = strict_json.validate(ApprovalFile, value, "what is signed is no approval", _HINT)
     officer = keys.parse_public(said.officer, "the approval's key")
-    if officers is not None and officer.fingerprint not in officers.keys:
-        raise TrustError(
-            f"approved with the key {officer.fingerprint[:16]}…, which is no officer's of the plan",
-            "an officer's key is changed through a new plan only",
-        )
+    if officers is not None:
+        refuse_stranger(officer, officers, "approved with")
     signed.verify(officer)
     if len(signed.signatures) != 1:
         raise MalformedError("the approval has more than one signature, expected its officer's alone")
@@ -116,7 +114,7 @@ def collected(folders: Iterable[Path], bundle: str, officers: Officers) -> dict[
             try:
                 found = verify(data, officers)
             except (LimitError, TrustError, MalformedError) as error:
-                raise error.within(f"'{escape(name)}'") from error
+                raise error.within(f"'{escape(name)}'", f"{error.hint}; {_DROP}" if error.hint else _DROP) from error
             if found.bundle != bundle:
                 raise TrustError(
                     f"'{escape(name)}' approves a bundle of digest {found.bundle[:16]}…, expected {bundle[:16]}…",
@@ -145,6 +143,24 @@ def _names(place: Path) -> list[str]:
                 if len(names) > MAX_OFFICERS:
                     raise LimitError(f"more than {MAX_OFFICERS} files in '{escape(place.name)}'")
     return sorted(names)
+
+
+def refuse_stranger(key: PublicKey, officers: Officers, what: str) -> None:
+    """The key is one of theirs.
+
+    Args:
+        key: that signed, or is to sign.
+        officers: of the plan.
+        what: was done with it, for people.
+
+    Raises:
+        TrustError: it is not.
+    """
+    if key.fingerprint not in officers.keys:
+        raise TrustError(
+            f"{what} the key {key.fingerprint[:16]}…, which is no officer's of the plan",
+            "an officer's key is changed through a new plan only",
+        )
 
 
 def refuse_few(found: int, officers: Officers, hint: str) -> None:

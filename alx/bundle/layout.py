@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from alx.errors import ModelError, escape
+from alx import order
+from alx.errors import MalformedError, ModelError, escape
 from alx.records import Role, Strict
 
 MANIFEST_NAME = "manifest.json"
@@ -26,7 +27,7 @@ MAX_SAMPLES = 1 << 53  # counts stay exact as JSON numbers
 PART_BYTES = 16 << 20  # raw bytes of a snapshot in one file: FAT32-safe, and a few at once fit in any memory
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-BUNDLE = re.compile(r"alx-[0-9a-f]{8}-r[0-9]{3,4}-(learner|provider|closing)")
+BUNDLE = re.compile(r"alx-([0-9a-f]{8})-r([0-9]{3,4})-(learner|provider|closing)")
 SHARE = re.compile(rf"{BUNDLE.pattern}\.[0-9]{{1,2}}-of-[0-9]{{1,2}}")  # on one of several disks
 # Bytes of one element, by the dtype's name in safetensors.
 DTYPES = {
@@ -94,6 +95,56 @@ def bundle_name(plan: str, round_: int, role: Role) -> str:
 def closing_name(plan: str, round_: int) -> str:
     """`alx-<first 8 of the plan's digest>-r<the last round>-closing`."""
     return f"alx-{plan[:8]}-r{round_:03d}-closing"
+
+
+Kind = Literal["learner", "provider", "closing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which turn a bundle is, by its name: all that is known of one that nobody here can open.
+
+    Attributes:
+        plan: the first 8 digits of the plan's digest.
+        round: its round.
+        kind: whose turn it is, or the closing.
+    """
+
+    plan: str
+    round: int
+    kind: Kind
+
+    @property
+    def sender(self) -> Role:
+        """Whose it is: the closing is the learner's."""
+        return "provider" if self.kind == "provider" else "learner"
+
+    @property
+    def sequence(self) -> int:
+        """Its place in the whole exchange, from 1."""
+        return order.closing(self.round) if self.kind == "closing" else order.sequence(self.kind, self.round)
+
+    def __str__(self) -> str:
+        """For people."""
+        return (
+            f"the closing after round {self.round}" if self.kind == "closing" else f"round {self.round} of the {self.kind}"
+        )
+
+
+def place(name: str) -> Place:
+    """Which turn a bundle of that name is.
+
+    Args:
+        name: as signed; a folder can be renamed by anybody.
+
+    Raises:
+        MalformedError: no bundle has such a name.
+    """
+    found = BUNDLE.fullmatch(name)
+    if found is None:
+        raise MalformedError(f"signed as '{escape(name)}', a name that no bundle has", "ask the sender")
+    kind: Kind = "learner" if found[3] == "learner" else "provider" if found[3] == "provider" else "closing"
+    return Place(found[1], int(found[2]), kind)
 
 
 def part_name(candidate: int, part: int) -> str:

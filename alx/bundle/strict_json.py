@@ -42,7 +42,7 @@ def parse(data: bytes, what: str, limit: int, values: int = MAX_VALUES) -> objec
         MalformedError: not JSON, a key given twice, NaN or Infinity, a number of absurd length, nested too deeply.
     """
     if len(data) > limit:
-        raise LimitError(f"{what} has {len(data)} bytes, and may have {limit}")
+        raise LimitError(f"{what} has {limit + 1} or more bytes, and may have {limit}")
     _check_shape(data, what, values)
 
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:

@@ -37,6 +37,8 @@ def audit(targets: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool)
     Several bundles or sites are also compared: two different bundles for one turn are a fork (16), and are named with
     their digests and words. Copies of one bundle are one.
 
+    Of an encrypted bundle without the age key nobody sees what it follows, and then that is said.
+
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, or beside one that is named, its own and the pinned peer's are known.
     """
@@ -67,7 +69,7 @@ def _compare(targets: tuple[Path, ...], key_paths: tuple[Path, ...], *, as_json:
         now = site.look()
         reports += audits.site(now).bundles
         known += [*now.keyring.own, *now.keyring.peer]
-        secret = secret or site.secret
+        secret = secret or site.secret_here
     for target in targets:
         if target not in sites:
             try:
@@ -144,7 +146,7 @@ def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
     site = standing_in()
     site.require_private()
     ring = site.look().keyring
-    return [*ring.own, *ring.peer], site.secret
+    return [*ring.own, *ring.peer], site.secret_here
 
 
 def standing_in() -> "Site":
@@ -161,6 +163,6 @@ def standing_in() -> "Site":
         if named or isinstance(error, ConfigError):
             raise
         raise UsageError(
-            "whose bundle is it? no --key was given, and this is not inside a site",
+            "whose bundle is it? no sender's key was named, and this is not inside a site",
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error

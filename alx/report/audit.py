@@ -8,7 +8,9 @@ from pathlib import Path
 from alx import files
 from alx.audit import BundleReport, Ciphertext, ShareReport, SiteReport
 from alx.bundle.closing import Closing
+from alx.bundle.layout import place
 from alx.bundle.manifest import Manifest
+from alx.bundle.restored import Restored
 from alx.errors import count, escape
 from alx.report import receipts
 from alx.site import entries
@@ -25,6 +27,7 @@ def _ciphertext(report: Ciphertext) -> list[str]:
     size = files.size(sum(report.files.values()))
     return [
         f"bundle '{escape(report.path.name)}': good, as far as it can be seen from outside",
+        f"  turn         {report.turn}, by the name that was signed",
         f"  digest       {report.digest}",
         f"  signature    valid, by the key {report.signer.fingerprint}",
         f"  files        {len(report.files)}, {size}; each is signed, and each is as it was signed",
@@ -44,6 +47,8 @@ def _share(report: ShareReport) -> list[str]:
         f"  signature    valid, by the key {report.signer.fingerprint}",
         f"  here         {held}; each is signed, and each is as it was signed",
         f"  not here     {missing}: on disk {others}",
+        *([f"  turn         {place(signed.name)}, by the name that was signed"] if report.manifest is None else []),
+        *([] if report.manifest is None else _head(report.manifest)),
         "what it holds: no model was opened, as parts of each lie on other disks; alx import-and-select takes all together",
     ]
 
@@ -60,12 +65,7 @@ def _bundle(report: BundleReport) -> list[str]:
             if report.encrypted
             else []
         ),
-        f"  from         the {m.sender.role}",
-        f"  to           the {m.receiver.role}, key {m.receiver.key}",
-        f"  plan         {m.plan}",
-        f"  round        {m.round} (bundle {m.sequence} of the exchange)",
-        f"  answers      {m.answers or 'nothing: it is the first'}",
-        f"  follows      {m.previous or 'nothing: it is the first of its sender'}",
+        *_head(m),
         "what it holds:",
         *(_closing(m) if isinstance(m, Closing) else _offer(report, m)),
     ]
@@ -78,6 +78,27 @@ def _bundle(report: BundleReport) -> list[str]:
         "the numbers themselves, and how they are compressed, can tell more: docs/threat-model.md",
     ]
     return lines
+
+
+def _head(m: Manifest | Closing) -> list[str]:
+    """Whose it is, and where in the exchange."""
+    restored = m.restoration if isinstance(m, Manifest) else None
+    return [
+        f"  from         the {m.sender.role}",
+        f"  to           the {m.receiver.role}, key {m.receiver.key}",
+        f"  plan         {m.plan}",
+        f"  round        {m.round} (bundle {m.sequence} of the exchange)",
+        f"  answers      {m.answers or 'nothing: it is the first'}",
+        f"  follows      {m.previous or 'nothing: it is the first of its sender'}",
+        *([] if restored is None else [f"  LOOK         its sender says that the site was {mended(restored)}"]),
+    ]
+
+
+def mended(said: Restored) -> str:
+    """How, when, and how far back its sender's site was restored."""
+    how = "restored from a backup" if said.how == "backup" else "rebuilt from signed bundles"
+    to = f"round {said.round}" if said.round else "the time before its first round"
+    return f"{how} at {said.at}, to {to}"
 
 
 def _closing(said: Closing) -> list[str]:
@@ -166,22 +187,29 @@ def site(target: Path, report: SiteReport) -> list[str]:
         target: as a person named it.
         report: what was verified.
     """
-    closing = ", the closing among them" if any(isinstance(b.manifest, Closing) for b in report.bundles) else ""
+    closing = ", the closing among them" if any(b.turn.kind == "closing" for b in report.bundles) else ""
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     counts = f"{len(sent)} sealed, {len(report.bundles) - len(sent)} accepted"
     resets = sum(e.line.kind == "reset" for e in report.events)
     refusals = [e.record for e in report.events if isinstance(e.record, entries.Refused)]
     own = sum(each.own for each in refusals)
     refused = count(len(refusals) - own, "refusal") + (f", and {own} of its own data, paths or settings" if own else "")
-    made = sum(b.recipes for b in report.bundles)
+    made = sum(b.recipes for b in report.opened)
     blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
+    opened = len(report.opened) == len(report.bundles)
+    verified = "each was verified whole" if opened else "each is as it was signed; they are encrypted, and none was opened"
     rebuilt = f"; its ledger was rebuilt {count(resets, 'time')}" if resets else ""
     entries_of = count(len(report.entries), "entry", "entries")
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {entries_of}, their chain holds, the last is {report.entries[-1].line.digest}",
         f"  event log    {count(len(report.events), 'event')}, their chain holds; {refused}",
-        f"  bundles      {counts}{closing}; each was verified whole{blends}",
+        f"  bundles      {counts}{closing}; {verified}{blends}",
+        *(
+            []
+            if opened
+            else ["  LOOK         what is in them, and what each answers, was not seen: the age key is not here"]
+        ),
         *(
             []
             if report.personal is None
@@ -262,18 +290,23 @@ def _part(event: entries.Exported) -> str:
     return over + ("" if event.parity is None else f", with parity for {event.parity} % of its files")
 
 
-def _left(report: SiteReport, sent: list[BundleReport]) -> str:
+def _left(report: SiteReport, sent: list[BundleReport | Ciphertext]) -> str:
     """What left the site in all: every bundle that was handed over."""
     handed = {e.record.digest for e in report.entries if isinstance(e.record, entries.Exported)}
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
-    size, losses = files.size(sum(b.size for b in gone)), sum(len(b.candidates) for b in gone)
-    recipes = sum(b.recipes for b in gone)
+    opened = [b for b in gone if isinstance(b, BundleReport)]
+    size = files.size(sum(b.size for b in gone))
+    if len(opened) < len(gone):
+        return (
+            f"what left this site: {count(len(gone), 'bundle')} ({size}); what they hold cannot be seen without the age key"
+        )
+    losses, recipes = sum(len(b.candidates) for b in opened), sum(b.recipes for b in opened)
     of = f", recipes of {count(recipes, 'blend')}" if recipes else ""
-    if any(isinstance(b.manifest, Manifest) and b.manifest.told for b in gone):
+    if any(isinstance(b.manifest, Manifest) and b.manifest.told for b in opened):
         of += ", second moments of its samples' features"
-    models, samples = count(losses - recipes, "model"), gone[-1].manifest.samples
+    models, samples = count(losses - recipes, "model"), opened[-1].manifest.samples
     return (
         f"what left this site: {count(len(gone), 'bundle')} ({size}) with the weights of {models}{of}, {losses} loss sums, "
         f"and the sample count {samples}; alx audit BUNDLE shows each"

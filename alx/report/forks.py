@@ -5,16 +5,26 @@ Knows what was compared; compares nothing.
 
 from alx.bundle import keys
 from alx.errors import count, escape
-from alx.forks import Comparison, Sealed
+from alx.forks import Comparison, Copy, Sealed
+from alx.report.audit import mended
 
 
 def lines(found: Comparison) -> list[str]:
     """What was compared and what was found, line by line."""
-    copies = sum(len(b.paths) for b in found.bundles.values())
-    out = [f"compared {count(copies, 'copy', 'copies')} of {count(len(found.bundles), 'bundle')}, each good by itself:"]
-    for bundle in sorted(found.bundles.values(), key=lambda b: b.name):
-        out.append(f"  {bundle.turn:<26} {bundle.digest[:16]}…  in {_where(bundle)}")
+    copies = [c for b in found.bundles.values() for c in b.copies]
+    shares = sum(c.disk is not None for c in copies)
+    whole = len(copies) - shares
+    what = [*([count(whole, "copy", "copies")] if whole else []), *([count(shares, "share")] if shares else [])]
+    good = "good as far as it lies here" if shares else "good by itself"
+    out = [f"compared {' and '.join(what)} of {count(len(found.bundles), 'bundle')}, each {good}:"]
+    for bundle in sorted(found.bundles.values(), key=lambda b: (b.turn.plan, b.turn.sequence, b.digest)):
+        out.append(f"  {bundle.turn!s:<26} {bundle.digest[:16]}…  in {_where(bundle)}")
         out += [f"  {'':<26} {told}" for told in _bad_day(bundle)]
+    if found.unseen:
+        out.append(
+            f"LOOK: of {count(len(found.bundles), 'bundle')} what {found.unseen} answer and follow could not be seen: "
+            "encrypted, and no age key is at hand; run it inside one of the two sites, and name no key"
+        )
     for fork in found.forks:
         out.append(f"LOOK: {len(fork.digests)} bundles for {fork.turn}:")
         for digest, by in zip(fork.digests, fork.named_by, strict=True):
@@ -26,18 +36,22 @@ def lines(found: Comparison) -> list[str]:
                 out += [f"  lies       in {_where(here)}", f"  signed     by the key {here.signer}"]
                 out += [f"  LOOK       {told}" for told in _bad_day(here)]
             out += [f"  named by   '{escape(b.name)}', digest {b.digest[:16]}…" for b in by]
-    return out if found.forks else [*out, "one history: no turn was sealed twice"]
+    if found.forks:
+        return out
+    seen = "as far as could be seen no turn was sealed twice" if found.unseen else "one history: no turn was sealed twice"
+    return [*out, seen]
 
 
 def _where(bundle: Sealed) -> str:
-    return " and ".join(f"'{escape(str(path), 300)}'" for path in bundle.paths)
+    return " and ".join(f"'{escape(str(c.path), 300)}'{_disk(c)}" for c in bundle.copies)
+
+
+def _disk(copy: Copy) -> str:
+    return "" if copy.disk is None else f" (disk {copy.disk} of {copy.disks})"
 
 
 def _bad_day(bundle: Sealed) -> list[str]:
     """That the sender's site was restored before it sealed this, in one line; nothing where it was not."""
-    said = bundle.restored
-    if said is None:
+    if bundle.restored is None:
         return []
-    how = "restored from a backup" if said.how == "backup" else "rebuilt from signed bundles"
-    to = f"round {said.round}" if said.round else "the time before its first round"
-    return [f"its sender says that the site was {how} at {said.at}, to {to}; that explains a second one and excuses none"]
+    return [f"its sender says that the site was {mended(bundle.restored)}; that explains a second one and excuses none"]

@@ -135,6 +135,11 @@ class Site:
         return keys.read_private(self.folder / AGE_NAME).decode("ascii", "replace").strip()
 
     @property
+    def secret_here(self) -> str | None:
+        """As `secret`; None too where the key is not there, as in an auditor's copy of the site."""
+        return self.secret if (self.folder / AGE_NAME).exists() else None
+
+    @property
     def recipient(self) -> str | None:
         """To what the peer encrypts; None where the plan does not encrypt."""
         return None if self.secret is None else age.recipient(self.secret)

@@ -35,6 +35,7 @@ from alx.errors import (
 from alx.progress import Tell, silent
 from alx.site import entries, shelf
 from alx.site.entries import Sealed
+from alx.site.keyring import PUBLIC_NAME
 from alx.site.position import Position
 from alx.site.state import SiteState
 from alx.steps import closing, drive, file_system, receipts
@@ -169,10 +170,11 @@ def approved(now: SiteState, own: "Own") -> list[Approval]:
         return []
     place = approval.folder(own.source.path, own.signed.name)
     found = approval.collected([place], own.signed.digest, officers)
-    where = escape(str(own.source.path), 200)
-    approval.refuse_few(
-        len(found), officers, f"an officer runs alx approve {where} --key OFFICER.pem; the file goes into '{place.name}'"
-    )
+    where, key = (escape(str(path), 200) for path in (own.source.path, now.site.folder / PUBLIC_NAME))
+    run = f"runs alx approve {where} --key OFFICER.pem"
+    # whoever names a key has no age key, and would see nothing of what is encrypted
+    run = f"{run} in the site's folder" if now.site.plan.encrypt else f"{run} --from {key}"
+    approval.refuse_few(len(found), officers, f"an officer {run}; the file goes into '{place.name}'")
     return list(found.values())
 
 

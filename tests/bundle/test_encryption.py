@@ -1,5 +1,6 @@
 """Bundles encrypted to the peer: what a lost disk shows, who opens it, and that nothing decrypted is left behind."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -227,12 +228,53 @@ def test_an_officer_without_the_age_key_gets_a_report_of_what_is_seen_from_outsi
         assert done.code == 0, done.err
         report = json.loads(done.out)
         assert report["good"] == (key == "with")
+        closed = "2 bundles could be seen from outside only: encrypted, and the age key is not at hand"
+        assert (closed in [f["text"] for f in report["findings"]]) == (key == "without")
         tables = {t["caption"]: t["rows"] for c in report["clusters"] for p in c["parts"] for t in p["tables"]}
         found = {row[0]: row[5] for row in tables["Every bundle, in its order"]}
         assert list(found) == ["1L", "1P"]
         assert set(found.values()) == {"good" if key == "with" else "good from outside; encrypted"}
         assert ("Every model on offer" in tables) == (key == "with")
         assert len(tables["Every selection of this site"]) == 1
+
+
+def test_an_auditors_copy_without_the_age_key_is_verified_from_outside_and_says_so(round_, alx):
+    for role in ("learner", "provider"):
+        (round_.folder(role) / "age.key").unlink()
+    told = alx("audit", round_.folder("provider"))
+    assert (told.code, "each is as it was signed; they are encrypted, and none was opened" in told.out) == (0, True)
+    assert "  LOOK         what is in them, and what each answers, was not seen: the age key is not here\n" in told.out
+    assert told.out.splitlines()[-1].endswith("what they hold cannot be seen without the age key")
+    both = alx("audit", round_.folder("provider"), round_.folder("learner"))
+    assert (both.code, "LOOK: of 2 bundles what 2 answer and follow could not be seen" in both.out) == (0, True)
+    said = json.loads(alx("audit", round_.folder("provider"), "--json").out)
+    assert ["manifest" in b for b in said["bundles"]] == [False, False]
+
+
+def test_an_officer_who_cannot_see_what_is_encrypted_is_told_so_and_asked_otherwise(world, capsys, monkeypatch):
+    officer, site = world.root / "officer.pem", world.folder("learner")
+    assert run(["key", "officer", str(officer)]) == 0
+    words = ["approve", str(world.bundle("learner")), "--key", str(officer)]
+    capsys.readouterr()
+    for outside in (True, False):
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+        with monkeypatch.context() as patch:
+            patch.chdir(world.root if outside else site)
+            assert run([*words, "--from", str(site / "public.pem")] if outside else words) == TrustError.exit_code
+        told = capsys.readouterr()
+        assert ("LOOK: nobody sees here what it holds" in told.out, "samples      40" in told.out) == (outside, not outside)
+        assert f"Approve{' unseen' if outside else ''} that this bundle leaves the house?" in told.err
+    assert run([*words, "--from", str(site / "public.pem"), "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seen"] is False
+
+
+def test_which_turn_an_encrypted_bundle_is_stands_in_what_was_signed_whatever_its_folder_is_called(world, tmp_path, alx):
+    path = shutil.copytree(world.bundle("learner"), tmp_path / "alx-00000000-r007-provider")
+    key = ("--key", world.folder("learner") / "public.pem")
+    assert "  turn         round 1 of the learner, by the name that was signed\n" in alx("audit", path, *key).out
+    page = json.loads(alx("report", path, *key, "--json").out)
+    assert page["title"] == "An encrypted bundle, seen from outside: round 1 of the learner"
+    assert "By the name that was signed it is round 1 of the learner." in " ".join(page["words"])
 
 
 def test_a_header_that_would_keep_the_library_busy_for_hours_is_refused_at_once(world, capsys):

@@ -11,9 +11,12 @@ from alx.audit import Ciphertext
 from alx.bundle import keys
 from alx.bundle.carried import survey
 from alx.bundle.read import claimed_key, verify_signature
-from alx.errors import ForkError, TrustError
+from alx.bundle.signature import sign
+from alx.errors import ForkError, MalformedError, TrustError
+from alx.report import forks as told
 from tests.forge import Forge, refused
 
+LAST = "the closing after round 2"
 RESTORED = {"how": "backup", "at": "2026-11-28T10:00:00+00:00", "round": 0}
 
 
@@ -48,6 +51,12 @@ def test_a_turn_that_was_sealed_twice_is_named_with_both_digests_and_both_sets_o
     (fork,) = said["forks"]
     assert [s["digest"] for s in fork["sealed"]] == both
     assert [b["restored"] for b in said["bundles"]] == [None, RESTORED]
+    assert [(b["round"], b["kind"], b["manifest_read"]) for b in said["bundles"]] == [(1, "learner", True)] * 2
+    assert (said["valid"], said["manifests_not_read"]) == (False, 0)
+
+    alone = alx("audit", other, "--key", key)
+    day = "restored from a backup at 2026-11-28T10:00:00+00:00, to the time before its first round"
+    assert (alone.code, f"  LOOK         its sender says that the site was {day}\n" in alone.out) == (0, True)
 
     # beside a site that took the first one: it knows both keys, and its inbox has the copy
     told = alx("audit", world.folder("provider"), other)
@@ -59,7 +68,8 @@ def test_two_sites_of_one_history_and_their_disk_have_no_fork(stage, alx):
     told = alx("audit", world.folder("learner"), world.folder("provider"), world.bundle("learner", 2))
     assert (told.code, told.out.splitlines()[-1]) == (0, "one history: no turn was sealed twice")
     assert told.out.startswith("compared 11 copies of 5 bundles, each good by itself:")
-    assert "the closing after round 2" in told.out
+    rows = [line[2:28].strip() for line in told.out.splitlines()[1:-1]]
+    assert rows == [*(f"round {i} of the {role}" for i in (1, 2) for role in ("learner", "provider")), LAST]
     assert json.loads(alx("audit", world.folder("learner"), world.folder("provider"), "--json").out)["forks"] == []
 
 
@@ -75,6 +85,28 @@ def test_a_bundle_that_others_do_not_follow_is_found_though_the_one_they_follow_
     assert (told.code, "the bundles name 2 for round 1 of the learner" in told.err) == (16, True)
     assert f"  its words  {keys.words(first)}\n  lies       in none of these places\n" in told.out
     assert told.out.count("  named by   '") == 2
+
+
+def test_a_share_says_what_it_follows_as_all_of_the_bundle_does(stage, alx, tmp_path):
+    """The learner's second bundle lies over two disks, and names its first one, which is not the one that is shown."""
+    world = stage("second")
+    forge = Forge.of(world, "learner")
+    other = second(forge, tmp_path / "b", lambda m: m["candidates"][1].update(loss=1.5))
+    disks = [tmp_path / "1", tmp_path / "2"]
+    for disk in disks:
+        disk.mkdir()
+    assert alx("export", *disks, "--site", world.folder("learner")).code == 0
+    shares = [next(disk.glob("*-of-2")) for disk in disks]
+    key = ("--key", world.folder("learner") / "public.pem")
+    told = alx("audit", other, shares[0], *key)
+    assert (told.code, "the bundles name 2 for round 1 of the learner" in told.err) == (16, True)
+    assert told.out.startswith("compared 1 copy and 1 share of 2 bundles, each good as far as it lies here:")
+    assert f"in '{shares[0]}' (disk 1 of 2)\n" in told.out
+    said = json.loads(alx("audit", forge.bundle, *shares, *key, "--json").out)
+    assert (said["valid"], [b["manifest_read"] for b in said["bundles"]]) == (True, [True, True])
+    assert [(c["disk"], c["disks"]) for c in said["bundles"][1]["copies"]] == [(1, 2), (2, 2)]
+    follows = digest(forge.bundle, keys.load_public(key[1]))
+    assert f"  follows      {follows}\n" in alx("audit", shares[1], *key).out
 
 
 def test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_between(stage, alx, tmp_path):
@@ -109,4 +141,23 @@ def test_of_encrypted_bundles_the_signed_names_alone_are_compared(signer, found)
         Ciphertext(Path(letter), "alx-1f3a90c2-r001-learner", letter * 64, key, (), {})
         for letter, key in (("a", first), ("b", first if signer == "same" else other))
     ]
-    assert len(forks.compared(reports).forks) == found
+    both = forks.compared(reports)
+    assert (len(both.forks), both.unseen, both.json()["manifests_not_read"]) == (found, 2, 2)
+    lines = told.lines(both)
+    assert any(line.startswith("LOOK: of 2 bundles what 2 answer and follow could not be seen") for line in lines)
+    assert (lines[-1] == "as far as could be seen no turn was sealed twice") == (not found)
+    assert not any("one history" in line for line in lines)
+
+
+def test_a_signed_name_that_no_bundle_has_is_refused_where_nothing_else_says_which_turn_it_is(stage, alx, tmp_path, capsys):
+    world = stage("second")
+    disks = [tmp_path / "1", tmp_path / "2"]
+    for disk in disks:
+        disk.mkdir()
+    assert alx("export", *disks, "--site", world.folder("learner")).code == 0
+    (share,) = disks[0].glob("*-of-2")
+    key = world.folder("learner") / "public.pem"
+    with survey(share) as source:
+        files = list(verify_signature(claimed_key(source)[0], keys.load_public(key)).files.values())
+    (share / "round.sig").write_bytes(sign("odd", files, keys.load_private(world.folder("learner") / "key.pem")))
+    refused(capsys, ["audit", str(share), "--key", str(key)], MalformedError, "'odd', a name that no bundle has")

@@ -170,6 +170,8 @@ def test_the_closing_and_an_encrypted_bundle_can_be_reported_on(alx):
     assert report["title"].startswith("The closing")
     said = json.loads((closing / "closing.json").read_text())
     assert said["state"] in " ".join(report["words"])
+    size = (closing / "closing.json").stat().st_size  # round.sig is signed by nobody
+    assert f"its one signed file ({size} B) is as it was signed" in report["words"][1]
     elements, _ = cluster(report, "models")
     assert elements["SHA-256 of its raw state"]["value"] == said["state"]
     assert elements["global loss a sample"]["value"] == said["start"]["global_loss"] / said["start"]["samples"]
@@ -177,6 +179,8 @@ def test_the_closing_and_an_encrypted_bundle_can_be_reported_on(alx):
     report = told(alx, encrypted, "--key", encrypted.parent / "sender.pem")
     assert not report["good"]
     assert "encrypted" in report["words"][0]
+    assert report["title"] == "An encrypted bundle, seen from outside: round 1 of the learner"
+    assert [f["kind"] for f in report["findings"]] == ["look"]
     assert column(cluster(report, "system")[1]["Every bundle, in its order"], "models") == [None]
 
 

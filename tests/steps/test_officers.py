@@ -96,6 +96,33 @@ def test_an_officer_sees_what_is_signed_and_signs_nothing_unless_he_agrees(seale
     refused(capsys, [*words[:-1], str(sealed.folder("provider") / "public.pem"), "--yes"], TrustError, hint="with --from")
 
 
+def test_inside_the_site_the_key_of_nobody_in_the_plan_signs_nothing(sealed, capsys, monkeypatch):
+    path = sealed.root / "mallory.pem"
+    assert run(["key", "officer", str(path)]) == 0
+    words = ["approve", str(outbox(sealed)), "--key", str(path), "--yes"]
+    refused(capsys, words, UsageError, "no sender's key was named", hint="with --from")
+    for inside in (words, [*words, "--from", str(sealed.folder("learner") / "public.pem")]):
+        with monkeypatch.context() as patch:
+            patch.chdir(sealed.folder("learner"))
+            refused(capsys, inside, TrustError, "this is the key", "which is no officer's of the plan", hint="a new plan")
+    assert not beside(outbox(sealed)).exists()
+    assert (
+        run([*words, "--from", str(sealed.folder("learner") / "public.pem")]) == 0
+    )  # it stands in no site, and knows no plan
+    refused(capsys, export(sealed), TrustError, "which is no officer's of the plan", hint="delete it")
+
+
+def test_what_the_export_asks_for_can_be_run_as_it_stands_there(sealed, capsys):
+    told = refused(capsys, export(sealed), TrustError, hint="an officer runs alx approve")
+    approve(sealed, OFFICERS[0])
+    (beside(outbox(sealed)) / f"{fingerprint(OFFICERS[0])}.json").unlink()
+    words = (
+        told.partition("an officer runs alx ")[2].partition(";")[0].replace("OFFICER.pem", str(sealed.root / "officer0.pem"))
+    )
+    assert run([*words.split(), "--yes"]) == 0
+    assert [p.stem for p in beside(outbox(sealed)).iterdir()] == [fingerprint(OFFICERS[0])]
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

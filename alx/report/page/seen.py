@@ -115,8 +115,9 @@ class Seen:
 
     def tick(self, bundle: Bundle) -> str | None:
         """Where a bundle stands in the exchange, as short as a plot needs it: `1L`, `1P`; None where it is not known."""
-        if isinstance(bundle.report, BundleReport):
-            return place(bundle.report.manifest)
+        if bundle.report is not None:
+            turn = bundle.report.turn
+            return "end" if turn.kind == "closing" else f"{turn.round}{turn.kind[0].upper()}"
         if bundle.turn is None:
             return None
         sender, _ = self.sides(bundle)
@@ -132,7 +133,7 @@ class Seen:
         return (own, other(own)) if bundle.ours else (other(own), own)
 
     def told(self) -> Iterator[tuple[Bundle, str]]:
-        """Every bundle in its order, with its place; `-` where that is not known: of one that could not be opened."""
+        """Every bundle in its order, with its place; `-` where that is not known."""
         for bundle in self.evidence.bundles:
             yield bundle, self.tick(bundle) or "-"
 
@@ -144,7 +145,7 @@ def place(said: Manifest | Closing) -> str:
 
 def size(report: BundleReport | Ciphertext) -> int:
     """Bytes of all its files."""
-    return report.size if isinstance(report, BundleReport) else sum(report.files.values())
+    return report.size
 
 
 def other(role: Role) -> Role:

@@ -41,7 +41,7 @@ def title(seen: Seen) -> str:
         m = report.manifest
         what = "The closing" if isinstance(m, Closing) else "The bundle"
         return f"{what} of the {m.sender.role}, round {m.round}"
-    return "An encrypted bundle, seen from outside"
+    return f"An encrypted bundle, seen from outside: {report.turn}"
 
 
 def words(seen: Seen) -> list[str]:
@@ -133,19 +133,21 @@ def _left(gone: list[Bundle], *, mended: bool) -> list[str]:
 
 
 def _bundle(report: BundleReport | Ciphertext) -> list[str]:
-    signed = count(len(report.listed), "signed file")
-    valid = f"ts signature is valid, by the key {report.signer.fingerprint}; each of its {signed}"
+    files_of = len(report.listed)
+    signed = "its one signed file" if files_of == 1 else f"each of its {files_of} signed files"
+    valid = f"ts signature is valid, by the key {report.signer.fingerprint}; {signed}"
     if isinstance(report, Ciphertext):
         name = report.path.name
         return [
             f"The bundle '{name}' is encrypted, and no key that opens it is at hand. I{valid} is as it was signed.",
-            "What it holds, who it is for and which round it belongs to cannot be seen from outside.",
+            f"By the name that was signed it is {report.turn}. What it holds cannot be seen from outside.",
         ]
     m = report.manifest
     who = (
         f"The {m.sender.role} made it for the {m.receiver.role}, in round {m.round} of the exchange under the plan {m.plan}."
     )
-    out = [who, f"I{valid} ({files.size(report.size)}) is as it was signed, and there is no other."]
+    size = files.size(sum(f.size for f in report.listed))
+    out = [who, f"I{valid} ({size}) is as it was signed, and nothing but the signature lies beside."]
     if isinstance(m, Closing):
         out.append(f"It has no weights: it names the model that both sides end with, {m.state}.")
     else:
@@ -230,6 +232,10 @@ def findings(seen: Seen) -> list[Finding]:
     found: Evidence = seen.evidence
     out = [Finding(kind="fault", at=None, text=logged.local(_fault(f), seen.folder)) for f in found.faults]
     out += [Finding(kind="look", at=None, text=f"'{name}' lies there, and nothing names it") for name in found.unnamed]
+    closed = sum(isinstance(r, Ciphertext) for r in seen.reports)
+    if closed:
+        text = f"{count(closed, 'bundle')} could be seen from outside only: encrypted, and the age key is not at hand"
+        out.append(Finding(kind="look", at=None, text=text))
     out += [
         Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record, seen.folder))
         for e in found.log

@@ -64,8 +64,8 @@ def _keys(seen: Seen) -> Part:
     )
 
 
-def _side(report: BundleReport | Ciphertext) -> str | None:
-    return report.manifest.sender.role if isinstance(report, BundleReport) else None
+def _side(report: BundleReport | Ciphertext) -> str:
+    return report.turn.sender
 
 
 def _states(keys: tuple[PublicKey, ...]) -> Iterator[tuple[PublicKey, str]]:
