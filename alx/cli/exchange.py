@@ -175,7 +175,7 @@ def status(site: Site, as_json: bool) -> None:
     spent = [*privacy.spent(site.plan, taken), *([ended] if ended else [])]
     screen.tell(f"sealed {sealed}, accepted {accepted}", *receipts.last(gone), *spent)
     if closed:
-        screen.tell(*selection.ends(closed, site.role, site.plan, done=position.step == "done"))
+        screen.tell(*selection.ends(closed, handed_over.end(gone, site.role), site.plan))
     elif last:
         loss = f"global loss {last.global_loss:.6g}{site.plan.summed_over}"
         screen.tell(f"last selection: {last.label} of round {last.round}, {loss}")

@@ -5,7 +5,7 @@ Knows what `alx.site.handed_over` found; verifies nothing.
 
 from collections.abc import Sequence
 
-from alx.errors import escape
+from alx.errors import count, escape
 from alx.records import MAX_PERSON
 from alx.site.entries import Received
 from alx.site.handed_over import HandedOver
@@ -16,7 +16,9 @@ def last(gone: Sequence[HandedOver]) -> list[str]:
     if not gone:
         return []
     newest = gone[-1]
-    return [f"handed over: the {newest.turn.what}{f',{_day(newest.at)}' if newest.at else ''}; {received(newest)}"]
+    at = f",{_day(newest.at)}" if newest.at else ""
+    more = f", and {count(len(newest.again), 'time')} more" if newest.again else ""
+    return [f"handed over: the {newest.turn.what}{at}{more}; {received(newest)}"]
 
 
 def received(one: HandedOver) -> str:
@@ -48,6 +50,7 @@ def json(gone: Sequence[HandedOver]) -> dict[str, object] | None:
         "bundle": newest.turn.bundle,
         "digest": newest.turn.digest,
         "at": newest.at,
+        "again": list(newest.again),
         "receipt": None if newest.receipt is None else newest.receipt._asdict(),
         "answered_by": None if newest.answer is None else newest.answer.bundle,
     }

@@ -5,9 +5,9 @@ Knows the ledger's entry on a selection; knows no bundle.
 
 from alx.errors import escape
 from alx.plan import Plan
-from alx.records import Role
 from alx.report import columns
 from alx.site.entries import Closed, Selected
+from alx.site.handed_over import End
 
 
 def _mean(value: float) -> str:
@@ -37,22 +37,22 @@ def closed(found: Closed, plan: Plan) -> list[str]:
     return out
 
 
-def ends(found: Closed, role: Role, plan: Plan, *, done: bool) -> list[str]:
-    """What a site knows at the end; nobody tells the learner that the provider has imported its closing.
+_ENDS: dict[End, str] = {
+    "sealed": "the closing is sealed; once it is imported, both have",
+    "handed over": "done: the closing was handed over; once it is imported, both have",
+    "received": "done: both sides have",
+}
+
+
+def ends(found: Closed, come: End, plan: Plan) -> list[str]:
+    """What a site knows at the end; the learner knows by a receipt alone that the provider has imported its closing.
 
     Args:
         found: the ledger's record.
-        role: this site's.
+        come: how far the closing came.
         plan: the agreed one.
-        done: False where the closing was not handed over yet.
     """
-    if role == "provider":
-        begins = "done: both sides have"
-    else:
-        begins = (
-            f"{'done: the closing was handed over' if done else 'the closing is sealed'}; once it is imported, both have"
-        )
-    return [f"{begins} {_chosen(found, plan)}", _model(found, plan)]
+    return [f"{_ENDS[come]} {_chosen(found, plan)}", _model(found, plan)]
 
 
 def _model(found: Closed, plan: Plan) -> str:

@@ -181,7 +181,12 @@ class Site:
             events.catch_up(self.events_path, now.entries)
             if keyring.unsettled(self.folder):
                 keyring.settle(self.folder, now.public_key)
-            yield now
+            try:
+                yield now
+            except AlxError:  # what was recorded before the refusal stands before it in the log, with its time
+                with contextlib.suppress(AlxError):
+                    events.catch_up(self.events_path, now.entries)
+                raise
             events.catch_up(self.events_path, now.entries)
 
     @contextlib.contextmanager

@@ -94,7 +94,13 @@ def test_the_next_disk_brings_the_receipt_and_the_import_reads_it(stage, alx):
     parts = {p["title"]: p for c in report["clusters"] for p in c["parts"]}
     (table,) = parts["Handed over, and received"]["tables"]
     assert [row[0] for row in table["rows"]] == [sealed.bundle]
-    assert table["rows"][0][2:] == [f"received {accepted[:10]}, as the peer's receipt says", accepted, None, key.fingerprint]
+    assert table["rows"][0][2:] == [
+        None,
+        f"received {accepted[:10]}, as the peer's receipt says",
+        accepted,
+        None,
+        key.fingerprint,
+    ]
     assert sum("the peer's receipt was read" in line for line in report["story"]) == 1
     before = world.fingerprint("learner")
     again = alx(*command, "--json")
@@ -256,14 +262,32 @@ def test_after_the_peer_replaced_its_key_a_new_receipt_is_asked_for(stage, alx, 
     assert alx("receipt", "--read", new, *at(world, "learner")).code == 0
 
 
+def test_a_closing_that_did_not_leave_closes_nothing(stage, alx):
+    world = stage("finished")
+    provider = world.state("provider").position.sealed[-1]
+    (world.disk / f"{provider.bundle.removesuffix('provider')}closing").symlink_to(world.disk)
+    assert alx("export", world.disk, *at(world, "learner")).code == ForbiddenFileError.exit_code
+    report = json.loads(alx("report", world.folder("learner"), "--json").out)
+    assert "The closing is sealed and was not handed over yet" in " ".join(report["words"])
+    assert re.match(r"2\d{3}-.*: the closing names what both end with, once it is imported", report["story"][-1])
+    assert "the closing is sealed; once it is imported, both have" in alx("status", *at(world, "learner")).out
+
+
 def test_the_closing_is_received_by_a_receipt_alone(stage, alx, tmp_path):
     world = stage("closed")
-    assert "handed over: the closing after round 2" in alx("status", *at(world, "learner")).out
+    told = alx("status", *at(world, "learner")).out
+    assert "handed over: the closing after round 2" in told
+    assert "done: the closing was handed over; once it is imported, both have" in told
+    report = json.loads(alx("report", world.folder("learner"), "--json").out)
+    assert "The closing was handed over; once the provider has imported it" in " ".join(report["words"])
     assert status(world, alx)["receipt"] is None
     assert status(world, alx)["answered_by"] is None
     assert alx("receipt", "-o", tmp_path / "r.json", *at(world, "provider")).code == 0
     assert alx("receipt", "--read", tmp_path / "r.json", *at(world, "learner")).code == 0
     assert status(world, alx)["receipt"]["bundle"].endswith("-r002-closing")
+    assert "done: both sides have" in alx("status", *at(world, "learner")).out
+    report = json.loads(alx("report", world.folder("learner"), "--json").out)
+    assert "The exchange is closed: both sides end with" in " ".join(report["words"])
     assert status(world, alx, "provider")["answered_by"].endswith("-closing")  # what the disk brought told already
 
 
@@ -289,5 +313,7 @@ def test_what_was_exported_in_part_alone_was_not_handed_over():
     part = Exported(1, "b", "d", request="r", files=1, names=("f",))
     assert of([(turn, None), (part, "t")]) == []
     (whole,) = of([(turn, None), (Exported(1, "b", "d"), "t")])
-    assert (whole.at, whole.receipt, whole.answer) == ("t", None, None)
+    assert (whole.at, whole.again, whole.receipt, whole.answer) == ("t", (), None, None)
+    (twice,) = of([(turn, None), (Exported(1, "b", "d"), "t"), (Exported(1, "b", "d"), "u")])
+    assert (twice.at, twice.again) == ("t", ("u",))
     assert receipts.receipt.name("b") == "b.receipt.json"

@@ -6,27 +6,27 @@ Knows what the site recorded; verifies nothing.
 from alx.report import receipts
 from alx.report.page.content import Cell, Column, Part, Table
 from alx.report.page.seen import MAX_ROWS, Seen
-from alx.site import handed_over
 from alx.site.entries import Media
 
 
 def received(seen: Seen) -> Part:
     """Of each bundle that was handed over, whether it is known that the peer has it."""
-    gone = handed_over.of((p.record, p.at) for p in seen.evidence.past)
     rows: list[list[Cell]] = [
         [
             each.turn.bundle,
             each.at,
+            each.again[-1] if each.again else None,
             receipts.received(each),
             None if each.receipt is None else each.receipt.accepted,
             None if each.receipt is None else each.receipt.by,
             None if each.receipt is None else each.receipt.key,
         ]
-        for each in gone
+        for each in seen.gone
     ]
     columns = [
         Column(name="bundle"),
-        Column(name="handed over, UTC", kind="time"),
+        Column(name="handed over first, UTC", kind="time"),
+        Column(name="once more, the last time", kind="time"),
         Column(name="what is known"),
         Column(name="accepted, by the peer's clock", kind="time"),
         Column(name="by, as the peer says"),

@@ -14,7 +14,9 @@ from alx.bundle.manifest import Manifest
 from alx.evidence import Bundle, Evidence
 from alx.plan import Plan
 from alx.records import Role
+from alx.site import handed_over
 from alx.site.entries import Closed, Created, Exported, Paired, Reset, Restored, Selected, Turn
+from alx.site.handed_over import HandedOver
 
 MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
 
@@ -84,6 +86,11 @@ class Seen:
             for p in self.evidence.past
             if isinstance(p.record, Exported) and p.record.names is None
         }
+
+    @cached_property
+    def gone(self) -> list[HandedOver]:
+        """The same in the order of the exchange: every time, and whether it is known that the peer has it."""
+        return handed_over.of((p.record, p.at) for p in self.evidence.past)
 
     @cached_property
     def since(self) -> dict[str, str | None]:

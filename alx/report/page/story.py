@@ -16,6 +16,7 @@ from alx.report import receipts
 from alx.report.page import logged
 from alx.report.page.content import Finding
 from alx.report.page.seen import Seen, size
+from alx.site import handed_over
 from alx.site.entries import (
     Accepted,
     Closed,
@@ -109,9 +110,16 @@ def _bytes(some: list[Bundle]) -> str:
 
 
 def _closing(seen: Seen, rounds: int) -> str:
-    closed = seen.closed
-    if closed is not None:
-        return f"The exchange is closed: both sides end with {closed.label} of round {closed.round}."
+    closed, site = seen.closed, seen.evidence.site
+    if closed is not None and site is not None:
+        model = f"{closed.label} of round {closed.round}"
+        match handed_over.end(seen.gone, site.role):
+            case "received":
+                return f"The exchange is closed: both sides end with {model}."
+            case "handed over":
+                return f"The closing was handed over; once the provider has imported it, both sides end with {model}."
+            case "sealed":
+                return f"The closing is sealed and was not handed over yet; once it is imported, both end with {model}."
     return f"The exchange is not closed; models were selected in {count(rounds, 'round')} so far."
 
 
@@ -186,7 +194,9 @@ def _story(seen: Seen) -> Iterator[str]:  # noqa: C901 - one case for each kind
                 yield f"{_at(past)}{r.label} was selected out of it, with a global loss of {r.mean:.6g} a sample"
             case Closed() as r:
                 model = f"{r.label} of round {r.round}, model {r.state[:16]}…"
-                yield f"{_at(past)}the exchange was closed: both sides have {model}"
+                ours = seen.evidence.site is not None and seen.evidence.site.role == "learner"
+                end = "the closing names what both end with, once it is imported:" if ours else "by it both sides have"
+                yield f"{_at(past)}{end} {model}"
             case Restored() | Reset() as r:
                 yield f"{_at(past)}{_mended(seen, r)}{_rebuilt(r)}"
 
