@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from alx import files
 from alx.bundle import carried
 from alx.bundle import receipt as signed
 from alx.bundle.keys import Unlock
@@ -45,8 +44,7 @@ def receipt(out: Path | None, place: Path | None, by: str | None, unlock: Unlock
         return
     with site.unlocked_by(unlock).locked("receipt", "" if out is None else out.name) as now:
         path = new_file(site, out, "receipt.json", "receipt of this site's", lambda p: _require_own(site, p))
-        turn, data = receipts.make(now, now.private_key(), by)
-    files.replace(path, data, shared=True)
+        turn = receipts.write(now, path, by)
     if as_json:
         screen.machine({"file": path, "bundle": turn.bundle, "digest": turn.digest})
         return

@@ -272,6 +272,8 @@ def _told(event: entries.Event, *, by_reset: bool) -> str:  # noqa: C901, PLR091
             serial = f", serial number {event.serial}" if event.serial else ""
             kind = f", {event.file_system}" if event.file_system else ""
             return f"{event.use} of '{event.about}', {drive}{serial}{kind}, at {event.machine}{receipts.by(event.by)}"
+        case entries.Given():
+            return f"of the peer's bundle of round {event.round}, '{event.bundle}', in '{event.file}'{receipts.by(event.by)}"
         case entries.Refused():
             about = f" '{event.about}'" if event.about else ""
             return f"{event.command}{about}, {event.error} ({event.exit_code}): {event.message}"
@@ -296,6 +298,9 @@ def _left(report: SiteReport, sent: list[BundleReport | Ciphertext]) -> str:
     gone = [b for b in sent if b.digest in handed]
     if not gone:
         return "what left this site: no bundle yet"
+    given = [e.record for e in report.events if isinstance(e.record, entries.Given)]
+    approved = {(e.record.digest, e.record.officers) for e in report.entries if isinstance(e.record, entries.Exported)}
+    beside = receipts.beside(given, [each for _, officers in approved for each in officers or ()])
     opened = [b for b in gone if isinstance(b, BundleReport)]
     size = files.size(sum(b.size for b in gone))
     if len(opened) < len(gone):
@@ -303,13 +308,15 @@ def _left(report: SiteReport, sent: list[BundleReport | Ciphertext]) -> str:
             f"what left this site: {count(len(gone), 'bundle')} ({size}); what they hold cannot be seen without the age key"
         )
     losses, recipes = sum(len(b.candidates) for b in opened), sum(b.recipes for b in opened)
+    starts = sum(b.manifest.start is not None for b in opened)
     of = f", recipes of {count(recipes, 'blend')}" if recipes else ""
     if any(isinstance(b.manifest, Manifest) and b.manifest.told for b in opened):
         of += ", second moments of its samples' features"
     models, samples = count(losses - recipes, "model"), opened[-1].manifest.samples
     return (
         f"what left this site: {count(len(gone), 'bundle')} ({size}) with the weights of {models}{of}, {losses} loss sums, "
-        f"and the sample count {samples}; alx audit BUNDLE shows each"
+        f"{count(starts, 'global loss', 'global losses')}, and the sample count {samples}; alx audit BUNDLE shows each"
+        f"{''.join(f'; beside them {each}' for each in beside)}"
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from alx.errors import count, escape
 from alx.records import MAX_PERSON
-from alx.site.entries import Received
+from alx.site.entries import Given, Received
 from alx.site.handed_over import HandedOver
+
+MAX_PEOPLE = 10  # named in a line; the event log has all
 
 
 def last(gone: Sequence[HandedOver]) -> list[str]:
@@ -39,6 +41,26 @@ def taken(record: Received) -> str:
 def by(person: str | None) -> str:
     """Who took it, where somebody was named."""
     return "" if person is None else f", by '{escape(person, MAX_PERSON)}'"
+
+
+def beside(given: Sequence[Given], approvals: Sequence[str]) -> list[str]:
+    """What went out beside this site's bundles, in a line: receipts with what they say, and officers' approvals.
+
+    Args:
+        given: this site's receipts, as its event log has them.
+        approvals: fingerprint of the officer of each approval.
+    """
+    out = []
+    if given:
+        people = list(dict.fromkeys(f"'{escape(each.by, MAX_PERSON)}'" for each in given if each.by))
+        more = f" and {len(people) - MAX_PEOPLE} more" if len(people) > MAX_PEOPLE else ""
+        named = f", and {count(len(people), 'name')}: {', '.join(people[:MAX_PEOPLE])}{more}" if people else ""
+        of = count(len({each.digest for each in given}), "bundle of the peer's", "bundles of the peer's")
+        out.append(f"receipts of {of}, with both keys, and the time at which each was accepted{named}")
+    if approvals:
+        keys = count(len(set(approvals)), "officer's key", "officers' keys")
+        out.append(f"{count(len(approvals), 'approval')} by {keys}")
+    return [" and ".join(out)] if out else []
 
 
 def json(gone: Sequence[HandedOver]) -> dict[str, object] | None:

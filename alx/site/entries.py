@@ -425,6 +425,23 @@ class Media(NamedTuple):
     by: str | None
 
 
+class Given(NamedTuple):
+    """This site's receipt of a bundle of the peer's was written, beside an own bundle or into a file: round, bundle, digest.
+
+    Attributes:
+        file: its name.
+        accepted: when the bundle was accepted here, as it says; None where nobody knows.
+        by: who took the disk, where it names somebody.
+    """
+
+    round: int
+    bundle: str
+    digest: str
+    file: str
+    accepted: str | None
+    by: str | None
+
+
 class Leakage(NamedTuple):
     """Attacks that its receiver could run were run on an own bundle: round, digest, pairs of samples, what was found.
 
@@ -471,7 +488,7 @@ class Refused(NamedTuple):
 
 
 Record = Created | Paired | Renewal | Turn | Exported | Received | Selected | Closed | Spent | Restored | Reset
-Event = Record | Passphrase | BackedUp | Described | Leakage | Reported | Media | Refused
+Event = Record | Passphrase | BackedUp | Described | Leakage | Reported | Media | Given | Refused
 LEDGER: Mapping[str, Callable[..., Record]] = {
     "created": Created,
     "paired": Paired,
@@ -496,6 +513,7 @@ EVENTS: Mapping[str, Callable[..., Event]] = {
     "leakage": Leakage,
     "reported": Reported,
     "media": Media,
+    "receipt": Given,
     "refused": Refused,
 }
 """The kinds of events of the event log; what is said of each stands in docs/events.md."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from alx.errors import AlxError, LedgerError, escape
 from alx.site import entries
 from alx.site.chain import Chain, Line
-from alx.site.entries import EVENTS, BackedUp, Described, Leakage, Media, Passphrase, Refused, Reported, Reset
+from alx.site.entries import EVENTS, BackedUp, Described, Given, Leakage, Media, Passphrase, Refused, Reported, Reset
 from alx.site.ledger import Entry
 
 EVENTS_NAME = "events.sqlite"
@@ -131,7 +131,7 @@ def refused(path: Path, command: str, about: str, error: AlxError) -> None:
     record(path, made)
 
 
-def record(path: Path, made: Refused | Passphrase | BackedUp | Described | Leakage | Reported | Media) -> None:
+def record(path: Path, made: Refused | Passphrase | BackedUp | Described | Leakage | Reported | Media | Given) -> None:
     """Record what leaves no trace in the ledger."""
     _CHAIN.append(path, (entries.kind(made), json.dumps(_now() | entries.plain(made))))
 

@@ -16,9 +16,9 @@ from alx import files
 from alx.bundle import carried, receipt
 from alx.bundle.manifest import Party
 from alx.bundle.receipt import MAX_RECEIPT_BYTES, Acceptance, Receipt
-from alx.errors import AlxError, CorruptError, MalformedError, PeerError, RollbackError, StaleError, TurnError
+from alx.errors import AlxError, CorruptError, MalformedError, PeerError, RollbackError, StaleError, TurnError, escape
 from alx.site import events, handed_over
-from alx.site.entries import Accepted, Media, Received, Sealed
+from alx.site.entries import Accepted, Given, Media, Received, Sealed
 from alx.site.handed_over import HandedOver
 from alx.site.site import RECEIPTS, Site
 from alx.site.state import SiteState
@@ -112,8 +112,49 @@ def put(now: SiteState, disk: Path) -> Path | None:
     with files.storage(target):
         if target.is_dir():  # whatever else has its name is replaced
             files.remove_tree(target)
-    files.replace(target, files.read(kept, MAX_RECEIPT_BYTES), shared=True)
+    data = files.read(kept, MAX_RECEIPT_BYTES)
+    try:
+        said = _own(now, data)
+    except AlxError:  # damaged here: what this site did not sign does not leave, and the bundle needs no receipt
+        return None
+    _note(now, said, target)
+    files.replace(target, data, shared=True)
     return target
+
+
+def write(now: SiteState, path: Path, by: str | None = None) -> Accepted:
+    """Write a receipt of the peer's bundle that was accepted last into a file, and into the event log that it was; of which.
+
+    Args:
+        now: this site, locked by the caller.
+        path: the file.
+        by: see `make`.
+
+    Raises:
+        AlxError: see `make` and `SiteState.private_key`.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    turn, data = make(now, now.private_key(), by)
+    _note(now, _own(now, data), path)
+    files.replace(path, data, shared=True)
+    return turn
+
+
+def _own(now: SiteState, data: bytes) -> Receipt:
+    """What a receipt of this site's says.
+
+    Raises:
+        LimitError, TrustError, MalformedError: see `receipt.verify`.
+    """
+    signer = receipt.claimed(data)
+    return receipt.verify(data, next((k for k in now.keyring.own if k.fingerprint == signer), now.public_key))
+
+
+def _note(now: SiteState, found: Receipt, path: Path) -> None:
+    """Write into the event log what this site's receipt tells the peer, before it does."""
+    said = found.said
+    made = Given(said.round, found.bundle, found.digest, escape(path.name), said.accepted, said.by)
+    events.record(now.site.events_path, made)
 
 
 def _path(site: Site, bundle: str) -> Path:

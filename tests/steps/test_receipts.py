@@ -24,7 +24,7 @@ from alx.errors import (
     UsageError,
 )
 from alx.site import events, ledger
-from alx.site.entries import Exported, Received, Sealed
+from alx.site.entries import Exported, Given, Received, Sealed
 from alx.site.handed_over import of
 from alx.steps import receipts
 from tests.conftest import make_world
@@ -121,6 +121,20 @@ def test_a_receipt_by_hand_names_who_took_the_disk_and_is_read_once(stage, alx, 
     assert "read already; nothing changed" in alx("receipt", "--read", world.disk, *at(world, "learner")).out
     assert world.fingerprint("learner") == before
     assert ", by 'Ada'" in alx("audit", world.folder("learner")).out
+    given = [e.record for e in events.read(world.folder("provider") / "events.sqlite") if isinstance(e.record, Given)]
+    assert [(g.file, g.by) for g in given] == [
+        (beside(world).name, None),
+        ("r.json", "Ada Ł., radiology"),
+        ("r.json", None),
+        ("r.json", "Ada"),
+    ]
+    left = "receipts of 1 bundle of the peer's, with both keys, and the time at which each was accepted, and 2 names: "
+    assert f"{left}'Ada Ł., radiology', 'Ada'" in alx("audit", world.folder("provider")).out
+    report = json.loads(alx("report", world.folder("provider"), "--json").out)
+    assert f"Beside its bundles left {left}'Ada Ł., radiology', 'Ada'." in " ".join(report["words"])
+    tables = [t for c in report["clusters"] for p in c["parts"] for t in p["tables"]]
+    (table,) = (t for t in tables if t["caption"] == "Every receipt of this site's that was written for the peer")
+    assert [(row[2], row[4]) for row in table["rows"]] == [(g.file, g.by) for g in given]
 
 
 def test_who_imported_stands_in_the_receipt_that_the_next_disk_brings(stage, alx):
@@ -304,6 +318,8 @@ def test_a_receipt_replaces_whatever_has_its_name_on_the_disk_and_follows_no_lin
         assert path.read_bytes() == data
     assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] == str(path)
     assert victim.read_text() == "mine"
+    (world.folder("provider") / "receipts" / path.name).write_bytes(data[:-1])  # damaged: it does not leave
+    assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] is None
     shutil.rmtree(world.folder("provider") / "receipts")  # of a bundle that was sealed before there were any
     assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] is None
 

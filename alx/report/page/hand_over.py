@@ -6,7 +6,7 @@ Knows what the site recorded; verifies nothing.
 from alx.report import receipts
 from alx.report.page.content import Cell, Column, Part, Table
 from alx.report.page.seen import MAX_ROWS, Seen
-from alx.site.entries import Media
+from alx.site.entries import Given, Media
 
 
 def received(seen: Seen) -> Part:
@@ -39,8 +39,25 @@ def received(seen: Seen) -> Part:
             "A receipt is signed by the peer; without one, the peer's next bundle proves that it had the one it answers.",
             "This site's own receipts, of the peer's bundles, say when these were accepted, and who took the disk if named.",
         ],
-        tables=[table] if rows else [],
+        tables=[*([table] if rows else []), *_given(seen)],
     )
+
+
+def _given(seen: Seen) -> list[Table]:
+    """This site's own receipts: what each told the peer."""
+    given = [(e.at, e.record) for e in seen.evidence.log if isinstance(e.record, Given)]
+    rows: list[list[Cell]] = [[g.bundle, at, g.file, g.accepted, g.by] for at, g in given]
+    columns = [
+        Column(name="bundle of the peer's"),
+        Column(name="receipt written, UTC", kind="time"),
+        Column(name="file"),
+        Column(name="accepted, as it says", kind="time"),
+        Column(name="by, as it says"),
+    ]
+    caption = "Every receipt of this site's that was written for the peer"
+    left_out = max(0, len(rows) - MAX_ROWS)
+    table = Table(caption=caption, standing="recorded", columns=columns, rows=rows[:MAX_ROWS], left_out=left_out)
+    return [table] if rows else []
 
 
 def media(seen: Seen) -> Part:

@@ -15,7 +15,7 @@ from alx.evidence import Bundle, Evidence
 from alx.plan import Plan
 from alx.records import Role
 from alx.site import handed_over
-from alx.site.entries import Closed, Created, Exported, Paired, Reset, Restored, Selected, Turn
+from alx.site.entries import Closed, Created, Exported, Given, Paired, Reset, Restored, Selected, Turn
 from alx.site.handed_over import HandedOver
 
 MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
@@ -91,6 +91,17 @@ class Seen:
     def gone(self) -> list[HandedOver]:
         """The same in the order of the exchange: every time, and whether it is known that the peer has it."""
         return handed_over.of((p.record, p.at) for p in self.evidence.past)
+
+    @cached_property
+    def given(self) -> list[Given]:
+        """This site's own receipts that were written for the peer."""
+        return [e.record for e in self.evidence.log if isinstance(e.record, Given)]
+
+    @cached_property
+    def approvals(self) -> list[str]:
+        """Fingerprint of the officer of each approval that went beside a bundle of this site's."""
+        there = {(p.record.digest, p.record.officers) for p in self.evidence.past if isinstance(p.record, Exported)}
+        return [each for _, officers in there for each in officers or ()]
 
     @cached_property
     def since(self) -> dict[str, str | None]:

@@ -68,6 +68,7 @@ def _site(seen: Seen) -> list[str]:
             "Its record was mended, and knows of no bundle that was sealed and lost in between: there may have been more."
         )
     out += _left(gone, mended=seen.mended)
+    out += [f"Beside its bundles left {each}. {_GIVEN}" for each in receipts.beside(seen.given, seen.approvals)]
     good = sum(b.good for b in found.bundles)
     if found.faults:
         faults = count(len(found.faults), "fault was", "faults were")
@@ -89,6 +90,9 @@ def _site(seen: Seen) -> list[str]:
         refusals += f"; {count(slips, 'command')} ended with a refusal {own}"
     out.append(f"{refusals}; {count(looks, 'thing') + ' deserved' if looks else 'nothing deserved'} a look: see Findings.")
     return out
+
+
+_GIVEN = "They are not encrypted, also where bundles are."
 
 
 def _closed(some: list[Bundle]) -> str:
@@ -131,7 +135,8 @@ def _left(gone: list[Bundle], *, mended: bool) -> list[str]:
     models, recipes = sum(len(r.candidates) - r.recipes for r in opened), sum(r.recipes for r in opened)
     losses, samples = sum(len(r.candidates) for r in opened), opened[-1].manifest.samples
     weights = f"the weights of {count(models, 'model')}, recipes of {count(recipes, 'blend')}"
-    numbers = f"{count(losses, 'loss sum')} and the number of its samples, {samples:,}"
+    starts = count(sum(r.manifest.start is not None for r in opened), "global loss", "global losses")
+    numbers = f"{count(losses, 'loss sum')}, {starts} and the number of its samples, {samples:,}"
     known = ", by what its record knows" if mended else ""
     told = [r.manifest.told for r in opened if isinstance(r.manifest, Manifest) and r.manifest.told is not None]
     sums = "" if not told else f", and second moments of its samples' {told[0].features} features with their sums by class"
