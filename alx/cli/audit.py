@@ -95,17 +95,18 @@ def _trusted(key_paths: tuple[Path, ...]) -> tuple[list[keys.PublicKey], str | N
     return ([_named_key(path) for path in key_paths], None) if key_paths else _known_keys()
 
 
-def trusted(key_path: Path | None) -> tuple[list[keys.PublicKey], str | None]:
+def trusted(key_path: Path | None, place: Path | None = None) -> tuple[list[keys.PublicKey], str | None]:
     """The keys that a bundle may be signed with, and what opens it where it is encrypted.
 
     Args:
-        key_path: as a person named it; None for those of the site that the person stands in.
+        key_path: as a person named it; None for those of the site.
+        place: the site, where the person named one; None for the one that the person stands in.
 
     Raises:
         UsageError: neither is there.
         AlxError: the key, or the site, cannot be read.
     """
-    return _trusted(() if key_path is None else (key_path,))
+    return _known_keys(place) if key_path is None else _trusted((key_path,))
 
 
 def _named_key(path: Path) -> keys.PublicKey:
@@ -141,22 +142,22 @@ def refuse_key(target: Path, key_path: Path | None) -> None:
         )
 
 
-def _known_keys() -> tuple[list[keys.PublicKey], str | None]:
+def _known_keys(place: Path | None = None) -> tuple[list[keys.PublicKey], str | None]:
     """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE."""
-    site = standing_in()
+    site = standing_in(place)
     site.require_private()
     ring = site.look().keyring
     return [*ring.own, *ring.peer], site.secret_here
 
 
-def standing_in() -> "Site":
+def standing_in(place: Path | None = None) -> "Site":
     """The site that the person stands in, or has named in ALX_SITE.
 
     Never one around a bundle: whoever filled the disk could have put a site there, with keys of their own.
     """
     from alx.site import site as sites  # noqa: PLC0415 - as above
 
-    named = os.environ.get("ALX_SITE")
+    named = place or os.environ.get("ALX_SITE")
     try:
         return sites.load(Path(named)) if named else sites.find(Path.cwd())
     except UsageError as error:

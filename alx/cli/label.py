@@ -9,7 +9,7 @@ from alx import audit as audits
 from alx import files
 from alx.cli import screen
 from alx.cli.audit import trusted
-from alx.cli.options import around, unused_file
+from alx.cli.options import around, place_option, unused_file
 from alx.cli.screen import json_option
 from alx.report import label as pages
 from alx.steps import drive
@@ -21,8 +21,9 @@ from alx.steps import drive
 @click.option(
     "--key", "key_path", type=click.Path(path_type=Path), help="The sender's public key: its PEM, or its identity file."
 )
+@place_option
 @json_option
-def label(bundle: Path, out: Path | None, key_path: Path | None, as_json: bool) -> None:
+def label(bundle: Path, out: Path | None, key_path: Path | None, place: Path | None, as_json: bool) -> None:
     """Verify a bundle where it lies, and make the page that is handed over with the disk.
 
     Drive, plan, round, from, to, size, the digest as a QR code and as twelve words, and lines for two signatures. The
@@ -30,9 +31,9 @@ def label(bundle: Path, out: Path | None, key_path: Path | None, as_json: bool) 
     """
     if out is not None:
         unused_file(out)
-    known, secret = trusted(key_path)
+    known, secret = trusted(key_path, place)
     report = audits.bundle(bundle, known, secret)
-    site = None if key_path is not None else around(None)
+    site = None if key_path is not None else around(place)
     sealed_at, attacked_at = (None, None) if site is None else audits.known_at(site.look(), report.digest)
     made = pages.Label(report, drive.of(bundle), sealed_at, datetime.now(UTC).isoformat(timespec="seconds"), attacked_at)
     if out is not None:

@@ -67,14 +67,18 @@ class Label:
         return _CHECKS[:2] if isinstance(self.report.manifest, Closing) else _CHECKS
 
     @property
+    def _round(self) -> str:
+        """What its round is of."""
+        return "closing after round" if isinstance(self.report.manifest, Closing) else "round"
+
+    @property
     def rows(self) -> list[tuple[str, str]]:
         """What is known, name by name."""
         m, unknown = self.report.manifest, "unknown: the system does not tell"
-        what = "closing after round" if isinstance(m, Closing) else "round"
         return [
             ("bundle", m.name()),
             ("plan", m.plan),
-            (what, str(m.round)),
+            (self._round, str(m.round)),
             ("from", f"the {m.sender.role}, key {m.sender.key}"),
             ("to", f"the {m.receiver.role}, key {m.receiver.key}"),
             ("sealed at", self.sealed_at or "known to the site that sealed it alone"),
@@ -97,7 +101,8 @@ class Label:
 
     def json(self) -> dict[str, object]:
         """For machines."""
-        rows = {name.replace(" ", "_"): value for name, value in self.rows}
+        rows: dict[str, object] = {name.replace(" ", "_"): value for name, value in self.rows}
+        rows[self._round.replace(" ", "_")] = self.report.manifest.round
         return {"digest": self.report.digest, "words": self.words, "checks": list(self.checks), **rows}
 
 

@@ -124,7 +124,7 @@ def refuse_other_data(site: Site, task: Task, samples: int) -> None:
         _remember(site, task)
     elif files.read(path, MAX_DATA_BYTES).decode("ascii", "replace").strip() != task.data():
         raise ConfigError(
-            "the data changed since pairing: as many samples as then, and other values or labels",
+            "the data changed since pairing: as many samples as then, and other values or labels, or another order",
             "put them back, and [data] in site.toml; or make new sites on both sides",
         )
 

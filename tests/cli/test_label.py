@@ -73,7 +73,7 @@ def test_a_label_says_what_is_on_the_disk_in_words_and_in_a_code_that_decodes_to
     capsys.readouterr()
     assert run(["label", str(bundle), "--key", str(key), "-o", str(out), "--json"]) == 0
     said, page = json.loads(capsys.readouterr().out), out.read_text()
-    assert said["digest"] == sealed.digest
+    assert (said["digest"], said["round"]) == (sealed.digest, 1)
     assert said["words"] == Mnemonic("english").to_mnemonic(bytes.fromhex(sealed.digest[:32]))
     assert decoded(modules(page)) == sealed.digest.upper()
     for value in (bundle.name, *said["words"].split(), sealed.digest, said["plan"]):
@@ -93,6 +93,9 @@ def test_inside_the_site_that_sealed_it_a_label_says_when(stage, capsys, monkeyp
     out = capsys.readouterr().out
     assert re.search(r"sealed at +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\n", out)
     assert out.count("______") > 1
+    monkeypatch.chdir(world.root)
+    assert run(["label", str(world.bundle("learner")), "--site", str(world.folder("learner"))]) == 0
+    assert re.sub("checked at.*", "", capsys.readouterr().out) == re.sub("checked at.*", "", out)
     assert re.search(rf"checked at +20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00, with alx {re.escape(__version__)}\n", out)
 
 

@@ -27,7 +27,7 @@ def test_other_values_in_as_many_samples_are_refused_and_change_nothing(stage, c
         words = command(world, "learner", world.bundle("provider", 1))
     swapped(data)
     before = world.fingerprint("learner")
-    told = "the data changed since pairing: as many samples as then, and other values or labels"
+    told = "the data changed since pairing: as many samples as then, and other values or labels, or another order"
     refused(capsys, words, ConfigError, told, hint="put them back")
     assert world.fingerprint("learner") == before
     data.write_bytes(kept)
