@@ -39,12 +39,14 @@ class AlxError(Exception):
     Args:
         message: lower case, no full stop, the offending value quoted.
         hint: the remedy, or empty where there is none.
+        to_come: nothing is wrong: what is still to come, another disk or another person's approval, is awaited.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, to_come: bool = False) -> None:
         super().__init__(message)
+        self.to_come = to_come
         self.message = message
         self.hint = hint
 

@@ -163,7 +163,7 @@ def refuse_stranger(key: PublicKey, officers: Officers, what: str) -> None:
         )
 
 
-def refuse_few(found: int, officers: Officers, hint: str) -> None:
+def refuse_few(found: int, officers: Officers, hint: str, *, to_come: bool = False) -> None:
     """The threshold is met.
 
     Raises:
@@ -173,4 +173,5 @@ def refuse_few(found: int, officers: Officers, hint: str) -> None:
         raise TrustError(
             f"{found} of {officers.threshold} approvals are there that the plan asks for, of {len(officers.keys)} officers",
             hint,
+            to_come=to_come,
         )

@@ -147,7 +147,9 @@ def read_file(path: Path, limit: int) -> bytes:
         try:
             fd = os.open(path, _OPEN)
         except FileNotFoundError as error:
-            raise UsageError(f"there is no file '{escape(str(path), 200)}'", "is the disk there?") from error
+            raise UsageError(
+                f"there is no file '{escape(str(path), 200)}'", "is the name right? is the disk there?"
+            ) from error
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise

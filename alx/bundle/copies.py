@@ -114,7 +114,8 @@ class Copies:
         awaited = self._awaited()
         self.refuse_damage(_to_come(awaited, signed))
         if awaited:
-            raise IncompleteError(_to_come(awaited, signed), _next(awaited, signed))
+            was_here = bool(_came(awaited, signed))
+            raise IncompleteError(_to_come(awaited, signed), _next(awaited, signed), to_come=not was_here)
         files.write(folder / SIGNATURE_NAME, signature_bytes)
 
     def _awaited(self) -> dict[str, Share]:
@@ -157,11 +158,17 @@ def _to_come(awaited: Mapping[str, Share], signed: SignedBundle) -> str:
     )
 
 
+def _came(awaited: Mapping[str, Share], signed: SignedBundle) -> list[Share]:
+    """The disks that were here, and that not all came from."""
+    parts = dict.fromkeys(awaited.values())
+    return [p for p in parts if any(f.name not in awaited for f in read.data_files(p.of(signed)))]
+
+
 def _next(awaited: Mapping[str, Share], signed: SignedBundle) -> str:
     """What to do: put a disk in; or, where it was here before and not all of it was good, have its files again."""
     parts = list(dict.fromkeys(awaited.values()))
     which = " and ".join(f"DISK/{part.folder(signed.name)}" for part in parts)
-    came = [p for p in parts if any(f.name not in awaited for f in read.data_files(p.of(signed)))]
+    came = _came(awaited, signed)
     if not came:
         return f"put it in, and run: alx import-and-select {which}; what is here was kept"
     disks = " and ".join(str(part.disk) for part in came)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from alx.site import budget, events, handed_over
 from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
+
+if TYPE_CHECKING:  # `status` alone needs it
+    from alx.steps.under_way import Approvals
 
 
 @click.command(epilog="Example: alx pair /media/disk/centre.json")
@@ -96,7 +100,7 @@ def export(
         sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
     with site.unlocked_by(unlock).locked("export", ", ".join(map(str, targets))) as now, screen.progress() as tell:
         due = outgoing.due(now)
-        media.note(now, "export", [(target, due) for target in targets], by)
+        media.note(now, "export", zip(targets, spread.folders(due, len(targets)), strict=True), by)
         if len(targets) > 1:
             made = spread.export(now, targets, tell, parity_percent=percent)
         else:
@@ -137,8 +141,8 @@ def status(site: Site, as_json: bool) -> None:
     position = now.position
     taken = budget.of(e.record for e in now.entries)
     ended, due = privacy.ended(site.plan, taken, position, site.role) or ("", position.next_command)
-    following = _returned(site) or due
-    turn, arrival = under_way.turn(now), under_way.arrival(now)
+    turn, arrival, approvals = under_way.turn(now), under_way.arrival(now), under_way.approvals(now)
+    following = _following(site, due, approvals)
     closed = position.closed
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
@@ -168,6 +172,7 @@ def status(site: Site, as_json: bool) -> None:
                 "privacy": privacy.spent_json(site.plan, taken),
                 "under_way": None if turn is None else asdict(turn),
                 "arrived": None if arrival is None else asdict(arrival),
+                "approvals": None if approvals is None else asdict(approvals),
             }
         )
         return
@@ -191,7 +196,15 @@ def status(site: Site, as_json: bool) -> None:
     if isinstance(now.entries[-1].record, Restored):
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
-    screen.tell(*(each.words for each in (turn, arrival) if each is not None), f"next: {following}")
+    screen.tell(*receipts.owed(position, site.role, (event.record for event in log)))
+    screen.tell(*(each.words for each in (turn, arrival, approvals) if each is not None), f"next: {following}")
+
+
+def _following(site: Site, due: str, approvals: "Approvals | None") -> str:
+    """The command to run next: what a reset returned comes first, and approvals before what they are asked for."""
+    if approvals is not None and approvals.wrong is None and approvals.there < approvals.of:
+        due = f"{approvals.command}, by {approvals.of - approvals.there} more; then {due}"
+    return _returned(site) or due
 
 
 def _returned(site: Site) -> str:

@@ -60,6 +60,11 @@ def _read(site: Site, place: Path, *, as_json: bool) -> None:
     with site.locked("receipt", place.name) as now:
         taken = receipts.take(now, receipts.find(now, place))
     if as_json:
-        screen.machine({"again": taken.again, "receipt": entries.plain(taken.record)})
+        other = None if taken.other is None else taken.other.model_dump()
+        screen.machine({"again": taken.again, "receipt": entries.plain(taken.record), "other": other})
         return
-    screen.tell(words.taken(taken.record), *(["read already; nothing changed"] if taken.again else []))
+    screen.tell(words.taken(taken.record))
+    if taken.other is not None:
+        screen.tell(words.other(taken.other.accepted, taken.other.by))
+    elif taken.again:
+        screen.tell("read already; nothing changed")

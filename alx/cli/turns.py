@@ -15,7 +15,7 @@ from alx.cli.screen import json_option
 from alx.errors import ConfigError, PeerError, count
 from alx.report import privacy, scores, selection, summary
 from alx.report import receipts as received
-from alx.site import budget, entries
+from alx.site import budget, entries, events
 from alx.site import site as sites
 from alx.site.entries import Selected
 from alx.site.site import Site
@@ -201,6 +201,7 @@ def import_and_select(
         screen.tell(*selection.table(found), *selection.words(found, site.plan))
     else:
         screen.tell(*selection.closed(found, site.plan))
+        screen.tell(*received.owed(now.position, site.role, (e.record for e in events.read(site.events_path))))
     worth = found.metrics
     if worth is not None and len(worth.values) > 1:
         earlier = now.position.selected[:-1] if isinstance(found, Selected) else now.position.selected

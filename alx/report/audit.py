@@ -193,7 +193,11 @@ def site(target: Path, report: SiteReport) -> list[str]:
     resets = sum(e.line.kind == "reset" for e in report.events)
     refusals = [e.record for e in report.events if isinstance(e.record, entries.Refused)]
     own = sum(each.own for each in refusals)
-    refused = count(len(refusals) - own, "refusal") + (f", and {own} of its own data, paths or settings" if own else "")
+    to_come = sum(bool(each.to_come) for each in refusals)
+    waited = f"; {count(to_come, 'command')} said what was still to come" if to_come else ""
+    refused = count(len(refusals) - own - to_come, "refusal") + (
+        f", and {own} of its own data, paths or settings" if own else ""
+    )
     made = sum(b.recipes for b in report.opened)
     blends = f", and {count(made, 'blend')} made by the recipe" if made else ""
     opened = len(report.opened) == len(report.bundles)
@@ -203,7 +207,7 @@ def site(target: Path, report: SiteReport) -> list[str]:
     return [
         f"site '{escape(str(target))}': good{rebuilt}",
         f"  ledger       {entries_of}, their chain holds, the last is {report.entries[-1].line.digest}",
-        f"  event log    {count(len(report.events), 'event')}, their chain holds; {refused}",
+        f"  event log    {count(len(report.events), 'event')}, their chain holds; {refused}{waited}",
         f"  bundles      {counts}{closing}; {verified}{blends}",
         *(
             []
@@ -296,16 +300,18 @@ def _left(report: SiteReport, sent: list[BundleReport | Ciphertext]) -> str:
     """What left the site in all: every bundle that was handed over."""
     handed = {e.record.digest for e in report.entries if isinstance(e.record, entries.Exported)}
     gone = [b for b in sent if b.digest in handed]
-    if not gone:
-        return "what left this site: no bundle yet"
     given = [e.record for e in report.events if isinstance(e.record, entries.Given)]
     approved = {(e.record.digest, e.record.officers) for e in report.entries if isinstance(e.record, entries.Exported)}
     beside = receipts.beside(given, [each for _, officers in approved for each in officers or ()])
+    and_so = "".join(f"; and {each}" for each in beside)
+    if not gone:
+        return f"what left this site: no bundle yet{and_so}"
     opened = [b for b in gone if isinstance(b, BundleReport)]
     size = files.size(sum(b.size for b in gone))
     if len(opened) < len(gone):
         return (
             f"what left this site: {count(len(gone), 'bundle')} ({size}); what they hold cannot be seen without the age key"
+            f"{and_so}"
         )
     losses, recipes = sum(len(b.candidates) for b in opened), sum(b.recipes for b in opened)
     starts = sum(b.manifest.start is not None for b in opened)
@@ -316,7 +322,7 @@ def _left(report: SiteReport, sent: list[BundleReport | Ciphertext]) -> str:
     return (
         f"what left this site: {count(len(gone), 'bundle')} ({size}) with the weights of {models}{of}, {losses} loss sums, "
         f"{count(starts, 'global loss', 'global losses')}, and the sample count {samples}; alx audit BUNDLE shows each"
-        f"{''.join(f'; beside them {each}' for each in beside)}"
+        f"{and_so}"
     )
 
 

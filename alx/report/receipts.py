@@ -3,12 +3,16 @@
 Knows what `alx.site.handed_over` found; verifies nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from alx.errors import count, escape
-from alx.records import MAX_PERSON
-from alx.site.entries import Given, Received
+from alx.records import MAX_PERSON, Role
+from alx.site.entries import Event, Given, Received
 from alx.site.handed_over import HandedOver
+
+if TYPE_CHECKING:  # an audit of a bundle reads no ledger
+    from alx.site.position import Position
 
 MAX_PEOPLE = 10  # named in a line; the event log has all
 
@@ -38,9 +42,33 @@ def taken(record: Received) -> str:
     return f"'{record.bundle}' was received: the peer accepted it{at}{by(record.by)}, signed with {record.key[:16]}…"
 
 
+def other(accepted: str | None, person: str | None) -> str:
+    """What another receipt of a bundle says, of which one was read already."""
+    at = "at a time that it does not know" if accepted is None else f"{accepted[:16].replace('T', ' ')} UTC"
+    return (
+        f"this is another receipt of it: accepted {at}{by(person)}; the one that was read first counts, and nothing changed"
+    )
+
+
 def by(person: str | None) -> str:
     """Who took it, where somebody was named."""
     return "" if person is None else f", by '{escape(person, MAX_PERSON)}'"
+
+
+def owed(position: "Position", role: Role, log: Iterable[Event]) -> list[str]:
+    """That the provider's receipt of the closing is still to be written, in a line; nothing where it was, or is not due.
+
+    Args:
+        position: where the exchange stands.
+        role: this site's.
+        log: its events.
+    """
+    if role != "provider" or position.step != "done":
+        return []
+    closing = position.accepted[-1].digest
+    if any(isinstance(each, Given) and each.digest == closing for each in log):
+        return []
+    return ["no disk follows: alx receipt -o FILE tells the learner that its closing came; send it as you like"]
 
 
 def beside(given: Sequence[Given], approvals: Sequence[str]) -> list[str]:

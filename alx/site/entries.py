@@ -17,7 +17,16 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.rotation import Rotation
 
 _OWN = {"UsageError", "ConfigError", "DivergedError", "SpaceError", "StorageError"}
-_LEFT_OUT = ("request", "files", "names", "parity", "disks", "metrics", "officers")  # of a body, where they are None
+_LEFT_OUT = (
+    "request",
+    "files",
+    "names",
+    "parity",
+    "disks",
+    "metrics",
+    "officers",
+    "to_come",
+)  # of a body, where they are None
 
 
 class Created(NamedTuple):
@@ -473,13 +482,17 @@ class Leakage(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message."""
+    """A command ended with a refusal and changed nothing: command, what it was about, error, exit code, message.
+
+    Where nothing is wrong, and another disk or an approval is still to come, also to_come.
+    """
 
     command: str
     about: str
     error: str
     exit_code: int
     message: str
+    to_come: bool | None = None
 
     @property
     def own(self) -> bool:

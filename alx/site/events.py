@@ -125,9 +125,7 @@ def refused(path: Path, command: str, about: str, error: AlxError) -> None:
         error: the refusal.
     """
     message = escape(error.message, 2000)
-    made = Refused(
-        command=command, about=escape(about), error=type(error).__name__, exit_code=error.exit_code, message=message
-    )
+    made = Refused(command, escape(about), type(error).__name__, error.exit_code, message, error.to_come or None)
     record(path, made)
 
 

@@ -170,12 +170,17 @@ def approved(now: SiteState, own: "Own") -> list[Approval]:
         return []
     place = approval.folder(own.source.path, own.signed.name)
     found = approval.collected([place], own.signed.digest, officers)
-    where, key = (escape(str(path), 200) for path in (own.source.path, now.site.folder / PUBLIC_NAME))
-    run = f"runs alx approve {where} --key OFFICER.pem"
-    # whoever names a key has no age key, and would see nothing of what is encrypted
-    run = f"{run} in the site's folder" if now.site.plan.encrypt else f"{run} --from {key}"
-    approval.refuse_few(len(found), officers, f"an officer {run}; the file goes into '{place.name}'")
+    hint = f"an officer runs {approve_command(now, own.source.path)}; the file goes into '{place.name}'"
+    approval.refuse_few(len(found), officers, hint, to_come=True)
     return list(found.values())
+
+
+def approve_command(now: SiteState, bundle: Path) -> str:
+    """What an officer types to approve a bundle in this site's outbox."""
+    where, key = (escape(str(path), 200) for path in (bundle, now.site.folder / PUBLIC_NAME))
+    run = f"alx approve {where} --key OFFICER.pem"
+    # whoever names a key has no age key, and would see nothing of what is encrypted
+    return f"{run} in the site's folder" if now.site.plan.encrypt else f"{run} --from {key}"
 
 
 def names_of(found: Sequence[Approval]) -> tuple[str, ...] | None:

@@ -16,9 +16,19 @@ from alx import files
 from alx.bundle import carried, receipt
 from alx.bundle.manifest import Party
 from alx.bundle.receipt import MAX_RECEIPT_BYTES, Acceptance, Receipt
-from alx.errors import AlxError, CorruptError, MalformedError, PeerError, RollbackError, StaleError, TurnError, escape
+from alx.errors import (
+    AlxError,
+    CorruptError,
+    MalformedError,
+    PeerError,
+    RollbackError,
+    StaleError,
+    TurnError,
+    UsageError,
+    escape,
+)
 from alx.site import events, handed_over
-from alx.site.entries import Accepted, Given, Media, Received, Sealed
+from alx.site.entries import Accepted, Given, Media, Received, Reset, Sealed
 from alx.site.handed_over import HandedOver
 from alx.site.site import RECEIPTS, Site
 from alx.site.state import SiteState
@@ -30,11 +40,13 @@ class Taken:
 
     Attributes:
         record: what the ledger says of it.
-        again: it was read before, and nothing changed.
+        again: it was read before, or another one of the same bundle was, and nothing changed.
+        other: what this one says, where it is another one than what was read first.
     """
 
     record: Received
     again: bool
+    other: Acceptance | None = None
 
 
 def make(now: SiteState, key: ec.EllipticCurvePrivateKey, by: str | None = None) -> tuple[Accepted, bytes]:
@@ -166,9 +178,18 @@ def find(now: SiteState, place: Path) -> Path:
 
     Raises:
         TurnError: nothing was handed over yet.
+        UsageError: it is not on that disk.
     """
     with files.storage(place):
-        return place / _awaited(now) if place.is_dir() else place
+        if not place.is_dir():
+            return place
+        path = place / _awaited(now)
+        if not os.path.lexists(path):
+            raise UsageError(
+                f"there is no receipt '{path.name}' in '{escape(str(place), 200)}'",
+                "is it the disk that came back? the peer's next export puts it there; or ask for the file of alx receipt -o",
+            )
+        return path
 
 
 def _awaited(now: SiteState) -> str:
@@ -191,20 +212,26 @@ def take(now: SiteState, path: Path) -> Taken:
         UsageError, ForbiddenFileError: see `carried.read_file`.
         LimitError, TrustError, MalformedError: see `receipt.verify`; or by a key that the peer has replaced.
         TurnError: this site has no peer yet.
-        PeerError: of a bundle by another key, or under another plan.
+        PeerError: of a bundle by another key, or under another plan; or it is this site's own.
         StaleError: of a bundle that this site never sealed.
         TurnError: of one that it sealed, and never handed over.
         RollbackError: of one before the last; its answer told already that it came.
     """
     data = carried.read_file(path, MAX_RECEIPT_BYTES)
     _ = now.peer  # there is one
-    key = now.keyring.of_peer(receipt.claimed(data))
+    signer = receipt.claimed(data)
+    if any(key.fingerprint == signer for key in now.keyring.own):
+        raise PeerError(
+            "the receipt is one of this site's own, of a bundle of the peer's",
+            "carry it to the peer, or send it; alx receipt --read is for the peer's receipts",
+        )
+    key = now.keyring.of_peer(signer)
     found = receipt.verify(data, key)
     now.keyring.require_current(key)
     turn = _check(now, found)
     known = next((e.record for e in now.entries if isinstance(e.record, Received) and e.record.digest == turn.digest), None)
     if known is not None:
-        return Taken(known, again=True)
+        return Taken(known, again=True, other=found.said if found.file != known.receipt else None)
     _store(now.site, turn.bundle, data)
     said = found.said
     made = Received(turn.round, turn.bundle, turn.digest, said.receiver.key, found.file, said.accepted, said.by)
@@ -237,6 +264,11 @@ def _check(now: SiteState, found: Receipt) -> Sealed:
         )
     gone = [each.turn for each in _gone(now)]
     if turn not in gone:
+        if any(isinstance(e.record, Reset) and e.record.bundles is not None for e in now.entries):
+            raise TurnError(
+                f"the receipt is of the {turn.what}, and this site's ledger, which was rebuilt, does not know that it left",
+                "run alx export once more, to any disk, which records it; then read the receipt again",
+            )
         raise TurnError(
             f"the receipt is of the {turn.what}, which this site never handed over",
             "was it copied by hand? alx export records that it was handed over; then read the receipt again",

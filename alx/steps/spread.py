@@ -95,13 +95,18 @@ def export(
     return made
 
 
+def folders(bundle: str, disks: int) -> list[str]:
+    """The name of what lies on each of some disks."""
+    return [bundle] if disks == 1 else [each.folder(bundle) for each in _shares((1,) * disks)]
+
+
 def _shares(counts: tuple[int, ...]) -> Iterator[Share]:
     return (Share(k, counts) for k in range(1, len(counts) + 1))
 
 
 def _disks(paths: Sequence[Path], bundle: str) -> list[_Disk]:
     """The disks with their room; where two folders are on one file system, they share what is free there."""
-    names = [each.folder(bundle) for each in _shares((1,) * len(paths))]
+    names = folders(bundle, len(paths))
     devices = []
     for path, name in zip(paths, names, strict=True):
         for other in names:

@@ -12,7 +12,7 @@ from alx import files
 from alx.bundle.layout import DATA_FOLDER, MANIFEST_NAME
 from alx.bundle.signature import SIGNATURE_NAME
 from alx.errors import AlxError, count, escape
-from alx.site import work
+from alx.site import shelf, work
 from alx.site.state import SiteState
 
 _STAGED = re.compile(r"[0-9a-f]{64}")  # a bundle's digest
@@ -65,6 +65,48 @@ class Arrival:
             f"{files.size(self.nbytes)}; still to come is what lies on another disk, or came damaged: alx import-and-select "
             "takes it in beside"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """Of a bundle that officers have to approve before it goes out.
+
+    Attributes:
+        there: how many are.
+        of: how many have to be.
+        command: what an officer types.
+        wrong: why one that lies there cannot be taken, which alx export would say too; None where none is wrong.
+    """
+
+    there: int
+    of: int
+    command: str
+    wrong: str | None
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        if self.wrong is not None:
+            return f"approvals: one cannot be taken: {self.wrong}"
+        return f"approvals: {self.there} of {self.of} that the plan asks for are there"
+
+
+def approvals(now: SiteState) -> Approvals | None:
+    """Of the bundle that is to be handed over next, where the plan has officers of this side."""
+    officers = now.site.plan.approvers(now.site.role)
+    if officers is None or now.position.step != "export":
+        return None
+    from alx.bundle import approval  # noqa: PLC0415 - where a plan has officers alone
+    from alx.steps import outgoing  # noqa: PLC0415 - as above
+
+    last = now.position.sealed[-1]
+    path = shelf.place(now.site, last)
+    command = outgoing.approve_command(now, path)
+    try:
+        found = approval.collected([approval.folder(path, last.bundle)], last.digest, officers)
+    except AlxError as error:
+        return Approvals(0, officers.threshold, command, error.message)
+    return Approvals(len(found), officers.threshold, command, None)
 
 
 def turn(now: SiteState) -> Turn | None:

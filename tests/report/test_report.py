@@ -18,9 +18,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from alx.bundle import keys
-from alx.errors import UsageError
+from alx.errors import ForkError, UsageError
 from alx.site import events
-from tests.forge import refused
+from tests.forge import Forge, refused
 from tests.mending import harm
 
 ROOT = Path(__file__).parents[2]
@@ -372,6 +372,26 @@ def test_refusals_and_what_deserves_a_look_are_found_first(stage, alx):
     assert "c0000-p0000" in refusal["text"]
     assert "refused something 1 time;" in report["words"][-1]
     assert report["good"]
+
+
+def test_a_second_bundle_of_a_turn_and_a_restored_sender_deserve_a_look(stage, alx, tmp_path):
+    world = stage("answered")
+    forge, key = Forge.of(world, "learner"), world.folder("learner") / "public.pem"
+    forge.edit(lambda m: m.update(restored={"how": "backup", "at": "2026-11-28T10:00:00+00:00", "round": 0}))
+    assert world.take("provider", forge.bundle) == ForkError.exit_code
+    look, refusal, *_ = told(alx, world.folder("provider"))["findings"]
+    assert (look["kind"], refusal["kind"]) == ("look", "refusal")
+    assert look["text"].startswith(
+        f"'{forge.bundle.name}': a second history of this exchange, signed by the peer: keep every"
+    )
+    report = told(alx, forge.bundle, "--key", key)
+    restored = "later than 2026-11-28T10:00:00+00:00, when its sender's site was restored."
+    assert report["words"][-1] == f"When it was made is not known: {restored}"
+    (look,) = report["findings"]
+    assert "its site was restored (from a backup) at 2026-11-28T10:00:00+00:00, to the time before" in look["text"]
+    done = alx("report", forge.bundle, "--key", key, "-o", tmp_path / "page.html")
+    assert "1 thing to look at" in done.out
+    assert "something deserves a look: read the findings</span>" in (tmp_path / "page.html").read_text()
 
 
 def test_a_refusal_of_the_sites_own_data_tells_no_path_and_no_cell(stage, alx):

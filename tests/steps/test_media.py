@@ -39,6 +39,24 @@ def test_each_export_and_import_says_which_drive_it_was_and_who_did_it(stage, al
     assert [row[1] for row in table["rows"]] == ["import", "export", "export"]
     assert table["rows"][-1][3:] == [*told, "Grace <b>"]
     assert "by 'Grace <b>'" in alx("audit", world.folder("provider")).out
+    name = world.bundle("provider").name
+    assert [line.partition("Z: ")[2] or line[18:] for line in said["story"] if "was put" in line] == [
+        f"'{name}' was put on a disk, all of it, and read back from there",
+        f"'{name}' was put on a disk once more, all of it, and read back from there",
+    ]
+
+
+def test_each_of_several_disks_is_named_by_what_lies_on_it(stage, alx):
+    world = stage("answered")
+    disks = [world.root / name for name in ("one", "two")]
+    for disk in disks:
+        disk.mkdir()
+    assert alx("export", *disks, "--site", world.folder("provider")).code == 0
+    name = world.bundle("provider").name
+    assert [m.about for m in media(world, "provider")[-2:]] == [f"{name}.1-of-2", f"{name}.2-of-2"]
+    assert [(disks[i] / m.about).is_dir() for i, m in enumerate(media(world, "provider")[-2:])] == [True, True]
+    story = json.loads(alx("report", world.folder("provider"), "--json").out)["story"]
+    assert story[-1].endswith(f"'{name}' was put on 2 disks once more, all of it, and read back from there")
 
 
 def test_a_place_that_is_not_there_has_no_drive(stage, alx):

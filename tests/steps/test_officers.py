@@ -11,6 +11,8 @@ from alx.bundle import keys
 from alx.cli.main import run
 from alx.errors import ConfigError, CorruptError, TrustError, UsageError
 from alx.plan import parse
+from alx.site import events
+from alx.site.entries import Refused
 from tests.conftest import PLAN
 from tests.forge import refused
 from tests.officers import KEYS as OFFICERS
@@ -34,12 +36,28 @@ def export(world):
 
 
 def test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in(sealed, capsys):
+    status, site = ["status", "--site", str(sealed.folder("learner"))], sealed.site("learner")
+    assert run(status) == 0
+    command = f"alx approve {outbox(sealed)} --key OFFICER.pem --from {site.folder / 'public.pem'}"
+    command = f"next: {command}, by 2 more; then alx export DISK\n"
+    assert f"approvals: 0 of 2 that the plan asks for are there\n{command}" in capsys.readouterr().out
     told = refused(capsys, export(sealed), TrustError, "0 of 2 approvals are there", "of 3 officers", hint="alx approve")
     assert "learner.approvals" in told
     approve(sealed, OFFICERS[0], OFFICERS[0])  # the same one twice is one
     refused(capsys, export(sealed), TrustError, "1 of 2 approvals are there")
     assert not list(sealed.disk.glob("alx-*"))
     approve(sealed, OFFICERS[2])
+    capsys.readouterr()
+    assert run(status) == 0
+    assert "approvals: 2 of 2 that the plan asks for are there\nnext: alx export DISK\n" in capsys.readouterr().out
+    refusals = [e.record for e in events.read(site.events_path) if isinstance(e.record, Refused)]
+    assert [(r.error, r.to_come) for r in refusals] == [("TrustError", True)] * 4  # each was tried twice
+    assert run(["report", str(site.folder), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["findings"] == []
+    assert "Nothing was refused; 4 commands said what was still to come, another disk or an approval" in report["words"][-1]
+    assert run(["audit", str(site.folder)]) == 0
+    assert "their chain holds; 0 refusals; 4 commands said what was still to come" in capsys.readouterr().out
     assert run(export(sealed)) == 0
     agreed = sorted(fingerprint(OFFICERS[i]) for i in (0, 2))
     assert sorted(p.stem for p in beside(sealed.bundle("learner")).iterdir()) == agreed

@@ -118,7 +118,10 @@ def test_a_receipt_by_hand_names_who_took_the_disk_and_is_read_once(stage, alx, 
     assert "by 'Ada'" in alx("receipt", "--read", file, *at(world, "learner")).out
     before = world.fingerprint("learner")
     assert "read already; nothing changed" in alx("receipt", "--read", file, *at(world, "learner")).out
-    assert "read already; nothing changed" in alx("receipt", "--read", world.disk, *at(world, "learner")).out
+    told = alx("receipt", "--read", world.disk, *at(world, "learner")).out  # another one, without a name
+    assert re.search(r"(?m)^this is another receipt of it: accepted [0-9: -]+ UTC; the one that was read first counts", told)
+    other = json.loads(alx("receipt", "--read", world.disk, *at(world, "learner"), "--json").out)["other"]
+    assert other == statement(beside(world).read_bytes())["predicate"]
     assert world.fingerprint("learner") == before
     assert ", by 'Ada'" in alx("audit", world.folder("learner")).out
     given = [e.record for e in events.read(world.folder("provider") / "events.sqlite") if isinstance(e.record, Given)]
@@ -158,7 +161,7 @@ def test_a_receipt_that_is_not_the_peers_of_the_bundle_handed_over_last_is_refus
 
     side = said["predicate"]["sender"]
     cases = [
-        (signed(said, learner), TrustError, "signed with the key"),
+        (signed(said, learner), PeerError, "this site's own"),
         (signed(said, keys.generate()), TrustError, "signed with the key"),
         (good.replace(b'"sig": "M', b'"sig": "N'), TrustError, "does not verify"),
         (signed(changed(plan="0" * 64), provider), PeerError, "plan"),
@@ -190,7 +193,10 @@ def test_a_receipt_that_is_not_the_peers_of_the_bundle_handed_over_last_is_refus
         refused(capsys, ["receipt", "--read", str(file), *at(world, "learner")], error, word)
     (tmp_path / "link").symlink_to(beside(world))
     refused(capsys, ["receipt", "--read", str(tmp_path / "link"), *at(world, "learner")], ForbiddenFileError, "link")
-    refused(capsys, ["receipt", "--read", str(tmp_path / "none"), *at(world, "learner")], UsageError, "no file")
+    words = ["receipt", "--read", str(tmp_path / "none"), *at(world, "learner")]
+    refused(capsys, words, UsageError, "no file", hint="is the name right")
+    words = ["receipt", "--read", str(world.folder("learner")), *at(world, "learner")]
+    refused(capsys, words, UsageError, f"there is no receipt '{beside(world).name}' in", hint="the peer's next export")
     refused(capsys, ["receipt", "--read", str(file), "--by", "x", *at(world, "learner")], UsageError, "--by")
     refused(capsys, ["receipt", "--by", "x\n", "-o", str(file), *at(world, "provider")], UsageError, "do not print")
     refused(capsys, ["receipt", "-o", str(tmp_path / "new"), *at(world, "learner")], TurnError, "nothing was accepted yet")
@@ -264,11 +270,26 @@ def test_a_rebuilt_ledger_does_not_know_when_a_bundle_was_accepted(stage, alx, t
     assert "received, as the peer's receipt says" in alx("status", *at(world, "learner")).out
 
 
+def test_a_rebuilt_ledger_does_not_know_that_the_closing_left_until_it_leaves_once_more(stage, alx, tmp_path, capsys):
+    world, file = stage("closed"), tmp_path / "r.json"
+    assert alx("receipt", "-o", file, *at(world, "provider")).code == 0
+    (world.folder("learner") / "ledger.sqlite").unlink()
+    assert alx("reset-ledger", "--reason", "lost", "--yes", *at(world, "learner")).code == 0
+    read = ["receipt", "--read", str(file), *at(world, "learner")]
+    refused(capsys, read, TurnError, "which was rebuilt, does not know that it left", hint="alx export once more")
+    assert alx("export", world.disk, *at(world, "learner")).code == 0
+    assert alx(*read).code == 0
+
+
 def test_after_the_peer_replaced_its_key_a_new_receipt_is_asked_for(stage, alx, capsys):
     world = stage("sent")
     assert world.take("provider", world.bundle("learner")) == 0
     old, new, rotation = (world.root / f"{name}.json" for name in ("old", "new", "rotation"))
     assert alx("receipt", "-o", old, *at(world, "provider")).code == 0
+    left = (
+        "what left this site: no bundle yet; and receipts of 1 bundle of the peer's, with both keys, and the time at which"
+    )
+    assert left in alx("audit", world.folder("provider")).out
     assert alx("key", "rotate", rotation, *at(world, "provider")).code == 0
     assert alx("key", "accept", rotation, "--yes", *at(world, "learner")).code == 0
     refused(capsys, ["receipt", "--read", str(old), *at(world, "learner")], TrustError, "which the peer has replaced")
@@ -296,7 +317,10 @@ def test_the_closing_is_received_by_a_receipt_alone(stage, alx, tmp_path):
     assert "The closing was handed over; once the provider has imported it" in " ".join(report["words"])
     assert status(world, alx)["receipt"] is None
     assert status(world, alx)["answered_by"] is None
+    owed = "no disk follows: alx receipt -o FILE tells the learner that its closing came"
+    assert f"{owed}; send it as you like\nnext: alx best" in alx("status", *at(world, "provider")).out
     assert alx("receipt", "-o", tmp_path / "r.json", *at(world, "provider")).code == 0
+    assert owed not in alx("status", *at(world, "provider")).out
     assert alx("receipt", "--read", tmp_path / "r.json", *at(world, "learner")).code == 0
     assert status(world, alx)["receipt"]["bundle"].endswith("-r002-closing")
     assert "done: both sides have" in alx("status", *at(world, "learner")).out

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from alx.bundle import read, share
 from alx.errors import CorruptError, IncompleteError, MalformedError, PeerError, SpaceError, UsageError
+from alx.site import events
 from tests import forge
 from tests.conftest import World
 from tests.forge import command, refused, refused_import
@@ -105,6 +106,8 @@ def test_what_is_still_to_come_is_told_by_the_disks_names(sent, capsys):
     also_refused(capsys, sent, IncompleteError, *words, hint=hint, path=parts[1], also=[parts[0]])
     ask = ["--request", str(sent.root / "ask.json")]
     refused(capsys, [*command(sent, "provider", parts[0]), *ask], IncompleteError, "disk")
+    refusals = [e.record for e in events.read(sent.site("provider").events_path) if e.line.kind == "refused"]
+    assert {r.to_come for r in refusals} == {True}
     assert not (sent.root / "ask.json").exists()  # what lies on another disk is not asked for
 
 

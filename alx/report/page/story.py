@@ -9,7 +9,7 @@ from alx import files
 from alx.audit import BundleReport, Ciphertext
 from alx.bundle.closing import Closing
 from alx.bundle.manifest import Manifest
-from alx.errors import count
+from alx.errors import ForkError, count
 from alx.evidence import EVENTS_HOLD, Bundle, Evidence, Fault, Past
 from alx.report import audit as told
 from alx.report import receipts
@@ -88,6 +88,9 @@ def _site(seen: Seen) -> list[str]:
     if slips:
         own = "about this site's own data, paths or settings, a typing error say"
         refusals += f"; {count(slips, 'command')} ended with a refusal {own}"
+    to_come = sum(isinstance(e.record, Refused) and bool(e.record.to_come) for e in found.log)
+    if to_come:
+        refusals += f"; {count(to_come, 'command')} said what was still to come, another disk or an approval"
     out.append(f"{refusals}; {count(looks, 'thing') + ' deserved' if looks else 'nothing deserved'} a look: see Findings.")
     return out
 
@@ -168,7 +171,9 @@ def _bundle(report: BundleReport | Ciphertext) -> list[str]:
         recipes = f"the recipes of {count(report.recipes, 'blend')}"
         numbers = f"one loss sum for each, over the sender's {m.samples:,} samples"
         out.append(f"It holds {weights} and {recipes}, with {numbers}. Every weight is a finite number.")
-    out.append("When it was made is not known: no bundle holds a time.")
+    said = m.restoration if isinstance(m, Manifest) else None
+    known = "no bundle holds that" if said is None else f"later than {said.at}, when its sender's site was restored"
+    out.append(f"When it was made is not known: {known}.")
     return out
 
 
@@ -178,6 +183,7 @@ def story(seen: Seen) -> list[str]:
 
 
 def _story(seen: Seen) -> Iterator[str]:  # noqa: C901 - one case for each kind
+    left = set[str]()
     for past in _in_order(seen.evidence):
         match past.record:
             case Exported() | Accepted() as r if past.rebuilt:
@@ -190,7 +196,10 @@ def _story(seen: Seen) -> Iterator[str]:  # noqa: C901 - one case for each kind
                 yield f"{_at(past)}this site sealed the {r.what}, digest {r.digest[:16]}…"
             case Exported() as r:
                 part = "all of it" if r.names is None else f"{count(len(r.names), 'file')} of it, as the peer asked"
-                yield f"{_at(past)}'{r.bundle}' was put on a disk, {part}, and read back from there"
+                where = "on a disk" if r.disks is None else f"on {r.disks} disks"
+                again = " once more" if r.names is None and r.digest in left else ""
+                left |= {r.digest} if r.names is None else set()
+                yield f"{_at(past)}'{r.bundle}' was put {where}{again}, {part}, and read back from there"
             case Received() as r:
                 yield f"{_at(past)}the peer's receipt was read: {receipts.taken(r)}"
             case Accepted() as r:
@@ -242,6 +251,12 @@ def _when(at: str | None) -> str:
     return f" at {at[:16].replace('T', ' ')} UTC" if at else ""
 
 
+_FORK = (
+    "a second history of this exchange, signed by the peer: keep every copy, of this bundle and of the one taken in before, "
+    "as together the signatures prove it; ask the peer which one is to count"
+)
+
+
 def findings(seen: Seen) -> list[Finding]:
     """What does not hold, what was refused, and what deserves a look, in this order."""
     found: Evidence = seen.evidence
@@ -251,11 +266,12 @@ def findings(seen: Seen) -> list[Finding]:
     if closed:
         text = f"{count(closed, 'bundle')} could be seen from outside only: encrypted, and the age key is not at hand"
         out.append(Finding(kind="look", at=None, text=text))
-    out += [
-        Finding(kind="refusal", at=e.at[:19], text=logged.event(e.record, seen.folder))
-        for e in found.log
-        if isinstance(e.record, Refused) and not e.record.own
-    ]
+    refused = [(e.at[:19], e.record) for e in found.log if isinstance(e.record, Refused)]
+    twice = [(at, r) for at, r in refused if r.error == ForkError.__name__]
+    out += [Finding(kind="look", at=at, text=f"'{r.about}': {_FORK}") for at, r in twice]
+    refused = [(at, r) for at, r in refused if not r.own and not r.to_come]
+    out += [Finding(kind="refusal", at=at, text=logged.event(r, seen.folder)) for at, r in refused]
+    out += [Finding(kind="look", at=None, text=text) for text in _restorations(seen)]
     for chosen, at in seen.selected:
         looks = [look.removeprefix("LOOK: ") for look in told.looks(chosen.flags)]
         out += [Finding(kind="look", at=at and at[:19], text=f"selection of round {chosen.round}: {look}") for look in looks]
@@ -267,6 +283,20 @@ def findings(seen: Seen) -> list[Finding]:
             case Restored() | Reset() as r:
                 out.append(Finding(kind="look", at=past.at and past.at[:19], text=_mended(seen, r)))
     return out
+
+
+def _restorations(seen: Seen) -> Iterator[str]:
+    """Bundles that say that the sender's site was restored; of its own restorations a site's record tells."""
+    for bundle in seen.evidence.bundles:
+        m = bundle.report.manifest if isinstance(bundle.report, BundleReport) else None
+        said = m.restoration if isinstance(m, Manifest) else None
+        if m is not None and said is not None and not bundle.ours:
+            how = "from a backup" if said.how == "backup" else "rebuilt out of signed bundles"
+            to = f"round {said.round}" if said.round else "the time before its first round"
+            yield (
+                f"the {m.sender.role}'s bundle of round {m.round} says that its site was restored ({how}) at {said.at}, "
+                f"to {to}: ask whether that site's people did so"
+            )
 
 
 def _fault(fault: Fault) -> str:

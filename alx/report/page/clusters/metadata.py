@@ -13,7 +13,7 @@ def cluster(seen: Seen) -> Cluster:
 def _report(seen: Seen) -> Part:
     site = seen.evidence.site
     made_of = "a carried bundle" if site is None else "the folder of a site, or a copy of it"
-    nobody = "no name of a person or an organisation is in a site or a bundle; write it beside your signature"
+    nobody = "alx asks nobody who makes a report: write it beside your signature; names elsewhere are of whoever took a disk"
     signature = (
         Element(name="signature", value="none", standing="measured", note="alx report --sign makes one")
         if seen.signature is None

@@ -153,15 +153,20 @@ def _log(seen: Seen) -> Part:
         for e in found.log
     ]
     refusals = [e.record for e in found.log if isinstance(e.record, Refused)]
-    own = sum(each.own for each in refusals)
+    own, to_come = sum(each.own for each in refusals), sum(bool(each.to_come) for each in refusals)
+    waited = "nothing was wrong: another disk, or an officer's approval, was still to come"
     columns = [Column(name="when, UTC", kind="time"), Column(name="event"), Column(name="what")]
     return Part(
         title="Every event, refusals among them",
         elements=[
             Element(
-                name="refusals", value=len(refusals) - own, standing="recorded", note="what commands of this site refused"
+                name="refusals",
+                value=len(refusals) - own - to_come,
+                standing="recorded",
+                note="what commands of this site refused",
             ),
             Element(name="refusals of its own", value=own, standing="recorded", note="of its own data, paths or settings"),
+            Element(name="said what is still to come", value=to_come, standing="recorded", note=waited),
         ],
         tables=[
             Table(

@@ -86,7 +86,9 @@ def _alone(seen: Seen) -> list[Part]:
     if restored is not None:
         how = "from a backup" if restored.how == "backup" else "rebuilt out of signed bundles"
         value = f"{how}, at {restored.at}, to round {restored.round}"
-        elements.append(Element(name="the sender's site was restored", value=value, standing="claimed", note="a LOOK"))
+        elements.append(
+            Element(name="the sender's site was restored", value=value, standing="claimed", note="see the findings")
+        )
     return [Part(title="This bundle", elements=elements)]
 
 
