@@ -41,6 +41,12 @@ def test_a_bundle_leaves_with_two_of_three_approvals_and_is_taken_in(sealed, cap
     command = f"alx approve {outbox(sealed)} --key OFFICER.pem --from {site.folder / 'public.pem'}"
     command = f"next: {command}, by 2 more; then alx export DISK\n"
     assert f"approvals: 0 of 2 that the plan asks for are there\n{command}" in capsys.readouterr().out
+    odd = beside(outbox(sealed)) / f"{'0' * 64}.json"
+    odd.parent.mkdir()
+    odd.write_text("{}")
+    assert run(status) == 0
+    assert f"approvals: one cannot be taken: '{odd.name}': " in capsys.readouterr().out
+    odd.unlink()
     told = refused(capsys, export(sealed), TrustError, "0 of 2 approvals are there", "of 3 officers", hint="alx approve")
     assert "learner.approvals" in told
     approve(sealed, OFFICERS[0], OFFICERS[0])  # the same one twice is one
