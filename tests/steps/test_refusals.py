@@ -68,7 +68,7 @@ def test_an_audit_takes_no_key_from_around_the_bundle(sent, capsys, monkeypatch,
     inside = sent.folder("learner") / "inbox" / sent.bundle("learner").name
     sent.bundle("learner").rename(inside)
     monkeypatch.chdir(tmp_path)
-    forge.refused(capsys, ["audit", str(inside)], UsageError, "no --key", hint="--key")
+    forge.refused(capsys, ["audit", str(inside)], UsageError, "no sender's key was named", hint="--key")
     monkeypatch.setenv("ALX_SITE", str(sent.folder("provider")))
     assert forge.run(["audit", str(inside)]) == 0
     monkeypatch.delenv("ALX_SITE")

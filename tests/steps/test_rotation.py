@@ -183,7 +183,7 @@ def test_a_rotation_that_is_forged_or_broken_pins_nothing(turn_two, capsys):
     stranger = keys.generate()
     for data, error, words in (
         (b"", MalformedError, "not JSON"),
-        (b"[" * 20000, LimitError, "16385 bytes"),
+        (b"[" * 20000, LimitError, "16385 or more bytes"),
         (good.data + b" {}", MalformedError, "not JSON"),
         (rotation.make(plan, "learner", stranger, new).data, TrustError, "is signed with the key"),
         (envelope(old, stranger, payload), TrustError, "is signed with the key"),
