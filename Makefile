@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/user
 	$(BIN)/alx demo
 
-# A test process for each core, up to eight, a file at a time; lint beside them, told at the end.
+# A test process for each core and one more, up to eight, a file at a time; lint beside them, told at the end.
 test: $(VENV)/dev
 	@told=$$(mktemp); $(MAKE) --no-print-directory lint >"$$told" 2>&1 & lint=$$!; \
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder; tests=$$?; \

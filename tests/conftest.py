@@ -81,6 +81,12 @@ class Plain(Dataset):
         return x, int(y)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a fifth of a test process's time is spent waiting for processes that it started."""
+    return (os.cpu_count() or 1) + 1
+
+
 # Files whose tests are few and long: sent to a worker first, so that none of them is what all wait for at the end.
 LONG = ("test_paper.py", "test_demo.py", "test_examples.py", "test_simulation.py", "test_interruptions.py", "test_memory.py")
 
