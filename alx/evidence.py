@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal, TypeVar, cast
 
 from alx import audit
-from alx.audit import BundleReport, Ciphertext
 from alx.bundle import approval, carried
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
@@ -24,6 +23,7 @@ from alx.site.ledger import Entry
 from alx.site.site import Site
 from alx.site.state import SiteState
 from alx.steps import receipts
+from alx.verified import BundleReport, Ciphertext
 
 _T = TypeVar("_T")
 Signature = Literal["valid", "not valid", "none is there", "not looked at"]

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alx import order
-from alx.audit import BundleReport, Ciphertext, ShareReport
 from alx.bundle import keys
 from alx.bundle.layout import Place, place
 from alx.bundle.manifest import Head, Manifest
 from alx.bundle.restored import Restored
 from alx.errors import ForkError, count
+from alx.verified import BundleReport, Ciphertext, ShareReport
 
 Verified = BundleReport | Ciphertext | ShareReport
 

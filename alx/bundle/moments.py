@@ -10,6 +10,7 @@ from pydantic import Field
 from alx.bundle.layout import DATA_FOLDER, MAX_FILES, Layout, Tensor
 from alx.bundle.signature import Sha256
 from alx.errors import MalformedError
+from alx.plan import MOST_SOLVED
 from alx.records import Strict
 
 if TYPE_CHECKING:
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
     _Array = np.ndarray[Any, np.dtype[np.float64]]
 
-MOST = 4096  # features, and classes: the moments of so many have 67 MB, and those of a backbone's have 2,048 at most
 LARGEST = 1e100  # a float32 squared is below 1.2e77, and there are at most 2^53 samples
 NEAR = 1e-6  # relative: what sums of the same numbers may differ by where they were added in another order
 
-Size = Annotated[int, Field(ge=1, le=MOST)]
+Size = Annotated[int, Field(ge=1, le=MOST_SOLVED)]
 
 
 class Moments(Strict):

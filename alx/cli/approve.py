@@ -6,7 +6,6 @@ import click
 
 from alx import audit as audits
 from alx import files
-from alx.audit import Ciphertext, ShareReport
 from alx.bundle import approval, keys
 from alx.bundle.keys import PublicKey, Unlock
 from alx.bundle.layout import Place
@@ -17,6 +16,7 @@ from alx.cli.screen import json_option
 from alx.errors import AlxError, TrustError, UsageError
 from alx.officers import Officers
 from alx.report import audit as words
+from alx.verified import Ciphertext, ShareReport
 
 
 @click.command(epilog="Example: alx approve clinic/outbox/alx-1f3a90c2-r001-learner --key smith.pem --from clinic.pem")

@@ -6,7 +6,6 @@ Knows reports and the ledger's records; verifies nothing.
 from pathlib import Path
 
 from alx import files
-from alx.audit import BundleReport, Ciphertext, ShareReport, SiteReport
 from alx.bundle.closing import Closing
 from alx.bundle.layout import place
 from alx.bundle.manifest import Manifest
@@ -14,6 +13,7 @@ from alx.bundle.restored import Restored
 from alx.errors import count, escape
 from alx.report import receipts
 from alx.site import entries
+from alx.verified import BundleReport, Ciphertext, ShareReport, SiteReport
 
 
 def bundle(report: BundleReport | Ciphertext | ShareReport) -> list[str]:

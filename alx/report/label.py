@@ -7,11 +7,11 @@ import html
 from dataclasses import dataclass
 
 from alx import __version__, files
-from alx.audit import BundleReport
 from alx.bundle import keys
 from alx.bundle.closing import Closing
 from alx.errors import count
 from alx.steps.drive import Drive
+from alx.verified import BundleReport
 
 QUIET = 4  # modules of white around the code, ISO/IEC 18004
 MODULE = 0.11  # centimetres of a module: the code is 4.5 cm wide, and a telephone reads it from a hand's distance

@@ -14,12 +14,11 @@ from torch import Tensor, nn
 from alx.errors import ConfigError, escape
 from alx.learning.head import SCALES, Head, Sums, solve
 from alx.learning.task import State, Task
+from alx.plan import MOST_SOLVED
 from alx.tasks.data import samples
 from alx.tasks.data.samples import Samples
 from alx.tasks.evaluation import EvaluationBatch
 from alx.tasks.objective import Loss
-
-MOST = 4096  # features: their second moments then have 67 MB, and take seconds to solve; classes no more either
 
 
 class _Batch(NamedTuple):
@@ -45,9 +44,9 @@ def of(task: Task, model: nn.Module, own: Samples, loss: Loss, ridge: float, pla
     """
     name, layer = _layer(task, model)
     features, classes = layer.in_features, layer.out_features
-    if max(features, classes) > MOST:
+    if max(features, classes) > MOST_SOLVED:
         raise ConfigError(
-            f"'{escape(name)}' has {features} inputs and {classes} outputs, and [model] ridge solves for {MOST} at most",
+            f"'{escape(name)}' has {features} inputs and {classes} outputs, [model] ridge solves for {MOST_SOLVED} at most",
             "leave ridge out of the plan",
         )
     batches = EvaluationBatch()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Literal
 
 from alx import audit, files
-from alx.audit import BundleReport
 from alx.bundle import identity, keys, rotation
 from alx.bundle.closing import Closing
 from alx.bundle.identity import Identity
@@ -41,6 +40,7 @@ from alx.site.ledger import Entry
 from alx.site.site import RETURNED, Site
 from alx.site.state import SiteState
 from alx.steps import pairing
+from alx.verified import BundleReport
 
 
 @dataclass(frozen=True, slots=True)

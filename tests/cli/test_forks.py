@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from alx import forks
-from alx.audit import Ciphertext
 from alx.bundle import keys
 from alx.bundle.carried import survey
 from alx.bundle.read import claimed_key, verify_signature
 from alx.bundle.signature import sign
 from alx.errors import ForkError, MalformedError, TrustError
 from alx.report import forks as told
+from alx.verified import Ciphertext
 from tests.forge import Forge, refused
 
 LAST = "the closing after round 2"

@@ -388,7 +388,7 @@ def test_a_second_bundle_of_a_turn_and_a_restored_sender_deserve_a_look(stage, a
     restored = "later than 2026-11-28T10:00:00+00:00, when its sender's site was restored."
     assert report["words"][-1] == f"When it was made is not known: {restored}"
     (look,) = report["findings"]
-    assert "its site was restored (from a backup) at 2026-11-28T10:00:00+00:00, to the time before" in look["text"]
+    assert "its site was restored from a backup at 2026-11-28T10:00:00+00:00, to the time before" in look["text"]
     done = alx("report", forge.bundle, "--key", key, "-o", tmp_path / "page.html")
     assert "1 thing to look at" in done.out
     assert "something deserves a look: read the findings</span>" in (tmp_path / "page.html").read_text()

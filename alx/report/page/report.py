@@ -3,11 +3,11 @@
 Knows where each part of it is made; knows no markup.
 """
 
-from alx.audit import Ciphertext
-from alx.report.page import plots, story
+from alx.report.page import findings, plots, story
 from alx.report.page.clusters import data, indicators, infrastructure, metadata, models, security, system
 from alx.report.page.content import Report
 from alx.report.page.seen import Seen
+from alx.verified import Ciphertext
 
 CLUSTERS = (metadata, system, models, data, indicators, infrastructure, security)
 
@@ -27,7 +27,7 @@ def report(seen: Seen) -> Report:
         written=seen.written,
         words=story.words(seen),
         story=story.story(seen),
-        findings=story.findings(seen),
+        findings=findings.findings(seen),
         plots=plots.plots(seen),
         clusters=[each.cluster(seen) for each in CLUSTERS],
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from alx.audit import BundleReport, Ciphertext
 from alx.bundle.closing import Closing
 from alx.bundle.manifest import Manifest
 from alx.evidence import Bundle, Evidence
@@ -17,6 +16,7 @@ from alx.records import Role
 from alx.site import handed_over
 from alx.site.entries import Closed, Created, Exported, Given, Paired, Reset, Restored, Selected, Turn
 from alx.site.handed_over import HandedOver
+from alx.verified import BundleReport, Ciphertext
 
 MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
 

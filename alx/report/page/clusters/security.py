@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from alx.audit import BundleReport, Ciphertext
 from alx.bundle.keys import PublicKey
 from alx.errors import count
 from alx.evidence import EVENTS_HOLD, LEDGER_HOLDS, Evidence
@@ -10,6 +9,7 @@ from alx.report.page import logged
 from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
 from alx.report.page.seen import MAX_ROWS, Seen, other
 from alx.site.entries import Refused
+from alx.verified import BundleReport, Ciphertext
 
 
 def cluster(seen: Seen) -> Cluster:

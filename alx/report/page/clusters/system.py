@@ -1,14 +1,15 @@
 """System: the exchange as a whole. Both sides, the agreement between them, each bundle that went between them."""
 
 from alx import plan as plans
-from alx.audit import BundleReport
 from alx.bundle import keys
 from alx.bundle.manifest import Manifest
 from alx.evidence import AGREED, ALL_TURNS, Bundle
 from alx.plan import Plan
+from alx.report import audit as told
 from alx.report.page import hand_over
 from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table
 from alx.report.page.seen import Seen, size
+from alx.verified import BundleReport
 
 
 def cluster(seen: Seen) -> Cluster:
@@ -84,8 +85,7 @@ def _alone(seen: Seen) -> list[Part]:
         Element(name="follows", value=m.previous or "nothing: its sender's first", standing="claimed", note=_OWN),
     ]
     if restored is not None:
-        how = "from a backup" if restored.how == "backup" else "rebuilt out of signed bundles"
-        value = f"{how}, at {restored.at}, to round {restored.round}"
+        value = told.mended(restored)
         elements.append(
             Element(name="the sender's site was restored", value=value, standing="claimed", note="see the findings")
         )
