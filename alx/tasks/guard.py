@@ -5,7 +5,6 @@ Knows the seam; knows no plan and no data.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from alx.errors import ConfigError, escape
 from alx.learning.noise import Guard
 from alx.learning.task import (
     Averager,
+    Canaries,
     Keeper,
     LossSum,
     Members,
@@ -189,8 +189,6 @@ def _private(
 def _losses(task: Task) -> tuple[SampleLosses | None, Members | None]:
     """A task's losses of single samples, where none is below 0."""
     each, both = task.sample_losses, task.members
-    if not isinstance(each, SampleLosses | None):
-        raise ConfigError(f"sample_losses is a {type(each).__name__}, expected SampleLosses(count, of)")
     if not isinstance(both, Members | None):
         raise ConfigError(f"members is a {type(both).__name__}, expected Members(own, apart, classes)")
     if task.signed:
@@ -198,7 +196,10 @@ def _losses(task: Task) -> tuple[SampleLosses | None, Members | None]:
     return None if each is None else _guarded_samples(each), None if both is None else _guarded_members(both)
 
 
-def _guarded_samples(each: SampleLosses) -> SampleLosses:
+def _guarded_samples(each: object, name: str = "sample_losses") -> SampleLosses:
+    if not isinstance(each, SampleLosses):
+        raise ConfigError(f"{name} is a {type(each).__name__}, expected SampleLosses(count, of)")
+
     def of(models: Sequence[nn.Module], indices: Tensor) -> Tensor:
         found: object = code.call("sample_losses", each.of, models, indices)
         expected = (len(models), len(indices))
@@ -218,21 +219,41 @@ def _guarded_samples(each: SampleLosses) -> SampleLosses:
 
 
 def _guarded_members(each: Members) -> Members:
-    own, apart = _guarded_samples(each.own), _guarded_samples(each.apart)
+    own, apart = _guarded_samples(each.own, "own of members"), _guarded_samples(each.apart, "apart of members")
 
     def classes() -> tuple[Tensor, Tensor]:
         found: object = code.call("the classes of members", each.classes)
         pair = found if isinstance(found, tuple) else ()
-        got = [(t.dtype, t.shape) if isinstance(t, Tensor) else None for t in pair]
-        if got != [(torch.int64, (side.count,)) for side in (own, apart)]:
+        if [_kind(t) for t in pair] != [(torch.int64, [side.count]) for side in (own, apart)]:
             raise ConfigError(
                 f"the classes of members are no two tensors torch.int64 [{own.count}] and [{apart.count}]",
                 "one number for each sample trained on, and for each kept apart: docs/tasks.md",
             )
         return pair[0].cpu(), pair[1].cpu()
 
-    coins = each.canaries
-    return Members(own, apart, classes, coins and replace(coins, losses=_guarded_samples(coins.losses)))
+    return Members(own, apart, classes, None if each.canaries is None else _guarded_canaries(each.canaries))
+
+
+def _guarded_canaries(each: Canaries) -> Canaries:
+    if not isinstance(each, Canaries):
+        raise ConfigError(f"canaries of members is a {type(each).__name__}, expected Canaries(losses, classes, inside)")
+    losses = _guarded_samples(each.losses, "losses of canaries")
+
+    def checked(name: str, found: object, dtype: torch.dtype) -> Tensor:
+        if not isinstance(found, Tensor) or _kind(found) != (dtype, [losses.count]):
+            raise ConfigError(
+                f"{name} of canaries is no tensor {dtype} [{losses.count}]", "one for each canary: docs/leakage.md"
+            )
+        return found.cpu()
+
+    def classes() -> Tensor:
+        return checked("classes()", code.call("the classes of canaries", each.classes), torch.int64)
+
+    return Canaries(losses, classes, checked("inside", each.inside, torch.bool))
+
+
+def _kind(found: object) -> tuple[torch.dtype, list[int]] | None:
+    return (found.dtype, list(found.shape)) if isinstance(found, Tensor) else None
 
 
 def refuse_unsafe(state: Any, where: str = "state_dict()") -> None:

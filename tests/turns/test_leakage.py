@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from alx.cli.main import run
 from alx.errors import ConfigError, UsageError
-from alx.learning.task import LossSum, Members, SampleLosses, Task
+from alx.learning.task import Canaries, LossSum, Members, SampleLosses, Task
 from alx.site import events, shelf
 from alx.site.entries import Leakage
 from alx.tasks import load, membership
@@ -138,7 +138,7 @@ def test_a_task_without_losses_of_single_samples_or_of_samples_kept_apart_is_ref
     words = "the task keeps no samples apart, and these attacks are measured by them"
     refused(capsys, ["leakage", "--site", str(site)], ConfigError, words, hint="held_out")
     (site / "task.py").write_text(
-        "from alx.learning.task import LossSum, Task\n"
+        "from alx.learning.task import Canaries, LossSum, Task\n"
         "def make_task(settings):\n"
         "    return Task(settings.model, None, lambda model: LossSum(1.0, 40))\n"
     )
@@ -167,6 +167,37 @@ def test_a_task_made_by_hand_says_losses_and_classes_of_its_own_and_what_is_wron
             members(replace(good, classes=lambda wrong=wrong: wrong)).classes()
     with pytest.raises(ConfigError, match="members is a SampleLosses, expected Members"):
         members(own)
+    with pytest.raises(ConfigError, match="apart of members is a NoneType, expected SampleLosses"):
+        members(replace(good, apart=None))
     below = members(replace(good, apart=SampleLosses(3, lambda _models, rows: -rows[None].double())))
     with pytest.raises(ConfigError, match="none is below 0"):
         below.apart.of([None], torch.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inside": torch.tensor([1, 0, 1], dtype=torch.uint8)}, r"inside of canaries is no tensor torch.bool \[3\]"),
+        ({"inside": torch.tensor([1.0, 0.0, 1.0])}, r"inside of canaries is no tensor torch.bool \[3\]"),
+        ({"inside": torch.tensor([True, False])}, r"inside of canaries is no tensor torch.bool \[3\]"),
+        ({"inside": [True, False, True]}, r"inside of canaries is no tensor torch.bool \[3\]"),
+        ({"classes": lambda: torch.zeros(3)}, r"classes\(\) of canaries is no tensor torch.int64 \[3\]"),
+        ({"classes": lambda: torch.zeros(4, dtype=torch.int64)}, r"classes\(\) of canaries is no tensor torch.int64 \[3\]"),
+        ({"losses": None}, "losses of canaries is a NoneType, expected SampleLosses"),
+    ],
+)
+def test_canaries_made_by_hand_are_coins_and_what_else_is_given_is_told(change, words):
+    losses = SampleLosses(3, lambda _models, rows: rows[None].double())
+    good = Canaries(losses, lambda: torch.arange(3), torch.tensor([True, False, True]))
+
+    def guarded_with(coins):
+        members = Members(losses, losses, lambda: (torch.arange(3), torch.arange(3)), coins)
+        task = Task(lambda: torch.nn.Linear(1, 1), None, lambda _model: LossSum(1.0, 3), members=members)
+        return guarded(task, 1).members.canaries
+
+    made = guarded_with(good)
+    assert (made.classes().tolist(), made.inside.tolist()) == ([0, 1, 2], [True, False, True])
+    with pytest.raises(ConfigError, match=words):
+        guarded_with(replace(good, **change)).classes()
+    with pytest.raises(ConfigError, match="canaries of members is a tuple"):
+        guarded_with((losses, torch.ones(3)))
