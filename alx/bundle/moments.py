@@ -104,8 +104,10 @@ def unpacked(raw: bytes, said: Moments, samples: int) -> tuple["_Array", "_Array
         raise MalformedError(f"{what}: a product is larger than its squares allow")
     if (np.abs(whole - second[:, -1]) > NEAR * (1 + bound * np.sqrt(samples))).any():
         raise MalformedError(f"{what}: the sums of the classes are not those of all samples")
+    # what is left of the squares beside each class's mean: no weights of samples make it less than 0
+    scatter = second - (by_class / np.maximum(counts, 1)) @ by_class.T
     try:
-        np.linalg.cholesky(second + NEAR * max(1.0, float(squares.sum())) * np.eye(rows))
+        np.linalg.cholesky(scatter + NEAR * squares.sum() * np.eye(rows))
     except np.linalg.LinAlgError as error:
-        raise MalformedError(f"{what}: some weights would give squares below 0") from error
+        raise MalformedError(f"{what}: within the classes some weights would give squares below 0") from error
     return second, by_class

@@ -189,6 +189,7 @@ def _sums():
         ("by_class", (0, 0), 0.1, "sums of the classes"),
         ("second", (0, 0), 1e101, "no sum of features"),
         ("second", np.s_[:3, :3], 1e3 * np.array([[9, 8, -8], [8, 9, 8], [-8, 8, 9]]), "squares below 0"),
+        ("by_class", 0, np.array([12, -12]), "within the classes"),  # each below what its squares allow; together not
     ],
 )
 def test_sums_of_no_samples_are_refused(which, place, more, words):
@@ -200,3 +201,15 @@ def test_sums_of_no_samples_are_refused(which, place, more, words):
     {"second": second, "by_class": by_class}[which][place] += more
     with pytest.raises(MalformedError, match=words):
         moments.unpacked(moments.packed(second, by_class), said, 20)
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-3, 1.0, 1e4, 1e36])
+@pytest.mark.parametrize(("samples", "counts"), [(5, (1, 4, 0)), (400, (1, 398, 1))])
+def test_sums_of_samples_are_taken_whatever_the_scale_of_their_features(scale, samples, counts):
+    rng = np.random.default_rng(4)
+    f = (scale * (100 + rng.normal(size=(samples, 30)))).astype(np.float32).astype(np.float64)
+    f[:, 7:] = f[:, 7:8]  # features that are one
+    f[:, -1] = 1
+    second, by_class = f.T @ f, f.T @ np.repeat(np.eye(3), counts, axis=0)
+    said = moments.Moments(features=29, classes=3, state="0" * 64, files=[])
+    np.testing.assert_array_equal(moments.unpacked(moments.packed(second, by_class), said, samples)[0], second)
