@@ -148,7 +148,8 @@ class Summary:
     Attributes:
         kind: of the data, as in site.toml.
         shape: of one sample as the model gets it.
-        own: the site's own samples, as they were read; `shared`: some of them are not trained on, but kept for validation.
+        own: the site's own samples, as they were read, but those that a coin left out; `shared`: some of them are not
+            trained on, but kept for validation.
         validation, held_out: those that models are selected on where they are not trained on; those kept apart for a score.
         columns: of a table, as the plan declares them; of an .npz of numbers, as they lie there.
         pictures: of a folder of images.

@@ -216,3 +216,41 @@ def test_what_a_table_has_and_nobody_uses_and_what_is_taken_as_missing_is_told(t
         "column 'c': 'NA' is taken as missing in 2 rows; if it is a value" in line
         for line in words.looks(found, 1, "training")
     )
+
+
+@pytest.mark.parametrize("select_on", ["training", "validation"])
+@pytest.mark.parametrize("kind", ["csv", "npz", "images"])
+def test_samples_that_a_coin_leaves_out_are_counted_nowhere(tmp_path, kind, select_on):
+    more, labels = f'select_on = "{select_on}"\n', np.arange(100) % 2
+    if kind == "csv":
+        rows = "".join(f"{'ab'[i % 2]},{i},{i}\n" for i in range(100))
+        (tmp_path / "own").write_text(f"y,number,word\n{rows}")
+        more += '[columns]\nlabel = "y"\nclasses = ["a", "b"]\n[columns.numeric.number]\n[columns.categorical.word]\n'
+        more += f"values = {[str(i) for i in range(100)]}\n"
+    elif kind == "npz":
+        np.savez(tmp_path / "own.npz", train_images=np.arange(100.0)[:, None], train_labels=labels)
+        (tmp_path / "own.npz").rename(tmp_path / "own")
+    else:
+        more += '[images]\nsize = [1, 1]\nclasses = ["a", "b"]\n'
+        for i in range(100):
+            (tmp_path / "own" / "ab"[i // 50]).mkdir(parents=True, exist_ok=True)
+            Image.new("L", (1, 1 + i)).save(tmp_path / "own" / "ab"[i // 50] / f"{i:02}.png")
+    source, plan = Source(kind, "own", canaries=40), plans.parse((PLAN + more).encode()).plan
+    read = load.samples(source, tmp_path, plan)
+    found = summaries.of(source, tmp_path, plan, read)
+    left = 100 - int((~read.canaries.inside).sum())
+    assert 60 < left < 100
+    assert (found.own.samples, found.shared) == (left, select_on == "validation")
+    assert sum(found.own.classes.values()) == left
+    # one value a sample: what is told is of those that were not left out
+    if kind == "images":
+        told = [int(height) - 1 for height in found.pictures.heights.values]
+        assert sum(found.pictures.modes.values()) == left
+    else:
+        told = [int(x) for x in next(iter(found.columns.values())).values]
+    assert told == read.rows.tolist()
+    if kind == "csv":
+        assert [int(word) for word, n in found.columns["word"].counts.items() if n] == told
+    parts = [read.own] if read.validation is None else [read.own, read.validation]
+    if kind != "images":
+        assert told == sorted(int(x) for part in parts for x in part.tensors[0][:, 0])

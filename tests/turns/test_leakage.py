@@ -52,6 +52,9 @@ def test_what_was_learnt_by_heart_is_found_told_in_words_and_recorded_and_shown_
     assert 10 < out < 36
     assert found["samples"]["own"] == 96 - out == by_heart.state("learner").own.file.samples
     assert f"canaries: of 46 samples a coin leaves {out} out" in alx("check", "--site", site).out
+    # what a peer is told beforehand is that number too, or it would know by subtraction how many were left out
+    told = json.loads(alx("describe", tmp_path / "told.json", "--site", site, "--json").out)["description"]
+    assert told["samples"] == 96 - out
     assert (found["samples"]["apart"], found["samples"]["classes"]) == (90, 3)
     assert set(found["membership"]) == set(membership.ATTACKS)
     best = found["membership"][found["strongest"]]

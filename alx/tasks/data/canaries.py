@@ -25,11 +25,13 @@ class Canaries(NamedTuple):
         trained: own samples, without those that were left out.
         all: every canary.
         inside: of each whether it is among `trained`, bool [n]: a fair coin each.
+        left: which of own samples are in `trained`, int64, ascending.
     """
 
     trained: Held
     all: Held
     inside: Tensor
+    left: Tensor
 
 
 def drawn(own: Held, count: int, seed: int) -> Canaries:
@@ -56,6 +58,6 @@ def drawn(own: Held, count: int, seed: int) -> Canaries:
     rng = np.random.default_rng((seed, _DRAW))
     chosen = np.sort(rng.permutation(len(own))[:count])
     inside = rng.random(count) < 0.5  # noqa: PLR2004 - a fair coin
-    left = np.setdiff1d(np.arange(len(own)), chosen[~inside])
-    trained, coined = (own.part(torch.from_numpy(rows).to(own.home)) for rows in (left, chosen))
-    return Canaries(trained, coined, torch.from_numpy(inside))
+    left = torch.from_numpy(np.setdiff1d(np.arange(len(own)), chosen[~inside]))
+    trained, coined = (own.part(rows.to(own.home)) for rows in (left, torch.from_numpy(chosen)))
+    return Canaries(trained, coined, torch.from_numpy(inside), left)

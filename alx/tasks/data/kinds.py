@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from alx.dialect import Dialect
@@ -80,11 +81,12 @@ class Parts(NamedTuple):
     """A site's samples, by what they are for.
 
     Attributes:
-        read: all of its own, as they were read.
+        read: all of its own, as they were read, but those that a coin left out of training: nobody is told of these.
         own: those of them that are trained on.
         validation: those that models are selected on, where these are not the ones trained on.
         held_out: those kept apart for a score.
         canaries: those that a coin decided about, where site.toml wants some; some are in `own`, the others nowhere else.
+        rows: which of those that lie there are in `read`, int64, ascending; None: all.
     """
 
     read: Held
@@ -92,6 +94,7 @@ class Parts(NamedTuple):
     validation: Held | None
     held_out: Held | None
     canaries: Canaries | None = None
+    rows: Tensor | None = None
 
 
 def parts(source: Source, folder: Path, plan: Plan) -> Parts:
@@ -116,7 +119,11 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
     if not source.canaries:
         return Parts(read, own, validation_, held_out)
     found = canaries.drawn(own, source.canaries, plan.seed)
-    return Parts(read, found.trained, validation_, held_out, found)
+    if len(own) == len(read):
+        return Parts(found.trained, found.trained, validation_, held_out, found, found.left)
+    left, kept = validation.rows(read.targets, plan.validation_share, plan.seed)
+    told = torch.cat([left[found.left], kept]).sort().values
+    return Parts(read.part(told.to(read.home)), found.trained, validation_, held_out, found, told)
 
 
 def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from alx.tasks.data.kinds import Parts, Source
 from alx.tasks.data.samples import Held, first
 
 Array = NDArray[Any]
+_T = TypeVar("_T")
 
 UNSCALED = (0.0, 1.0)  # mean and std of a plan that scales nothing: no number is off then
 MOST_COLUMNS = 1000  # of an .npz of numbers; one with more is no table, and nobody reads on
@@ -40,11 +41,17 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         classes: how many the model tells apart, where that is known; the plan's names go first.
 
     Returns:
-        What the samples that were read hold; the files are looked at once more for columns and pictures.
+        What the samples that were read hold, without those that a coin left out; the files are looked at once more for
+        columns and pictures.
     """
     path = folder / source.path
     names = plan.class_names
     cells = table.cells(path, plan.columns, source.table) if source.kind == "csv" and plan.columns is not None else None
+    if cells is not None:
+        cells = cells._replace(
+            numbers={name: _at(held, read.rows) for name, held in cells.numbers.items()},
+            texts={name: _at(held, read.rows) for name, held in cells.texts.items()},
+        )
 
     def part(held: Held) -> Part:
         return _part(held.targets, plan.loss, names, classes)
@@ -57,7 +64,9 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
         validation=None if read.validation is None else part(read.validation),
         held_out=None if read.held_out is None else part(read.held_out),
         columns=_arrays(source, read.read) if cells is None or plan.columns is None else of_table(cells, plan.columns),
-        pictures=_pictures(source.kind, path, plan.images) if source.kind in PICTURES and plan.images is not None else None,
+        pictures=_pictures(source.kind, path, plan.images, read.rows)
+        if source.kind in PICTURES and plan.images is not None
+        else None,
         stored=arrays.shapes(path) if source.kind == "npz" else None,
         unused=() if cells is None else cells.unused,
     )
@@ -144,8 +153,12 @@ def _place(name: str, shape: tuple[int, ...], index: int) -> str:
     return f"{name}[:, {', '.join(map(str, np.unravel_index(index, shape)))}]"
 
 
-def _pictures(kind: str, path: Path, wanted: Images) -> Pictures:
-    found = PICTURES[kind](path, wanted)
+def _at(held: list[_T], rows: Tensor | None) -> list[_T]:
+    return held if rows is None else [held[row] for row in rows.tolist()]
+
+
+def _pictures(kind: str, path: Path, wanted: Images, rows: Tensor | None) -> Pictures:
+    found = _at(PICTURES[kind](path, wanted), rows)
     return Pictures(
         _numbers([float(each.height) for each in found]),
         _numbers([float(each.width) for each in found]),

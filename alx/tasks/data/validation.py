@@ -12,28 +12,34 @@ from alx.tasks.data.samples import Held
 
 
 def split(own: Held, share: float, seed: int) -> tuple[Held, Held]:
+    """The samples to train on, and those to select on; see `rows`."""
+    left, chosen = rows(own.targets, share, seed)
+    return own.part(left), own.part(chosen)
+
+
+def rows(targets: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Keep a share of the samples apart: of each class alike, where the labels are classes.
 
     Args:
-        own: the site's samples.
+        targets: of the site's samples.
         share: kept, above 0 and below 1; of a class, the nearest whole number.
         seed: decides which; the same ones in each turn.
 
     Returns:
-        The samples to train on, and those to select on.
+        Which samples to train on, and which to select on: two tensors int64, ascending.
 
     Raises:
         ConfigError: one of the two would be empty.
     """
     rng = np.random.default_rng(seed)
-    chosen = np.sort(np.concatenate([rng.permutation(rows)[: round(share * len(rows))] for rows in _strata(own.targets)]))
-    left = np.setdiff1d(np.arange(len(own)), chosen)
+    chosen = np.sort(np.concatenate([rng.permutation(part)[: round(share * len(part))] for part in _strata(targets)]))
+    left = np.setdiff1d(np.arange(len(targets)), chosen)
     if not len(chosen) or not len(left):
         raise ConfigError(
-            f"a share of {share:g} of {len(own)} samples leaves {len(left)} to train on and {len(chosen)} to select on",
+            f"a share of {share:g} of {len(targets)} samples leaves {len(left)} to train on and {len(chosen)} to select on",
             'change validation_share in the plan, or select_on = "training", on both sides',
         )
-    return own.part(torch.from_numpy(left)), own.part(torch.from_numpy(chosen))
+    return torch.from_numpy(left), torch.from_numpy(chosen)
 
 
 def _strata(targets: Tensor) -> list["np.ndarray[tuple[int], np.dtype[np.int64]]"]:
