@@ -36,6 +36,7 @@ class Head:
     Attributes:
         features, classes: its inputs and outputs.
         counts: () -> samples of each class.
+        weights: (sums) -> the layer's that they give, as `solve` has them; None where rounding leaves none.
         sums: (model) -> those over one's own samples, by the model's frozen part; in evaluation mode, without gradients.
         solved: (model, sums of both sites) -> the state with the layer that they give, its logits multiplied by the one of
             `SCALES` that has the least loss on one's own samples; None where they give none that is finite.
@@ -44,6 +45,7 @@ class Head:
     features: int
     classes: int
     counts: Callable[[], list[int]]
+    weights: Callable[[Sums], Tensor | None]
     sums: Callable[[nn.Module], Sums]
     solved: Callable[[nn.Module, Sums], State | None]
 

@@ -51,6 +51,7 @@ def of(task: Task, model: nn.Module, own: Samples, loss: Loss, ridge: float, pla
         )
     batches = EvaluationBatch()
     bias = layer.bias is not None
+    weights = partial(solve, ridge=ridge, bias=bias)
 
     def seen(net: nn.Module) -> Iterator[_Batch]:
         at_once = batches.of(net, lambda: samples.first(own)[0].to(place))
@@ -70,7 +71,7 @@ def of(task: Task, model: nn.Module, own: Samples, loss: Loss, ridge: float, pla
         return Sums(second, by_class)
 
     def solved(net: nn.Module, both: Sums) -> State | None:
-        found = solve(both, ridge, bias=bias)
+        found = weights(both)
         if found is None:
             return None
         weight, last = found[:features].T, found[features] if bias else None
@@ -89,7 +90,7 @@ def of(task: Task, model: nn.Module, own: Samples, loss: Loss, ridge: float, pla
     with torch.no_grad():
         _inputs(model, name, samples.first(own)[0].to(place))
     model.train()
-    return Head(features, classes, partial(_counts, own, classes), sums, solved)
+    return Head(features, classes, partial(_counts, own, classes), weights, sums, solved)
 
 
 def _layer(task: Task, model: nn.Module) -> tuple[str, nn.Linear]:

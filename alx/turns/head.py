@@ -31,18 +31,13 @@ def tell(now: SiteState, task: Task, work: Work, start: State) -> Moments | None
         start: where the turn began: what is before the last layer is the same in every state.
 
     Raises:
-        ConfigError: a feature is not finite: the peer would refuse the sums, after the disk was carried.
+        ConfigError: see `tellable`.
     """
     head = task.head
     if head is None or now.site.role != "learner" or now.position.round != 1:
         return None
     if not work.has(TOLD):
-        sums = _own(task, start)
-        if not all(bool(each.isfinite().all()) for each in sums):
-            raise ConfigError(
-                "the features that the last layer gets are not all finite, and [model] ridge sums them up",
-                "look at the frozen weights and at the data; or leave ridge out of the plan, on both sides",
-            )
+        sums = tellable(task, start)
         work.put(TOLD, moments.packed(sums.second.numpy(), sums.by_class.numpy()))
     parts = range(moments.layout(head.features, head.classes).parts)
     return Moments(
@@ -66,7 +61,7 @@ def solve(now: SiteState, task: Task, work: Work, start: State) -> list[str]:
         The state's label; none where there is none, or where the sums give none that is finite.
 
     Raises:
-        AlxError: see `read.moments`.
+        AlxError: see `read.moments`, and `_own`.
     """
     head = task.head
     if head is None or now.site.role != "provider" or now.position.round != 1:
@@ -87,9 +82,41 @@ def solve(now: SiteState, task: Task, work: Work, start: State) -> list[str]:
     return [SOLVED]
 
 
+def tellable(task: Task, start: State) -> Sums:
+    """The sums over the learner's samples, before any of it leaves.
+
+    Args:
+        task: one with a last layer that is solved for.
+        start: any state; see `tell`.
+
+    Raises:
+        ConfigError: a feature is not finite, and the peer would refuse the sums after the disk was carried; or they give no
+            layer, and would be told for nothing.
+    """
+    sums = _own(task, start)
+    if task.head is not None and task.head.weights(sums) is None:
+        raise ConfigError(
+            f"[model] ridge is too small beside the features, the squares of which add up to {sums.second.trace():.3g}: "
+            "rounding leaves no layer that could be solved for",
+            "agree on a larger ridge, or leave it out, on both sides",
+        )
+    return sums
+
+
 def _own(task: Task, start: State) -> Sums:
+    """The sums over one's own samples.
+
+    Raises:
+        ConfigError: a feature is not finite.
+    """
     if task.head is None:
         raise AssertionError("asked for where there is one")
     model = measure.loaded(task, task.new_model(), start)
     with measure.exact():
-        return task.head.sums(model)
+        sums = task.head.sums(model)
+    if not all(bool(each.isfinite().all()) for each in sums):
+        raise ConfigError(
+            "the features that the last layer gets are not all finite, and [model] ridge sums them up",
+            "look at the frozen weights and at the data; or leave ridge out of the plan, on both sides",
+        )
+    return sums

@@ -17,7 +17,7 @@ from alx.tasks.footprint import Footprint
 from alx.tasks.given import Given
 from alx.training import VALIDATIONS, Training
 from alx.transforms import Transform
-from alx.turns import bridge, budget
+from alx.turns import bridge, budget, head
 from alx.turns.budget import Planned
 from alx.turns.introduce import initial, refuse_few_of_class
 
@@ -157,7 +157,10 @@ def inspect(site: Site) -> Inspection:
     refuse_few_of_class(site, task)
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
-    size = sum(t.nbytes for t in state.travels(task, initial(site, task)).values())
+    start = initial(site, task)
+    if task.head is not None and site.role == "learner":
+        head.tellable(task, start)
+    size = sum(t.nbytes for t in state.travels(task, start).values())
     model, path = task.new_model(), site.folder / INIT_NAME
     wanted = Init() if plan.model is None else plan.model.init
     return Inspection(

@@ -140,13 +140,14 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     turn = _Turn.begin(now, tell)
     turn.set_aside()
     turn.put_start()
+    told = turn.sum_up()  # what it refuses is refused before hours of training
     with log.opened(logs, turn.name) as written:
         steps, resumed = turn.sample(written)
     recipes = turn.blend(max(steps, key=steps.__getitem__))
     solved = turn.solve()
     losses = turn.measure(steps, recipes, solved)
     files.remove_tree(turn.work.bundle)
-    manifest, data = turn.pack(steps, recipes, losses, solved)
+    manifest, data = turn.pack(steps, recipes, losses, solved, told)
     digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
     # before the ledger knows of the turn: what is kept of one that never was is never asked for
@@ -192,6 +193,8 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
         planned = now.site.plan.steps(now.site.role, now.own.file.samples, now.peer.file.samples)
         of = snapshots, m.blends, count - m.weighed, m.last_step, planned
         more = ["1 solved for"] if m.solves else []
+        if now.site.plan.ridge is not None and (now.site.role, turn.round) == ("provider", 1) and not m.solves:
+            more = ["none solved for (ridge is too small beside the features)"]
         more += [] if m.told is None else [f"second moments of {m.told.features} features"]
         return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again, more=tuple(more))
 
@@ -295,6 +298,10 @@ class _Turn:
         """Keep the personal parts of every snapshot beside the sealed bundle."""
         for i, label in enumerate(steps if self.task.personal else ()):
             parts.put(self.now.site.folder, digest, i, self.work.get(checkpoints.parts(label)))
+
+    def sum_up(self) -> Moments | None:
+        """Keep the sums over own samples that this turn tells, where the plan has it tell some; what the manifest says."""
+        return head.tell(self.now, self.task, self.work, self._state("start"))
 
     def sample(self, written: Log) -> tuple[dict[str, int], int | None]:
         """Train, keeping snapshots and checkpoints.
@@ -414,7 +421,12 @@ class _Turn:
             )
 
     def pack(
-        self, steps: dict[str, int], recipes: dict[str, blends.Recipe], losses: dict[str, float], solved: Sequence[str]
+        self,
+        steps: dict[str, int],
+        recipes: dict[str, blends.Recipe],
+        losses: dict[str, float],
+        solved: Sequence[str],
+        told: Moments | None,
     ) -> tuple[Manifest, list[SignedFile]]:
         """Compress every snapshot into the bundle's folder, and what was solved for; say what they and the blends are."""
         data: list[SignedFile] = []
@@ -439,7 +451,6 @@ class _Turn:
                 candidates.append(
                     Candidate(step=None, blend=blend, loss=losses[label], state=digest, keyframe=False, files=[])
                 )
-        told = head.tell(self.now, self.task, self.work, self._state("start"))
         if told is not None:
             data += write.moments(self.work.bundle, self.work.get(head.TOLD), told, self.now.recipients)
         return self._manifest(candidates, told), data

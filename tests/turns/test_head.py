@@ -18,7 +18,7 @@ from alx.site import shelf
 from alx.tasks import load
 from alx.turns import inspect, introduce
 from alx.turns.bridge import from_flat
-from alx.turns.train import _Turn, sealed
+from alx.turns.train import _Turn, sealed, train
 from tests.conftest import World, pair_world
 from tests.heads import PLAN, make
 
@@ -159,6 +159,27 @@ def test_a_model_that_it_does_not_fit_is_refused(tmp_path, change, words):
     world = World(make(tmp_path / "world", PLAN.replace(*change)))
     with pytest.raises(ConfigError, match=words):
         of(world, "learner")
+
+
+def test_a_penalty_below_rounding_is_refused_before_moments_leave_and_before_training(tmp_path):
+    root = make(tmp_path / "world", PLAN.replace("ridge = 0.5", "ridge = 1e-6"))
+    for role in ("learner", "provider"):
+        with np.load(root / f"{role}.npz") as held:
+            alike = {"train_images": np.full_like(held["train_images"], 1e7), "train_labels": held["train_labels"]}
+        np.savez(root / f"{role}.npz", **alike)
+    world = World(root)
+    with pytest.raises(ConfigError, match="ridge is too small beside the features"):
+        inspect(world.site("learner"))
+    pair_world(world)
+    with pytest.raises(ConfigError, match="ridge is too small beside the features"):
+        train(world.state("learner"))
+    assert not list((world.folder("learner") / "work").glob("t0*"))
+
+
+def test_where_no_layer_could_be_solved_for_the_provider_is_told(sent, monkeypatch):
+    monkeypatch.setattr("alx.tasks.head.solve", lambda *_, **__: None)
+    assert not any(c.get("solved") for c in told(sent.turn("provider"))["candidates"])
+    assert "3 snapshots, none solved for (ridge is too small" in sealed(sent.state("provider")).contents
 
 
 def test_a_class_of_few_samples_tells_no_moments(tmp_path):
