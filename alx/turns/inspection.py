@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alx import files
+from alx.bundle import moments
 from alx.bundle.frozen import Frozen
 from alx.errors import count, escape
 from alx.learning import state
+from alx.learning.task import State, Task
 from alx.plan import INIT_NAME, Init, Plan
 from alx.site.site import Site
 from alx.summary import Summary
@@ -32,7 +34,7 @@ class Turn:
         steps: optimiser steps; at most so many, where the peer's sample count is not known yet.
         exact: it is known: the sites are paired, or the plan has fixed steps a side.
         snapshots: models in its bundle that travel with their weights.
-        nbytes: of these, before compression.
+        nbytes: of these, and of what [model] ridge adds to the first bundle, before compression.
         training: what the plan's [training] makes of its steps, a sentence each.
     """
 
@@ -88,7 +90,7 @@ class Inspection:
         whose = "of the whole process" if f.device == "cpu" else "of the GPU"
         model = f"{f.parameters:,} parameters, {trained} of them trained{buffers}"
         steps = f"{t.steps:,} steps, about" if t.exact else f"its share by samples of {t.steps:,} steps, at most"
-        bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)} of weights"
+        bundle = f"{count(t.snapshots, 'snapshot')}, at most about {files.size(t.nbytes)} uncompressed"
         changed = f"images are changed before a step: {', then '.join(each.words() for each in self.augment)}"
         own = f"{count(len(f.personal), 'tensor')} never leave this site: {_named(f.personal)}"
         return [
@@ -158,8 +160,6 @@ def inspect(site: Site) -> Inspection:
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
     start = initial(site, task)
-    if task.head is not None and site.role == "learner":
-        head.tellable(task, start)
     size = sum(t.nbytes for t in state.travels(task, start).values())
     model, path = task.new_model(), site.folder / INIT_NAME
     wanted = Init() if plan.model is None else plan.model.init
@@ -167,7 +167,7 @@ def inspect(site: Site) -> Inspection:
         found,
         summary,
         footprint.of(task, plan.seed),
-        _turn(site, size, task.training, None if read is None else len(read.own)),
+        _turn(site, size, _with_ridge(site, task, start, size), task.training, None if read is None else len(read.own)),
         # a task of one's own alone knows whether it heeds that
         augment=() if read is None else tuple(plan.training.augment),
         given=given.read(path, state.whole(task, model), wanted) if path.is_file() else None,
@@ -181,14 +181,28 @@ def _drawn(found: Canaries) -> tuple[int, int]:
     return len(found.all), int((~found.inside).sum())
 
 
-def _turn(site: Site, size: int, heeded: Training | None, samples: int | None) -> Turn:
+def _with_ridge(site: Site, task: Task, start: State, size: int) -> int:
+    """Bytes that the first bundle has more where the plan has ridge: moments, or one more state.
+
+    Raises:
+        ConfigError: see `head.tellable`.
+    """
+    if task.head is None:
+        return 0
+    if site.role == "provider":
+        return size
+    head.tellable(task, start)
+    return moments.layout(task.head.features, task.head.classes).nbytes
+
+
+def _turn(site: Site, size: int, more: int, heeded: Training | None, samples: int | None) -> Turn:
     """By the counts that were exchanged at pairing; before it, as if the peer had no samples."""
     now = site.look()
     own, peer = (1, 0) if now.pairing is None else (now.own.file.samples, now.peer.file.samples)
     snapshots = len(site.plan.schedule(site.role, own, peer))
     exact = now.pairing is not None or not isinstance(site.plan.round_steps, int)
     steps = site.plan.steps(site.role, own, peer)
-    return Turn(steps, exact, snapshots, snapshots * size, _training(site.plan, steps, heeded, samples))
+    return Turn(steps, exact, snapshots, snapshots * size + more, _training(site.plan, steps, heeded, samples))
 
 
 def _training(plan: Plan, steps: int, heeded: Training | None, samples: int | None) -> list[str]:

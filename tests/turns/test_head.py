@@ -182,6 +182,14 @@ def test_where_no_layer_could_be_solved_for_the_provider_is_told(sent, monkeypat
     assert "3 snapshots, none solved for (ridge is too small" in sealed(sent.state("provider")).contents
 
 
+def test_a_check_counts_what_ridge_adds_to_the_first_bundle(tmp_path):
+    world = World(make(tmp_path / "world"))
+    # 24 features with a 1 behind, 4 classes: 25 x 4 and 25 x 26 / 2 sums of eight bytes; and one layer more
+    for role, more in (("learner", 8 * (100 + 325)), ("provider", 400)):
+        turn = inspect(world.site(role)).turn
+        assert turn.nbytes == turn.snapshots * 400 + more
+
+
 def test_a_class_of_few_samples_tells_no_moments(tmp_path):
     world = World(make(tmp_path / "world", PLAN + "[disclosure]\nleast = 31\n"))
     with pytest.raises(ConfigError, match="30 samples of class 0, whose moments"):
