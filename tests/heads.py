@@ -26,12 +26,21 @@ class Double(Net):
         return 2 * super().forward(x)
 
 
+class Odd(Net):
+    def forward(self, x):
+        return self.fc(self.backbone(x).log())
+
+
 def build(bias=True):
     return Net(bias)
 
 
 def double():
     return Double()
+
+
+def odd():
+    return Odd()
 """
 PLAN = """\
 name = "tiny"

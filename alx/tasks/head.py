@@ -122,13 +122,18 @@ def _inputs(net: nn.Module, name: str, batch: Tensor) -> Tensor:
         answer = net(batch)
     finally:
         hook.remove()
-    if len(seen) != 1 or seen[0][0].ndim != 2 or not isinstance(answer, Tensor) or not torch.equal(seen[0][1], answer):  # noqa: PLR2004 - [n, features]
+    if len(seen) != 1 or seen[0][0].ndim != 2 or not isinstance(answer, Tensor) or not _same(seen[0][1], answer):  # noqa: PLR2004 - [n, features]
         raise ConfigError(
             f"[model] ridge solves for the model's last layer, and '{escape(name)}' is not what gives the model's answer",
             "leave ridge out of the plan",
         )
     features: Tensor = seen[0][0]
     return features
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Where a feature is NaN, the answer is too, and that is for another message."""
+    return torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
 def _counts(own: Samples, classes: int) -> list[int]:

@@ -18,6 +18,8 @@ from alx.site import shelf
 from alx.tasks import load
 from alx.turns import inspect, introduce
 from alx.turns.bridge import from_flat
+from alx.turns.head import tellable
+from alx.turns.introduce import initial
 from alx.turns.train import _Turn, sealed, train
 from tests.conftest import World, pair_world
 from tests.heads import PLAN, make
@@ -159,6 +161,13 @@ def test_a_model_that_it_does_not_fit_is_refused(tmp_path, change, words):
     world = World(make(tmp_path / "world", PLAN.replace(*change)))
     with pytest.raises(ConfigError, match=words):
         of(world, "learner")
+
+
+def test_features_that_are_not_finite_are_told_as_that_before_any_training(tmp_path):
+    world = World(make(tmp_path / "world", PLAN.replace("net.py:build", "net.py:odd")))
+    task = of(world, "learner")
+    with pytest.raises(ConfigError, match="the features that the last layer gets are not all finite"):
+        tellable(task, initial(world.site("learner"), task))
 
 
 def test_a_penalty_below_rounding_is_refused_before_moments_leave_and_before_training(tmp_path):
