@@ -266,11 +266,13 @@ def supervised(
         training: `settings.plan.training`: schedule, clipping, accumulation, augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
         signed: a sample's loss may be below 0; the plan then has to say `loss = "own"`.
-        canaries: samples that a fair coin decided about, and of each whether it is in `data`, bool [n] on the CPU.
+        canaries: samples that a fair coin decided about, and of each whether it is in `data`, bool [n] on the CPU; with
+            `held_out` alone.
 
     Raises:
-        ConfigError: an argument is of another kind; the data set is empty or cannot be counted, or is not what [training]
-            is for; when used, a sample is no (input, target), or the loss gives no number for each sample.
+        ConfigError: an argument is of another kind; there are canaries and no held_out; the data set is empty or cannot be
+            counted, or is not what [training] is for; when used, a sample is no (input, target), or the loss gives no number
+            for each sample.
     """
     refuse_model(model, "model")
     refuse_optimiser(optimiser)
@@ -352,6 +354,8 @@ def _each(values: _Values, where: Samples, loss: Loss) -> SampleLosses:
 def _members(
     values: _Values, own: Samples, kept: Samples | None, loss: Loss, canaries: tuple[Samples, Tensor] | None
 ) -> Members | None:
+    if kept is None and canaries is not None:
+        raise ConfigError("canaries without held_out: alx leakage looks at none where no samples are kept apart")
     if kept is None:
         return None
     coins = None

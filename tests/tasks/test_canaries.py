@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch import nn
 
+from alx import plan
 from alx.errors import ConfigError
 from alx.tasks import one_run
-from alx.tasks.data import canaries
+from alx.tasks.data import canaries, kinds
 from alx.tasks.data.samples import Tensors
+from alx.tasks.supervised import supervised
+from tests.tasks.test_data import PLAN, Source
 
 
 def test_a_fair_coin_leaves_out_about_half_of_the_canaries_and_nobody_else_the_same_each_time():
@@ -51,3 +55,20 @@ def test_canaries_that_are_learnt_by_heart_show_it_and_those_that_are_not_show_n
     assert told.right > 95
     assert told.epsilon > 2
     assert one_run.audit(hard, classes, inside, 1e-5).epsilon == 0.0
+
+
+def test_canaries_that_nothing_would_look_at_are_refused(tmp_path):
+    x, y = np.zeros((100, 2), np.float32), np.arange(100) % 2
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y)
+    agreed = plan.parse(PLAN.encode()).plan
+    with pytest.raises(ConfigError, match=r"canaries is 40 in site\.toml, and no samples are kept apart"):
+        kinds.parts(Source("npz", "own.npz", canaries=40), tmp_path, agreed)
+    own = Tensors(torch.from_numpy(x), torch.from_numpy(y))
+    with pytest.raises(ConfigError, match="canaries without held_out"):
+        supervised(
+            lambda: nn.Linear(2, 2),
+            own,
+            nn.CrossEntropyLoss(reduction="none"),
+            torch.optim.SGD,
+            canaries=(own, torch.ones(100, dtype=torch.bool)),
+        )

@@ -224,18 +224,22 @@ def test_samples_that_a_coin_leaves_out_are_counted_nowhere(tmp_path, kind, sele
     more, labels = f'select_on = "{select_on}"\n', np.arange(100) % 2
     if kind == "csv":
         rows = "".join(f"{'ab'[i % 2]},{i},{i}\n" for i in range(100))
-        (tmp_path / "own").write_text(f"y,number,word\n{rows}")
+        for name in ("own", "apart"):
+            (tmp_path / name).write_text(f"y,number,word\n{rows}")
         more += '[columns]\nlabel = "y"\nclasses = ["a", "b"]\n[columns.numeric.number]\n[columns.categorical.word]\n'
         more += f"values = {[str(i) for i in range(100)]}\n"
     elif kind == "npz":
-        np.savez(tmp_path / "own.npz", train_images=np.arange(100.0)[:, None], train_labels=labels)
-        (tmp_path / "own.npz").rename(tmp_path / "own")
+        x = np.arange(100.0)[:, None]
+        for name in ("own", "apart"):
+            with (tmp_path / name).open("wb") as file:
+                np.savez(file, train_images=x, train_labels=labels, test_images=x, test_labels=labels)
     else:
         more += '[images]\nsize = [1, 1]\nclasses = ["a", "b"]\n'
         for i in range(100):
             (tmp_path / "own" / "ab"[i // 50]).mkdir(parents=True, exist_ok=True)
             Image.new("L", (1, 1 + i)).save(tmp_path / "own" / "ab"[i // 50] / f"{i:02}.png")
-    source, plan = Source(kind, "own", canaries=40), plans.parse((PLAN + more).encode()).plan
+        (tmp_path / "apart").symlink_to(tmp_path / "own")
+    source, plan = Source(kind, "own", "apart", canaries=40), plans.parse((PLAN + more).encode()).plan
     read = load.samples(source, tmp_path, plan)
     found = summaries.of(source, tmp_path, plan, read)
     left = 100 - int((~read.canaries.inside).sum())

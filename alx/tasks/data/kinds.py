@@ -107,7 +107,7 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
 
     Raises:
         ConfigError: see `load`, `for_selection` and `canaries.drawn`; or samples for validation are named, and the plan has
-            no use for them.
+            no use for them; or canaries are wanted, and no samples are kept apart.
     """
     if source.validation is not None and plan.select_on == "training":
         raise ConfigError(
@@ -118,6 +118,12 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
     own, validation_ = for_selection(source, folder, plan, read) if plan.select_on == "validation" else (read, None)
     if not source.canaries:
         return Parts(read, own, validation_, held_out)
+    if held_out is None:
+        raise ConfigError(
+            f"[data] canaries is {source.canaries} in site.toml, and no samples are kept apart, without which alx leakage "
+            "does not look at them",
+            "name held_out in [data], an .npz has test_images and test_labels; or leave canaries out",
+        )
     found = canaries.drawn(own, source.canaries, plan.seed)
     if len(own) == len(read):
         return Parts(found.trained, found.trained, validation_, held_out, found, found.left)
