@@ -46,7 +46,8 @@ class Data(Strict):
     canaries: Annotated[int, Field(ge=0)] = Field(
         default=0,
         description="own samples that a coin decides about: it leaves half of them out of training, for the audit of "
-        "`alx leakage`; set before `alx identity`, as it changes how many samples there are",
+        "`alx leakage`, where some are kept apart; set before `alx describe` and `alx identity`, as it changes how many "
+        "samples there are",
     )
 
     @model_validator(mode="after")
