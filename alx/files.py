@@ -113,7 +113,7 @@ def sync(paths: Sequence[Path]) -> None:
 def sync_file(path: Path) -> None:
     """Make the bytes of one file durable."""
     with storage(path):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)  # on a disk it may be a pipe by now
         try:
             os.fsync(fd)
         finally:

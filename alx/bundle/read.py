@@ -245,7 +245,8 @@ def copy_files(
     Raises:
         SpaceError, StorageError: see `files.storage`.
     """
-    missing = [f for f in wanted if copied(folder / f.name, f) is None]
+    there = {f.name for f in wanted if copied(folder / f.name, f) is not None}
+    missing = [f for f in wanted if f.name not in there]
     files.require_space(folder, (f.size for f in missing))
     inner = folder / DATA_FOLDER
     inside = any(f.name.startswith(f"{DATA_FOLDER}/") for f in wanted)
@@ -253,17 +254,17 @@ def copy_files(
     with files.storage(folder):
         (folder / SIGNATURE_NAME).unlink(missing_ok=True)
         kept = {f.name for f in wanted} | {*beside} | ({DATA_FOLDER} if inside else set())
-        for there in (*folder.iterdir(), *(inner.iterdir() if inside else ())):
-            if there.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
-                files.remove_tree(there)
-    written = []
+        for path in (*folder.iterdir(), *(inner.iterdir() if inside else ())):
+            if path.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
+                files.remove_tree(path)
+    whole = [folder / name for name in there]  # whoever copied these may have been killed before they were synced
     for i, f in enumerate(missing, 1):
         data = source.read_signed(f)
         if data is not None:
             files.write(folder / f.name, data, shared=shared, durable=False)
-            written.append(folder / f.name)
+            whole.append(folder / f.name)
         tell("copying", i, len(missing))
-    files.sync(written)
+    files.sync(whole)
 
 
 def copied(path: Path, signed: SignedFile) -> bytes | None:

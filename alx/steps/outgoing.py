@@ -201,6 +201,7 @@ def put_approvals(found: Sequence[Approval], disk: Path, own: "Own") -> None:
         _refuse_links(place)
         files.remove_tree(place)
         files.make_folder(place, shared=True)
+        files.sync_folder(disk)
         files.replace_all({place / each.name: each.data for each in found}, shared=True)
         with _giving_back(place):
             for each in found:
@@ -292,7 +293,7 @@ def put(
             files.replace(partial / share.SHARE_NAME, text, shared=True)
         read.copy(own.source, wanted.values(), own.data, partial, tell, () if text is None else (share.SHARE_NAME,))
         files.sync_tree(partial)
-    _read_back(final if again else partial, own.signed, wanted, tell, part)
+    _read_back(final if again else partial, own.signed, wanted, tell, part, found=again)
     if not again:  # only what came back whole gets the name of a bundle
         files.publish(partial, final)
     spare = None if parity_percent is None else _put_parity(own, part, parity_percent, final, tell)
@@ -383,16 +384,20 @@ def _wanted(signed: SignedBundle, asked: Request | None) -> Mapping[str, SignedF
 
 
 def _read_back(
-    path: Path, signed: SignedBundle, wanted: Mapping[str, SignedFile], tell: Tell, part: Share | None = None
+    path: Path, signed: SignedBundle, wanted: Mapping[str, SignedFile], tell: Tell, part: Share | None, *, found: bool
 ) -> None:
     with _giving_back(path), carried.survey(path) as copy:
+        if found:  # copied by hand, or by a killed command: what is not synced stays in the cache, which would answer
+            files.sync([path / name for name in copy.sizes])
+            files.sync_tree(path)
+            files.sync_folder(path.parent)
         _drop_cache(copy)
         data, _ = read.claimed_key(copy)
         got = read.verify_signature(data, signed.signer)
-        found = share.take(copy, got)
+        told = share.take(copy, got)
         read.compare(copy, wanted)
         if got.digest == signed.digest:
-            if found != part:
+            if told != part:
                 raise CorruptError("it holds another share of the bundle")
             for i, f in enumerate(wanted.values(), 1):
                 copy.read_signed(f)

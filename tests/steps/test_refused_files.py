@@ -258,6 +258,30 @@ def test_a_fake_stick_is_found_out_and_the_export_is_not_recorded(sent, bundle, 
     assert [p.name for p in target.iterdir()] == [bundle.name]
 
 
+@pytest.mark.parametrize("left", ["", ".partial"])  # by hand, or by an export that was killed
+def test_what_somebody_else_copied_is_synced_before_it_is_read_back(sent, bundle, monkeypatch, left):
+    """Else the cache would answer: advice not to keep what was not written yet drops nothing."""
+    target = sent.root / "stick"
+    copy = Path(shutil.copytree(bundle, target / f"{bundle.name}{left}"))
+    synced, dropped = set(), set()
+
+    def syncing(fd):
+        synced.add(os.fstat(fd).st_ino)
+
+    def advising(fd, *_):
+        assert os.fstat(fd).st_ino in synced
+        dropped.add(os.fstat(fd).st_ino)
+
+    there = {p.stat().st_ino for p in copy.rglob("c*.zst")}
+    folders = {p.stat().st_ino for p in (target, copy, copy / "data")}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", syncing)
+        patch.setattr(os, "posix_fadvise", advising)
+        assert forge.run(["export", str(target), "--site", str(sent.folder("learner"))]) == 0
+    assert there <= dropped
+    assert folders <= synced
+
+
 def test_another_bundle_of_the_same_name_on_the_disk_is_not_overwritten(sent, bundle, capsys):
     Forge.of(sent, "learner").edit(lambda m: m["candidates"][0].update(loss=1.5))
     kept = {p: p.read_bytes() for p in bundle.rglob("*") if p.is_file()}
