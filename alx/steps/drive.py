@@ -13,7 +13,6 @@ from alx.errors import escape
 
 MAX_TEXT = 200  # bytes of a name or serial number that are read; USB's own limit is 126 characters
 MOUNTS = Path("/proc/self/mountinfo")
-_ABOVE = 8  # folders up from a drive's to those of its USB device, which holds the serial number: a stick has 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,11 @@ def of(path: Path, sys: Path = Path("/sys"), mounts: Path = MOUNTS) -> Drive:
         folder = folder.parent
     vendor, model = (_text(folder / "device" / name) for name in ("vendor", "model"))
     named = None if model is None else f"{vendor or ''} {model}".strip()  # a virtual disk tells a number for a vendor alone
-    places = [folder / "device", *list(folder.parents)[:_ABOVE]]
-    return Drive(named, next((t for p in places if (t := _text(p / "serial"))), None), kind)
+    serial = _text(folder / "device" / "serial")
+    if serial is None:  # a stick has it in the folder of its USB device; above that is a hub, which may have one of its own
+        usb = next((p for p in folder.parents if (p / "idVendor").exists()), None)
+        serial = None if usb is None else _text(usb / "serial")
+    return Drive(named, serial, kind)
 
 
 def file_system(path: Path, mounts: Path = MOUNTS) -> str | None:

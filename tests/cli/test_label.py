@@ -115,22 +115,29 @@ def test_a_damaged_bundle_gets_no_label(stage, capsys, tmp_path):
     assert not (tmp_path / "l.html").exists()
 
 
-@pytest.mark.parametrize("name", ["Ultra <b>Fit</b>", "Ultra \x1b[2J"])
-def test_a_drive_is_named_by_what_sys_says_and_what_it_says_is_escaped(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "serial"), [("Ultra <b>Fit</b>", "4C530001"), ("Ultra \x1b[2J", "4C530001"), ("no serial number", None)]
+)
+def test_a_drive_is_named_by_what_sys_says_and_what_it_says_is_escaped(tmp_path, name, serial):
+    """A stick as Linux shows it, below its hub, which has a serial number too."""
     device = tmp_path.stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    usb = tmp_path / "sys" / "devices" / "usb1" / "1-1"
-    part = usb / "host0" / "block" / "sda" / "sda1"
+    hub = tmp_path / "sys" / "devices" / "pci0000:00" / "0000:00:14.0" / "usb1"
+    usb = hub / "1-1"
+    part = usb / "1-1:1.0" / "host0" / "target0:0:0" / "0:0:0:0" / "block" / "sda" / "sda1"
     (part.parent / "device").mkdir(parents=True)
     part.mkdir()
     (part / "partition").write_text("1\n")
     (part.parent / "device" / "vendor").write_text("SanDisk \n")
     (part.parent / "device" / "model").write_text(f"{name}\n")
-    (usb / "serial").write_text("4C530001\n")
+    for each, told in ((hub, "0000:00:14.0"), (usb, serial)):
+        (each / "idVendor").write_text("0781\n")
+        if told is not None:
+            (each / "serial").write_text(f"{told}\n")
     (tmp_path / "sys" / "dev" / "block").mkdir(parents=True)
     (tmp_path / "sys" / "dev" / "block" / number).symlink_to(part)
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"30 1 {number} / /media/disk rw - exfat /dev/sda1 rw\n")
     safe = name.replace("\x1b", "\\x1b")
-    assert drive.of(tmp_path, tmp_path / "sys", mounts) == drive.Drive(f"SanDisk {safe}", "4C530001", "exfat")
+    assert drive.of(tmp_path, tmp_path / "sys", mounts) == drive.Drive(f"SanDisk {safe}", serial, "exfat")
     assert drive.of(tmp_path, tmp_path / "none", Path("/nowhere")) == drive.Drive(None, None, None)
