@@ -76,7 +76,7 @@ def make_folder(path: Path, *, shared: bool = False) -> None:
     with storage(path):
         for folder in (*reversed(path.parents), path):
             if not folder.is_dir():
-                folder.mkdir(mode=0o755 if shared else 0o700)
+                folder.mkdir(mode=0o755 if shared else 0o700, exist_ok=True)  # another command may be as far
 
 
 def require_modes(folder: Path) -> None:

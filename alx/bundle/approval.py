@@ -6,6 +6,7 @@ payload, and a bounded parser reads that before the signature can be verified.
 """
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ PAYLOAD_TYPE = "application/vnd.alx.approval+json"
 SUFFIX = ".approvals"  # of the folder beside a bundle
 MAX_APPROVAL_BYTES = 4096  # ours has about 900
 MAX_VALUES = 32
+_BEGUN = re.compile(r"\.[0-9a-f]{64}\.json\.tmp")  # of an officer who approves just now, or was stopped in it
 _HINT = "make one with alx approve"
 _DROP = "delete it, if as many others approve as the plan asks for"
 
@@ -92,8 +94,21 @@ def folder(bundle: Path, name: str) -> Path:
     return bundle.with_name(name + SUFFIX)
 
 
+def put(place: Path, found: Iterable[Approval]) -> None:
+    """Write approvals into the folder of a bundle's, which is made unless it is there.
+
+    Raises:
+        ForbiddenFileError: it is a link.
+        SpaceError, StorageError: see `files.storage`.
+    """
+    _refuse_link(place)
+    files.make_folder(place, shared=True)
+    files.sync_folder(place.parent)
+    files.replace_all({place / each.name: each.data for each in found}, shared=True)
+
+
 def collected(folders: Iterable[Path], bundle: str, officers: Officers) -> dict[str, Approval]:
-    """The approvals of a bundle, by the officer's fingerprint.
+    """The approvals of a bundle, by the officer's fingerprint; what is not written to its end is none, and is passed over.
 
     Args:
         folders: where they may lie.
@@ -131,18 +146,25 @@ def collected(folders: Iterable[Path], bundle: str, officers: Officers) -> dict[
 
 
 def _names(place: Path) -> list[str]:
+    _refuse_link(place)
     with files.storage(place):
-        if place.is_symlink():
-            raise ForbiddenFileError(f"'{escape(place.name)}' is a symbolic link", "name no link: copy the folder")
         if not place.is_dir():
             return []
         names = []
         with os.scandir(place) as entries:
             for entry in entries:
+                if _BEGUN.fullmatch(entry.name):
+                    continue
                 names.append(entry.name)
                 if len(names) > MAX_OFFICERS:
                     raise LimitError(f"more than {MAX_OFFICERS} files in '{escape(place.name)}'")
     return sorted(names)
+
+
+def _refuse_link(place: Path) -> None:
+    with files.storage(place):
+        if place.is_symlink():
+            raise ForbiddenFileError(f"'{escape(place.name)}' is a symbolic link", "name no link: copy the folder")
 
 
 def refuse_stranger(key: PublicKey, officers: Officers, what: str) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from alx import audit as audits
-from alx import files
 from alx.bundle import approval, keys
 from alx.bundle.keys import PublicKey, Unlock
 from alx.bundle.layout import Place
@@ -56,8 +55,7 @@ def approve(bundle: Path, key_path: Path, sender: Path | None, yes: bool, unlock
         approval.refuse_stranger(PublicKey(key.public_key()), officers, "this is")
     made = approval.make(found.digest, key)
     place = approval.folder(bundle.absolute(), bundle.absolute().name)
-    files.make_folder(place, shared=True)
-    files.replace(place / made.name, made.data, shared=True)
+    approval.put(place, [made])
     if as_json:
         screen.machine(
             {

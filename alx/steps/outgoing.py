@@ -200,9 +200,7 @@ def put_approvals(found: Sequence[Approval], disk: Path, own: "Own") -> None:
         place = disk / f"{own.signed.name}{approval.SUFFIX}"
         _refuse_links(place)
         files.remove_tree(place)
-        files.make_folder(place, shared=True)
-        files.sync_folder(disk)
-        files.replace_all({place / each.name: each.data for each in found}, shared=True)
+        approval.put(place, found)
         with _giving_back(place):
             for each in found:
                 with files.storage(place), (place / each.name).open("rb") as file:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from alx.bundle import keys
+from alx.bundle import approval, keys
 from alx.cli.main import run
-from alx.errors import ConfigError, CorruptError, TrustError, UsageError
+from alx.errors import ConfigError, CorruptError, ForbiddenFileError, TrustError, UsageError
 from alx.plan import parse
 from alx.site import events
 from alx.site.entries import Refused
@@ -118,6 +118,40 @@ def test_an_officer_sees_what_is_signed_and_signs_nothing_unless_he_agrees(seale
     assert "--yes answers" in shown.err
     assert not beside(outbox(sealed)).exists()
     refused(capsys, [*words[:-1], str(sealed.folder("provider") / "public.pem"), "--yes"], TrustError, hint="with --from")
+
+
+def test_an_approval_is_written_through_no_link(sealed, capsys):
+    approve(sealed, OFFICERS[0])
+    place, victim = beside(outbox(sealed)), sealed.root / "victim"
+    place.rename(victim)
+    place.symlink_to(victim)
+    (victim / f"{fingerprint(OFFICERS[0])}.json").unlink()
+    key, sender = sealed.root / "officer0.pem", sealed.folder("learner") / "public.pem"
+    words = ["approve", str(outbox(sealed)), "--key", str(key), "--from", str(sender), "--yes"]
+    refused(capsys, words, ForbiddenFileError, "symbolic link", hint="copy the folder")
+    assert not list(victim.iterdir())
+
+
+def test_an_approval_that_is_being_written_stops_no_export(sealed):
+    approve(sealed, *OFFICERS[:2])
+    for i in range(20):  # of officers who were stopped, say
+        (beside(outbox(sealed)) / f".{i:064x}.json.tmp").touch()
+    assert run(export(sealed)) == 0
+    assert {p.stem for p in beside(sealed.bundle("learner")).iterdir()} == {fingerprint(k) for k in OFFICERS[:2]}
+
+
+def test_two_officers_at_once_make_one_folder(tmp_path, monkeypatch):
+    place, really = tmp_path / "b.approvals", Path.is_dir
+
+    def late(path):
+        there = really(path)
+        if path == place and not there:  # the other one's
+            os.mkdir(place)  # noqa: PTH102 - Path's asks is_dir
+        return there
+
+    monkeypatch.setattr(Path, "is_dir", late)
+    approval.put(place, [approval.make("0" * 64, OFFICERS[0])])
+    assert [p.stem for p in place.iterdir()] == [fingerprint(OFFICERS[0])]
 
 
 def test_inside_the_site_the_key_of_nobody_in_the_plan_signs_nothing(sealed, capsys, monkeypatch):
