@@ -48,15 +48,15 @@ def storage(path: Path | str) -> Iterator[None]:
 def writing(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a new file piece by piece, and sync it; for files inside a folder not yet visible under its final name.
 
-    What has the name already goes first: on a disk that others had it may be a link, or a pipe that would hang us.
+    What has the name already goes first: on a disk that others had it may be a link, a folder, or a pipe that would hang us.
 
     Args:
         path: the file.
         shared: others may read it.
         durable: False leaves the file to a later `sync`: until then a power cut may lose it, kill -9 does not.
     """
+    remove_tree(path)
     with storage(path):
-        path.unlink(missing_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644 if shared else 0o600)
         with os.fdopen(fd, "wb") as file:
             yield file
@@ -120,6 +120,15 @@ def sync_file(path: Path) -> None:
             os.close(fd)
 
 
+def drop_cache(fd: int) -> None:
+    """What was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot).
+
+    Only of what is synced: the rest stays there.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def read(path: Path, limit: int) -> bytes:
     """A file of one's own, whole.
 
@@ -156,9 +165,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def replace_all(contents: Mapping[Path, bytes | memoryview], *, shared: bool = False, durable: bool = True) -> None:
     """Write several files of one folder, in their order, as `replace` does: all are whole before the first has its name."""
+    with replacing_all(contents, shared=shared, durable=durable):
+        pass
+
+
+@contextlib.contextmanager
+def replacing_all(
+    contents: Mapping[Path, bytes | memoryview], *, shared: bool = False, durable: bool = True
+) -> Iterator[None]:
+    """As `replace_all`, around what records the files: its block runs when they are written, and have no name yet."""
     temporaries = {path: path.with_name(f".{path.name}.tmp") for path in contents}
     for path, temporary in temporaries.items():
         write(temporary, contents[path], shared=shared, durable=durable)
+    yield
     for path, temporary in temporaries.items():
         with storage(path):
             temporary.replace(path)

@@ -252,7 +252,7 @@ def copy_files(
     inside = any(f.name.startswith(f"{DATA_FOLDER}/") for f in wanted)
     files.make_folder(inner if inside else folder, shared=shared)
     with files.storage(folder):
-        (folder / SIGNATURE_NAME).unlink(missing_ok=True)
+        files.remove_tree(folder / SIGNATURE_NAME)
         kept = {f.name for f in wanted} | {*beside} | ({DATA_FOLDER} if inside else set())
         for path in (*folder.iterdir(), *(inner.iterdir() if inside else ())):
             if path.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk

@@ -200,9 +200,9 @@ def describe(
         with site.locked("describe", path.name):
             hidden = disclosure.least(site.least, least)
             made = _described(site.config.data, site.folder, site.plan_file, hidden)
-            files.replace(path, made, shared=True)
             record = Described(file=escape(path.name), digest=hashlib.sha256(made).hexdigest(), least=hidden)
-            events.record(site.events_path, record)
+            with files.replacing_all({path: made}, shared=True):
+                events.record(site.events_path, record)
     told = description.parse(made)
     if as_json:
         screen.machine({"file": path, "description": told.model_dump(exclude_none=True)})

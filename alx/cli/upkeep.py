@@ -9,8 +9,7 @@ from alx.cli import screen
 from alx.cli.options import site_option
 from alx.cli.screen import json_option
 from alx.errors import TrustError, count, escape
-from alx.site import entries, events
-from alx.site.entries import BackedUp
+from alx.site import entries
 from alx.site.site import AGE_NAME, RETURNED, Site
 from alx.site.state import SiteState
 
@@ -30,7 +29,6 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
 
     with site.locked("backup", str(folder)) as now, screen.progress() as tell:
         made = backups.back_up(now, folder, tell)
-        events.record(site.events_path, BackedUp(folder=escape(str(folder), 200), files=len(made.list.files)))
     if as_json:
         screen.machine(made.json())
         return

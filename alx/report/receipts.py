@@ -3,12 +3,13 @@
 Knows what `alx.site.handed_over` found; verifies nothing.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from alx.errors import count, escape
 from alx.records import MAX_PERSON, Role
-from alx.site.entries import Event, Given, Received
+from alx.site.entries import Event, Given, Received, Refused
 from alx.site.handed_over import HandedOver
 
 if TYPE_CHECKING:  # an audit of a bundle reads no ledger
@@ -58,6 +59,8 @@ def by(person: str | None) -> str:
 def owed(position: "Position", role: Role, log: Iterable[Event]) -> list[str]:
     """That the provider's receipt of the closing is still to be written, in a line; nothing where it was, or is not due.
 
+    Its event comes before its file has the name, so a refusal right after it says that there is none.
+
     Args:
         position: where the exchange stands.
         role: this site's.
@@ -66,8 +69,10 @@ def owed(position: "Position", role: Role, log: Iterable[Event]) -> list[str]:
     if role != "provider" or position.step != "done":
         return []
     closing = position.accepted[-1].digest
-    if any(isinstance(each, Given) and each.digest == closing for each in log):
-        return []
+    for each, after in itertools.pairwise([*log, None]):
+        stopped = isinstance(after, Refused) and after.command == "receipt"
+        if isinstance(each, Given) and each.digest == closing and not stopped:
+            return []
     return ["no disk follows: alx receipt -o FILE tells the learner that its closing came; send it as you like"]
 
 

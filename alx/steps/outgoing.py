@@ -4,7 +4,6 @@ Knows bundles and the ledger; knows no model's meaning.
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,14 +19,10 @@ from alx.bundle.signature import SignedBundle, SignedFile
 from alx.errors import (
     CorruptError,
     ForbiddenFileError,
-    IncompleteError,
-    LimitError,
     MalformedError,
     RollbackError,
     SpaceError,
     StaleError,
-    StorageError,
-    TrustError,
     TurnError,
     UsageError,
     escape,
@@ -38,7 +33,7 @@ from alx.site.entries import Sealed
 from alx.site.keyring import PUBLIC_NAME
 from alx.site.position import Position
 from alx.site.state import SiteState
-from alx.steps import closing, drive, file_system, receipts
+from alx.steps import closing, drive, file_system, read_back, receipts
 
 PARTIAL = ".partial"  # a copy in progress has this suffix, so nothing half-done ever looks finished
 REPAIR = ".repair-"  # the files that were asked for, and the first 8 digits of the request's digest
@@ -201,12 +196,8 @@ def put_approvals(found: Sequence[Approval], disk: Path, own: "Own") -> None:
         _refuse_links(place)
         files.remove_tree(place)
         approval.put(place, found)
-        with _giving_back(place):
-            for each in found:
-                with files.storage(place), (place / each.name).open("rb") as file:
-                    _drop(file.fileno())
-                if carried.read_file(place / each.name, approval.MAX_APPROVAL_BYTES) != each.data:
-                    raise CorruptError(f"the approval '{each.name}' is another one")
+        for each in found:
+            read_back.require(place / each.name, each.data)
 
 
 def require_folder(disk: Path) -> None:
@@ -326,7 +317,7 @@ def _put_parity(own: Own, part: Share | None, percent: int, final: Path, tell: T
     if part is not None:
         files.write(partial / share.SHARE_NAME, part.text(own.signed), shared=True)
     files.sync_tree(partial)
-    with _giving_back(partial), carried.survey(partial) as copy:
+    with read_back.giving_back(partial), carried.survey(partial) as copy:
         _drop_cache(copy)
         parity.check(copy, signed, own.data)
     files.publish(partial, target)
@@ -384,7 +375,7 @@ def _wanted(signed: SignedBundle, asked: Request | None) -> Mapping[str, SignedF
 def _read_back(
     path: Path, signed: SignedBundle, wanted: Mapping[str, SignedFile], tell: Tell, part: Share | None, *, found: bool
 ) -> None:
-    with _giving_back(path), carried.survey(path) as copy:
+    with read_back.giving_back(path), carried.survey(path) as copy:
         if found:  # copied by hand, or by a killed command: what is not synced stays in the cache, which would answer
             files.sync([path / name for name in copy.sizes])
             files.sync_tree(path)
@@ -408,21 +399,4 @@ def _read_back(
 def _drop_cache(copy: Source) -> None:
     for name in copy.sizes:
         with copy.open(name) as fd:
-            _drop(fd)
-
-
-def _drop(fd: int) -> None:
-    """What was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-@contextlib.contextmanager
-def _giving_back(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (CorruptError, TrustError, MalformedError, IncompleteError, LimitError, StorageError) as error:
-        raise CorruptError(
-            f"the disk does not give back what was written to it: {error.message}",
-            f"do not carry it: delete {escape(str(path), 200)}, or take another disk, and export again",
-        ) from error
+            files.drop_cache(fd)

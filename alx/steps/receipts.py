@@ -32,6 +32,7 @@ from alx.site.entries import Accepted, Given, Media, Received, Reset, Sealed
 from alx.site.handed_over import HandedOver
 from alx.site.site import RECEIPTS, Site
 from alx.site.state import SiteState
+from alx.steps import read_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def put(now: SiteState, disk: Path) -> Path | None:
     """Write the receipt of the peer's last bundle beside this site's own on a disk; where it lies, if there is one.
 
     Raises:
+        CorruptError: what was read back is not what was written.
         SpaceError, StorageError: see `files.storage`.
     """
     if not now.position.accepted:
@@ -129,8 +131,8 @@ def put(now: SiteState, disk: Path) -> Path | None:
         said = _own(now, data)
     except AlxError:  # damaged here: what this site did not sign does not leave, and the bundle needs no receipt
         return None
-    _note(now, said, target)
-    files.replace(target, data, shared=True)
+    _write(now, said, target, data)
+    read_back.require(target, data)
     return target
 
 
@@ -147,8 +149,7 @@ def write(now: SiteState, path: Path, by: str | None = None) -> Accepted:
         SpaceError, StorageError: see `files.storage`.
     """
     turn, data = make(now, now.private_key(), by)
-    _note(now, _own(now, data), path)
-    files.replace(path, data, shared=True)
+    _write(now, _own(now, data), path, data)
     return turn
 
 
@@ -162,11 +163,12 @@ def _own(now: SiteState, data: bytes) -> Receipt:
     return receipt.verify(data, next((k for k in now.keyring.own if k.fingerprint == signer), now.public_key))
 
 
-def _note(now: SiteState, found: Receipt, path: Path) -> None:
-    """Write into the event log what this site's receipt tells the peer, before it does."""
+def _write(now: SiteState, found: Receipt, path: Path, data: bytes) -> None:
+    """Write this site's receipt; what it tells the peer is in the event log before the file has its name."""
     said = found.said
     made = Given(said.round, found.bundle, found.digest, escape(path.name), said.accepted, said.by)
-    events.record(now.site.events_path, made)
+    with files.replacing_all({path: data}, shared=True):
+        events.record(now.site.events_path, made)
 
 
 def _path(site: Site, bundle: str) -> Path:
@@ -294,9 +296,9 @@ def beside(now: SiteState, bundles: Iterable[Path]) -> tuple[Taken | None, AlxEr
         bundles: folders of the bundle, as they were named.
 
     Returns:
-        What was read; and why a receipt that is there was refused, which the event log has too.
+        What was read; and why a receipt that is there was refused, which the event log has too, where no other was good.
     """
-    gone = _gone(now)
+    gone, why = _gone(now), None
     for place in dict.fromkeys(each.absolute().parent for each in bundles) if gone else ():
         path = place / receipt.name(gone[-1].turn.bundle)
         if os.path.lexists(path):
@@ -304,8 +306,8 @@ def beside(now: SiteState, bundles: Iterable[Path]) -> tuple[Taken | None, AlxEr
                 return take(now, path), None
             except AlxError as error:
                 events.refused(now.site.events_path, "receipt", path.name, error)
-                return None, error
-    return None, None
+                why = error
+    return None, why
 
 
 def check(now: SiteState) -> None:

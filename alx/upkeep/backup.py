@@ -32,7 +32,7 @@ from alx.progress import Tell
 from alx.records import Role, Strict
 from alx.site import events
 from alx.site import site as sites
-from alx.site.entries import Restored
+from alx.site.entries import BackedUp, Restored
 from alx.site.keyring import KEY_NAME
 from alx.site.ledger import LEDGER_NAME
 from alx.site.site import Site
@@ -109,7 +109,7 @@ class Backup:
 
 
 def back_up(now: SiteState, folder: Path, tell: Tell) -> Backup:
-    """Copy a site's folder, read the copy back, and only then give it its name.
+    """Copy a site's folder, read the copy back, record that in the event log, and only then give it its name.
 
     Args:
         now: this site, locked by the caller; reading its ledger rolled back what a killed command left in it.
@@ -161,6 +161,7 @@ def back_up(now: SiteState, folder: Path, tell: Tell) -> Backup:
     with files.storage(key):
         mode = stat.S_IMODE(key.stat().st_mode) if key.is_file() else 0o600
         encrypted = not key.is_file() or b"ENCRYPTED" in key.read_bytes()
+    events.record(site.events_path, BackedUp(folder=where, files=len(listed)))
     files.publish(partial, folder)
     return Backup(folder, made, tuple(left_out), encrypted, bool(mode & 0o077))
 
@@ -297,9 +298,7 @@ def _fault(root: Path, listed: BackedUpFile) -> str:
         if path.stat().st_size != listed.size:
             return f"has {path.stat().st_size} bytes, expected {listed.size}"
     with _plain(path) as fd, os.fdopen(os.dup(fd), "rb") as file:
-        # what was just written sits in the cache: ask for the disk's own word, where the system can (macOS cannot)
-        with contextlib.suppress(OSError, AttributeError):
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        files.drop_cache(fd)
         same = hashlib.file_digest(file, "sha256").hexdigest() == listed.sha256
     return "" if same else "differs from what was backed up"
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,30 @@ def test_what_a_killed_command_did_not_log_is_logged_by_the_next(stage, alx):
     assert alx("export", world.disk, "--site", world.folder("learner")).code == 0
     assert [e.line.kind for e in log(world, "learner")] == ["created", "paired", "sealed", "exported", "media", "exported"]
     assert "not logged yet" not in alx("audit", world.folder("learner")).out
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["report", "{site}", "--sign", "-o", "{out}"], "reported"),
+        (["describe", "{out}", "--site", "{site}"], "described"),
+        (["receipt", "-o", "{out}", "--site", "{site}"], "receipt"),
+        (["backup", "{out}", "--site", "{site}"], "backed-up"),
+    ],
+)
+def test_what_leaves_as_a_file_is_logged_before_the_file_has_its_name(stage, alx, tmp_path, monkeypatch, words, kind):
+    """As after kill -9 in between: no such file lies anywhere without its event."""
+    world = stage("closed")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        patch.setattr(Path, "rename", killed)
+        alx(*(word.format(site=world.folder("provider"), out=tmp_path / "out") for word in words))
+    assert not (tmp_path / "out").exists()
+    assert log(world, "provider")[-1].line.kind == kind
 
 
 def test_a_ledger_older_than_the_log_is_refused_by_every_command(stage, capsys):

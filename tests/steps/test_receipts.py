@@ -1,16 +1,19 @@
 """The peer's receipt says that it accepted a bundle; only one that it signed, of the bundle handed over last, is taken."""
 
 import base64
+import errno
 import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alx.bundle import dsse, keys, receipt
+from alx.cli.main import run
 from alx.errors import (
     CorruptError,
     ForbiddenFileError,
@@ -19,6 +22,7 @@ from alx.errors import (
     PeerError,
     RollbackError,
     StaleError,
+    StorageError,
     TrustError,
     TurnError,
     UsageError,
@@ -334,7 +338,8 @@ def test_a_receipt_replaces_whatever_has_its_name_on_the_disk_and_follows_no_lin
     path, data = beside(world), beside(world).read_bytes()
     victim = world.root / "victim"
     victim.write_text("mine")
-    for put in (lambda: path.symlink_to(victim), path.mkdir, lambda: os.mkfifo(path)):
+    begun = path.with_name(f".{path.name}.tmp")
+    for put in (lambda: path.symlink_to(victim), path.mkdir, lambda: os.mkfifo(path), begun.mkdir):
         path.unlink() if not path.is_dir() else path.rmdir()
         put()
         done = alx("export", world.disk, *at(world, "provider"))
@@ -346,6 +351,64 @@ def test_a_receipt_replaces_whatever_has_its_name_on_the_disk_and_follows_no_lin
     assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] is None
     shutil.rmtree(world.folder("provider") / "receipts")  # of a bundle that was sealed before there were any
     assert json.loads(alx("export", world.disk, *at(world, "provider"), "--json").out)["receipt"] is None
+
+
+def test_a_receipt_that_the_disk_does_not_give_back_stops_the_export(stage, capsys, monkeypatch):
+    world = stage("answered")
+    words, really = ["export", str(world.disk), *at(world, "provider")], os.fsync
+
+    def losing(fd):
+        really(fd)
+        where = Path(f"/proc/self/fd/{fd}").readlink()
+        if where.name.endswith(".receipt.json.tmp"):
+            where.write_bytes(where.read_bytes()[:-8])
+
+    before = entries(world, "provider")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", losing)
+        refused(capsys, words, CorruptError, "does not give back", beside(world).name, hint="another disk")
+    assert entries(world, "provider") == before
+    assert run(words) == 0
+
+
+def test_of_several_disks_a_good_receipt_on_any_is_read(stage):
+    world = stage("answered")
+    second = world.root / "disk2"
+    second.mkdir()
+    shutil.copy(beside(world), second)
+    beside(world).write_bytes(b"{}")
+    places = [world.bundle("provider"), second / world.bundle("provider").name]
+    with world.site("learner").locked("import-and-select") as now:
+        (came, why), again = receipts.beside(now, places), receipts.beside(now, places[:1])
+    assert came is not None
+    assert why is None
+    assert again[0] is None
+    assert isinstance(again[1], MalformedError)
+
+
+@pytest.mark.parametrize("stopped", ["fsync", "rename"])
+def test_a_receipt_that_was_not_written_is_still_owed(stage, alx, tmp_path, monkeypatch, stopped):
+    world, file = stage("closed"), tmp_path / "r.json"
+    owed = "no disk follows: alx receipt -o FILE"
+    really = os.fsync
+
+    def failing(fd):
+        if Path(f"/proc/self/fd/{fd}").readlink().name == ".r.json.tmp":
+            raise OSError(errno.EIO, "failing")
+        really(fd)
+
+    def refusing(path, _target):
+        raise OSError(errno.EIO, f"{path} cannot be renamed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((os, "fsync", failing) if stopped == "fsync" else (Path, "replace", refusing)))
+        assert alx("receipt", "-o", file, *at(world, "provider")).code == StorageError.exit_code
+    assert not file.exists()
+    assert owed in alx("status", *at(world, "provider")).out
+    log = [e.record for e in events.read(world.folder("provider") / "events.sqlite")]
+    assert any(isinstance(e, Given) and e.file == "r.json" for e in log) == (stopped == "rename")
+    assert alx("receipt", "-o", file, *at(world, "provider")).code == 0
+    assert owed not in alx("status", *at(world, "provider")).out
 
 
 def test_what_was_exported_in_part_alone_was_not_handed_over():

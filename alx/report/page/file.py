@@ -92,7 +92,7 @@ def write(out: Path, seen: Seen, *, as_json: bool) -> Report:
 
 
 def sign(out: Path, seen: Seen, now: SiteState, *, as_json: bool) -> Report:
-    """Write a report and its signature by a site, and record that in the site's event log.
+    """Write a report and its signature by a site, recorded in the site's event log before they have their names.
 
     Raises:
         TrustError, UsageError: see `SiteState.private_key`.
@@ -102,7 +102,7 @@ def sign(out: Path, seen: Seen, now: SiteState, *, as_json: bool) -> Report:
     said = report(Seen(seen.evidence, seen.written, beside.name, now.public_key.fingerprint))
     data = content(said, as_json=as_json)
     both = {out: data, beside: signature.sign_alone(out.name, data, key)}
-    files.replace_all(both, shared=not said.private)
     made = Reported(file=escape(out.name), digest=hashlib.sha256(data).hexdigest())
-    events.record(now.site.events_path, made)
+    with files.replacing_all(both, shared=not said.private):
+        events.record(now.site.events_path, made)
     return said
