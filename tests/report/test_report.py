@@ -18,8 +18,10 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from alx.bundle import keys
-from alx.errors import ForkError, UsageError
+from alx.errors import ForbiddenFileError, ForkError, UsageError
+from alx.report.page import logged
 from alx.site import events
+from alx.site.entries import BackedUp, Refused
 from tests.forge import Forge, refused
 from tests.mending import harm
 
@@ -413,6 +415,41 @@ def test_a_refusal_of_the_sites_own_data_tells_no_path_and_no_cell(stage, alx):
         "their chain holds; 0 refusals, and 1 of its own data, paths or settings"
         in alx("audit", world.folder("learner")).out
     )
+
+
+def test_a_refusal_about_a_disk_tells_no_folder_above_it(stage, alx, monkeypatch):
+    world = stage("sent")
+    usb, name = world.root / "patients of O'Brien's ward" / "usb", world.bundle("learner").name
+    usb.mkdir(parents=True)
+    (usb / name).symlink_to(world.disk)
+    monkeypatch.chdir(world.disk)
+    for place in (usb, Path("..") / usb.relative_to(world.root)):
+        assert alx("export", place, "--site", world.folder("learner")).code == ForbiddenFileError.exit_code
+    report = told(alx, world.folder("learner"))
+    assert [f["text"] for f in report["findings"]] == [
+        f"export 'usb', ForbiddenFileError (20): '…/{name}' is a symbolic link"
+    ] * 2
+    assert "ward" not in json.dumps(report)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("'/media/O'Brien ward/usb' is another bundle", "'…/usb' is another bundle"),
+        ("'/media/James' ward/usb' and 'ward/usb2' differ", "'…/usb' and '…/usb2' differ"),
+        ("'/site/../ward/x' is not '/site/outbox/x', '/site'", "'…/x' is not 'outbox/x', 'site'"),
+        ("1 of the bundle's files is bad: 'data/c0001.zst' differs, 3/4", None),
+    ],
+)
+def test_a_path_in_a_text_is_told_from_the_site_on_or_by_its_last_name(said, told):
+    assert logged.local(said, Path("/site")) == (said if told is None else told)
+
+
+def test_what_a_record_is_about_is_told_by_its_last_name():
+    """As older logs have it."""
+    refused = Refused("export", "../ward's 7'/usb", "CorruptError", 12, "bad")
+    assert logged.event(refused, None) == "export '…/usb', CorruptError (12): bad"
+    assert logged.event(BackedUp("/ward 'x' y/b", 2), None) == "to '…/b', 2 files"
 
 
 def test_a_report_replaces_its_own_kind_alone_and_lies_in_no_site(stage, capsys, tmp_path):
