@@ -117,6 +117,7 @@ FAULTS = {
             f"{OUTSIDE}test_a_key_or_a_peers_file_from_a_disk_hangs_nothing",
             f"{FILES}test_an_export_writes_through_nothing_that_was_left_on_the_disk",
             f"{FILES}test_an_export_follows_no_link_to_a_folder",
+            f"{OFFICERS}test_an_approval_is_written_through_no_link",
         ),
     ),
     17: Fault(
@@ -150,7 +151,11 @@ FAULTS = {
     20: Fault(
         "a fake or failing stick",
         "exit 12: what is read back differs, the export is not recorded",
-        (f"{FILES}test_a_fake_stick_is_found_out_and_the_export_is_not_recorded",),
+        (
+            f"{FILES}test_a_fake_stick_is_found_out_and_the_export_is_not_recorded",
+            f"{FILES}test_what_somebody_else_copied_is_synced_before_it_is_read_back",
+            f"{RECEIPTS}test_a_receipt_that_the_disk_does_not_give_back_stops_the_export",
+        ),
     ),
     21: Fault(
         "two commands at once on one site",
