@@ -72,7 +72,7 @@ def masked(text: str) -> list[str]:
         plain = re.sub(r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", "TIME", plain)
         plain = re.sub(r"\b[0-9a-f]{8,}\b", "HEX", plain).replace("<- chosen", "")
         plain = re.sub(r"blend [\d.]+\+[\d.]+( m[\d.]+)?|t=\d+", "SNAPSHOT", plain)
-        plain = re.sub(r"\d+\.\d+(e-?\d+)?|\d+%|\d+ [kM]?B\b", "NUMBER", plain)
+        plain = re.sub(r"\d+\.\d+(e-?\d+)?|\d+%|\d+ [kM]?B\b|\([\d,]+(?= of )", "NUMBER", plain)
         plain = re.sub(r"^(a blend, |LOOK: ).*", "", plain)  # of which candidate was chosen, too
         out.append(re.sub(r"\s+", " ", plain).strip())
     return [line for line in out if line]
