@@ -175,10 +175,8 @@ compiles = [
     [
         (Training(channels_last=True), 1e-3),
         (Training(precision="bfloat16"), 0.3),
-        pytest.param(Training(compile=True), 1e-3, marks=compiles),
-        pytest.param(
-            Training(augment=MIRRORED, channels_last=True, precision="bfloat16", compile=True), 0.6, marks=compiles
-        ),
+        (Training(augment=MIRRORED, channels_last=True, precision="bfloat16"), 0.6),
+        pytest.param(Training(compile=True), 1e-3, marks=compiles),  # half a minute of the compiler: once, and exactly
     ],
 )
 def test_faster_steps_lead_where_plain_ones_do_and_leave_the_form_of_a_state_alone(training, close):
