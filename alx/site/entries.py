@@ -462,7 +462,7 @@ class Leakage(NamedTuple):
         alarms: share of samples kept apart that passed the threshold.
         rare: area under the ROC curve of the last loss among classes of which the site holds few; None where there are none.
         epsilon: the least that it can be, by canaries; None where there are none.
-        classes: whose samples were looked for; None where there are fewer than two.
+        classes: whose samples were looked for; None where there was nothing to tell.
         right: share of them for which it was told whether the site holds many.
     """
 

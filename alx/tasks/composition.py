@@ -21,10 +21,10 @@ class Composition:
     """What was told.
 
     Attributes:
-        classes: that were looked at: those with `LEAST_APART` samples kept apart.
+        classes: that were looked at: those with `LEAST_APART` samples kept apart, whose mean loss is finite at both models.
         right: share of them for which the sign of the change says whether the sender holds more of it than of an average
             class; a guess is right for half.
-        rank: Spearman's correlation between the fall of a class's loss and its share; None where either is the same for all.
+        rank: Spearman's correlation between the fall of a class's loss and its share; None where all fall alike.
     """
 
     classes: int
@@ -44,21 +44,23 @@ def told(
         last: at the last.
 
     Returns:
-        None where there are fewer than two classes to look at.
+        None where there are fewer than two classes to look at, or the sender holds as many of each of them.
     """
-    classes = [int(c) for c in np.unique(apart) if int((apart == c).sum()) >= LEAST_APART]
-    if len(classes) < LEAST_CLASSES:
+    classes = [c for c in np.unique(apart).tolist() if int((apart == c).sum()) >= LEAST_APART]
+    means = np.array([(first[apart == c].mean(), last[apart == c].mean()) for c in classes]).reshape(-1, 2)
+    finite = np.isfinite(means).all(1)
+    falls = means[finite, 0] - means[finite, 1]
+    held = np.array([int((own == c).sum()) for c in classes])[finite]
+    if len(set(held.tolist())) < LEAST_CLASSES:  # fewer than two classes, or as many of each: nothing to tell
         return None
-    falls = np.array([first[apart == c].mean() - last[apart == c].mean() for c in classes])
-    held = np.array([int((own == c).sum()) for c in classes])
     right = int(((falls > 0) == (held > held.mean())).sum())
-    return Composition(len(classes), rate(right, len(classes)), _rank(falls, held))
+    return Composition(len(held), rate(right, len(held)), _rank(falls, held))
 
 
 def _rank(falls: NDArray[np.float64], held: NDArray[np.int64]) -> float | None:
     from scipy.stats import spearmanr  # noqa: PLC0415 - half a second, for this alone
 
-    if len(set(falls.tolist())) == 1 or len(set(held.tolist())) == 1:
+    if len(set(falls.tolist())) == 1:
         return None
     found = float(spearmanr(falls, held).statistic)
     return found if math.isfinite(found) else None

@@ -32,7 +32,7 @@ class Leakage:
         attacks: on who was trained on, each.
         rare: the same among the classes of which the site holds few; None where it holds about as much of each.
         audit: of the canaries; None where there are none.
-        composition: which classes the site holds; None where there are fewer than two.
+        composition: which classes the site holds; None where there is nothing to tell.
         budget: epsilon of the plan's [privacy].
     """
 
@@ -113,7 +113,7 @@ class Leakage:
             *([] if self.rare is None else [_rare(self.rare)]),
             *_verdict(self.attacks, self.rare),
             *([] if self.audit is None else _audited(self.audit, self.budget)),
-            *([] if self.composition is None else _held(self.composition)),
+            *_held(self.composition),
             f"not found is not safe: {ABOUT}",
         ]
 
@@ -161,10 +161,13 @@ def _audited(found: Audit, budget: float | None) -> list[str]:
     ]
 
 
-def _held(told: Composition) -> list[str]:
+def _held(told: Composition | None) -> list[str]:
+    asked = "which classes are held here?"
+    if told is None:
+        return [f"{asked} nothing to tell: fewer than two could be looked at, or as many samples are held of each"]
     right, rank = told.right, "" if told.rank is None else f"; rank correlation with the truth {told.rank:.2f}"
-    share = f"{round(right.value * told.classes)} of {told.classes}, {right.low:.0%} to {right.high:.0%}; a guess: half"
+    between = f"{right.low:.0%} to {right.high:.0%} (by itself {CONFIDENCE:.0%})"
     return [
-        "which classes are held here? a class's loss falls within the turn where a site holds more than of an average one",
-        f"  told rightly by that: {share}{rank}",
+        f"{asked} a class's loss falls within the turn where a site holds more than of an average one",
+        f"  told rightly by that: {round(right.value * told.classes)} of {told.classes}, {between}; a guess: half{rank}",
     ]

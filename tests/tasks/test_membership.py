@@ -157,6 +157,14 @@ def test_the_classes_that_a_site_holds_are_told_by_the_losses_that_fell():
     assert still is not None
     assert still.rank is None
     assert composition.told(own, apart[:10], first[:10], first[:10]) is None
+    assert composition.told(np.repeat([0, 1, 2, 3], 9), apart, first, first - apart) is None  # as many of each
+    # a class whose loss is not a number is left out, and where that is all of them there is nothing to tell
+    some = composition.told(
+        own, apart, first, np.where(apart == 3, np.nan, np.repeat([0.5, 1.0, 2.5, 0, 0], [10, 10, 10, 10, 2]))
+    )
+    assert some is not None
+    assert (some.classes, some.right.value) == (3, 1.0)
+    assert composition.told(own, apart, first, np.full(42, np.nan)) is None
 
 
 def test_what_is_rare_is_told_by_itself_each_class_within_itself():
