@@ -70,7 +70,8 @@ def pairs(own: Rows, apart: Rows, seed: int, most: int = MOST_PAIRS) -> tuple[Ro
         own: classes of own samples, [n].
         apart: of those kept apart, [m].
         seed: of the draw.
-        most: pairs; where there are more, each class has the same part of them.
+        most: pairs; where there are more, the largest classes are cut down to the same number, and what is rarer stays
+            whole. One of each class is taken, however many classes there are.
 
     Returns:
         Rows of own samples, and of those kept apart, [pairs] each; two that stand at the same place are a pair. Pairs of a
@@ -78,12 +79,23 @@ def pairs(own: Rows, apart: Rows, seed: int, most: int = MOST_PAIRS) -> tuple[Ro
     """
     rng = np.random.default_rng(seed)
     counts = {int(c): min(int((own == c).sum()), int((apart == c).sum())) for c in np.unique(own)}
-    part = min(1.0, most / max(1, sum(counts.values())))
+    limit = _limit(sorted(counts.values()), most)
     found = [
-        [rng.permutation(np.flatnonzero(side == c))[: int(n * part)] for c, n in counts.items()] for side in (own, apart)
+        [rng.permutation(np.flatnonzero(side == c))[: min(n, limit)] for c, n in counts.items()] for side in (own, apart)
     ]
     here, there = (np.concatenate([*each, np.empty(0, np.int64)]).astype(np.int64) for each in found)
     return here, there
+
+
+def _limit(counts: Sequence[int], most: int) -> int:
+    """What the largest of these counts, in rising order, are cut down to for all to be `most` together; at least 1."""
+    left = most
+    for i, n in enumerate(counts):
+        share = left // (len(counts) - i)
+        if n > share:
+            return max(1, share)
+        left -= n
+    return most
 
 
 def measured(losses: Losses) -> list[Attack]:

@@ -129,7 +129,11 @@ def test_pairs_are_of_one_class_and_every_second_one_is_a_half_of_each():
     assert np.bincount(own[here]).tolist() == [7, 20]
     assert len(set(here)) == len(set(there)) == 27
     assert np.bincount(own[here][::2]).tolist() == [4, 10]
-    assert [len(each) for each in membership.pairs(own, apart, 5, most=9)] == [8, 8]  # a third of each class, rounded down
+    here, there = membership.pairs(own, apart, 5, most=16)
+    assert (own[here] == apart[there]).all()
+    assert np.bincount(own[here]).tolist() == [7, 9]  # the larger class alone is cut down
+    assert [len(each) for each in membership.pairs(own, apart, 5, most=9)] == [8, 8]
+    assert [len(each) for each in membership.pairs(np.arange(30), np.arange(30), 5, most=9)] == [30, 30]
     assert [len(each) for each in membership.pairs(own, np.array([9] * 5), 5)] == [0, 0]
 
 
