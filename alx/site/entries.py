@@ -460,7 +460,7 @@ class Leakage(NamedTuple):
         auc, low, high: its area under the ROC curve, 0.5 for a guess, and between what it lies.
         found: share of own samples that it finds at a threshold set at one false alarm in a hundred.
         alarms: share of samples kept apart that passed the threshold.
-        rare: area under the ROC curve of the last loss among classes of which the site holds few; None where there are none.
+        rare: area under the ROC curve, by loss, among classes of which the site holds few; None where none was measured.
         epsilon: the least that it can be, by canaries; None where there are none.
         classes: whose samples were looked for; None where there was nothing to tell.
         right: share of them for which it was told whether the site holds many.

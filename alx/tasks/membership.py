@@ -98,14 +98,19 @@ def _limit(counts: Sequence[int], most: int) -> int:
     return most
 
 
-def measured(losses: Losses) -> list[Attack]:
+def measured(losses: Losses, solved: Losses | None = None) -> list[Attack]:
     """Run every attack, calibrated on one half of the pairs and measured on the other, both ways.
 
+    Args:
+        losses: at the snapshots.
+        solved: at the model whose last layer was solved for, [1, pairs]; None where there is none.
+
     Returns:
-        In the order of `ATTACKS`. All intervals together hold with `CONFIDENCE` (Bonferroni).
+        In the order of `ATTACKS`; behind them `SOLVED`, where there is one. All intervals together hold with `CONFIDENCE`
+        (Bonferroni).
     """
-    clean = Losses(_clean(losses.own), _clean(losses.apart), losses.classes)
-    return [_measured(name, attack, clean) for name, attack in ATTACKS.items()]
+    found = [_measured(name, attack, losses) for name, attack in ATTACKS.items()]
+    return found if solved is None else [*found, _measured(SOLVED, ATTACKS[LAST], solved)]
 
 
 Score = Callable[[Losses], tuple[Array, Array]]
@@ -113,19 +118,23 @@ Score = Callable[[Losses], tuple[Array, Array]]
 
 
 def _measured(name: str, attack: Callable[[Losses], Score], losses: Losses) -> Attack:
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second, for this alone
-
+    losses = Losses(_clean(losses.own), _clean(losses.apart), losses.classes)
     aucs, found, alarms, count = [], 0, 0, len(losses.classes)
     for odd in (0, 1):
         known, asked = losses.half(odd), losses.half(1 - odd)
         score = attack(known)
         own, apart = score(asked)
-        truth = np.repeat([1, 0], [len(own), len(apart)])
-        aucs.append(float(roc_auc_score(truth, np.concatenate([own, apart]))))
+        aucs.append(_area(own, apart))
         limit = threshold(score(known)[1])
         found, alarms = found + int((own > limit).sum()), alarms + int((apart > limit).sum())
     mean = float(np.average(aucs, weights=[count // 2, count - count // 2]))  # the first was measured on the odd half
-    return Attack(name, auc_interval(mean, count, count, EACH), rate(found, count, EACH), rate(alarms, count, EACH))
+    return Attack(name, auc_interval(mean, [(count, count)], EACH), rate(found, count, EACH), rate(alarms, count, EACH))
+
+
+def _area(own: Array, apart: Array) -> float:
+    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - a second, for this alone
+
+    return float(roc_auc_score(np.repeat([1, 0], [len(own), len(apart)]), np.concatenate([own, apart])))
 
 
 def threshold(apart: Array) -> float:
@@ -170,9 +179,8 @@ class _Normal:
         return np.asarray(-0.5 * self.z(values, classes) ** 2 - np.log(self._deviation))
 
 
-def _plain(of: Callable[[Array], Array]) -> Callable[[Losses], Score]:
-    """An attack that has nothing to learn; of: (losses [models, pairs]) -> [pairs]."""
-    return lambda _known: lambda asked: (of(asked.own), of(asked.apart))
+def _last(_known: Losses) -> Score:
+    return lambda asked: (-asked.own[-1], -asked.apart[-1])
 
 
 def _ratio(known: Losses) -> Score:
@@ -222,69 +230,85 @@ def _trajectory(known: Losses) -> Score:
     return lambda asked: (of(asked.own, asked.classes), of(asked.apart, asked.classes))
 
 
-def _range(losses: Array) -> Array:
-    upper, lower = np.quantile(losses, (0.75, 0.25), axis=0)
-    return np.asarray(upper - lower)
+def _range(known: Losses) -> Score:
+    """How far the loss moved: farther in a first round, less in a later one, so which of the two is learnt."""
 
+    def of(losses: Array) -> Array:
+        upper, lower = np.quantile(losses, (0.75, 0.25), axis=0)
+        return np.asarray(upper - lower)
+
+    sign = 1 if _area(of(known.own), of(known.apart)) >= 0.5 else -1  # noqa: PLR2004 - a guess
+    return lambda asked: (sign * of(asked.own), sign * of(asked.apart))
+
+
+LAST, SOLVED = "last loss", "solved"
 
 ATTACKS: Mapping[str, Callable[[Losses], Score]] = {
-    "last loss": _plain(lambda losses: -losses[-1]),
+    LAST: _last,
     "ratio": _ratio,
-    "range": _plain(_range),
+    "range": _range,
     "tails": _tails,
     "trajectory": _trajectory,
 }
 """last loss: a low loss at the last model (Yeom and others, 2018). ratio: a likelihood ratio by class there (Carlini and
 others, 2022, without their shadow models). range: how far the loss moved, by its quartiles over all models (LT-IQR, arXiv
-2411.05743, which looks so for samples at risk). tails: after FedMIA (arXiv 2402.06289): there the distribution of those not
-trained on comes from other clients' models, here from other samples. trajectory: learnt from all models (Liu and others,
-2022, without their shadow models)."""
+2411.05743, which looks so for samples at risk); whether more or less than that of others is learnt. tails: after FedMIA
+(arXiv 2402.06289): there the distribution of those not trained on comes from other clients' models, here from other samples.
+trajectory: learnt from all models (Liu and others, 2022, without their shadow models)."""
 
-
-EACH = 1 - (1 - CONFIDENCE) / (FIGURES * len(ATTACKS) + 1)  # Bonferroni: so sure is each interval; one is `rare`'s
+_EITHER_WAY = 3  # ratio, range, trajectory: each half may point either way, so an area is one of two, and counts twice
+INTERVALS = FIGURES * (len(ATTACKS) + 1) + _EITHER_WAY + 2  # one more attack is `SOLVED`'s; `rare` has the last two
+EACH = 1 - (1 - CONFIDENCE) / INTERVALS  # Bonferroni: so sure is each interval
 
 
 class Rare(NamedTuple):
-    """How well the last loss tells who was trained on among the classes of which a site holds few.
+    """How well a loss tells who was trained on among the classes of which a site holds few.
 
     Attributes:
-        samples: own ones of these classes.
-        auc: within a class, on average over own samples.
+        attack: at which model: `LAST` or `SOLVED`, whichever has the larger area.
+        samples: own ones of these classes that were measured.
+        auc: within a class, on average over them; None where none was measured.
+        unmeasured_classes: of these classes, those of which nothing is kept apart to measure by.
+        unmeasured: own samples of those.
     """
 
+    attack: str
     samples: int
-    auc: Interval
+    auc: Interval | None
+    unmeasured_classes: int
+    unmeasured: int
 
 
-def rare(held: Rows, own: tuple[Array, Rows], apart: tuple[Array, Rows]) -> Rare | None:
+def rare(held: Rows, losses: Mapping[str, tuple[Array, Array]], own: Rows, apart: Rows) -> Rare | None:
     """Each class by itself: what is rare is learnt otherwise than what is frequent, and is what must not be told.
 
     Args:
         held: classes of all own samples, [n].
-        own: losses of some of them at the last model, and their classes.
-        apart: the same of samples kept apart.
+        losses: at the models `LAST` and, where there is one, `SOLVED`: of some own samples [m], and of some kept apart [k].
+        own: classes of these own samples, [m].
+        apart: of those kept apart, [k].
 
     Returns:
         None where a site holds no class of which it has less than half of the mean number.
     """
     counts = {int(c): int((held == c).sum()) for c in np.unique(held)}
     few = [c for c, n in counts.items() if n < RARE * len(held) / len(counts)]
-    found = [(_within(own[0][own[1] == c], apart[0][apart[1] == c]), int((own[1] == c).sum()), c) for c in few]
-    told = [(auc, n, int((apart[1] == c).sum())) for auc, n, c in found if auc is not None]
+    if not few:
+        return None
+    sizes = {c: (int((own == c).sum()), int((apart == c).sum())) for c in few}
+    told = {c: both for c, both in sizes.items() if all(both)}
+    lost = [counts[c] for c in few if c not in told]
     if not told:
-        return None
-    inside, outside = sum(n for _, n, _ in told), sum(m for _, _, m in told)
-    mean = sum(auc * n for auc, n, _ in told) / inside
-    return Rare(inside, auc_interval(mean, inside, outside, EACH))
+        return Rare(LAST, 0, None, len(lost), sum(lost))
+    samples = sum(n for n, _ in told.values())
 
+    def mean(attack: str) -> float:
+        inside, outside = (-_clean(each) for each in losses[attack])
+        return sum(n * _area(inside[own == c], outside[apart == c]) for c, (n, _) in told.items()) / samples
 
-def _within(own: Array, apart: Array) -> float | None:
-    """The area by losses alone; None where a side is empty."""
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - as above
-
-    if not len(own) or not len(apart):
-        return None
-    return float(roc_auc_score(np.repeat([1, 0], [len(own), len(apart)]), -_clean(np.concatenate([own, apart]))))
+    areas = {attack: mean(attack) for attack in losses}
+    best = max(areas, key=lambda attack: areas[attack])
+    return Rare(best, samples, auc_interval(areas[best], [*told.values()], EACH), len(lost), sum(lost))
 
 
 def strongest(attacks: Sequence[Attack]) -> Attack:

@@ -21,7 +21,7 @@ from alx.site.entries import Sealed
 from alx.site.shelf import Opened
 from alx.site.state import SiteState
 from alx.tasks import composition, load, membership, one_run
-from alx.tasks.membership import LEAST_PAIRS, Losses
+from alx.tasks.membership import LAST, LEAST_PAIRS, SOLVED, Losses
 from alx.tasks.one_run import Audit
 from alx.turns.bridge import from_flat, same_model
 from alx.turns.introduce import refuse_other_data
@@ -61,27 +61,33 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
         )
     shown = _shown(apart, site.plan.seed)
     asked = np.union1d(there, shown)
-    of_own, of_apart = [], []
+    of_own, of_apart, audit = [], [], None
     with shelf.opened(now, turn) as bundle:
-        models = _models(len(bundle.manifest.snapshots))
-        for done, net in enumerate(_loaded(now, task, turn, bundle, models), 1):
+        manifest = bundle.manifest
+        models, solved = _models(len(manifest.snapshots)), [len(manifest.snapshots)] if manifest.solves else []
+        for done, net in enumerate(_loaded(now, task, turn, bundle, models + solved), 1):
             of_own.append(_losses(members.own, net, here))
             of_apart.append(_losses(members.apart, net, asked))
-            tell("measuring", done, len(models))
-        audit = _audit(now, members, net)
-    inside, outside = np.stack(of_own), np.stack(of_apart)
-    watched = outside[:, np.searchsorted(asked, shown)]
+            if done == len(models):
+                audit = _audit(now, members, net)
+            tell("measuring", done, len(models + solved))
+    inside, outside, end = np.stack(of_own), np.stack(of_apart), len(models)
+    beside, watched = outside[:, np.searchsorted(asked, there)], outside[:end, np.searchsorted(asked, shown)]
+    lasts = {LAST: end - 1} | ({SOLVED: end} if solved else {})
     return Leakage(
         turn=turn,
-        models=len(models),
+        models=len(models + solved),
         own=len(own),
         apart=len(apart),
         pairs=len(here),
         classes=len(np.unique(own[here])),
-        rare=membership.rare(own, (inside[-1], own[here]), (outside[-1], apart[asked])),
-        attacks=membership.measured(Losses(inside, outside[:, np.searchsorted(asked, there)], own[here])),
+        rare=membership.rare(own, {n: (inside[i], outside[i]) for n, i in lasts.items()}, own[here], apart[asked]),
+        attacks=membership.measured(
+            Losses(inside[:end], beside[:end], own[here]), Losses(inside[end:], beside[end:], own[here]) if solved else None
+        ),
         audit=audit,
         composition=composition.told(own, apart[shown], watched[0], watched[-1]),
+        moments=manifest.told is not None,
         budget=None if site.plan.privacy is None else site.plan.privacy.epsilon,
     )
 
@@ -134,7 +140,7 @@ def _shown(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def _loaded(now: SiteState, task: Task, turn: Sealed, bundle: Opened, models: Sequence[int]) -> Iterator[Any]:
-    """The models, each with this site's own personal parts, which its receiver does not have."""
+    """These candidates, each with this site's own personal parts, which its receiver does not have."""
     net = task.new_model()
     for i, _, flat in read.states(bundle.source, bundle.signed, bundle.manifest, models[-1]):
         if i in models:

@@ -17,6 +17,7 @@ from alx.tasks.membership import ALARMS, Attack, Rare
 from alx.tasks.one_run import Audit
 
 ABOUT = "docs/leakage.md says what each attack is, and what is not tried"
+MOMENTS = "LOOK: not attacked: second moments of own samples' features, which this bundle holds too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Leakage:
         rare: the same among the classes of which the site holds few; None where it holds about as much of each.
         audit: of the canaries; None where there are none.
         composition: which classes the site holds; None where there is nothing to tell.
+        moments: whether the bundle has second moments of own samples, which no attack here goes by.
         budget: epsilon of the plan's [privacy].
     """
 
@@ -46,6 +48,7 @@ class Leakage:
     rare: Rare | None
     audit: Audit | None
     composition: Composition | None
+    moments: bool
     budget: float | None = None
 
     @property
@@ -67,7 +70,7 @@ class Leakage:
             high=best.auc.high,
             found=best.found.value,
             alarms=best.alarms.value,
-            rare=None if self.rare is None else self.rare.auc.value,
+            rare=None if self.rare is None or self.rare.auc is None else self.rare.auc.value,
             epsilon=None if self.audit is None else self.audit.epsilon,
             classes=None if held is None else held.classes,
             right=None if held is None else held.right.value,
@@ -92,28 +95,31 @@ class Leakage:
                 for each in self.attacks
             },
             "strongest": self.strongest.name,
-            "rare": None if self.rare is None else {"samples": self.rare.samples, "auc": self.rare.auc._asdict()},
+            "rare": None if self.rare is None else self.rare._asdict() | {"auc": self.rare.auc and self.rare.auc._asdict()},
             "canaries": None if self.audit is None else dataclasses.asdict(self.audit),
             "composition": None
             if held is None
             else {"classes": held.classes, "right": held.right._asdict(), "rank": held.rank},
+            "not_attacked": ["moments"] if self.moments else [],
         }
 
     def words(self) -> list[str]:
         """For people."""
         of = f" of {count(self.classes, 'class', 'classes')}" if self.classes > 1 else ""
+        together = f"all ranges but those 'by itself' hold together with {CONFIDENCE:.0%}"
         few = "  a half has fewer than 100 kept apart: the threshold is the highest score among them"
         return [
             f"round {self.turn.round}, '{self.turn.bundle}': {count(self.models, 'model')}, attacked as its receiver could",
             f"was this sample trained on? {count(self.pairs, 'own sample')}{of}, each beside one kept apart of its class",
             f"  {'attack':<12} {'area under ROC':<21} {'found at 1 false alarm in 100':<31} false alarms there",
             *(f"  {a.name:<12} {_between(a.auc):<21} {_percent(a.found):<31} {_percent(a.alarms)}" for a in self.attacks),
-            f"  learnt on one half, measured on the other; a guess has 0.5; all ranges hold together with {CONFIDENCE:.0%}",
+            f"  learnt on one half, measured on the other; a guess has 0.5; {together}",
             *([few] if int(ALARMS * (self.pairs // 2)) < 1 else []),
-            *([] if self.rare is None else [_rare(self.rare)]),
+            *([] if self.rare is None else _rare(self.rare)),
             *_verdict(self.attacks, self.rare),
             *([] if self.audit is None else _audited(self.audit, self.budget)),
             *_held(self.composition),
+            *([MOMENTS] if self.moments else []),
             f"not found is not safe: {ABOUT}",
         ]
 
@@ -126,24 +132,31 @@ def _percent(found: Interval) -> str:
     return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 
-def _rare(found: Rare) -> str:
-    few = count(found.samples, "own sample")
-    return f"  among classes of which few are held ({few}), by the last loss within a class: area {_between(found.auc)}"
+def _rare(found: Rare) -> list[str]:
+    told, lost = [], f"{count(found.unmeasured_classes, 'class', 'classes')} ({count(found.unmeasured, 'own sample')})"
+    if found.auc is not None:
+        few = f"  among classes of which few are held ({count(found.samples, 'own sample')})"
+        told.append(f"{few}, by '{found.attack}' within a class: area {_between(found.auc)}")
+    if found.unmeasured_classes:
+        told.append(f"LOOK: not measured: {lost} of which few are held, and nothing is kept apart")
+    return told
 
 
 def _verdict(attacks: Sequence[Attack], rare: Rare | None) -> list[str]:
     """What the figures say, and what they do not."""
     told = [
-        f"LOOK: found: of two samples '{a.name}' points to the one that was trained on in {a.auc.value:.0%} of cases"
+        f"LOOK: found: of two samples '{a.name}' points to the one that was {which} in {share:.0%} of cases"
         for a in attacks
-        if a.auc.low > 0.5  # noqa: PLR2004 - a guess
+        for which, share in _sides(a.auc)
     ] + [
         f"LOOK: found: '{a.name}' is sure of some samples that were trained on: {a.found.value:.1%} of them"
         for a in attacks
         if a.found.low > a.alarms.high
     ]
-    if rare is not None and rare.auc.low > 0.5:  # noqa: PLR2004 - as above
-        told.append("LOOK: found: samples of classes of which few are held look as if they had been trained on")
+    told += [
+        f"LOOK: found: samples of classes of which few are held look as if they had been {which}"
+        for which, _ in ([] if rare is None or rare.auc is None else _sides(rare.auc))
+    ]
     if told:
         return told
     best = membership.strongest(attacks)
@@ -151,13 +164,20 @@ def _verdict(attacks: Sequence[Attack], rare: Rare | None) -> list[str]:
     return [f"not found by these attacks, with so many samples: {area}; up to {best.auc.high:.0%} cannot be ruled out"]
 
 
+def _sides(auc: Interval) -> list[tuple[str, float]]:
+    """Which of two samples an area surely points to, and how often: if to the one left out, whoever turns it is right."""
+    if auc.low > 0.5:  # noqa: PLR2004 - a guess
+        return [("trained on", auc.value)]
+    return [("left out", 1 - auc.value)] if auc.high < 0.5 else []  # noqa: PLR2004 - as above
+
+
 def _audited(found: Audit, budget: float | None) -> list[str]:
-    over = budget is not None and found.epsilon > budget
-    plan, sure = "" if budget is None else f"; the plan's is {budget:g}", f"{CONFIDENCE:.0%}"
+    look = "LOOK: " if budget is not None and found.epsilon > budget else "  "
+    plan, sure = "" if budget is None else f"; the plan's is {budget:g}", f"by itself {CONFIDENCE:.0%}"
     return [
         f"canaries: a coin put {found.inside} of {found.canaries} own samples into training and left the others out",
         f"  of {found.guesses} guesses about it {found.right} were right (a guess: half)",
-        f"{'LOOK: ' if over else '  '}epsilon is at least {found.epsilon:.2f} at delta {found.delta:g} ({sure}){plan}",
+        f"{look}epsilon is at least {found.epsilon:.2f} at delta {found.delta:g} ({sure}){plan}",
     ]
 
 

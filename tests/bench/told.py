@@ -59,7 +59,7 @@ def table(name: str, found: dict[str, list[Leakage]]) -> None:
     """Print what was found, side by side."""
     for role, all_of in found.items():
         bundles, looked = len(all_of), sum(each.pairs for each in all_of)
-        told = sum(any(word.startswith("LOOK") for word in each.words()) for each in all_of)
+        told = sum(any(word.startswith("LOOK: found") for word in each.words()) for each in all_of)
         print(f"{name}, the {role}: {bundles} bundles, {looked / bundles:.0f} pairs each; something found in {told}")
         for i, attack in enumerate(all_of[0].attacks):
             areas = [each.attacks[i].auc.value for each in all_of]
@@ -71,10 +71,10 @@ def table(name: str, found: dict[str, list[Leakage]]) -> None:
                 f"    {attack.name:<12} area {np.mean(areas):.3f} ({min(areas):.2f} to {max(areas):.2f})   found "
                 f"{hits.value:.1%} at {alarms.value:.1%} false alarms"
             )
-        rare = [each.rare for each in all_of if each.rare is not None]
+        rare = [(each.rare.auc, each.rare.samples) for each in all_of if each.rare is not None and each.rare.auc is not None]
         if rare:
-            areas, samples = [each.auc.value for each in rare], [each.samples for each in rare]
-            mean, surely = np.average(areas, weights=samples), sum(each.auc.low > 0.5 for each in rare)
+            areas, samples = [auc.value for auc, _ in rare], [each for _, each in rare]
+            mean, surely = np.average(areas, weights=samples), sum(auc.low > 0.5 for auc, _ in rare)
             ends = f"{min(areas):.2f} to {max(areas):.2f}"
             print(f"    rare classes area {mean:.3f} ({ends}), {np.mean(samples):.0f} samples; found in {surely}")
         audits = [each.audit for each in all_of if each.audit is not None]

@@ -41,6 +41,12 @@ def test_the_area_of_the_last_loss_is_scikit_learns_of_both_halves():
     )
 
 
+@pytest.mark.parametrize("shift", [1.0, -1.0])
+def test_range_finds_what_moved_more_than_others_and_what_moved_less(shift):
+    (found,) = (each for each in membership.measured(drawn(shift, pairs=1000)) if each.name == "range")
+    assert found.auc.low > 0.5
+
+
 def test_a_likelihood_ratio_beats_the_loss_where_classes_differ_in_difficulty_and_learning_from_all_models_beats_both():
     found = {each.name: each.auc for each in membership.measured(drawn(1.0, pairs=4000))}
     # by arithmetic: within a class two normals of deviation sqrt(1.09), one apart; each model but the last adds noise
@@ -102,15 +108,19 @@ def test_an_attack_is_measured_on_what_it_did_not_learn_from():
 
 def test_intervals_are_those_of_the_papers():
     # Hanley and McNeil (1982), their own example: 51 abnormal and 58 normal images, area 0.893, standard error 0.032
-    assert interval.auc_deviation(0.893, 51, 58) == pytest.approx(0.032, abs=5e-4)
-    found = interval.auc_interval(0.893, 51, 58)
+    assert interval.auc_deviation(0.893, [(51, 58)]) == pytest.approx(0.032, abs=5e-4)
+    found = interval.auc_interval(0.893, [(51, 58)])
     for end in found[1:]:  # each end is as far away as the deviation there says
-        assert abs(end - 0.893) == pytest.approx(1.959964 * interval.auc_deviation(end, 51, 58), rel=1e-5)
+        assert abs(end - 0.893) == pytest.approx(1.959964 * interval.auc_deviation(end, [(51, 58)]), rel=1e-5)
     assert found.low < 0.893 < found.high
-    all_told, none = interval.auc_interval(1.0, 10, 10), interval.auc_interval(0.0, 10, 10)
+    all_told, none = interval.auc_interval(1.0, [(10, 10)]), interval.auc_interval(0.0, [(10, 10)])
     assert 0.6 < all_told.low < 0.9
     assert (all_told.high, none.low) == (1.0, 0.0)
     assert none.high == pytest.approx(1 - all_told.low, abs=1e-6)
+    # of a guess the deviation is Mann and Whitney's, (n + m + 1) / (12 n m): that of a mean of classes is their variances'
+    sizes = [(20, 20), *[(1, 50)] * 5]
+    variance = sum((n / 25) ** 2 * (n + m + 1) / (12 * n * m) for n, m in sizes)
+    assert interval.auc_deviation(0.5, sizes) == pytest.approx(math.sqrt(variance))
     # Clopper and Pearson (1934), by the beta distribution: 4 of 200, and none of 20: 1 - 0.025 ** (1 / 20)
     assert interval.rate(4, 200)[1:] == pytest.approx((stats.beta.ppf(0.025, 4, 197), stats.beta.ppf(0.975, 5, 196)))
     assert interval.rate(0, 20) == pytest.approx((0.0, 0.0, 1 - 0.025 ** (1 / 20)))
@@ -175,9 +185,27 @@ def test_what_is_rare_is_told_by_itself_each_class_within_itself():
     held, apart = np.repeat([0, 1, 2], [90, 6, 4]), np.repeat([0, 1, 2], [5, 5, 5])
     easy = np.r_[np.full(90, 9.0), [0.1, 0.1, 0.1, 0.1, 0.1, 7.0], [0.1, 7.0, 7.0, 7.0]]
     hard = np.r_[np.full(5, 0.0), np.full(5, 1.0), np.full(5, 8.0)]
-    found = membership.rare(held, (easy, held), (hard, apart))
+    found = membership.rare(held, {"last loss": (easy, hard)}, held, apart)
     assert found is not None
-    assert found.samples == 10
+    assert (found.attack, found.samples, found.unmeasured_classes, found.unmeasured) == ("last loss", 10, 0, 0)
+    assert found.auc is not None
     assert found.auc.value == pytest.approx((6 * 5 / 6 + 4 * 1.0) / 10)
-    assert found.auc == interval.auc_interval(found.auc.value, 10, 10, membership.EACH)
-    assert membership.rare(held[:90], (easy[:90], held[:90]), (hard, apart)) is None
+    assert found.auc == interval.auc_interval(found.auc.value, [(6, 5), (4, 5)], membership.EACH)
+    assert membership.rare(held[:90], {"last loss": (easy[:90], hard)}, held[:90], apart) is None
+    # what a solved layer tells more of is told of that
+    solved = membership.rare(held, {"last loss": (easy, hard), "solved": (np.zeros(100), hard + 1)}, held, apart)
+    assert solved is not None
+    assert solved.auc is not None
+    assert (solved.attack, solved.auc.value) == ("solved", 1.0)
+
+
+def test_a_rare_class_is_measured_at_a_large_site_and_it_is_said_where_nothing_of_it_is_kept_apart():
+    held, apart = np.repeat([0, 1, 2], [100_000, 12, 9]), np.repeat([0, 1], [20_000, 12])
+    here, there = membership.pairs(held, apart, 5)
+    assert np.bincount(held[here]).tolist() == [membership.MOST_PAIRS - 12, 12]
+    losses = {"last loss": (np.zeros(len(here)), np.ones(len(there)))}
+    found = membership.rare(held, losses, held[here], apart[there])
+    assert found is not None
+    assert (found.samples, found.unmeasured_classes, found.unmeasured) == (12, 1, 9)
+    none = membership.rare(held, losses, held[here], np.zeros(len(there), np.int64))
+    assert none == ("last loss", 0, None, 2, 21)

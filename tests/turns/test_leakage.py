@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,12 @@ from alx.site import events, shelf
 from alx.site.entries import Leakage
 from alx.tasks import load, membership
 from alx.tasks.guard import guarded
+from alx.tasks.interval import Interval
+from alx.tasks.membership import Attack, Rare
 from alx.turns.bridge import from_flat
-from tests.conftest import PLAN, make_world, pair_world
+from alx.turns.leakage import Leakage as Found
+from tests import heads
+from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import refused
 
 LEARNT = PLAN.replace("round_steps = 12", "round_steps = 200").replace("sampling_period = 2", "sampling_period = 60")
@@ -119,6 +124,79 @@ def test_the_losses_that_are_attacked_are_those_of_the_models_in_the_bundle(by_h
     assert found["rare"]["auc"]["value"] == pytest.approx(
         roc_auc_score(truth, -np.concatenate([losses("train")[spared], losses("test")])), abs=1e-9
     )
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """Both sides have sealed their first bundle, where the last layer is solved for; labels mean nothing."""
+    root = heads.make(tmp_path_factory.mktemp("solved") / "world")
+    rng = np.random.default_rng(2)
+    for role, classes in (("learner", (0, 1)), ("provider", (2, 3))):
+        y = np.repeat(classes, heads.COUNT)
+        x, t = (rng.normal(size=(len(y), 4)).astype(np.float32) for _ in range(2))
+        np.savez(root / f"{role}.npz", train_images=x, train_labels=y, test_images=t, test_labels=y)
+    world = pair_world(World(root))
+    assert world.take("provider", world.turn("learner")) == 0
+    world.turn("provider")
+    return world
+
+
+def test_a_layer_that_was_solved_for_is_attacked_too_and_moments_are_said_not_to_be(solved, alx):
+    learner, provider = (solved.folder(role) for role in ("learner", "provider"))
+    found = json.loads(alx("leakage", "--site", learner, "--json").out)
+    assert (found["models"], found["not_attacked"]) == (3, ["moments"])
+    assert set(found["membership"]) == set(membership.ATTACKS)
+    assert "LOOK: not attacked: second moments" in alx("leakage", "--site", learner).out
+    found = json.loads(alx("leakage", "--site", provider, "--json").out)
+    assert (found["models"], found["not_attacked"]) == (4, [])
+    assert set(found["membership"]) == {*membership.ATTACKS, "solved"}
+    assert "second moments" not in alx("leakage", "--site", provider).out
+    now = solved.state("provider")
+    net = load.task(provider, now.site.config, now.site.plan).new_model()
+    with shelf.opened(now, now.position.sealed[-1]) as bundle:
+        (index,) = (i for i, c in enumerate(bundle.manifest.candidates) if c.solved)
+        net.load_state_dict(from_flat(bundle.state(index), bundle.manifest.layout), strict=False)
+    areas, data = [], np.load(solved.root / "provider.npz")
+    here, there = membership.pairs(data["train_labels"], data["test_labels"], now.site.plan.seed)
+
+    def losses(part, rows):
+        x, y = torch.from_numpy(data[f"{part}_images"][rows]), torch.from_numpy(data[f"{part}_labels"][rows]).long()
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(net.eval()(x), y, reduction="none").numpy()
+
+    for odd in (0, 1):
+        own, apart = losses("train", here[odd::2]), losses("test", there[odd::2])
+        areas.append(roc_auc_score(np.repeat([1, 0], len(own)), -np.concatenate([own, apart])))
+    assert found["membership"]["solved"]["auc"]["value"] == pytest.approx(np.mean(areas), abs=1e-9)
+
+
+def told(**changed):
+    """Words about a bundle in which nothing was found."""
+    share = Interval(0.01, 0.0, 0.05)
+    made = Found(
+        turn=SimpleNamespace(round=1, bundle="bundle", digest="0" * 64), models=2, own=90, apart=90, pairs=40, classes=3,
+        attacks=[Attack("range", Interval(0.5, 0.4, 0.6), share, share)],
+        rare=None, audit=None, composition=None, moments=False,
+    )  # fmt: skip
+    return replace(made, **changed).words()
+
+
+def test_an_area_below_a_half_is_found_as_one_above_and_what_was_not_measured_is_said():
+    assert not any("LOOK" in word for word in told())
+    assert "which classes are held here? nothing to tell: fewer than two could be looked at, or as many samples" in "".join(
+        told()
+    )
+    share, below = Interval(0.01, 0.0, 0.05), Interval(0.19, 0.13, 0.28)
+    words = told(attacks=[Attack("last loss", below, share, share)])
+    assert "LOOK: found: of two samples 'last loss' points to the one that was left out in 81% of cases" in words
+    words = told(rare=Rare("solved", 14, below, 2, 24))
+    assert (
+        "  among classes of which few are held (14 own samples), by 'solved' within a class: area 0.19 (0.13 to 0.28)"
+        in words
+    )
+    assert "LOOK: not measured: 2 classes (24 own samples) of which few are held, and nothing is kept apart" in words
+    assert "LOOK: found: samples of classes of which few are held look as if they had been left out" in words
+    assert not any("found: samples" in word for word in told(rare=Rare("last loss", 0, None, 2, 24)))
 
 
 def test_where_nothing_could_be_said_it_is_refused_in_words(stage, capsys):
