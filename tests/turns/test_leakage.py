@@ -73,6 +73,9 @@ def test_what_was_learnt_by_heart_is_found_told_in_words_and_recorded_and_shown_
         "not found is not safe",
         "fewer than 100 kept apart",
         "1 false alarm in 100",
+        "all ranges but those 'by itself' hold together with 95%",
+        "at delta 1e-05 (by itself 95%)",
+        "of 3, 1% to 91% (by itself 95%); a guess: half",
     ):
         assert words in said
     assert f"{best['auc']['value']:.2f} ({best['auc']['low']:.2f} to {best['auc']['high']:.2f})" in said
