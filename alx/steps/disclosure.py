@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LOWEST = 5  # what no rule for published tables that is in use goes below
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)  # no least and no most: each of them is one person's
 SUMMED = "to sum losses over"
+_LEAST = -300  # power of ten that a number is rounded to at the finest: a float has none much below
 _FINEST = 6  # digits of the largest number that a quantile is told with
 
 
@@ -180,7 +181,7 @@ def rounded(values: "array[float]", number: float, least: int) -> float:
         least: how many have to share it.
     """
     most = max(abs(values[0]), abs(values[-1]))
-    exponent = floor(log10(most)) - _FINEST + 1 if most else 0
+    exponent = max(_LEAST, floor(log10(most)) - _FINEST + 1) if most else 0
     while True:
         for digit in (1, 2, 5):
             step = digit * 10.0**exponent

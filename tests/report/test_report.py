@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import sqlite3
@@ -394,6 +395,18 @@ def test_a_second_bundle_of_a_turn_and_a_restored_sender_deserve_a_look(stage, a
     done = alx("report", forge.bundle, "--key", key, "-o", tmp_path / "page.html")
     assert "1 thing to look at" in done.out
     assert "something deserves a look: read the findings</span>" in (tmp_path / "page.html").read_text()
+
+
+def test_losses_that_are_hardly_more_than_nothing_are_drawn_as_0(stage, alx, tmp_path):
+    world, least = stage("answered"), math.ulp(0.0)
+    forge, key = Forge.of(world, "provider"), world.folder("provider") / "public.pem"
+    forge.edit(lambda m: (m["start"].update(global_loss=100 * least), m["candidates"][1].update(loss=m["samples"] * least)))
+    assert world.take("learner", forge.bundle) == 0
+    for subject in ([world.folder("learner")], [forge.bundle, "--key", key]):
+        assert alx("report", *subject, "-o", tmp_path / "page.html").code == 0
+        drawn = [p["y"] for plot in told(alx, *subject)["plots"] for s in plot["series"] for p in s["points"]]
+        assert min(drawn) == 0.0
+        assert not any(0.0 < y < 1e-300 for y in drawn)
 
 
 def test_a_refusal_of_the_sites_own_data_tells_no_path_and_no_cell(stage, alx):

@@ -151,6 +151,7 @@ def test_a_number_that_many_rows_have_is_told_as_it_is():
     assert disclosure.rounded(array("d", [0.0] * 10), 0.0, 10) == 0.0
     assert disclosure.rounded(array("d", [61.0, 62.0, 63.0, *[64.0] * 7]), 62.0, 10) == 60.0  # by tens: all ten
     assert disclosure.rounded(array("d", [-3e38, *[1.0] * 8, 3e38]), 3e38, 10) == 0.0
+    assert disclosure.rounded(array("d", [5e-324] * 10), 5e-324, 10) == 0.0
 
 
 @pytest.mark.parametrize(("rows", "shares"), [

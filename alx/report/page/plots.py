@@ -9,6 +9,7 @@ from alx.report.page.content import Plot, Point, Series
 from alx.report.page.seen import Seen, place, size
 
 LARGEST = 1e300  # drawn: beyond it two numbers may lie infinitely far apart, and no loss is that large
+LEAST = 1e-300  # drawn as 0 below it: a part of such a number may be 0, which has no logarithm, and no loss is that small
 FAR = 20  # times the least of a plot's numbers
 PLACES = "round, and whose turn: L learner's, P provider's"
 
@@ -34,24 +35,25 @@ def _loss(seen: Seen) -> Plot:
                 theirs.append((by_digest[answers], start.global_loss / start.samples))
     both = sorted([*here, *theirs])
     change = f" It goes from {both[0][1]:.4g} to {both[-1][1]:.4g}." if len(both) > 1 else ""
+    line = _points(both)
     return Plot(
         title="Global loss of the selected model, by round",
         words=f"The loss over the samples of both sides, divided by their number: less is better.{change}",
         x_label=PLACES,
         y_label="loss a sample",
         ticks=ticks,
-        log=_log(y for _, y in both),
+        log=_log(line),
         series=[
-            Series(name="", style="line", points=_points(both)),
+            Series(name="", style="line", points=line),
             Series(name="found by this site", style="dots", points=_points(here)),
             Series(name="found by the peer, as it wrote", style="others", points=_points(theirs)),
         ],
     )
 
 
-def _log(values: Iterable[float]) -> bool:
+def _log(points: Iterable[Point]) -> bool:
     """Whether they lie so far apart that the small ones could not be told from nought."""
-    some = list(values)
+    some = [p.y for p in points]
     return bool(some) and min(some) > 0 and max(some) > FAR * min(some)
 
 
@@ -66,17 +68,15 @@ def _offered(seen: Seen) -> Plot:
             known, whole = s.known(i)
             if at is not None and known is not None and whole:
                 (chosen if i == s.index else others).append((at, (s.signed[i] + known) / s.samples))
+    dots, rings = _points(others), _points(chosen)
     return Plot(
         title="Models on offer, by turn",
         words="Global loss of each model of the peer's bundle that was measured to the end; the ring is the chosen one.",
         x_label=PLACES,
         y_label="loss a sample",
         ticks=ticks,
-        log=_log(y for _, y in (*others, *chosen)),
-        series=[
-            Series(name="on offer", style="dots", points=_points(others)),
-            Series(name="chosen", style="chosen", points=_points(chosen)),
-        ],
+        log=_log((*dots, *rings)),
+        series=[Series(name="on offer", style="dots", points=dots), Series(name="chosen", style="chosen", points=rings)],
     )
 
 
@@ -89,19 +89,16 @@ def _places(seen: Seen) -> tuple[list[str], dict[str, int]]:
 
 def _claimed(seen: Seen) -> Plot:
     """Of a bundle alone: the sender's own loss at each of its models."""
-    first = [(m.samples, c) for _, m in seen.turns[:1] for c in m.candidates]
+    first = [c.loss / m.samples for _, m in seen.turns[:1] for c in m.candidates]
+    dots = _points(list(enumerate(first)))
     return Plot(
         title="Models on offer",
         words="The sender's own loss at each model of the bundle, as it wrote: less is better for the sender's data.",
         x_label="model, by its line in the table of models on offer",
         y_label="loss a sample",
         ticks=[str(line) for line in range(1, len(first) + 1)],
-        log=_log(c.loss / n for n, c in first),
-        series=[
-            Series(
-                name="as the sender wrote", style="dots", points=_points([(i, c.loss / n) for i, (n, c) in enumerate(first)])
-            )
-        ],
+        log=_log(dots),
+        series=[Series(name="as the sender wrote", style="dots", points=dots)],
     )
 
 
@@ -125,4 +122,4 @@ def _sizes(seen: Seen) -> Iterator[tuple[str, float]]:
 
 
 def _points(pairs: list[tuple[int, float]]) -> list[Point]:
-    return [Point(x=x, y=float(y)) for x, y in pairs if abs(y) <= LARGEST]
+    return [Point(x=x, y=float(y) if abs(y) >= LEAST else 0.0) for x, y in pairs if abs(y) <= LARGEST]
