@@ -1,4 +1,4 @@
-"""Bundles side by side: whether a key signed two histories of one exchange.
+"""Bundles side by side: whether a key signed two histories of one exchange, and whether digests join them into one.
 
 Knows what `alx.audit` verified; verifies nothing, opens no file. Each bundle is good by itself: only beside another does it
 show that its sender sealed a turn twice.
@@ -99,11 +99,19 @@ class Comparison:
 
     Attributes:
         bundles: by digest, each once.
-        forks: none where all of them are of one history, as far as could be seen.
+        forks: none where no turn was sealed twice, as far as could be seen.
+        parts: the bundles of which could be seen what they follow; in each part they are joined through the digests that
+            they name. What joins two parts is not here, and keys that were replaced in between may hide a fork.
     """
 
     bundles: dict[str, Sealed]
     forks: tuple[Fork, ...]
+    parts: tuple[tuple[Sealed, ...], ...]
+
+    @property
+    def one_history(self) -> bool:
+        """Whether it is shown: all of them are joined, and each turn was sealed once."""
+        return len(self.parts) == 1 and not self.unseen and not self.forks
 
     @property
     def unseen(self) -> int:
@@ -114,6 +122,7 @@ class Comparison:
         """For machines."""
         return {
             "valid": not self.forks,
+            "one_history": self.one_history,
             "manifests_not_read": self.unseen,
             "bundles": [b.json() for b in self.bundles.values()],
             "forks": [
@@ -159,7 +168,8 @@ def compared(reports: Iterable[Verified]) -> Comparison:
     """Find every turn for which there are two bundles, or for which two are named.
 
     Every bundle names the one before it of each side, so each stands for a whole history. Two histories of one exchange
-    differ in a bundle that is here, or in what those that are here say of the ones before them.
+    differ in a bundle that is here, or in what those that are here say of the ones before them: between the same two keys,
+    or whatever the keys where digests join them.
 
     Args:
         reports: of bundles that were verified, in any order; several may be copies of one.
@@ -173,8 +183,10 @@ def compared(reports: Iterable[Verified]) -> Comparison:
         bundles[one.digest] = one
     places: dict[tuple[object, ...], tuple[str, dict[str, None]]] = {}
     named: dict[str, list[Sealed]] = {}
+    parts = _joined(bundles.values())
+    part_of = {bundle.digest: i for i, part in enumerate(parts) for bundle in part}
     for bundle in bundles.values():
-        for where, turn, digest in _claims(bundle):
+        for where, turn, digest in _claims(bundle, part_of.get(bundle.digest)):
             places.setdefault(where, (turn, {}))[1][digest] = None
         if bundle.head is not None:
             for head in {bundle.head.previous, bundle.head.answers} - {None}:
@@ -185,7 +197,7 @@ def compared(reports: Iterable[Verified]) -> Comparison:
             by = tuple(tuple(named.get(digest, ())) for digest in digests)
             forks.setdefault(frozenset(digests), Fork(turn, tuple(digests), by))
     apart = tuple(f for each, f in forks.items() if not any(each < other for other in forks))
-    return Comparison(bundles, apart)
+    return Comparison(bundles, apart, parts)
 
 
 def _sealed(report: Verified) -> Sealed:
@@ -200,21 +212,43 @@ def _sealed(report: Verified) -> Sealed:
             return Sealed(report.signed.digest, report.signed.name, signer, report.manifest, (here,))
 
 
-def _claims(bundle: Sealed) -> Iterator[tuple[tuple[object, ...], str, str]]:
+def _joined(bundles: Iterable[Sealed]) -> tuple[tuple[Sealed, ...], ...]:
+    """In parts: of one are those that name one another, or the same bundle, in one place of one plan's exchange."""
+    parts: list[tuple[set[tuple[object, ...]], tuple[Sealed, ...]]] = []
+    for bundle in bundles:
+        if bundle.head is None:
+            continue
+        names = {(bundle.head.plan, *each) for each in _named(bundle.head, bundle.digest)}
+        met = [part for part in parts if part[0] & names]
+        parts = [part for part in parts if not part[0] & names]
+        parts.append((names.union(*(n for n, _ in met)), (*(b for _, some in met for b in some), bundle)))
+    return tuple(some for _, some in parts)
+
+
+def _named(head: Head, digest: str) -> Iterator[tuple[int, str]]:
+    """The places in the exchange that a bundle tells of, by their sequence, and the digest of what it says is there."""
+    yield head.sequence, digest
+    if head.previous is not None:
+        yield head.sequence - 2, head.previous
+    if head.answers is not None:
+        yield head.sequence - 1, head.answers
+
+
+def _claims(bundle: Sealed, part: int | None) -> Iterator[tuple[tuple[object, ...], str, str]]:
     """What a bundle says: that in a place of the exchange, which people call so, there is the bundle of a digest."""
     turn = str(bundle.turn)
     yield (bundle.signer, bundle.name), turn, bundle.digest
     m = bundle.head
     if m is None:
         return
-    exchange = (m.plan, frozenset((m.sender.key, m.receiver.key)))
-    yield (*exchange, m.sequence), turn, bundle.digest
     if m.previous is not None:
         # keys may have been rotated in between: the digest says which exchange it is
         yield ("after", m.plan, m.sender.role, m.previous), turn, bundle.digest
-        yield (*exchange, m.sequence - 2), _turn(m.sequence - 2), m.previous
-    if m.answers is not None:
-        yield (*exchange, m.sequence - 1), _turn(m.sequence - 1), m.answers
+    keys_of = frozenset((m.sender.key, m.receiver.key))
+    for sequence, digest in _named(m, bundle.digest):
+        what = turn if sequence == m.sequence else _turn(sequence)
+        yield (m.plan, keys_of, sequence), what, digest
+        yield (part, sequence), what, digest  # as above, with every digest that joins them
 
 
 def _turn(sequence: int) -> str:

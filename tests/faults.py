@@ -393,6 +393,8 @@ FAULTS = {
             f"{FORKS}test_a_turn_that_was_sealed_twice_is_named_with_both_digests_and_both_sets_of_words",
             f"{FORKS}test_a_bundle_that_others_do_not_follow_is_found_though_the_one_they_follow_is_not_here",
             f"{FORKS}test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_between",
+            f"{FORKS}test_another_first_bundle_is_found_though_a_key_was_replaced_where_digests_join_it",
+            f"{FORKS}test_one_history_is_said_where_digests_join_all_bundles_and_nowhere_else",
             f"{FORKS}test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named",
             f"{FORKS}test_of_encrypted_bundles_the_signed_names_alone_are_compared",
             f"{FORKS}test_a_share_says_what_it_follows_as_all_of_the_bundle_does",

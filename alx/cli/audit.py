@@ -37,7 +37,8 @@ def audit(targets: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool)
     Several bundles or sites are also compared: two different bundles for one turn are a fork (16), and are named with
     their digests and words. Copies of one bundle are one.
 
-    Of an encrypted bundle without the age key nobody sees what it follows, and then that is said.
+    Where a bundle between them is missing, or one is encrypted and no age key is at hand, nobody sees whether they are of
+    one history, and then that is said.
 
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
     and never from the disk; inside a site, or beside one that is named, its own and the pinned peer's are known.

@@ -38,8 +38,20 @@ def lines(found: Comparison) -> list[str]:
             out += [f"  named by   '{escape(b.name)}', digest {b.digest[:16]}…" for b in by]
     if found.forks:
         return out
-    seen = "as far as could be seen no turn was sealed twice" if found.unseen else "one history: no turn was sealed twice"
-    return [*out, seen]
+    if len(found.parts) > 1:
+        out.append(
+            f"LOOK: {len(found.parts)} parts, and nothing here joins them: whether they are one history could not be seen"
+        )
+        out += [f"  part {i:<5} {_part(part)}" for i, part in enumerate(found.parts, 1)]
+    how = "one history:" if found.one_history else "as far as could be seen"
+    return [*out, f"{how} no turn was sealed twice"]
+
+
+def _part(part: tuple[Sealed, ...]) -> str:
+    """From its first bundle to its last."""
+    ordered = sorted(part, key=lambda b: b.turn.sequence)
+    ends = dict.fromkeys(f"{b.turn} ({b.digest[:16]}…)" for b in (ordered[0], ordered[-1]))
+    return f"{count(len(part), 'bundle')}: {' to '.join(ends)}"
 
 
 def _where(bundle: Sealed) -> str:

@@ -123,6 +123,46 @@ def test_two_successors_of_one_bundle_are_found_though_the_key_was_replaced_in_b
     assert public.fingerprint in told.out
 
 
+def test_one_history_is_said_where_digests_join_all_bundles_and_nowhere_else(stage, alx, tmp_path):
+    world = stage("finished")
+    learner, provider = ([world.bundle(role, i) for i in (1, 2)] for role in ("learner", "provider"))
+    strange = tmp_path / "strange" / f"alx-{'f' * 8}-r001-provider"  # under another plan, and it names one of these
+    shutil.copytree(provider[0], strange)
+    Forge(strange, Forge.of(world, "provider").key).edit(lambda m: m.update(plan="f" * 64))
+    named = [x for role in ("learner", "provider") for x in ("--key", world.folder(role) / "public.pem")]
+    for some, parts in (
+        ([learner[0], provider[0], learner[1], provider[1]], 1),
+        ([learner[0], learner[1]], 1),
+        ([learner[0], provider[1]], 2),  # two lie between them
+        ([learner[0], strange], 2),
+    ):
+        done = alx("audit", *some, *named)
+        *_, last = done.out.splitlines()
+        how = "one history:" if parts == 1 else "as far as could be seen"
+        assert (done.code, last) == (0, f"{how} no turn was sealed twice")
+        assert (f"LOOK: {parts} parts, and nothing here joins them" in done.out) == (parts > 1)
+        assert json.loads(alx("audit", *some, *named, "--json").out)["one_history"] == (parts == 1)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_another_first_bundle_is_found_though_a_key_was_replaced_where_digests_join_it(stage, alx, tmp_path, joined):
+    """The learner's second bundle, by its new key, names another first one than the provider's answer does."""
+    world = stage("second")
+    path = tmp_path / world.bundle("learner", 2).name
+    shutil.copytree(world.bundle("learner", 2), path)
+    new = keys.generate()
+    public = keys.PublicKey(new.public_key())
+    Forge(path, new).edit(lambda m: m["sender"].update(key=public.fingerprint) or m.update(previous="ab" * 32))
+    (tmp_path / "new.pem").write_text(public.pem)
+    named = [world.folder("learner") / "public.pem", world.folder("provider") / "public.pem", tmp_path / "new.pem"]
+    between = [world.bundle("provider")] if joined else []
+    told = alx("audit", world.bundle("learner"), *between, path, *(x for key in named for x in ("--key", key)))
+    assert told.code == (16 if joined else 0)
+    assert ("the bundles name 2 for round 1 of the learner" in told.err) == joined
+    assert ("LOOK: 2 parts, and nothing here joins them" in told.out) == (not joined)
+    assert "one history" not in told.out.splitlines()[-1]
+
+
 def test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named(stage, alx, tmp_path, capsys):
     world = stage("closing")
     closing = Forge.of(world, "learner").closing
