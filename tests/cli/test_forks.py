@@ -14,6 +14,7 @@ from alx.bundle.signature import sign
 from alx.errors import ForkError, MalformedError, TrustError
 from alx.report import forks as told
 from alx.verified import Ciphertext
+from tests.conftest import make_world, pair_world
 from tests.forge import Forge, refused
 
 LAST = "the closing after round 2"
@@ -68,7 +69,9 @@ def test_two_sites_of_one_history_and_their_disk_have_no_fork(stage, alx):
     told = alx("audit", world.folder("learner"), world.folder("provider"), world.bundle("learner", 2))
     assert (told.code, told.out.splitlines()[-1]) == (0, "one history: no turn was sealed twice")
     assert told.out.startswith("compared 11 copies of 5 bundles, each good by itself:")
-    rows = [line[2:28].strip() for line in told.out.splitlines()[1:-1]]
+    *_, keys_of, _ = lines = told.out.splitlines()
+    assert keys_of == f"keys: those of '{world.folder('learner')}' and '{world.folder('provider')}', which were named here"
+    rows = [line[2:28].strip() for line in lines[1:-2]]
     assert rows == [*(f"round {i} of the {role}" for i in (1, 2) for role in ("learner", "provider")), LAST]
     assert json.loads(alx("audit", world.folder("learner"), world.folder("provider"), "--json").out)["forks"] == []
 
@@ -161,6 +164,24 @@ def test_another_first_bundle_is_found_though_a_key_was_replaced_where_digests_j
     assert ("the bundles name 2 for round 1 of the learner" in told.err) == joined
     assert ("LOOK: 2 parts, and nothing here joins them" in told.out) == (not joined)
     assert "one history" not in told.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "inside", "key"])
+def test_a_site_on_the_disk_makes_no_bundle_there_good(stage, alx, tmp_path, monkeypatch, where):
+    """Somebody else's exchange under the same plan: a bundle, and beside it the site that took it, by a bundle's name."""
+    mallory, world = stage("sent"), pair_world(make_world(tmp_path / "genuine"))
+    bundle = mallory.bundle("learner")
+    site = mallory.folder("provider").rename(mallory.disk / f"{bundle.name[:-7]}provider")
+    genuine, named = world.folder("provider"), []
+    if where == "inside":
+        monkeypatch.chdir(genuine)
+    elif where == "key":
+        named = ["--key", world.folder("learner") / "public.pem"]
+    done = alx("audit", bundle, site, *named)
+    assert done.code == (2 if where == "elsewhere" else 11)
+    assert ("lies beside the bundle" in done.err) == (where == "elsewhere")
+    done = alx("audit", bundle, genuine, *named)  # of a site that lies elsewhere the keys do count
+    assert (done.code, "signed with the key" in done.err) == (11, True)
 
 
 def test_two_closings_are_a_fork_too_and_a_bundle_that_is_not_good_is_named(stage, alx, tmp_path, capsys):
