@@ -159,8 +159,10 @@ def signature(source: Source, keys: Sequence[PublicKey]) -> tuple[PublicKey, Sig
     return key, read.verify_signature(data, key)
 
 
-def site(now: "SiteState") -> SiteReport:
+def site(found: "Site") -> SiteReport:
     """Verify a site's ledger, its security log, and every bundle that the ledger names, in both directions.
+
+    Nobody has to hold the site meanwhile: the log is read before the ledger, which is never behind it.
 
     Raises:
         LedgerError: the log's chain, or the chain through the bundles, is broken; the ledger is an old one.
@@ -172,7 +174,8 @@ def site(now: "SiteState") -> SiteReport:
     from alx.site.entries import Turn  # noqa: PLC0415
     from alx.steps import receipts  # noqa: PLC0415
 
-    log = events.read(now.site.events_path)
+    log = events.read(found.events_path)
+    now = found.look()
     not_logged = events.missing(log, now.entries)
     now.check_agreement()
     receipts.check(now)

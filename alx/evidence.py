@@ -123,10 +123,10 @@ def site(found: Site) -> Evidence:
     """
     looked = _Looked()
     looked.at("the site's folder", found.require_private)
+    log, lost = events.sound(found.events_path)  # before the ledger, which is never behind it, whatever runs meanwhile
+    looked.saw(EVENTS_HOLD, lost)
     entries, fault = ledger.sound(found.ledger_path)
     looked.saw(LEDGER_HOLDS, fault)
-    log, lost = events.sound(found.events_path)
-    looked.saw(EVENTS_HOLD, lost)
     if fault is None and lost is None:
         looked.at("event log beside the ledger", lambda: events.missing(log, entries))
     told, told_by = (entries, "ledger") if fault is None else _best(entries, log)

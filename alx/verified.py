@@ -179,7 +179,7 @@ class SiteReport:
     Attributes:
         entries: the ledger.
         events: the security log.
-        not_logged: entries of the ledger that the log lacks, of a command that was killed in between.
+        not_logged: entries of the ledger that the log lacks, of a command that was killed in between, or that runs now.
         bundles: those of the outbox and the inbox, in the ledger's order.
         personal: number of snapshots whose personal parts are kept here, each as it was kept; None where the plan has none,
             or what was sealed could not be opened.

@@ -51,7 +51,7 @@ def audit(targets: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool)
     if is_site(target):
         for key_path in key_paths:
             refuse_key(target, key_path)
-        report = audits.site(_opened(target).look())
+        report = audits.site(_opened(target))
         screen.machine(report.json()) if as_json else screen.tell(*words.site(target, report))
         return
     known, secret = _trusted(key_paths)
@@ -72,9 +72,8 @@ def _compare(targets: tuple[Path, ...], key_paths: tuple[Path, ...], *, as_json:
     known, secret = _trusted(key_paths) if key_paths or (bundles and not lent) else ([], None)
     reports: list[forks.Verified] = []
     for target, site in sites.items():
-        now = site.look()
-        reports += audits.site(now).bundles
-        known += [*now.keyring.own, *now.keyring.peer] if target in lent else []
+        reports += audits.site(site).bundles
+        known += _keys_of(site) if target in lent else []
         secret = secret or site.secret_here
     for target in bundles:
         try:
@@ -164,8 +163,13 @@ def _known_keys(place: Path | None = None) -> tuple[list[keys.PublicKey], str | 
     """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE."""
     site = standing_in(place)
     site.require_private()
+    return _keys_of(site), site.secret_here
+
+
+def _keys_of(site: "Site") -> list[keys.PublicKey]:
+    """Its own keys and the pinned peer's, those that were replaced too."""
     ring = site.look().keyring
-    return [*ring.own, *ring.peer], site.secret_here
+    return [*ring.own, *ring.peer]
 
 
 def standing_in(place: Path | None = None) -> "Site":

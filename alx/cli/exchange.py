@@ -135,8 +135,8 @@ def status(site: Site, as_json: bool) -> None:
     from alx.steps import under_way  # noqa: PLC0415
 
     site.require_private()
+    log = events.read(site.events_path)  # before the ledger, which is never behind it, whatever runs meanwhile
     now = site.look()
-    log = events.read(site.events_path)
     events.missing(log, now.entries)  # this and the next line: what every command would refuse
     now.check_agreement()
     position = now.position

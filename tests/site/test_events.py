@@ -11,6 +11,7 @@ from alx.cli.main import run
 from alx.errors import LedgerError, TrustError
 from alx.site import events, ledger
 from tests import forge
+from tests.conftest import World
 
 
 def log(world, role):
@@ -92,6 +93,25 @@ def test_what_leaves_as_a_file_is_logged_before_the_file_has_its_name(stage, alx
         alx(*(word.format(site=world.folder("provider"), out=tmp_path / "out") for word in words))
     assert not (tmp_path / "out").exists()
     assert log(world, "provider")[-1].line.kind == kind
+
+
+@pytest.mark.parametrize("command", ["status --site", "audit", "report --json"])
+def test_what_another_process_records_meanwhile_is_no_fault(stage, alx, monkeypatch, command):
+    """A command that runs beside this one is done with its entry between the readings of the two chains."""
+    folder = stage("sent").folder("learner")
+    entry, opened, connect = ledger.read(folder / "ledger.sqlite")[-1], [], sqlite3.connect
+
+    def between(*words, **options):
+        opened.append(words)
+        if len(opened) == 2:
+            events.catch_up(folder / "events.sqlite", ledger.append(folder / "ledger.sqlite", entry.record))
+        return connect(*words, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", between)
+    told = alx(*command.split(), folder)
+    assert (told.code, told.err) == (0, "")
+    assert len(opened) > 2
+    assert [e.line.kind for e in log(World(folder.parent), "learner")][-2:] == ["exported", "exported"]
 
 
 def test_a_ledger_older_than_the_log_is_refused_by_every_command(stage, capsys):

@@ -76,7 +76,7 @@ def test_both_sides_end_with_the_same_weights(tmp_path, alx, seed, more):
     assert best(world, "learner") == best(world, "provider")
     for role in ROLES:
         assert f"model {told[0]['model']}" in alx("status", "--site", world.folder(role)).out
-        audit.site(world.state(role))
+        audit.site(world.site(role))
 
 
 def test_the_closings_loss_is_that_of_both_data_sets_at_the_model_that_both_have(stage):
@@ -152,7 +152,7 @@ def test_an_exchange_that_is_never_closed_is_as_it_was(stage, alx):
         best(world, role)
         found = json.loads(alx("best", world.root / f"{role}-best.safetensors", "--site", world.folder(role), "--json").out)
         assert (found["round"], found["global_loss"]) == (least.round, least.global_loss)
-        audit.site(world.state(role))
+        audit.site(world.site(role))
         assert status(world, role, alx)["model"] is None
 
 
@@ -226,7 +226,7 @@ def test_a_key_replaced_after_the_last_selection_signs_the_closing(stage, capsys
     assert accept(world, "provider", file) == 0
     assert world.take("provider", closing) == 0
     for role in ROLES:
-        audit.site(world.state(role))
+        audit.site(world.site(role))
 
 
 def test_no_torch_is_loaded_to_close(stage):
@@ -342,7 +342,7 @@ def test_killed_anywhere_the_same_command_goes_on_to_the_same_closing(stage, tmp
         assert not leftovers(world), what
         assert not (world.folder("learner") / "work").exists(), what
         for side in ROLES:
-            audit.site(world.state(side))
+            audit.site(world.site(side))
 
 
 def test_the_ledgers_record_is_read_as_it_was_written(stage):

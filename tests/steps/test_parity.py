@@ -347,7 +347,7 @@ def test_an_import_killed_while_it_rebuilds_goes_on(half, tmp_path):
     assert any("r001" in what for what, _ in worlds)
     for what, world in worlds:
         assert world.take("provider", world.bundle("learner")) == 0, what
-        audit.site(world.state("provider"))
+        audit.site(world.site("provider"))
         assert not leftovers(world), what
 
 

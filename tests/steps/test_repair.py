@@ -501,7 +501,7 @@ def test_a_partial_export_killed_anywhere_leaves_nothing_that_looks_finished_and
         assert forge.run(export(world, "--only", world.disk / "missing.json")) == 0, what
         assert not leftovers(World(world.root / "learner")), what
         assert not list(world.disk.glob("*.partial")), what
-    audit.site(world.state("learner"))
+    audit.site(world.site("learner"))
     (part,) = world.disk.glob("*.repair-????????")
     imported(world, part)
 

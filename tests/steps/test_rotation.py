@@ -54,7 +54,7 @@ def test_both_rotate_in_the_middle_and_the_exchange_goes_on_to_its_end(turn_two)
         assert site.peer_key == peer.public_key != before[other]
         assert site.public_key == keys.load_public(world.folder(role) / "public.pem") == peer.peer_key
         assert keys.load_public(world.folder(role) / "peer.pem") == peer.public_key
-        report = audit.site(site)
+        report = audit.site(site.site)
         signed = {b.manifest.round: b.signer for b in report.bundles if b.manifest.sender.role == role}
         assert signed == {1: before[role], 2: site.public_key}
         told = [e.line.kind for e in site.entries]
@@ -108,7 +108,7 @@ def test_a_provider_rotates_before_round_one_while_the_first_bundle_comes(stage)
     reply = world.turn("provider")
     assert accept(world, "learner", file) == 0
     assert world.take("learner", reply) == 0
-    assert audit.site(world.state("provider")).bundles[0].manifest.receiver.key == old.fingerprint
+    assert audit.site(world.site("provider")).bundles[0].manifest.receiver.key == old.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_rotation_killed_anywhere_leaves_the_old_key_or_the_new_one_and_goes_o
         assert history(world, "learner")[: len(told)] == told, what
         rotated = len(history(world, "learner")) > len(told)
         assert (site.look().public_key != old) == rotated, what
-        audit.site(site.look())
+        audit.site(site)
         if i % 2:  # whatever comes next finds the key that the ledger names
             with site.locked("export") as now:
                 private = now.private_key()

@@ -46,7 +46,7 @@ def test_a_restored_site_is_what_was_backed_up_and_the_exchange_goes_on(stage):
     assert {k: v for k, v in after.items() if ".sqlite" not in k} == {k: v for k, v in before.items() if ".sqlite" not in k}
     body = {"entries": len(told), "ledger": json.loads((backup / "backup.json").read_text())["ledger"]}
     assert history(world, "learner") == [*told, ("restored", body)]
-    assert [e.line.kind for e in audit.site(world.state("learner")).events][-1] == "restored"
+    assert [e.line.kind for e in audit.site(world.site("learner")).events][-1] == "restored"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "key.pem").stat().st_mode) == 0o600
     assert world.take("learner", world.bundle("provider")) == 0
@@ -58,7 +58,7 @@ def test_a_restored_site_says_so_in_its_next_bundle_alone_and_the_receiver_is_sh
     backup = back_up(world)
     shutil.rmtree(world.folder("learner"))
     assert run(restoring(world, backup)) == 0
-    at = next(e.at for e in audit.site(world.state("learner")).events if e.line.kind == "restored")
+    at = next(e.at for e in audit.site(world.site("learner")).events if e.line.kind == "restored")
     assert world.take("learner", world.bundle("provider")) == 0
     said = json.loads((world.turn("learner") / "manifest.json").read_text())
     assert said["restored"] == {"how": "backup", "at": at, "round": 1}
@@ -211,7 +211,7 @@ def test_a_backup_killed_anywhere_never_looks_finished_and_the_same_command_repl
         assert history(world, "learner") == before, what
         shutil.rmtree(world.folder("learner"))
         assert run(restoring(world, backup)) == 0, what
-        audit.site(world.state("learner"))
+        audit.site(world.site("learner"))
 
 
 def test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one(stage, tmp_path):
@@ -226,7 +226,7 @@ def test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one(stage, tmp_path
             assert run(restoring(world, world.root / "backup")) == 0, what
         assert history(world, "learner")[:-1] == before, what
         assert not list(world.root.glob(".learner.new")), what
-        audit.site(world.state("learner"))
+        audit.site(world.site("learner"))
 
 
 def test_a_list_without_what_makes_a_site_or_with_what_no_backup_holds_is_refused(stage, capsys):

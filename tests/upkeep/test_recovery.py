@@ -87,7 +87,7 @@ def test_a_lost_ledger_is_refused_then_rebuilt_and_the_exchange_ends_as_it_would
     else:
         assert after == before
         assert entries[1][1]["import_again"] is None
-    report = audit.site(world.state(role))
+    report = audit.site(world.site(role))
     assert [e.line.kind for e in report.events].count("reset") == 1
     assert finish(world, alx) == [b["global_loss"] for kind, b in turns(whole, "learner") if kind == "selected"]
 
@@ -133,7 +133,7 @@ def test_a_broken_and_an_old_ledger_are_rebuilt_and_kept_aside(stage, alx):
         assert alx(*resetting(world, "learner")).code == 0
         assert turns(world, "learner") == told
         assert (world.folder("learner") / "ledger.lost.sqlite").read_bytes() == bad
-    audit.site(world.state("learner"))
+    audit.site(world.site("learner"))
 
 
 def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
@@ -145,11 +145,11 @@ def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
     assert history(world, "learner")[:-1] == before
     assert history(world, "learner")[-1][0] == "reset"
     assert alx(*resetting(world, "learner")).code == 0  # once is enough
-    assert len(audit.site(world.state("learner")).events) == len(before) + 1
+    assert len(audit.site(world.site("learner")).events) == len(before) + 1
     lose(world, "learner")
     (world.folder("learner") / "events.sqlite").unlink()
     assert alx(*resetting(world, "learner")).code == 0
-    audit.site(world.state("learner"))
+    audit.site(world.site("learner"))
 
 
 def test_bundles_that_do_not_prove_the_history_rebuild_nothing(stage, capsys):
@@ -251,7 +251,7 @@ def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
         assert not [p for p in folder.iterdir() if "new" in p.name or p.name.endswith("-journal")], what
         assert alx("import-and-select", where, "--site", folder).code == 0, what
         assert turns(world, "learner") == before, what
-        audit.site(world.state("learner"))
+        audit.site(world.site("learner"))
 
 
 def test_a_reset_forgets_nothing_that_the_event_log_knows(stage, capsys):
