@@ -3,9 +3,12 @@
 Knows values; knows no file. A record's body is one JSON object: its fields, in their order.
 """
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TypeVar, cast
+
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from alx import order
 from alx.records import Role
@@ -16,6 +19,8 @@ if TYPE_CHECKING:  # the ledger is read without it
     from alx.bundle.manifest import Manifest
     from alx.bundle.rotation import Rotation
 
+Count = Annotated[int, Field(ge=1, lt=1 << 63)]
+_Made = TypeVar("_Made")
 _OWN = {"UsageError", "ConfigError", "DivergedError", "SpaceError", "StorageError"}
 _LEFT_OUT = (
     "request",
@@ -242,7 +247,7 @@ class Selected(NamedTuple):
     scan: int | None
     scored: bool
     held_out: float | None
-    samples: int
+    samples: Count
     global_loss: float
     claimed_start: float | None
     blend: Blended | None
@@ -311,7 +316,7 @@ class Closed(NamedTuple):
     label: str
     state: str
     global_loss: float
-    samples: int
+    samples: Count
     scored: bool
     held_out: float | None
     loss_rose: bool | None
@@ -558,7 +563,7 @@ def of(kind: str, values: Mapping[str, Any]) -> Event:
     """A record out of its body's values.
 
     Raises:
-        TypeError: a value is missing, or is none of that kind's.
+        TypeError, ValueError: a value is missing, or is none of that kind's.
     """
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
     if kind == "selected":
@@ -568,4 +573,25 @@ def of(kind: str, values: Mapping[str, Any]) -> Event:
         given |= {"flags": Flags(**flags), "blend": None if blend is None else Blended(**blend)}
     if given.get("metrics") is not None:
         given["metrics"] = Metrics(**given["metrics"])
-    return EVENTS[kind](**given)
+    made = checked(EVENTS[kind], given)
+    if isinstance(made, Selected):
+        lists = {len(each) for each in (made.labels, made.signed, made.own, made.at_least) if each is not None}
+        named = {made.index, made.own_least or 0}
+        if len(lists) > 1 or (made.labels and not named <= set(range(len(made.labels)))):
+            raise ValueError("a selection is of as many losses as candidates, and of one of them")
+    return made
+
+
+def checked(made: Callable[..., _Made], given: Mapping[str, Any]) -> _Made:
+    """A record of these fields, each of the kind that its class says: a chain can be written by hand.
+
+    Raises:
+        ValueError: says which is not.
+    """
+    _fields(made).validate_python(given)
+    return made(**given)
+
+
+@functools.cache
+def _fields(made: Callable[..., Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("type[Any]", made), config=ConfigDict(strict=True, allow_inf_nan=False))

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from alx.errors import AlxError, LedgerError, escape
+from alx.records import Time
 from alx.site import entries
 from alx.site.chain import Chain, Line
 from alx.site.entries import EVENTS, BackedUp, Described, Given, Leakage, Media, Passphrase, Refused, Reported, Reset
@@ -45,6 +47,14 @@ class Event:
     by_reset: bool
 
 
+class _Stamp(NamedTuple):
+    """What an event has beside its record; see `Event`."""
+
+    at: Time
+    entry: str | None = None
+    by_reset: bool = False
+
+
 def create(path: Path, ledger: Sequence[Entry]) -> None:
     """Make a new log that begins with a ledger's entries; see `Chain.create`."""
     _CHAIN.create(path, *_told(ledger, ledger))
@@ -74,8 +84,8 @@ def sound(path: Path) -> tuple[list[Event], LedgerError | None]:
 def _event(path: Path, line: Line) -> Event:
     try:
         values = json.loads(line.body)
-        at, entry, by_reset = values.pop("at"), values.pop("entry", None), values.pop("by_reset", False)
-        return Event(entries.of(line.kind, values), line, at, entry, by_reset)
+        stamp = entries.checked(_Stamp, {name: values.pop(name) for name in _Stamp._fields if name in values})
+        return Event(entries.of(line.kind, values), line, *stamp)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise LedgerError(f"event {line.number} of '{path}' is no '{line.kind}' of this version", _CHAIN.lost) from error
 

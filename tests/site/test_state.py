@@ -1,5 +1,6 @@
 """What a site remembers is read once for each command, and handed on."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from alx.bundle import identity
 from alx.cli.main import run
 from alx.errors import LedgerError
-from alx.site import entries, keyring, ledger
+from alx.site import entries, events, keyring, ledger
 from alx.site.chain import Chain
 from alx.site.entries import Exported, Flags, Restored
 
@@ -81,3 +82,34 @@ def test_a_well_chained_entry_that_holds_something_else_is_refused(stage, body):
     ledger._CHAIN.append(path, ("restored", body))
     with pytest.raises(LedgerError, match=f"entry {len(good) + 1} of .* is no 'restored' of this version"):
         ledger.read(path)
+
+
+@pytest.mark.parametrize(
+    ("chain", "kind", "field", "value"),
+    [
+        (ledger, "selected", "global_loss", "x"),
+        (ledger, "selected", "global_loss", float("nan")),
+        (ledger, "selected", "samples", 0),
+        (ledger, "selected", "signed", []),
+        (ledger, "selected", "index", 10_000),
+        (ledger, "selected", "stalled", "x"),
+        (ledger, "selected", "metrics", {"values": {"a": "x"}, "majority": {}, "groups": {}, "confusion": {}}),
+        (ledger, "accepted", "round", "x"),
+        (ledger, "accepted", "round", True),
+        (events, "media", "about", {}),
+        (events, "media", "at", 7),
+        (events, "media", "at", "yesterday"),
+        (events, "selected", "entry", []),
+        (events, "selected", "by_reset", 1),
+    ],
+)
+def test_a_well_chained_entry_with_another_kind_of_value_is_refused_wherever_it_is_read(
+    stage, alx, tmp_path, chain, kind, field, value
+):
+    site = stage("answered").folder("provider")
+    path = site / (ledger.LEDGER_NAME if chain is ledger else events.EVENTS_NAME)
+    body = next(json.loads(each.line.body) for each in chain.read(path) if each.line.kind == kind)
+    chain._CHAIN.append(path, (kind, json.dumps(body | {field: value})))
+    for command in (["status", "--site", site], ["audit", site], ["report", site, "-o", tmp_path / "page.html"]):
+        done = alx(*command)
+        assert (done.code, f"is no '{kind}' of this version" in done.err) == (LedgerError.exit_code, True)
