@@ -49,9 +49,14 @@ class BundleReport:
     made: bool = False
 
     @property
+    def name(self) -> str:
+        """As its maker called it; its folder may have been renamed."""
+        return self.manifest.name()
+
+    @property
     def turn(self) -> Place:
         """Which turn it is."""
-        return place(self.manifest.name())
+        return place(self.name)
 
     @property
     def raw_size(self) -> int:

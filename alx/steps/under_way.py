@@ -143,5 +143,6 @@ def _said(path: Path) -> tuple[str | None, int | None]:
     with contextlib.suppress(AlxError), files.storage(path):
         if path.is_file():
             said = manifest.parse(files.read(path, manifest.MAX_MANIFEST_BYTES))
-            return said.name(), 1 + sum(len(c.files) for c in said.candidates)
+            moments = [] if said.told is None else said.told.files
+            return said.name(), 1 + sum(len(c.files) for c in said.candidates) + len(moments)
     return None, None

@@ -20,9 +20,10 @@ from securesystemslib.signer import SSlibKey
 
 from alx.bundle import keys
 from alx.errors import ForbiddenFileError, ForkError, UsageError
-from alx.report.page import logged
+from alx.report.page import hand_over, logged
+from alx.report.page.clusters import data, indicators, models, security
 from alx.site import events
-from alx.site.entries import BackedUp, Refused
+from alx.site.entries import BackedUp, Leakage, Refused
 from tests.forge import Forge, refused
 from tests.mending import harm
 
@@ -97,6 +98,7 @@ def test_a_report_tells_of_each_bundle_what_is_in_its_files(stage, alx):
     there = [f for f in there if f.name != "round.sig"]
     assert column(listed, "SHA-256") == [hashlib.sha256(f.read_bytes()).hexdigest() for f in there]
     assert report["good"]
+    assert any(text.endswith("every weight. The chains of ledger and event log hold.") for text in report["words"])
     assert {f["kind"] for f in report["findings"]} <= {"look"}
 
 
@@ -185,6 +187,38 @@ def test_the_closing_and_an_encrypted_bundle_can_be_reported_on(alx):
     assert report["title"] == "An encrypted bundle, seen from outside: round 1 of the learner"
     assert [f["kind"] for f in report["findings"]] == ["look"]
     assert column(cluster(report, "system")[1]["Every bundle, in its order"], "models") == [None]
+
+
+@pytest.mark.parametrize("bundle", [GOLDEN / "more" / "bfloat16", GOLDEN / "more" / "encrypted"], ids=lambda p: p.name)
+def test_what_a_folder_was_renamed_to_is_not_on_the_page_of_its_bundle(bundle, alx, tmp_path):
+    (bundle,) = bundle.glob("alx-*")
+    renamed = shutil.copytree(bundle, tmp_path / "for-dr-smith")
+    report = told(alx, renamed, "--key", bundle.parent / "sender.pem")
+    assert "smith" not in json.dumps(report)
+    assert bundle.name in column(cluster(report, "system")[1]["Every bundle, in its order"], "bundle")
+
+
+def test_every_table_says_how_many_of_its_rows_it_leaves_out(stage, alx, monkeypatch):
+    world = stage("approved")
+    attack = Leakage(1, "d" * 64, 40, "last loss", 0.6, 0.5, 0.7, 0.1, 0.01, None, None, None, None)
+    for _ in range(2):
+        events.record(world.folder("learner") / "events.sqlite", attack)
+
+    def rows():
+        return {
+            t["caption"]: (len(t["rows"]), t["left_out"])
+            for c in told(alx, world.folder("learner"))["clusters"]
+            for p in c["parts"]
+            for t in p["tables"]
+        }
+
+    whole = rows()
+    for place in (data, hand_over, indicators, models, security):
+        monkeypatch.setattr(place, "MAX_ROWS", 1)
+    few = rows()
+    assert {caption: sum(both) for caption, both in few.items()} == {caption: n for caption, (n, _) in whole.items()}
+    cut = ("Attacks, of each run the strongest", "Who had approved which bundle", "The security log")
+    assert all(few[caption][0] == 1 < whole[caption][0] for caption in cut)
 
 
 def _change(path, entry):

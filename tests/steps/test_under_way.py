@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from alx.cli.main import run
+from alx.steps import under_way
 from alx.turns import train
 
 
@@ -31,6 +32,13 @@ def test_a_turn_that_was_stopped_is_told_with_the_last_snapshot_that_is_kept(sta
     assert "under way" not in alx("status", *site).out
     assert alx("train-local", *site).code == 0
     assert "under way" not in alx("status", *site).out
+
+
+@pytest.mark.parametrize("what", ["sent", "told"])
+def test_all_files_of_a_bundle_are_counted_the_moments_too(stage, what):
+    bundle = stage(what).bundle("learner")
+    signed = [p for p in bundle.rglob("*") if p.is_file() and p.name != "round.sig"]
+    assert under_way._said(bundle / "manifest.json") == (bundle.name, len(signed))
 
 
 def test_of_a_bundle_over_two_disks_status_says_what_has_come_and_a_bad_disk_is_not_asked_for_as_a_new_one(stage, alx):

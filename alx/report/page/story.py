@@ -75,7 +75,7 @@ def _site(seen: Seen) -> list[str]:
     elif found.bundles:
         whole = "signatures, digests and every weight"
         each = whole if len(seen.opened) == len(seen.reports) else "signatures and digests; what is encrypted was not opened"
-        out.append(f"All bundles lie in this site and were verified while this report was made: {each}. Both chains hold.")
+        out.append(f"All bundles lie in this site and were verified while this report was made: {each}. {_CHAINS}")
     refused, looks = (sum(f.kind == kind for f in findings(seen)) for kind in ("refusal", "look"))
     refusals = f"Commands of this site refused something {count(refused, 'time')}" if refused else "Nothing was refused"
     if EVENTS_HOLD not in found.checked:
@@ -93,6 +93,7 @@ def _site(seen: Seen) -> list[str]:
     return out
 
 
+_CHAINS = "The chains of ledger and event log hold."
 _GIVEN = "They are not encrypted, also where bundles are."
 
 
@@ -151,9 +152,8 @@ def _bundle(report: BundleReport | Ciphertext) -> list[str]:
     signed = "its one signed file" if files_of == 1 else f"each of its {files_of} signed files"
     valid = f"ts signature is valid, by the key {report.signer.fingerprint}; {signed}"
     if isinstance(report, Ciphertext):
-        name = report.path.name
         return [
-            f"The bundle '{name}' is encrypted, and no key that opens it is at hand. I{valid} is as it was signed.",
+            f"The bundle '{report.name}' is encrypted, and no key that opens it is at hand. I{valid} is as it was signed.",
             f"By the name that was signed it is {report.turn}. What it holds cannot be seen from outside.",
         ]
     m = report.manifest

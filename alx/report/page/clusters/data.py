@@ -127,7 +127,13 @@ def _attacks(seen: Seen) -> list[Part]:
         Column(name="epsilon at least, by canaries", kind="number"),
         Column(name="share of classes told rightly", kind="number"),
     ]
-    table = Table(caption="Attacks, of each run the strongest", standing="recorded", columns=columns, rows=rows[-MAX_ROWS:])
+    table = Table(
+        caption="Attacks, of each run the strongest",
+        standing="recorded",
+        columns=columns,
+        rows=rows[-MAX_ROWS:],
+        left_out=max(0, len(rows) - MAX_ROWS),
+    )
     return [Part(title=title, words=[words, other], tables=[table])]
 
 

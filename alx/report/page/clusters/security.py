@@ -120,7 +120,13 @@ def _officers(seen: Seen) -> list[Part]:
         "Under this plan so many of a side's officers have to approve each of its bundles, or it is not handed over.",
         "Told here is whose approvals were verified then; the approvals themselves lie beside the bundle on its disk.",
     ]
-    table = Table(caption="Who had approved which bundle", standing="recorded", columns=columns, rows=rows[:MAX_ROWS])
+    table = Table(
+        caption="Who had approved which bundle",
+        standing="recorded",
+        columns=columns,
+        rows=rows[:MAX_ROWS],
+        left_out=max(0, len(rows) - MAX_ROWS),
+    )
     return [Part(title="Officers", words=words, tables=[table] if rows else [])]
 
 

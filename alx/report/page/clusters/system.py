@@ -135,7 +135,7 @@ def _row(seen: Seen, bundle: Bundle, place: str) -> list[Cell]:
     sender, receiver = seen.sides(bundle)
     name = digest = None
     if report is not None:
-        name, digest = report.path.name, report.digest
+        name, digest = report.name, report.digest
     elif turn is not None:
         name, digest = turn.bundle, turn.digest
     since = None if digest is None else seen.since.get(digest)
