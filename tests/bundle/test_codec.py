@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 from sklearn.datasets import load_digits
@@ -46,7 +46,6 @@ def decoded(files: list[bytes], before: bytes | None, layout: Layout) -> bytes:
 
 
 @given(layouts(), st.randoms(use_true_random=False), st.booleans())
-@settings(deadline=None, derandomize=True)
 def test_every_dtype_and_every_bit_pattern_comes_back(layout, random, keyframe):
     first, second = (random.randbytes(layout.nbytes) for _ in range(2))
     before = None if keyframe else first

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alx.bundle import dsse, identity, keys, layout, manifest, receipt, request, rotation, signature, strict_json
@@ -26,7 +26,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 # A machine that has other work is no fault of the parsers.
-examples = settings(deadline=None, derandomize=True, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+examples = settings(max_examples=80)
 
 
 def harmed(good: bytes) -> st.SearchStrategy[bytes]:

@@ -79,7 +79,7 @@ numbers = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     data=st.data(), candidates=st.integers(1, 6), samples=st.integers(1, 40), together=st.integers(1, 6), known=st.booleans()
 )
