@@ -6,6 +6,7 @@ and the noise, come from a key that stays at home (`alx.learning.noise`), not fr
 """
 
 import contextlib
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from alx.errors import AlxError, ConfigError, escape
+from alx.learning import state, trajectory
 from alx.learning.noise import KEY_BYTES, Guard, Noise
 from alx.learning.task import Paced, Task
 from alx.tasks import code
@@ -36,6 +38,7 @@ with warnings.catch_warnings():
         ) from error
 
 TRIED = 16  # samples of the trial, on the average: as many gradients as weights lie in memory for each
+NEAR = 1e-4  # relative and absolute: what a sample's loss may differ by, by rounding alone, in batches of one size
 STEP, BATCH = "step", "batch"  # purposes of the stream: a step's noise, who is in its batch
 
 
@@ -87,7 +90,7 @@ class PrivateBatches(MiniBatches):
         optimiser: Callable[[Any], torch.optim.Optimizer],
         *more: Any,
     ) -> None:
-        refuse_mixing(model)
+        _refuse_known(model)
         for part in model.modules():
             if getattr(part, "inplace", False) is True:  # the same numbers without; Opacus's hooks need it (opacus#828)
                 setattr(part, "inplace", False)  # noqa: B010 - torch types an attribute as a tensor or a module
@@ -95,6 +98,7 @@ class PrivateBatches(MiniBatches):
         self._expected = guard.rate * len(samples.of(data))
         super().__init__(model, seed, data, loss, lambda p: self._noised(optimiser(p)), *more)
         self._trained = [p for p in model.parameters() if p.requires_grad]
+        self._model = model
         with _told("the model"):
             self._hooks = GradSampleHooks(model, loss_reduction="sum")
 
@@ -138,6 +142,12 @@ class PrivateBatches(MiniBatches):
         for p in self._trained:  # what no sample's loss depends on has a gradient of 0, and noise all the same
             if p.grad_sample is None:  # type: ignore[attr-defined]
                 p.grad_sample = p.new_zeros((len(chosen), *p.shape))  # type: ignore[attr-defined]
+            if len(p.grad_sample) != len(chosen):  # type: ignore[attr-defined]
+                raise ConfigError(
+                    f"a layer of the model has {len(p.grad_sample)} gradients for {len(chosen)} samples: "  # type: ignore[attr-defined]
+                    "[privacy] would clip parts of a sample, or several at once",
+                    "give each layer the samples of a batch in its first dimension, and what else there is in others",
+                )
         self._steps.place = self._taken
         self._descent.step()
         self._taken += 1
@@ -159,6 +169,53 @@ class PrivateBatches(MiniBatches):
         torch.autograd.backward(each.sum())
         return losses.detach().mean()
 
+    def refuse_mixing(self) -> None:
+        """Put another sample in the place of one of a batch, and ask for the losses again: only that one's may be another.
+
+        In training and in evaluation, with the same random numbers; and once more with the weights moved, as a layer that
+        begins with 0 hides what is before it. The model is to be thrown away.
+
+        Raises:
+            ConfigError: another's loss changed, or a weight or buffer did.
+        """
+        count = min(TRIED, len(self._data))
+        whole = slice(0, count)
+        self._go_to(torch.arange(count) * len(self._data) // count, 0)
+        inputs, targets = self._batch(whole, whole)
+        other = int((inputs != inputs[:1]).reshape(count, -1).sum(1).argmax())  # the one that is least like the first
+        swapped = [torch.cat([each[other : other + 1], each[1:]]) for each in (inputs, targets)]
+        for again in (False, True):
+            for p in self._trained if again else ():
+                p.data.add_(torch.randn_like(p) * math.prod(p.shape[1:]) ** -0.5)
+            before = self._held()
+            first, second = self._others(inputs, targets), self._others(*swapped)
+            for name, digest in self._held().items():
+                if digest != before.get(name):
+                    raise ConfigError(
+                        f"the model writes into '{escape(name)}' when it is asked: [privacy] cannot bound what that tells",
+                        "a layer that keeps nothing of its inputs, in the plan's model on both sides",
+                    )
+            for mode, one, two in zip(("training", "evaluation"), first, second, strict=True):
+                if not torch.allclose(one, two, rtol=NEAR, atol=NEAR, equal_nan=True):
+                    raise ConfigError(
+                        f"in {mode} a sample's loss depends on other samples: [privacy] cannot bound what it tells of one",
+                        "a model and a loss that take each sample by itself, in the plan on both sides",
+                    )
+
+    def _held(self) -> dict[str, str]:
+        """The digest of each parameter and buffer by name, of those that no state has too."""
+        return state.digests(dict((*self._model.named_parameters(), *self._model.named_buffers())))
+
+    def _others(self, inputs: Tensor, targets: Tensor) -> list[Tensor]:
+        """The losses of a batch without its first sample, in training and in evaluation."""
+        out = []
+        for training in (True, False):
+            self._model.train(training)
+            trajectory.seed_all(0)
+            with torch.no_grad():
+                out.append(self._loss(self._forward(inputs), targets).reshape(len(inputs), -1)[1:])
+        return out
+
     def state_dict(self) -> dict[str, Any]:
         """Steps taken, and the optimiser. The key is not in it: whoever goes on has it."""
         augmented = None if self._augmented is None else self._augmented.state()
@@ -172,13 +229,19 @@ class PrivateBatches(MiniBatches):
             self._augmented.go_on(state["augmentation"])
 
 
-def refuse_mixing(model: nn.Module) -> None:
-    """What of a model takes one sample's numbers into another's, or keeps them.
+def _refuse_known(model: nn.Module) -> None:
+    """Layers that are known to take one sample's numbers into another's, or to keep them; others a trial finds.
 
     Raises:
         ConfigError: names it.
     """
     for name, part in model.named_modules():
+        if getattr(part, "max_norm", None) is not None:
+            raise ConfigError(
+                f"'{escape(name)}' of the model has max_norm, which shortens the weights that it looks up: "
+                "without noise they tell what a sample holds",
+                "leave max_norm out, in the plan's model on both sides",
+            )
         keeps = isinstance(part, _BatchNorm) or (isinstance(part, _InstanceNorm) and part.track_running_stats)
         if keeps and part.training:  # what [model] freeze has at rest does neither
             raise ConfigError(
@@ -218,7 +281,7 @@ def tried(task: Task) -> None:
     """Take one step on a model that is thrown away: what cannot be private is told before any budget is spent.
 
     Raises:
-        ConfigError: see `PrivateBatches`; the task cannot be private at all.
+        ConfigError: see `PrivateBatches`, and its `refuse_mixing`; the task cannot be private at all.
     """
     model = task.new_model()
     model.train()
@@ -228,3 +291,5 @@ def tried(task: Task) -> None:
     if isinstance(trainer, Paced):
         trainer.pace(1)
     trainer.step()
+    if isinstance(trainer, PrivateBatches):
+        trainer.refuse_mixing()

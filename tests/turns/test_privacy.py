@@ -256,6 +256,62 @@ class Shortcut(nn.Module):
         return self.b(y)
 
 
+class Keeps(nn.Module):
+    """Has a running mean of its own, and uses it nowhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4), persistent=False)
+        self.answers = nn.Linear(4, 3)
+
+    def forward(self, x):
+        if self.training:
+            self.mean = self.mean.lerp(x.detach().mean(0), 0.25)
+        return self.answers(x)
+
+
+class Remembers(Keeps):
+    """Has it in no buffer, and uses it in evaluation."""
+
+    def forward(self, x):
+        if self.training:
+            self.last = x.detach().mean(0)
+        return self.answers(x if self.training else x - getattr(self, "last", 0))
+
+
+class Mixes(nn.Module):
+    """Takes the mean of the batch from each sample, in one mode; a gate that begins at 0 is after it."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.mode, self.gate, self.answers = mode, nn.Linear(4, 4), nn.Linear(4, 3)
+        nn.init.zeros_(self.gate.weight)
+
+    def forward(self, x):
+        mixed = x - x.mean(0) if self.training == (self.mode == "training") else x
+        return self.answers(x + self.gate(mixed))
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.answers = nn.Embedding(5, 4, max_norm=1e9), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.answers(self.words(x.abs().long().clamp(max=4)).mean(1))
+
+
+class Folds(nn.Module):
+    """Has its layer see each number of a sample as one of the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers = nn.Linear(1, 3)
+
+    def forward(self, x):
+        return self.answers(x.reshape(-1, 1)).reshape(len(x), -1, 3).mean(1)
+
+
 def inplace():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(inplace=True), nn.Linear(8, 3))
 
@@ -265,11 +321,35 @@ def inplace():
     [
         (lambda: nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)), "'1' of the model is batch norm"),
         (Shortcut, r"opacus#828"),
+        (Keeps, "writes into 'mean' when it is asked"),
+        (Remembers, "in evaluation a sample's loss depends"),
+        (lambda: Mixes("training"), "in training a sample's loss depends"),
+        (lambda: Mixes("evaluation"), "in evaluation a sample's loss depends"),
+        (Words, "'words' of the model has max_norm"),
+        (Folds, "a layer of the model has .* gradients for"),
     ],
 )
 def test_what_cannot_be_told_of_single_samples_is_refused_in_words(model, words):
     with pytest.raises(ConfigError, match=words):
         private.tried(task_of(model, *samples()))
+
+
+def test_a_loss_that_weighs_samples_by_their_batch_is_refused():
+    def balanced(outputs, targets):
+        each = nn.functional.cross_entropy(outputs, targets, reduction="none")
+        return each / torch.bincount(targets, minlength=3)[targets]
+
+    made = supervised(lambda: nn.Linear(4, 3), TensorDataset(*samples()), balanced, lambda p: torch.optim.SGD(p, lr=1.0))
+    with pytest.raises(ConfigError, match="in training a sample's loss depends"):
+        private.tried(clipped(made, 1.1))
+
+
+def test_layers_that_take_each_sample_by_itself_are_none_of_these():
+    def model():
+        layers = nn.Conv1d(1, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Dropout(), nn.Linear(8, 3)
+        return nn.Sequential(nn.Unflatten(1, (1, 4)), *layers)
+
+    private.tried(task_of(model, *samples()))
 
 
 def test_an_activation_in_place_is_put_out_of_place_with_the_same_numbers():
