@@ -57,6 +57,17 @@ class _Noised(DPOptimizer):  # type: ignore[misc] # Opacus has no types
         )
         self._guard = guard
 
+    def clip_and_accumulate(self) -> None:
+        """A sample whose gradient is not finite counts 0 in every parameter: no clip shortens it, and it would end the turn.
+
+        Opacus itself multiplies by 0 where the norm alone is beyond float32.
+        """
+        if len(self.grad_samples[0]):
+            lost = torch.stack([~each.isfinite().reshape(len(each), -1).all(1) for each in self.grad_samples]).any(0)
+            for each in self.grad_samples:
+                each[lost] = 0.0
+        super().clip_and_accumulate()
+
     def add_noise(self) -> None:
         """One stream for all parameters, in their order."""
         sizes = [p.summed_grad.numel() for p in self.params]
@@ -129,14 +140,17 @@ class PrivateBatches(MiniBatches):
         """One step on the samples that chance draws: they may be many, or none.
 
         Returns:
-            Their mean loss, without noise, for this site's own eyes; of an empty batch, that of the step before.
+            Their mean loss, without noise, for this site's own eyes, without those that are not finite; where there is none,
+            that of the step before.
         """
         chosen = self._drawn(self._taken)
         self._descent.zero_grad()
         if len(chosen):
             self._go_to(chosen, 0)
             with _told("a training step"):
-                self._last = float(self._per_sample())
+                losses = self._per_sample().cpu().double()
+            told = losses[losses.isfinite()]
+            self._last = float(told.mean()) if len(told) else self._last
         else:
             self._begin_next()
         for p in self._trained:  # what no sample's loss depends on has a gradient of 0, and noise all the same
@@ -154,7 +168,7 @@ class PrivateBatches(MiniBatches):
         return self._last
 
     def _per_sample(self) -> Tensor:
-        """Leave the gradient of each sample of the batch with the parameters; their mean loss."""
+        """Leave the gradient of each sample of the batch with the parameters; the losses, [n, …]."""
         whole = slice(0, len(self._indices))
         inputs, targets = self._batch(whole, whole)
         self._begin_next()
@@ -167,7 +181,7 @@ class PrivateBatches(MiniBatches):
         if self._term is not None and answers is not None:
             each = each + self._term(outputs, answers, targets)
         torch.autograd.backward(each.sum())
-        return losses.detach().mean()
+        return losses.detach()
 
     def refuse_mixing(self) -> None:
         """Put another sample in the place of one of a batch, and ask for the losses again: only that one's may be another.

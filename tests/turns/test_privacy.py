@@ -164,6 +164,26 @@ def test_a_step_is_the_mean_of_clipped_gradients_of_single_samples():
     assert torch.allclose(found, -total / len(x), atol=1e-5)
 
 
+@pytest.mark.parametrize("number", [math.nan, math.inf, 1e38, 1e20])
+def test_a_sample_that_is_not_finite_or_huge_moves_the_model_by_no_more_than_the_clip_and_ends_no_turn(number):
+    x, y = samples()
+    x[7], y[7] = number, 2
+    guard = Guard(Noise(KEY), 0.0, 1.0, 1.0)
+
+    def model():
+        net = nn.Sequential(nn.Linear(4, 3), nn.Identity())
+        nn.init.zeros_(net[0].weight)
+        return net
+
+    torch.manual_seed(1)
+    found = moved(task_of(model, x, y), guard)
+    torch.manual_seed(1)
+    without = moved(task_of(model, torch.cat([x[:7], x[8:]]), torch.cat([y[:7], y[8:]])), guard) * 39 / 40
+    assert float((found - without).norm()) <= 1.0 / 40 + 1e-6
+    run = trajectory.Run(guarded(task_of(model, x, y), guard), state.fresh(task_of(model, x, y)), 5, 3)
+    assert [step for step, _ in trajectory.sample(run, 3, 1, lambda *_: None)] == [0, 1, 2, 3]
+
+
 def test_the_noise_of_a_step_has_the_deviation_that_was_accounted_for():
     """An empty batch leaves the noise alone: multiplier times clip, over the samples that a batch has on the average."""
     x, y = samples()
