@@ -185,6 +185,7 @@ def describe(
         )
     if table is not None and data is None:
         raise UsageError("--table without --data", "inside a site its site.toml says how a CSV is written")
+    others: list[Described] = []
     if data is not None and plan_path is not None:
         path = new_file(None, out, "description.json", "description", _require_description)
         source, folder, plan_file = site_file.named(data, None, table=table), plan_path.parent, sites.read_plan(plan_path)
@@ -201,9 +202,18 @@ def describe(
             hidden = disclosure.least(site.least, least)
             made = _described(site.config.data, site.folder, site.plan_file, hidden)
             record = Described(file=escape(path.name), digest=hashlib.sha256(made).hexdigest(), least=hidden)
+            before = (e.record for e in events.read(site.events_path))
+            others = [each for each in before if isinstance(each, Described) and each.digest != record.digest]
             with files.replacing_all({path: made}, shared=True):
                 events.record(site.events_path, record)
     told = description.parse(made)
+    if others:
+        last = others[-1]  # its name was escaped when it was recorded
+        screen.tell(
+            f"LOOK: '{last.file}' told of these data otherwise (least {last.least}): from two descriptions counts can "
+            "follow that each of them hides; hand over one alone",
+            err=as_json,
+        )
     if as_json:
         screen.machine({"file": path, "description": told.model_dump(exclude_none=True)})
         return

@@ -251,6 +251,17 @@ def test_a_site_records_that_it_described_its_data_and_to_what_file(stage, alx):
     assert not [p for p in world.disk.rglob("*") if p.is_file() and b"alx-description" in p.read_bytes()]
 
 
+def test_a_second_description_that_tells_something_else_is_a_look(stage, alx):
+    """Of 200, 14, 12 and 4 a least of 10 tells 14 and 12, and one of 20 tells 200: so of 230 samples 4 are left."""
+    world = stage("paired")
+    words = ["describe", world.root / "told.json", "--site", world.folder("learner")]
+    assert "LOOK" not in alx(*words).out
+    assert "LOOK" not in alx(*words).out
+    look = "LOOK: 'told.json' told of these data otherwise (least 10): from two descriptions counts can follow"
+    assert look in alx(*words, "--least", "20").out
+    assert "LOOK: 'told.json' told of these data otherwise (least 20)" in alx(*words, "--json").err
+
+
 def test_classes_that_the_plan_does_not_name_are_those_of_its_model(stage, alx):
     """Else the list of classes would be one that was taken from the labels, and tell of each rare one that it is there."""
     world = stage("paired")

@@ -87,6 +87,8 @@ def test_counts_by_hand():
     assert disclosure.cells([250, 9, 9], 10) == [HIDDEN, FEW, FEW]  # 18 of two below 10 are 9 and 9
     assert disclosure.cells([12, 8], 10) == [HIDDEN, HIDDEN]  # too few rows to tell which one is few
     assert disclosure.cells([15, 15], 10) == [15, 15]
+    assert disclosure.cells([200, 14, 12, 4], 10) == [HIDDEN, 14, 12, FEW]  # both together leave 4: threat-model.md
+    assert disclosure.cells([200, 14, 12, 4], 20) == [200, FEW, FEW, FEW]
 
 
 @pytest.mark.parametrize(("counts", "missing", "told"), [
