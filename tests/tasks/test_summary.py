@@ -127,12 +127,12 @@ def test_numbers_in_an_npz_are_counted_by_their_places(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "classes", "marks"),
     [
-        ([[1, 0, 0], [0, 0, 1], [0, 0, 1]], {"0": 1, "1": 0, "2": 2}, None),  # one each: they add up
+        ([[1, 0, 0], [0, 0, 1], [0, 0, 1]], None, {"0": 1, "1": 0, "2": 2}),  # one each: the form is not for labels to say
         ([[1, 0, 1], [0, 0, 0], [0, 1, 1]], None, {"0": 1, "1": 1, "2": 2}),
         ([0, 1, 1], {"0": 1, "1": 2}, None),
     ],
 )
-def test_yes_or_no_labels_are_classes_where_each_sample_has_one(tmp_path, labels, classes, marks):
+def test_yes_or_no_labels_are_classes_where_the_plan_has_one_of_them_alone(tmp_path, labels, classes, marks):
     np.savez(tmp_path / "own.npz", train_images=np.zeros((3, 2)), train_labels=labels)
     own = of(tmp_path, Source("npz", "own.npz"), 'loss = "binary_cross_entropy"\n').own
     assert (own.classes, own.marks, own.agreed) == (classes, marks, True)

@@ -88,13 +88,14 @@ def _part(targets: Tensor, loss: str, names: Sequence[str], classes: int | None)
 
 
 def _several(rows: Array, loss: str, names: Sequence[str], classes: int | None, *, agreed: bool) -> Part:
-    """Where a sample has several labels: yes or no for each, or a class for each of its pixels."""
+    """Where a sample has several labels: yes or no for each, or a class for each of its pixels.
+
+    Samples that all have just one of them are told alike: by another form one sample more would show what labels it has.
+    """
     n = len(rows)
     if loss == "binary_cross_entropy":
         found = (rows > 0).sum(0).tolist()
         told = {names[i] if len(names) == len(found) else str(i): count for i, count in enumerate(found)}
-        if bool(((rows > 0).sum(1) == 1).all()):  # then they are classes, and their counts add up
-            return Part(n, classes=told)
     else:
         several = _counts(rows.reshape(-1), loss, names, classes)
         several = several if len(several) <= MOST_COLUMNS else {}
