@@ -66,6 +66,10 @@ source = "alx.tasks.models:mlp"
 arguments = { inputs = 4, classes = 3, hidden = 8 }
 """
 
+PRIVATE = PLAN.replace("sampling_period = 2\n", "").replace(
+    "[optimiser]", "[privacy]\nepsilon = 3.0\ndelta = 1e-3\nloss_clip = 1.1\nspare = 0\n\n[optimiser]", 1
+)
+
 
 class Plain(Dataset):
     """A data set as people write them: one sample at a time, a label that is a plain number."""
@@ -257,6 +261,14 @@ def _told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return world.root
 
 
+@pytest.fixture(scope="session")
+def _private(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exchange of its own, under a plan with [privacy]; played once, where it is asked for."""
+    world = pair_world(make_world(tmp_path_factory.mktemp("private") / "now", PRIVATE))
+    world.turn("learner")
+    return world.root
+
+
 @pytest.fixture
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], World]:
     """A private copy of the exchange at one stage.
@@ -268,15 +280,15 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Wor
     Under a plan with officers, of whom two have to agree: waiting: the learner's round 1 is sealed, and nobody has
     approved it; approved: two have, and it is on the disk.
 
-    Under a plan with ridge: told: the learner's round 1 is on the disk, with its moments.
+    Under a plan with ridge: told: the learner's round 1 is on the disk, with its moments. Under one with [privacy]: private.
     """
 
     def copy(name: str) -> World:
         world = World(tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}")
         if name in ("waiting", "approved"):
             shutil.copytree(request.getfixturevalue("_waiting"), world.root)
-        elif name == "told":
-            shutil.copytree(request.getfixturevalue("_told"), world.root)
+        elif name in ("told", "private"):
+            shutil.copytree(request.getfixturevalue(f"_{name}"), world.root)
         else:
             shutil.copytree(request.getfixturevalue("_stages")[name], world.root)
         if name == "approved":

@@ -94,7 +94,8 @@ FAULTS = {
         "refused as another model; the tensors are named",
     ),
     13: Fault(
-        "NaN or infinity, a negative loss where the objective has none, no samples", "refused; snapshot and tensor are named"
+        "NaN or infinity, a negative loss where the objective has none, one larger than [privacy] lets it be, no samples",
+        "refused; snapshot and tensor are named",
     ),
     14: Fault(
         "bombs: zstd, huge windows, lying sizes, a second frame, safetensors headers, JSON, snapshots beyond memory",
@@ -343,7 +344,7 @@ FAULTS = {
     ),
     42: Fault(
         "a spent privacy budget is to be had again: `kill -9`, another noise, a restore, a reset, an old copy; or the "
-        "peer's bundle overspends, or has spent no more than before",
+        "peer's bundle overspends, has other noise than the plan makes, or has spent no more than before",
         "exit 23: refused before anything is trained; 16 or 15 by the peer, or flagged, exit 0",
         (
             f"{PRIVACY}test_a_turn_that_was_killed_goes_on_with_the_very_noise_and_takes_its_share_once",
@@ -351,7 +352,7 @@ FAULTS = {
             f"{PRIVACY}test_a_restore_gives_nothing_back_and_status_says_how_it_ends",
             f"{PRIVACY}test_a_reset_gives_nothing_back_with_the_log_or_without",
             f"{PRIVACY}test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork",
-            f"{PRIVACY}test_a_bundle_that_overspends_or_says_nothing_of_it_is_refused",
+            f"{PRIVACY}test_a_bundle_that_overspends_or_has_other_noise_or_says_nothing_of_it_is_refused",
             f"{PRIVACY}test_a_sender_whose_budget_did_not_go_on_is_a_look",
         ),
     ),

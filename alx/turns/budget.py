@@ -6,6 +6,7 @@ share.
 """
 
 import json
+import math
 import os
 import platform
 import secrets
@@ -16,8 +17,8 @@ from importlib import metadata
 import numpy as np
 import torch
 
-from alx.bundle.manifest import Spending
-from alx.errors import BudgetError, ConfigError, count, escape
+from alx.bundle.manifest import Manifest, Spending
+from alx.errors import BudgetError, ConfigError, MalformedError, PeerError, count, escape
 from alx.learning import blend as blends
 from alx.learning.noise import KEY_BYTES, Guard, Noise
 from alx.learning.task import Task
@@ -29,8 +30,10 @@ from alx.site.site import Site
 from alx.site.state import SiteState
 from alx.tasks import accountant, clipped, devices
 from alx.tasks.accountant import Turn
+from alx.turns.looks import NOISE_SLACK
 
 SUMS, CHOICE, TOLD = "sums", "choice", "told"  # purposes of the stream
+ALIKE = 10 * accountant.CLOSE  # relative: two searches for one multiplier, on two machines, end nearer than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,42 @@ def forecast(plan: Plan, task: Task, samples: int, steps: int) -> Planned:
     sums = len(range(0, steps, plan.period(steps))) + 1 + (len(blends.FEW) if plan.candidates == "blended" else 0)
     weights = sum(p.numel() for p in task.new_model().parameters() if p.requires_grad)
     return Planned(turn, turn.loss_noise * limit * sums**0.5, samples, weights)
+
+
+def check_noise(now: SiteState, manifest: Manifest) -> None:
+    """The peer's noise is what the plan makes of its pinned count, and no loss sum is more than samples and noise come to.
+
+    A larger deviation would excuse any loss that rose. Beside a sum of 10^19, whose next float64 is 2,048 away, head starts
+    would be rounded away, and one's own choice be made without noise.
+
+    Args:
+        now: this site; the plan has [privacy].
+        manifest: the peer's, which tells of a budget.
+
+    Raises:
+        PeerError: other noise, rate or steps.
+        MalformedError: a loss sum that cannot be.
+        BudgetError: no noise keeps to the plan's budget.
+    """
+    plan, own, peer = now.site.plan, now.own.file.samples, now.peer.file.samples
+    privacy, limit = _agreed(plan)
+    turn = planned(plan, privacy, peer, plan.steps(manifest.sender.role, peer, own))
+    deviation = turn.loss_noise * limit * len(manifest.candidates) ** 0.5
+    said = manifest.spending
+    for what, expected in {**turn._asdict(), "deviation": deviation}.items():
+        got = getattr(said, what)
+        if not math.isclose(got, expected, rel_tol=ALIKE):
+            raise PeerError(
+                f"the bundle says {what.replace('_', ' ')} {got:.6g} in [privacy], and the plan makes it {expected:.6g}",
+                "does the peer keep to the plan?",
+            )
+    most = limit * peer + NOISE_SLACK * deviation
+    for c in manifest.candidates:
+        if c.loss > most:
+            raise MalformedError(
+                f"the loss of {c.label} is {c.loss:.6g}, and {count(peer, 'sample')} of at most {limit:.6g} each come to no "
+                f"more than {most:.6g} with their noise"
+            )
 
 
 def tried(site: Site, task: Task) -> tuple[Task, Planned]:

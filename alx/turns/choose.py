@@ -135,6 +135,8 @@ class _Candidates:
 
 def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Selected:
     site = now.site
+    if site.plan.privacy is not None:
+        budget.check_noise(now, staged.manifest)
     load.refuse_alone(site.config)
     task = load.task(site.folder, site.config, site.plan)
     same_model(task, now.own.file)

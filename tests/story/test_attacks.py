@@ -7,7 +7,7 @@ from tests import attacks, faults
 from tests.forge import refused_import, well_told
 
 # What only the receiving site can see: its history, its peer, its plan and whose officers it names, its model.
-FOR_THE_SITE = (9, 10, 12, 13, 36, 40, 45, 48)
+FOR_THE_SITE = (9, 10, 12, 13, 36, 40, 42, 45, 48)
 BEFORE_ANYTHING = (9, 10, 45)
 
 

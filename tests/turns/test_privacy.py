@@ -16,7 +16,7 @@ from torch.utils.data import TensorDataset
 
 from alx.cli.main import run
 from alx.errors import BudgetError, ConfigError, ForkError, PeerError
-from alx.learning import state, trajectory
+from alx.learning import select, state, trajectory
 from alx.learning.noise import Guard, Noise
 from alx.plan import parse
 from alx.privacy import Privacy
@@ -29,13 +29,11 @@ from alx.tasks.data.samples import Tensors
 from alx.tasks.supervised import supervised
 from alx.turns import budget, train
 from tests import several
-from tests.conftest import PLAN, World, make_world, pair_world
+from tests.conftest import PRIVATE, World, make_world, pair_world
 from tests.forge import Forge, command, refused
 from tests.upkeep.test_backup import back_up, restoring
 from tests.upkeep.test_recovery import lose, resetting
 
-TABLE = "[privacy]\nepsilon = 3.0\ndelta = 1e-3\nloss_clip = 1.1\nspare = 0\n\n"
-PRIVATE = PLAN.replace("sampling_period = 2\n", "").replace("[optimiser]", TABLE + "[optimiser]", 1)
 KEY = bytes(range(32))
 
 
@@ -611,12 +609,34 @@ def test_a_whole_exchange_ends_within_the_budget_and_both_have_one_model(stage, 
         (lambda m: m["privacy"].update(epsilon=3.5), "has spent epsilon 3.5"),
         (lambda m: m["privacy"].update(delta=0.01), "at delta 0.01"),
         (lambda m: m.update(privacy=None), "says nothing"),
+        *(
+            (lambda m, what=what: m["privacy"].update({what: m["privacy"][what] * 1.02}), f"says {what.replace('_', ' ')}")
+            for what in ("noise", "rate", "loss_noise", "deviation")
+        ),
+        (lambda m: m["privacy"].update(steps=7), "says steps 7 "),
     ],
 )
-def test_a_bundle_that_overspends_or_says_nothing_of_it_is_refused(stage, capsys, change, words):
+def test_a_bundle_that_overspends_or_has_other_noise_or_says_nothing_of_it_is_refused(stage, capsys, change, words):
     forge = Forge.of(stage("sent"), "learner")
     forge.edit(change)
     refused(capsys, command(forge.world, "provider", forge.bundle), PeerError, words)
+
+
+def test_beside_sums_as_large_as_can_be_no_head_start_is_rounded_away(stage, monkeypatch):
+    """What the choice is made from is the peer's sum less the head start; refused a little above."""
+    world = stage("sent")
+    with world.site("provider").locked("import-and-select") as now:
+        own, said = now.site.plan.loss_limit, json.loads((world.bundle("learner") / "manifest.json").read_text())
+    most = own * said["samples"] + 8 * said["privacy"]["deviation"]
+    held, race = [], select.race
+    monkeypatch.setattr(select, "race", lambda signed, *a, **k: held.extend(signed) or race(signed, *a, **k))
+    drawn, starts = [], budget.Share.head_starts
+    monkeypatch.setattr(budget.Share, "head_starts", lambda *a: drawn.extend(found := starts(*a)) or found)
+    forge = Forge.of(world, "learner")
+    forge.edit(lambda m: [c.update(loss=0.99 * most) for c in m["candidates"]])
+    assert world.take("provider", forge.bundle) == 0
+    assert [0.99 * most - each for each in held] == pytest.approx(drawn, abs=1e-12)
+    assert min(map(abs, drawn)) > 1e-3
 
 
 def test_a_sender_whose_budget_did_not_go_on_is_a_look(stage, alx):
