@@ -2,7 +2,8 @@
 
 Knows entries; knows no accountant. The budget is counted in turns, each of which takes the same. A turn is set aside before
 its first step, so that one that is killed has taken it. A restore, or a reset of the ledger, takes one as well: a turn may
-have been begun that the backup, or the bundles, do not know of. So neither gives anything back.
+have been begun that the backup, or the bundles, do not know of. So neither gives anything back. After either the site has a
+new key: the same noise for two sums that differ would show their difference bare.
 """
 
 import contextlib
@@ -56,6 +57,8 @@ def of(records: Iterable[Event]) -> Budget:
 
 def noise_key(folder: Path) -> bytes:
     """The site's own, made where there is none: with another one, every turn is another turn, and takes its share.
+
+    No backup holds it, and a reset of the ledger throws it away.
 
     Raises:
         TrustError: others may read it.

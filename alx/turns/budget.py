@@ -92,16 +92,13 @@ def share(now: SiteState, task: Task, what: str, device: str) -> Share:
     privacy, limit = _agreed(now.site.plan)
     refuse_unknown(task)
     known = budget.of(e.record for e in now.entries)
-    place = devices.device(device).type
     same = {
         "what": what,
         "plan": now.site.plan_file.digest,
         "data": task.data and task.data(),
         "machine": [platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
         "versions": [torch.__version__, np.__version__, metadata.version("opacus")],
-        "device": place,
-        # elsewhere than on a CPU the same turn again differs in its last digits: after a restore it has other noise
-        "lost": 0 if place == "cpu" else known.lost,
+        "device": devices.device(device).type,
     }
     noise = Noise(budget.noise_key(now.site.folder)).under(json.dumps(same, sort_keys=True))
     return Share(_turn(now, privacy, known.last), noise, limit, privacy.clip)

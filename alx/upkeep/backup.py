@@ -30,7 +30,7 @@ from alx.errors import (
 )
 from alx.progress import Tell
 from alx.records import Role, Strict
-from alx.site import events
+from alx.site import budget, events
 from alx.site import site as sites
 from alx.site.entries import BackedUp, Restored
 from alx.site.keyring import KEY_NAME
@@ -47,7 +47,8 @@ MAX_LIST_BYTES = 64 << 20  # MAX_FILES names of a few hundred characters
 MAX_TOLD = 20  # bad files that a message names
 _CHUNK = 1 << 20
 _NEEDED = (KEY_NAME, sites.SITE_NAME, sites.PLAN_NAME, LEDGER_NAME, events.EVENTS_NAME)
-_SKIPPED = ("staging", "lock")  # of the site's folder: what a command fetches or makes again
+# Of the site's folder: what a command fetches or makes again. With another noise.key a restored site draws no noise twice.
+_SKIPPED = ("staging", "lock", budget.NOISE_NAME)
 
 
 class BackedUpFile(Strict):

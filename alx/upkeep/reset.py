@@ -268,6 +268,7 @@ def reset(site: Site, findings: Findings, reason: str) -> Reset:
             made = before
     else:
         records = _records(site, findings)
+        files.remove_tree(site.folder / budget.NOISE_NAME)  # so that no noise is drawn twice, for sums that may differ
         made = made._replace(rebuilt=len(records) + 2)
         created = Created(role=site.role, key=findings.own[0].fingerprint, plan=site.plan_file.digest)
         fresh = site.ledger_path.with_name("ledger.new.sqlite")

@@ -548,6 +548,28 @@ def test_other_samples_another_start_or_another_machine_have_other_noise(stage, 
     assert len(set(names)) == 4
 
 
+def noise_of(world, role="learner"):
+    """The name of the noise of one and the same turn, as this site would draw it now."""
+    task = dataclasses.replace(task_of(lambda: nn.Linear(4, 3), *samples()), data=lambda: "d")
+    return budget.share(world.state(role), task, "a turn", "cpu").noise.name()
+
+
+def test_each_restore_and_a_reset_draw_other_noise_also_on_a_cpu_where_sums_may_differ(stage):
+    """Kept moments may be lost, a task's file may be another: no digest of a turn knows all that its sums come from."""
+    world = stage("answered")
+    backup, found = back_up(world), [noise_of(world), noise_of(world)]
+    assert not list(backup.rglob("noise.key"))
+    for _ in range(2):  # the same backup: the ledger counts one restore both times
+        shutil.rmtree(world.folder("learner"))
+        assert run(restoring(world, backup)) == 0
+        found.append(noise_of(world))
+    lose(world, "learner")
+    assert run(resetting(world, "learner")) == 0
+    found.append(noise_of(world))
+    assert found[0] == found[1]
+    assert len(set(found)) == 4
+
+
 # What is told
 
 
