@@ -608,6 +608,15 @@ def test_sums_of_four_candidates_have_twice_the_noise_of_one_and_none_is_below_0
     assert min(share.noised([0.0] * 100, "x")) == 0
 
 
+@pytest.mark.parametrize(("multiplier", "step"), [(2.0, 2.0**-9), (15.0, 2.0**-6)])
+def test_what_is_told_of_sums_is_on_a_grid_that_the_noise_alone_decides(multiplier, step):
+    share = budget.Share(accountant.Turn(1.0, 1.0, 1, multiplier), Noise(KEY), 1.1, 1.0)
+    assert 1 / 2048 < step / share.deviation(1) <= 1 / 1024
+    for value in (0.1, 1234.5678, 1e6 / 3):
+        (told,) = share.noised([value], "x")
+        assert told % step == 0
+
+
 def test_a_whole_exchange_ends_within_the_budget_and_both_have_one_model(stage, alx):
     world = stage("second")
     assert world.take("provider", world.bundle("learner", 2)) == 0
