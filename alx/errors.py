@@ -179,7 +179,7 @@ class RanksError(AlxError):
 
 
 class BudgetError(AlxError):
-    """The plan's privacy budget does not cover it, so nothing was trained."""
+    """The plan's privacy budget does not cover it, so nothing was trained, or chosen."""
 
     exit_code = 23
 

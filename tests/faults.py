@@ -345,12 +345,13 @@ FAULTS = {
     42: Fault(
         "a spent privacy budget is to be had again: `kill -9`, another noise, a restore, a reset, an old copy; or the "
         "peer's bundle overspends, has other noise than the plan makes, or has spent no more than before",
-        "exit 23: refused before anything is trained; 16 or 15 by the peer, or flagged, exit 0",
+        "exit 23: refused before anything is trained or chosen; 16 or 15 by the peer, or flagged, exit 0",
         (
             f"{PRIVACY}test_a_turn_that_was_killed_goes_on_with_the_very_noise_and_takes_its_share_once",
             f"{PRIVACY}test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_refused",
             f"{PRIVACY}test_a_restore_gives_nothing_back_and_status_says_how_it_ends",
             f"{PRIVACY}test_a_reset_gives_nothing_back_with_the_log_or_without",
+            f"{PRIVACY}test_a_restore_beyond_the_budget_chooses_nothing_again_and_status_says_so",
             f"{PRIVACY}test_each_restore_and_a_reset_draw_other_noise_also_on_a_cpu_where_sums_may_differ",
             f"{PRIVACY}test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork",
             f"{PRIVACY}test_a_bundle_that_overspends_or_has_other_noise_or_says_nothing_of_it_is_refused",

@@ -37,7 +37,7 @@ def spent(plan: Plan, known: Budget) -> list[str]:
 
 
 def ended(plan: Plan, known: Budget, position: Position, role: Role) -> tuple[str, str] | None:
-    """Where the budget has no turn left and this site still has rounds to train: what to know, and the command to run next.
+    """Where the budget has no turn, or no choice, left and this site still needs one: what to know, and what to run next.
 
     Args:
         plan: the agreement.
@@ -48,6 +48,12 @@ def ended(plan: Plan, known: Budget, position: Position, role: Role) -> tuple[st
     privacy, last, following = plan.privacy, known.last, position.next_command
     if privacy is None or position.step not in ("train", "import") or known.taken < plan.rounds + privacy.spare:
         return None
+    best = "alx best writes the best model so far, on either side; tell the peer that no bundle follows, and no closing"
+    if position.step == "import" and known.taken > plan.rounds + privacy.spare:
+        told = (
+            f"LOOK: more of the privacy budget is gone than it has, so this site cannot import what the peer sends: {best}"
+        )
+        return told, "alx best OUT.safetensors"
     if position.step == "train" and last is not None and last.turn is not None and last.round == position.round:
         goes_on = "alx train-local goes on with it as long as data, machine and versions are the same"
         return f"LOOK: round {last.round} was begun and has its share: {goes_on}; no other turn is left", following
@@ -55,10 +61,7 @@ def ended(plan: Plan, known: Budget, position: Position, role: Role) -> tuple[st
     if due > plan.rounds:
         return None
     first = "the peer's bundle can still be imported; then " if position.step == "import" else ""
-    told = (
-        f"LOOK: the privacy budget has no turn left, so this site cannot train in round {due}: {first}alx best writes the "
-        "best model so far, on either side; tell the peer that no bundle follows, and no closing"
-    )
+    told = f"LOOK: the privacy budget has no turn left, so this site cannot train in round {due}: {first}{best}"
     return told, following if position.step == "import" else "alx best OUT.safetensors"
 
 

@@ -280,16 +280,39 @@ def set_aside(now: SiteState, share: Share, round_: int) -> Spent:
         return known.last
     after = epsilon(share.turn, known.taken + 1, privacy)
     if after > privacy.epsilon:
-        turns, are = now.site.plan.rounds + privacy.spare, "is" if known.taken == 1 else "are"
         raise BudgetError(
-            f"the privacy budget has room for {count(turns, 'turn')}, and {known.taken} {are} gone: one more would come "
-            f"to epsilon {after:.4g}, and the plan allows {privacy.epsilon:g}",
+            f"{_room(now.site.plan, privacy, known)}: one more would come to epsilon {after:.4g}, and the plan allows "
+            f"{privacy.epsilon:g}",
             "nothing was trained; restores, resets and turns begun anew take a share each, and spare in the plan is for "
             "them; new sites on both sides have a budget that adds to this one for the same samples",
         )
     made = Spent(round=round_, turn=name, **share.turn._asdict(), epsilon=after, delta=privacy.delta)
     now.append(made)
     return made
+
+
+def refuse_spent(now: SiteState) -> None:
+    """A choice takes of the budget too: where restores and resets took more shares than there are, none is made.
+
+    Of a turn that was set aside, the choice before it and the one after it are in its share. What is chosen again after a
+    restore tells again; that is in the restore's share, as far as the budget has one. A closing tells nothing but a choice
+    that stands in the ledger.
+
+    Raises:
+        BudgetError: more turns are gone than the budget has.
+    """
+    privacy, _ = _agreed(now.site.plan)
+    known = budget.of(e.record for e in now.entries)
+    if known.taken > now.site.plan.rounds + privacy.spare:
+        raise BudgetError(
+            f"{_room(now.site.plan, privacy, known)}: to choose once more would tell more than the plan allows",
+            "alx best writes the best model so far, on either side; tell the peer that no bundle follows, and no closing",
+        )
+
+
+def _room(plan: Plan, privacy: Privacy, known: budget.Budget) -> str:
+    turns, are = count(plan.rounds + privacy.spare, "turn"), "is" if known.taken == 1 else "are"
+    return f"the privacy budget has room for {turns}, and {known.taken} {are} gone"
 
 
 def epsilon(turn: Turn, turns: int, privacy: Privacy) -> float:

@@ -76,6 +76,7 @@ def import_and_select(
 
     Raises:
         AlxError: see `incoming.verified` and `Staged.states`; then nothing was changed.
+        BudgetError: more of the privacy budget is gone than it has; nothing was changed.
         NotFiniteError: the own loss is finite nowhere; nothing was changed.
     """
     with incoming.verified(now, (path, *also), ask) as found:
@@ -136,6 +137,7 @@ class _Candidates:
 def _select(now: SiteState, staged: Staged, tell: Tell, *, full: bool) -> Selected:
     site = now.site
     if site.plan.privacy is not None:
+        budget.refuse_spent(now)
         budget.check_noise(now, staged.manifest)
     load.refuse_alone(site.config)
     task = load.task(site.folder, site.config, site.plan)

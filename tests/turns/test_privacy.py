@@ -473,6 +473,23 @@ def test_a_restore_gives_nothing_back_and_status_says_how_it_ends(stage, capsys,
     assert alx("best", world.root / "out.safetensors", "--site", world.folder("learner")).code == 0
 
 
+def test_a_restore_beyond_the_budget_chooses_nothing_again_and_status_says_so(stage, capsys, alx):
+    world = stage("second")
+    assert world.take("provider", world.bundle("learner", 2)) == 0
+    reply = world.turn("provider")
+    backup = back_up(world)
+    assert world.take("learner", reply) == 0
+    shutil.rmtree(world.folder("learner"))
+    assert run(restoring(world, backup)) == 0
+    assert taken(world) == 3
+    before = world.fingerprint("learner")
+    refused(capsys, command(world, "learner", reply), BudgetError, "for 2 turns, and 3 are gone")
+    assert world.fingerprint("learner") == before
+    told = alx("status", "--site", world.folder("learner")).out
+    assert "LOOK: more of the privacy budget is gone than it has, so this site cannot import what the peer sends" in told
+    assert told.endswith("next: alx best OUT.safetensors\n")
+
+
 @pytest.mark.parametrize("with_log", [True, False])
 def test_a_reset_gives_nothing_back_with_the_log_or_without(stage, capsys, with_log):
     world = stage("answered")
