@@ -352,6 +352,7 @@ FAULTS = {
             f"{PRIVACY}test_a_restore_gives_nothing_back_and_status_says_how_it_ends",
             f"{PRIVACY}test_a_reset_gives_nothing_back_with_the_log_or_without",
             f"{PRIVACY}test_a_restore_beyond_the_budget_chooses_nothing_again_and_status_says_so",
+            f"{PRIVACY}test_a_turn_that_goes_on_with_its_key_put_back_counts_the_restores_since_and_none_beyond_the_budget",
             f"{PRIVACY}test_each_restore_and_a_reset_draw_other_noise_also_on_a_cpu_where_sums_may_differ",
             f"{PRIVACY}test_an_old_copy_put_back_by_hand_is_found_by_the_peer_as_a_fork",
             f"{PRIVACY}test_a_bundle_that_overspends_or_has_other_noise_or_says_nothing_of_it_is_refused",

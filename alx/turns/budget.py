@@ -276,16 +276,18 @@ def set_aside(now: SiteState, share: Share, round_: int) -> Spent:
     """
     privacy, _ = _agreed(now.site.plan)
     known, name = budget.of(e.record for e in now.entries), share.noise.name()
-    if known.last is not None and known.last.turn == name:
-        return known.last
-    after = epsilon(share.turn, known.taken + 1, privacy)
+    begun = known.last if known.last is not None and known.last.turn == name else None
+    after = epsilon(share.turn, known.taken + (begun is None), privacy)
     if after > privacy.epsilon:
+        one_more = "one more would come" if begun is None else "with this one, which was begun, they come"
         raise BudgetError(
-            f"{_room(now.site.plan, privacy, known)}: one more would come to epsilon {after:.4g}, and the plan allows "
+            f"{_room(now.site.plan, privacy, known)}: {one_more} to epsilon {after:.4g}, and the plan allows "
             f"{privacy.epsilon:g}",
             "nothing was trained; restores, resets and turns begun anew take a share each, and spare in the plan is for "
             "them; new sites on both sides have a budget that adds to this one for the same samples",
         )
+    if begun is not None:
+        return begun
     made = Spent(round=round_, turn=name, **share.turn._asdict(), epsilon=after, delta=privacy.delta)
     now.append(made)
     return made
@@ -321,13 +323,15 @@ def epsilon(turn: Turn, turns: int, privacy: Privacy) -> float:
 
 
 def spending(now: SiteState, share: Share, sums: int) -> Spending:
-    """What the bundle of the turn that was set aside last says of it."""
-    known = budget.of(e.record for e in now.entries)
-    spent = known.last
-    if spent is None or spent.epsilon is None:
-        raise AssertionError("a turn is set aside before it is trained")
+    """What the bundle of a turn that was set aside says: epsilon of all turns that are gone, as many as it counts."""
+    privacy, _ = _agreed(now.site.plan)
+    gone = budget.of(e.record for e in now.entries).taken
     return Spending(
-        epsilon=spent.epsilon, delta=spent.delta, turns=known.taken, **share.turn._asdict(), deviation=share.deviation(sums)
+        epsilon=epsilon(share.turn, gone, privacy),
+        delta=privacy.delta,
+        turns=gone,
+        **share.turn._asdict(),
+        deviation=share.deviation(sums),
     )
 
 

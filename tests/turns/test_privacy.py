@@ -455,6 +455,29 @@ def test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_
     assert "round 1 was begun and has its share: alx train-local goes on with it" in capsys.readouterr().out
 
 
+def test_a_turn_that_goes_on_with_its_key_put_back_counts_the_restores_since_and_none_beyond_the_budget(stage, capsys):
+    world = stage("paired")
+    folder = world.folder("learner")
+    interrupted(world)
+    key = shutil.copy(folder / "noise.key", world.root / "noise.key")
+    for shares in (2, 3):
+        backup = back_up(world, name=f"backup-{shares}")
+        shutil.rmtree(folder)
+        assert run(restoring(world, backup)) == 0
+        shutil.copy(key, folder / "noise.key")
+        assert taken(world) == shares
+        if shares == 2:
+            shutil.copytree(folder, world.root / "begun")
+            said = json.loads((world.turn("learner") / "manifest.json").read_text())["privacy"]
+            assert said["turns"] == 2
+            assert 2.9 < said["epsilon"] <= 3  # of one turn it is 2.2
+            shutil.rmtree(folder)
+            (world.root / "begun").rename(folder)
+    refused(
+        capsys, ["train-local", "--site", str(folder)], BudgetError, "with this one, which was begun, they come to epsilon"
+    )
+
+
 def test_a_restore_gives_nothing_back_and_status_says_how_it_ends(stage, capsys, alx):
     world = stage("answered")
     backup = back_up(world)
