@@ -90,8 +90,11 @@ def _assisted(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
         learner, provider = (sites.sites[role].look() for role in get_args(Role))
         model, chosen = turns.latest(learner).tensors, learner.position.selected[-1]
         own = personal.unpacked(personal.of_candidate(provider, provider.position.sealed[-1], chosen.index))
-        closing = sites.close() if number == both.plan.plan.rounds else 0
-        sites.forget()
+        closing = 0
+        if number == both.plan.plan.rounds:
+            closing = sites.close()  # nothing is forgotten now: killed before the round is kept, it is asked for again
+        else:
+            sites.forget()
         sealed = there.sealed, back.sealed
         carried = sum(s.size for s in sealed) + closing, sum(s.raw_size for s in sealed)
         selected = there.chosen.selected.label, back.chosen.selected.label

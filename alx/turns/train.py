@@ -175,15 +175,16 @@ def _forget(now: SiteState) -> None:
 
 
 def sealed(now: SiteState) -> Sealed:
-    """The bundle that was sealed last, verified again.
+    """The bundle of the turn that was sealed last, verified again; a closing is no turn.
 
     Raises:
         TurnError: none was.
         CorruptError: it is gone from the outbox, or another one.
     """
-    if not now.position.sealed:
+    turns = [each for each in now.position.sealed if not each.closing]
+    if not turns:
         raise TurnError("no turn is sealed yet", f"next: {now.position.next_command}")
-    return _sealed(now, now.position.sealed[-1], again=True)
+    return _sealed(now, turns[-1], again=True)
 
 
 def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:

@@ -291,8 +291,8 @@ def test_the_plans_model_lies_beside_both(place, capsys):
     assert "'net.py' beside --task is another than that beside the plan" in capsys.readouterr().err
 
 
-def dealt(folder, **changed):
-    agreed = plans.altered(plans.load(folder / "plan.toml").plan, {"rounds": 2})
+def dealt(folder, rounds=2, **changed):
+    agreed = plans.altered(plans.load(folder / "plan.toml").plan, {"rounds": rounds})
     own = OwnTask(folder / "task.py", TASK.encode(), {"ward": 3, "beds": ['"a"', "b"]} | changed)
     rng = np.random.default_rng(0)
     split = splits.parse("complementary:0:0.1")
@@ -310,6 +310,18 @@ def test_killed_between_two_rounds_it_goes_on_where_it_was(place):
     assert goes_on
     last = again(2, None).state
     assert all(torch.equal(states[1][name], last[name]) for name in last)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_killed_after_the_closing_and_before_the_last_round_is_kept_that_round_is_told_again(place, rounds):
+    play, _ = algorithms.player(dealt(place, rounds), "assisted")
+    *_, last = (play(number, None) for number in range(1, rounds + 1))
+    for _ in range(2):
+        again, goes_on = algorithms.player(dealt(place, rounds), "assisted")
+        assert goes_on
+        told = again(rounds, None)
+        assert (told.carried, told.selected) == (last.carried, last.selected)
+        assert all(torch.equal(last.state[name], told.state[name]) for name in last.state)
 
 
 def test_a_party_has_its_own_samples_the_settings_and_no_samples_kept_apart(place):
