@@ -22,7 +22,7 @@ from alx.objective import Objective
 from alx.officers import BothOfficers, Officers
 from alx.privacy import Privacy, loss_limit
 from alx.records import FROM_LIST, Finite, Role, Scalar, Strict, explain
-from alx.training import DISTILLED, FIRM, Distillation, Optimiser, Training
+from alx.training import Distillation, Optimiser, Training, firm
 
 MAX_PLAN_BYTES = 1 << 20  # a plan is a page; a megabyte leaves room for a long list of columns
 MAX_ROUNDS = 1000  # names carry three digits; nobody carries a disk a thousand times
@@ -170,10 +170,7 @@ class Plan(Strict):
         table = values.get("distillation", {})
         if not isinstance(table, dict) or table.get("weight") is not None:
             return values
-        return {
-            **values,
-            "distillation": {**table, "weight": FIRM if values.get("loss", "cross_entropy") in DISTILLED else 0.0},
-        }
+        return {**values, "distillation": {**table, "weight": firm(values.get("loss", "cross_entropy"))}}
 
     @model_validator(mode="after")
     def _distillation_fits(self) -> Self:

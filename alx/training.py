@@ -12,7 +12,7 @@ from alx.schedule import Schedule
 from alx.transforms import Transform
 
 FIRM = 1.0  # weight of distillation for classes and labels, as measured (docs/decisions/0018-trips.md)
-DISTILLED = ("cross_entropy", "binary_cross_entropy")  # by default
+DISTILLED = ("cross_entropy", "binary_cross_entropy")  # by default; see `firm`
 VALIDATIONS = 10  # of a turn, where the plan does not say: enough to see a curve bend
 MAX_VALIDATIONS = 1000  # of a turn; each costs a pass over the validation samples
 MAX_ACCUMULATED = 10_000  # batches a step; of more, one step would be a turn
@@ -25,6 +25,11 @@ OPTIONS: dict[OptimiserName, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterov"),
 }
 """What each takes besides `lr` and `weight_decay`; it is the class of torch.optim that is so called, but for capitals."""
+
+
+def firm(loss: str) -> float:
+    """The weight of distillation for a plan's `loss`, where the plan says none."""
+    return FIRM if loss in DISTILLED else 0.0
 
 
 def _of(option: str, meaning: str) -> str:

@@ -432,8 +432,8 @@ does. `cyclic` and `fedavg` carry two
 models a round, one each way; nothing in them keeps a round from making things worse. Their bytes are those of the bare
 models, packed as a bundle packs one: no manifest and no signature, which the bytes of assistance include. A kind of
 assistance that is the plan's own, asked for by its name, is played once, as `assisted`. Where the plan has
-[distillation] off, `+distillation` takes its default. Rivals train on all samples and have no use for validation; the
-loss in the table is that of all training samples, whatever was selected on.
+[distillation] off, `+distillation` takes its default, and is refused where the loss has none. Rivals train on all
+samples and have no use for validation; the loss in the table is that of all training samples, whatever was selected on.
 
 | split | who holds what |
 |---|---|
@@ -452,9 +452,8 @@ last line is the mean over hospitals, with its standard deviation; `--json` has 
 **A task of your own.** `--task task.py` takes the place of `--data`: its `make_task` is given the plan, `--settings
 FILE` (what `[settings]` in a site.toml would say) and, for `settings.folder`, the folder that the file lies in, where
 all samples are. One line in it says what is dealt out: `data = settings.dealt(data)`; [tasks.md](tasks.md#simulate-it)
-has the rules. All baselines train and are measured by the task's own functions, so all can be had, with two exceptions,
-which are refused: `+distillation` where the plan has no weight and the loss has no default one, as it would be the same
-as without; and `validation` where `make_task` cannot be made with it. What is kept apart, and every number on it, is
+has the rules. All baselines train and are measured by the task's own functions, so all can be had, with one exception,
+which is refused: `validation` where `make_task` cannot be made with it. What is kept apart, and every number on it, is
 what the task's `held_out` says, so `--held-out`, `--by`, `--positive` and `--threshold` are not for it. alx sees the
 file and the settings, not what else it reads: where the data change, take another `--out`.
 

@@ -21,7 +21,7 @@ from alx.study.parties import PLAIN, POOLED, TRAINED, Parties
 from alx.study.results import Algorithm
 from alx.study.sizes import packed
 from alx.tasks import load
-from alx.training import FIRM
+from alx.training import firm
 from alx.turns import personal
 
 EXCHANGE = "exchange"
@@ -64,8 +64,8 @@ def agreed(plan: Plan, algorithm: Algorithm) -> PlanFile:
 
 
 def _firm(plan: Plan) -> dict[str, object]:
-    """[distillation] that is on."""
-    return {"distillation": {"weight": plan.distillation.weight or (FIRM if plan.loss == "cross_entropy" else 0.0)}}
+    """[distillation] that is on, where the loss has a default for it."""
+    return {"distillation": {"weight": plan.distillation.weight or firm(plan.loss)}}
 
 
 def _distilled(both: Parties) -> dict[Role, Task]:

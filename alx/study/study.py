@@ -21,6 +21,7 @@ from alx.study.own import OwnPool, OwnTask
 from alx.study.pool import Pool
 from alx.study.results import Algorithm
 from alx.study.splits import Split
+from alx.training import firm
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,11 @@ def parse(
     agreed = plan.plan
     if task is not None:
         _refuse_beside_a_task(data, held_out, table, metrics)
-        _refuse_empty_rivals(agreed, wanted)
     elif settings is not None:
         raise UsageError("--settings without --task", "the built-in task has none")
     elif agreed.loss == "own":
         raise ConfigError('the plan says loss = "own", and no task brings it', "name its file: --task FILE")
+    _refuse_empty_rivals(agreed, wanted)
     if init is not None and not init.is_file():
         raise UsageError(f"there is no file '{escape(str(init), 200)}'", "--init takes a .safetensors file")
     code = _code(plan, beside)
@@ -193,12 +194,12 @@ def _refuse_beside_a_task(data: str, held_out: str | None, table: Path | None, m
 
 
 def _refuse_empty_rivals(agreed: Plan, wanted: Iterable[str]) -> None:
-    """With distillation that the plan does not have, and that has no default for a loss of one's own.
+    """With distillation that the plan does not have, and that has no default for its loss.
 
     Raises:
         UsageError: one is asked for.
     """
-    if agreed.distillation.weight or agreed.loss == "cross_entropy":
+    if agreed.distillation.weight or firm(agreed.loss):
         return
     for name in (name for name in wanted if algorithms.DISTILLED in name):
         raise UsageError(

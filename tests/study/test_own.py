@@ -235,9 +235,12 @@ def test_settings_without_a_task_and_rivals_that_would_be_none_are_refused(place
     (place / "own.toml").write_text("ward = 3\n")
     assert simulate("--settings", "own.toml") == 2
     assert "--settings without --task" in capsys.readouterr().err
-    (place / "plan.toml").write_text('loss = "mse"\n' + PLAN)
-    assert simulate("--task", "task.py", "--baselines", "fedavg+distillation") == 2
-    assert "'fedavg+distillation' would be as without distillation" in capsys.readouterr().err
+    said = "'fedavg+distillation' would be as without distillation"
+    for loss, refused in (("mse", True), ("cross_entropy", False), ("binary_cross_entropy", False)):
+        (place / "plan.toml").write_text(f'loss = "{loss}"\n{PLAN}\n[distillation]\nweight = 0.0\n')
+        for data in (["--task", "task.py"], ["--data", "npz:all.npz"]):
+            assert simulate(*data, "--baselines", "fedavg+distillation", "--samples", "49") == 2
+            assert (said in capsys.readouterr().err) == refused
 
 
 BROKEN = [

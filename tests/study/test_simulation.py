@@ -419,6 +419,16 @@ def test_rivals_and_kinds_of_assistance_without_validation_samples_have_no_patie
     assert {name for name, patience in kinds.items() if patience} == {"assisted", "blended+distillation+validation"}
 
 
+@pytest.mark.parametrize(
+    ("loss", "said", "weight"),
+    [("cross_entropy", 0, 1), ("binary_cross_entropy", 0, 1), ("binary_cross_entropy", 2.5, 2.5), ("mse", 0.5, 0.5)],
+)
+def test_with_distillation_is_with_the_plans_or_with_its_losses_default(loss, said, weight):
+    agreed = plan.parse(f"{PLAN}\n[distillation]\nweight = {said}\n".encode()).plan.model_copy(update={"loss": loss})
+    assert algorithms.agreed(agreed, "blended+distillation").plan.distillation.weight == weight
+    assert algorithms.agreed(agreed, "blended").plan.distillation.weight == 0
+
+
 def test_cyclic_and_fedavg_are_what_the_books_say(both):
     agreed, tasks, steps = both.plan.plan, both.tasks, both.steps
     start = {n: v.clone() for n, v in tasks["learner"].new_model().state_dict().items()}
