@@ -431,7 +431,8 @@ others start the optimiser afresh each turn, or go on with each side's own where
 does. `cyclic` and `fedavg` carry two
 models a round, one each way; nothing in them keeps a round from making things worse. Their bytes are those of the bare
 models, packed as a bundle packs one: no manifest and no signature, which the bytes of assistance include. A kind of
-assistance that is the plan's own, asked for by its name, is played once, as `assisted`. Where the plan has
+assistance that is the plan's own, asked for by its name, is played once, as `assisted`. Only `assisted` has the plan's
+[privacy], and its `ridge` under [model]: no other is noised, or has a layer that was solved for. Where the plan has
 [distillation] off, `+distillation` takes its default, and is refused where the loss has none. Rivals train on all
 samples and have no use for validation; the loss in the table is that of all training samples, whatever was selected on.
 

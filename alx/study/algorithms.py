@@ -31,9 +31,9 @@ ASSISTED: Mapping[Algorithm, dict[str, object]] = {
     "paper": PLAIN | {"candidates": "trajectory", "optimiser": {"keep": False}},
     "blended": PLAIN | BLENDED,
     "blended+distillation": BLENDED | TRAINED,
-    "blended+distillation+validation": BLENDED | {"select_on": "validation"},
+    "blended+distillation+validation": BLENDED | {"select_on": "validation", "privacy": None},
 }
-"""Kinds of assistance: what the plan says in place of its own, where that is no matter of `DISTILLED`."""
+"""Kinds of assistance: what the plan says in place of its own, where that is no matter of `DISTILLED`, and of `ridge`."""
 DISTILLED = "+distillation"  # in a name: with the plan's [distillation], or the default one where the plan has it off
 ALONE: dict[Algorithm, str] = {"centralised": POOLED, "learner-only": "learner", "provider-only": "provider"}
 
@@ -60,7 +60,8 @@ def player(both: Parties, algorithm: Algorithm) -> tuple[Play, bool]:
 def agreed(plan: Plan, algorithm: Algorithm) -> PlanFile:
     """The plan that a kind of assistance is played by."""
     firm = _firm(plan) if DISTILLED in algorithm else {}
-    return plans.altered(plan, {**ASSISTED[algorithm], **firm})
+    trained = {} if plan.ridge is None or algorithm == "assisted" else {"model": {"ridge": None}}
+    return plans.altered(plan, {**ASSISTED[algorithm], **firm, **trained})
 
 
 def _firm(plan: Plan) -> dict[str, object]:

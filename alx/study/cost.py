@@ -129,20 +129,20 @@ def measured(parties: Parties, todo: Mapping[Algorithm, int], *, keep: bool) -> 
     sizes.packed(model)
     handling = HANDLING * (time.perf_counter() - began)
     peer: dict[Role, Role] = {"learner": "provider", "provider": "learner"}
-    kept = [len(plan.schedule(role, samples[role], samples[peer[role]])) for role in get_args(Role)]
-    blended = {a: algorithms.agreed(plan, a).plan.candidates == "blended" for a in todo if a in algorithms.ASSISTED}
-    blends = {a: len(blend.RECIPES) * each for a, each in blended.items()}
-    candidates = {a: sum(kept) + len(kept) * each for a, each in blends.items()}
+    agreed = {a: algorithms.agreed(plan, a).plan for a in todo if a in algorithms.ASSISTED}
+    kept = {a: [len(by.schedule(role, samples[role], samples[peer[role]])) for role in peer] for a, by in agreed.items()}
+    blends = {a: len(blend.RECIPES) if by.candidates == "blended" else 0 for a, by in agreed.items()}
+    candidates = {a: sum(kept[a]) + len(kept[a]) * each for a, each in blends.items()}
     layout = layout_of(model)
     bare = sizes.most(layout)
     one = sizes.most(layout, encrypted=True) if plan.encrypt else bare
-    wrapped = {
-        a: sum(sizes.wrapping(layout, snapshots, each, encrypted=plan.encrypt) for snapshots in kept)
-        for a, each in blends.items()
-    }
-    spending = len(kept) * sizes.SPENDING if plan.privacy is not None else 0
-    once = sizes.CLOSING if pooled.head is None else sizes.CLOSING + one + sizes.told(pooled.head, encrypted=plan.encrypt)
-    carried = {a: plan.rounds * (sum(kept) * one + wrapped[a] + spending) + once for a in blends}
+    carried = dict[Algorithm, int]()
+    for a, by in agreed.items():
+        wrapped = sum(sizes.wrapping(layout, snapshots, blends[a], encrypted=plan.encrypt) for snapshots in kept[a])
+        spending = len(kept[a]) * sizes.SPENDING if by.privacy is not None else 0
+        carried[a] = plan.rounds * (sum(kept[a]) * one + wrapped + spending) + sizes.CLOSING
+        if by.ridge is not None and pooled.head is not None:
+            carried[a] += one + sizes.told(pooled.head, encrypted=plan.encrypt)
     carried |= {a: plan.rounds * len(get_args(Role)) * bare for a in todo if a.startswith(("cyclic", "fedavg"))}
     seconds = {
         a: plan.rounds

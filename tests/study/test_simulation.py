@@ -25,7 +25,7 @@ from alx.cli.main import run
 from alx.learning import measure, trajectory
 from alx.site import site as sites
 from alx.site import site_file
-from alx.study import algorithms, baselines, figures, parties, pool, sizes, splits
+from alx.study import algorithms, baselines, cost, figures, parties, pool, sizes, splits
 from alx.study.results import Results, Round, Run, summarise
 from alx.tasks import descent, load
 from tests import generated
@@ -427,6 +427,35 @@ def test_with_distillation_is_with_the_plans_or_with_its_losses_default(loss, sa
     agreed = plan.parse(f"{PLAN}\n[distillation]\nweight = {said}\n".encode()).plan.model_copy(update={"loss": loss})
     assert algorithms.agreed(agreed, "blended+distillation").plan.distillation.weight == weight
     assert algorithms.agreed(agreed, "blended").plan.distillation.weight == 0
+
+
+RIDGE = 'freeze = ["1.*"]\nridge = 0.1\n'
+PRIVACY = "[privacy]\nepsilon = 8.0\ndelta = 1e-3\nclip = 1.0\nloss_clip = 5.0\n"
+
+
+@pytest.mark.parametrize(
+    ("field", "of_model", "table"), [("ridge", RIDGE, ""), ("privacy", "", PRIVACY)], ids=["ridge", "privacy"]
+)
+def test_assisted_alone_has_the_plans_privacy_and_layer_solved_for(field, of_model, table):
+    text = PLAN.replace('"model.py:net"\n', f'"model.py:net"\n{of_model}') + table
+    played = {name: algorithms.agreed(plan.parse(text.encode()).plan, name).plan for name in algorithms.ASSISTED}
+    assert [name for name, by in played.items() if getattr(by, field) is not None] == ["assisted"]
+
+
+def test_what_each_kind_of_assistance_carries_is_reckoned_by_its_own_plan(place):
+    """Under [privacy] a turn has one snapshot where the plan says nothing, and without it two; one layer is solved for."""
+    model = MODEL.replace(", nn.BatchNorm1d(16)", "")
+    plain = PLAN.replace("sampling_period = 4\n", "")
+    solving = plain.replace('"model.py:net"\n', f'"model.py:net"\n{RIDGE}')
+    carried = []
+    for number, text in enumerate((plain, plain + PRIVACY, solving)):
+        split, rng = splits.parse("gamma:0.4"), np.random.default_rng(3)
+        whole, agreed = pool.digits(rng).part(150, rng), plan.parse(text.encode())
+        both = parties.deal(whole, split, agreed, model.encode(), place / str(number), 3, rng, site_file.Metrics())
+        carried.append(cost.measured(both, {"assisted": 1, "blended": 1}, keep=False).carried)
+    bare, private, solved = carried
+    assert bare["assisted"] == bare["blended"] == private["blended"] > private["assisted"]
+    assert solved["blended"] < solved["assisted"]
 
 
 def test_cyclic_and_fedavg_are_what_the_books_say(both):
