@@ -30,14 +30,27 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         outputs: logits [n, classes, …], or [n] or [n, 1].
-        targets: class numbers [n, …].
+        targets: class numbers [n, …], whole ones; of one logit 0 or 1 of any kind. Whole numbers below 0 are left out.
 
     Returns:
-        float64 [n].
+        float64 [n]; NaN where all of a sample's are left out.
+
+    Raises:
+        ConfigError: targets are something else.
     """
-    n = len(outputs)
-    found = outputs.argmax(1) if outputs.ndim > 1 and outputs.shape[1] > 1 else (outputs > 0).long()
-    return (found.reshape(n, -1) == targets.reshape(n, -1)).cpu().to(torch.float64).mean(1)
+    n, several = len(outputs), outputs.ndim > 1 and outputs.shape[1] > 1
+    found = outputs.argmax(1) if several else (outputs > 0).long()
+    whole = not targets.is_floating_point()
+    known = targets >= 0 if whole else torch.ones_like(targets, dtype=torch.bool)
+    fits = whole if several else not (known & (targets != 0) & (targets != 1)).any()
+    if not fits or found.numel() != targets.numel():
+        raise ConfigError(
+            f"there is no accuracy of outputs {list(outputs.shape)} and targets {list(targets.shape)}, {targets.dtype}: "
+            "they are no logits with a class number each",
+            "give score=, a function of all outputs and all targets of held_out: docs/tasks.md",
+        )
+    right = (found.reshape(n, -1) == targets.reshape(n, -1)) & known.reshape(n, -1)
+    return right.sum(1).cpu().to(torch.float64) / known.reshape(n, -1).sum(1).cpu()
 
 
 def _cross_entropy(

@@ -261,7 +261,8 @@ def supervised(
             says `select_on = "validation"`.
         held_out: samples kept apart; what the model is worth there is shown, and never sent.
         score: (all outputs, all targets) -> what they are worth: a number, higher is better, or numbers by name, of which
-            the first is; it takes the memory of all outputs at once. None: accuracy, a batch at a time.
+            the first is; it takes the memory of all outputs at once. None: accuracy, a batch at a time, for targets that
+            are class numbers.
         device: where the model, the batches and, where there is room, a data set that is indexed without a loop live.
         training: `settings.plan.training`: schedule, clipping, accumulation, augmentation, balance and speed.
         distillation: `settings.distillation`, which holds a turn to its start; the model then gives one tensor.
@@ -304,9 +305,6 @@ def supervised(
             out[:, at : at + at_once] = found.cpu().to(torch.float64).mean(2)
         return out
 
-    def total(net: nn.Module, where: Samples, what: Loss) -> float:
-        return sums(lambda part: values([net], where, part, what), len(where))[0]
-
     def new_model() -> nn.Module:
         made = model()
         return made if any(p.is_meta for p in made.parameters()) else made.to(place)  # one to be cut is placed then
@@ -331,8 +329,8 @@ def supervised(
     return Task(
         new_model=new_model,
         trainer=trainer,
-        measure=lambda net: LossSum(total(net, judged, loss), len(judged)),
-        held_out=None if kept is None else _worth(kept, place, score, total),
+        measure=lambda net: LossSum(sums(lambda part: values([net], judged, part, loss), len(judged))[0], len(judged)),
+        held_out=None if kept is None else _worth(values, kept, place, score),
         signed=signed,
         training=training,
         selects_on="training" if validation is None else "validation",
@@ -388,10 +386,10 @@ def _copy(make: Callable[[], nn.Module], net: nn.Module) -> nn.Module:
 
 
 def _worth(
-    kept: Samples, place: torch.device, score: Score | None, total: Callable[[nn.Module, Samples, Loss], float]
+    values: _Values, kept: Samples, place: torch.device, score: Score | None
 ) -> Callable[[nn.Module], float | Values | Scores]:
     if score is None:
-        return lambda net: total(net, kept, accuracy) / len(kept)
+        return lambda net: float(values([net], kept, torch.arange(len(kept)), accuracy).nanmean())
     batches = EvaluationBatch()
     return lambda net: score(*gathered(net, kept, place, batches))
 

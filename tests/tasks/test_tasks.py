@@ -528,6 +528,37 @@ def test_accuracy_is_the_share_of_classes_that_were_found():
     assert accuracy(torch.tensor([[0.5], [-1.0]]), torch.tensor([1, 1])).tolist() == [1.0, 0.0]
     assert accuracy(torch.tensor([0.5, -1.0]), torch.tensor([[1.0], [0.0]])).tolist() == [1.0, 1.0]
     assert accuracy(out.reshape(1, 2, 2), torch.tensor([[0, 0]])).tolist() == [0.5]  # a class at each place
+    assert accuracy(out, torch.tensor([[0], [1]])).tolist() == [1.0, 1.0]
+
+
+def test_targets_below_0_are_left_out_of_accuracy():
+    out = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+    assert accuracy(out.reshape(1, 2, 2), torch.tensor([[-100, 0]])).tolist() == [0.0]
+    assert accuracy(torch.tensor([0.5, 0.5]), torch.tensor([-1, 1])).isnan().tolist() == [True, False]
+    kept = TensorDataset(torch.eye(3), torch.tensor([-100, 1, 2]))
+    loss = nn.CrossEntropyLoss(reduction="none")
+    task = supervised(lambda: nn.Linear(3, 3), kept, loss, lambda p: torch.optim.SGD(p, lr=0.1), held_out=kept)
+    model = task.new_model()
+    model.load_state_dict({"weight": torch.eye(3), "bias": torch.tensor([0.0, 0.0, 5.0])})
+    assert measure.held_out(task, model).score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        ((5, 3), torch.ones(5, 3)),  # three yes-or-no labels
+        ((5, 3), torch.ones(5, 3, dtype=torch.int64)),
+        ((5, 3), torch.ones(5)),
+        ((5, 1), torch.linspace(0, 1, 5)),  # numbers
+        ((5,), -torch.ones(5)),
+        ((5, 1), torch.arange(5)),
+        ((2, 7, 5), torch.ones(2, 7, dtype=torch.int64)),  # classes last
+    ],
+)
+def test_what_has_no_class_numbers_has_no_accuracy_and_needs_a_score(outputs, targets):
+    with pytest.raises(ConfigError, match="there is no accuracy of outputs") as caught:
+        accuracy(torch.ones(outputs), targets)
+    assert "give score=" in caught.value.hint
 
 
 def test_a_score_of_ones_own_is_given_what_the_loss_is_given():
@@ -612,8 +643,8 @@ def test_a_score_of_ones_own_sees_all_answers_at_once_and_may_have_several_numbe
 )
 def test_each_of_the_plans_losses_falls_in_training(loss, targets, outputs):
     x = tensors(64).tensors[0]
-    made = task(TensorDataset(x, targets(x)), lambda: nn.Linear(4, outputs), loss, held_out=TensorDataset(x, targets(x)))
-    made = dataclasses.replace(made)
+    data = TensorDataset(x, targets(x))
+    made = task(data, lambda: nn.Linear(4, outputs), loss, held_out=data, score=Judge(loss))
     snapshots = play(made, 40, 40)
     model = made.new_model()
     before, after = (measure.measure(made, model, s).total for s in snapshots.values())
