@@ -29,7 +29,7 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
     Args:
         outputs: logits [n, classes, …].
         start: the same of the model that the turn began with.
-        targets: class numbers [n, …].
+        targets: class numbers [n, …]; not for `not_true`, anything.
         temperature: divides both logits.
         not_true: over the classes other than the target. Where there are two, one is left, and a comparison of one says
             nothing: then over both, as far as the start is right (`_trust`).
@@ -43,15 +43,18 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
     z, s = outputs.float(), start.float()
     if temperature != 1:
         z, s = z / temperature, s / temperature
-    if not not_true:
-        return temperature**2 * _divergence(z, s)
-    if targets.is_floating_point() or targets.ndim != outputs.ndim - 1:
+    numbered = not targets.is_floating_point() and targets.ndim == outputs.ndim - 1
+    if not_true and not numbered:
         raise ConfigError(
             f"distillation compares classes other than a sample's own, and labels are {targets.dtype} {list(targets.shape)}",
             'classes = "all" in [distillation] compares all of them',
         )
+    if not numbered:
+        return temperature**2 * _divergence(z, s)
     own, least = targets.long().unsqueeze(1), torch.finfo(z.dtype).min
     known = (own >= 0) & (own < outputs.shape[1])  # a loss may leave others out: ignore_index
+    if not not_true:
+        return temperature**2 * _divergence(z, s) * known.squeeze(1)
     own = own.where(known, 0)
     if outputs.shape[1] == 2:  # noqa: PLR2004 - two classes
         trust = _trust(start.float().softmax(1).gather(1, own).squeeze(1))

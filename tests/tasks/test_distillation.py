@@ -11,6 +11,7 @@ from torch.utils.data import TensorDataset
 from alx import plan
 from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
+from alx.objective import Objective
 from alx.tasks import check_task, distillation, load, supervised
 from alx.tasks.models import small_cnn
 from alx.tasks.objective import losses, optimisers
@@ -83,6 +84,21 @@ def test_what_a_loss_leaves_out_is_left_out_and_small_numbers_are_compared_in_fl
     assert term(z, s + torch.tensor([0, 9, 0]), torch.tensor([-100])).tolist() == [0.0]  # ignore_index
     with pytest.raises(ConfigError, match=r"classes other than a sample's own, and labels are torch\.float32"):
         term(z, s, torch.tensor([[0.2, 0.3, 0.5]]))
+
+
+@pytest.mark.parametrize("classes", ["not_true", "all"])
+@pytest.mark.parametrize("objective", [Objective(), Objective(class_weights={"a": 100.0, "b": 1.0, "c": 1.0})])
+def test_a_place_that_a_loss_leaves_out_is_held_to_nothing(classes, objective):
+    term = distillation.term("cross_entropy", Distillation(weight=1, classes=classes), objective, ["a", "b", "c"])
+    z, s, y = torch.randn(2, 3, 4), torch.randn(2, 3, 4), torch.tensor([[-100, 0, 3, 1], [2, -1, 0, -100]])
+    found = term(z, s, y)
+    assert (found[(y < 0) | (y > 2)] == 0).all()
+    assert (found[(y >= 0) & (y <= 2)] > 0).all()
+
+
+def test_all_takes_shares_of_classes_for_labels():
+    term = distillation.term("cross_entropy", Distillation(weight=1, classes="all"))
+    assert term(torch.randn(2, 3), torch.randn(2, 3), torch.full((2, 3), 1 / 3)).shape == (2,)
 
 
 def test_each_position_of_a_map_has_its_own():
