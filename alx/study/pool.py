@@ -53,12 +53,14 @@ class Pool:
         return classes(self.labels) if column is None else self.columns[known(self.columns, column)]
 
     def digest(self) -> str:
-        """SHA-256 of all samples, labels and columns."""
+        """SHA-256 of all samples, labels and columns, and of those kept apart."""
         found = hashlib.sha256()
         for name, array in {"images": self.images, "labels": self.labels, **self.columns}.items():
             _add(found, name, array)
         for array in self.held_out or ():
             _add(found, "held out", array)
+        for name, array in self.held_columns.items():
+            _add(found, f"held out {name}", array)
         return found.hexdigest()
 
     def part(self, most: int, rng: np.random.Generator) -> "Pool":

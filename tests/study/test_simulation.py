@@ -1,6 +1,7 @@
 """Both sites and their rivals on one machine: same start, data and steps; goes on after a kill; says what it costs."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -667,6 +668,21 @@ def test_an_npzs_further_arrays_are_columns(tmp_path):
     np.savez(tmp_path / "b.npz", **arrays, train_site=np.array(["a"]))
     with pytest.raises(pool.ConfigError, match="train_site of shape"):
         pool.read(site_file.named(f"npz:{tmp_path}/b.npz", None), agreed)
+
+
+def test_the_digest_of_a_pool_is_of_all_that_is_in_it():
+    """A folder of results belongs to it: with other groups to tell scores by, it is another study's."""
+    images, labels, wards = np.zeros((4, 2)), np.arange(4), np.array(list("aabb"))
+    whole = pool.Pool(images, labels, (images[:2], labels[:2]), {"ward": wards}, None, {"ward": wards[:2]})
+    other = {
+        "images": images + 1,
+        "labels": labels + 1,
+        "held_out": (images[:2], labels[2:]),
+        "columns": {"ward": wards[::-1]},
+        "held_columns": {"ward": wards[1:3]},
+    }
+    digests = {dataclasses.replace(whole, **{name: value}).digest() for name, value in other.items()}
+    assert len(digests | {whole.digest()}) == 1 + len(other)
 
 
 def test_a_summary_counts_rounds_until_within_a_point_of_centralised():
