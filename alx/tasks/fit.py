@@ -48,7 +48,7 @@ def refuse_misfit(
     labels, loss = samples.targets, plan.loss
     refuse_labels(labels, loss, where)
     outputs = first_outputs(model, samples, where, device, plan)
-    _shapes(outputs, labels, loss, where)
+    refuse_shapes(outputs, labels, loss, where)
     _weighed(outputs, plan)
     if trained:
         with _apart(device):
@@ -155,11 +155,21 @@ def refuse_labels(labels: Tensor, loss: str, where: str) -> None:
         _refuse(labels, (labels == 0) | (labels == 1), where, '0 or 1 (loss = "binary_cross_entropy")')
 
 
-def _shapes(outputs: Tensor, labels: Tensor, loss: str, where: str) -> None:
-    """Does the loss know what to compare?"""
+def refuse_shapes(outputs: Tensor, labels: Tensor, loss: str, where: str) -> None:
+    """Compare labels, loss and what the model gives for samples: does the loss know what to compare?
+
+    Args:
+        outputs: [n, …], of some samples.
+        labels: of all samples, which `refuse_labels` has let pass.
+        loss: the plan's.
+        where: the data's name, for messages.
+
+    Raises:
+        ConfigError: they do not fit, or says which sample's label the model does not know.
+    """
     gives = f"the model gives {list(outputs.shape[1:])} for a sample, and the labels of {where} are {list(labels.shape[1:])}"
     if loss != "cross_entropy":
-        if outputs[0].numel() != labels[0].numel():
+        if outputs.shape[1:].numel() != labels.shape[1:].numel():
             raise ConfigError(f'{gives} each: loss = "{loss}" expects as many numbers of both', _HINT)
         return
     if outputs.ndim < 2 or outputs.shape[2:] != labels.shape[1:]:  # noqa: PLR2004 - [n, classes]

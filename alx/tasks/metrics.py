@@ -18,7 +18,7 @@ from torch import Tensor
 from alx.errors import ConfigError, escape
 from alx.learning.task import Scores
 from alx.objective import Objective
-from alx.tasks import costs
+from alx.tasks import costs, fit
 from alx.tasks.objective import PLAIN
 
 OF_CLASS, OF_LABEL = " of class ", " of label "  # in the name of a number of one of them
@@ -64,7 +64,12 @@ class Judge:
 
         Returns:
             None under a name where it means nothing: the AUC of samples of one class alone, say.
+
+        Raises:
+            ConfigError: the targets are something else, a target is none of the outputs' classes, or there is not one for
+                each; or a column of `groups` has not as many values.
         """
+        self._refuse_misfit(outputs, targets)
         answers, truth = outputs.detach().cpu().to(torch.float64).numpy(), targets.detach().cpu().numpy()
         measure = _MEASURES[self.loss]
         constant = _CONSTANTS[self.loss](answers, truth)
@@ -89,6 +94,26 @@ class Judge:
             rows = confusion(chosen, truth, answers.shape[1])
             found.confusion.update({self.name(k): row for k, row in enumerate(rows)})
         return found
+
+    def _refuse_misfit(self, outputs: Tensor, targets: Tensor) -> None:
+        """See `__call__`."""
+        if self.loss not in _MEASURES:
+            raise ConfigError(
+                f"a Judge of '{escape(self.loss)}', expected one of {', '.join(_MEASURES)}",
+                "score= takes any function of all outputs and all targets: docs/tasks.md",
+            )
+        n, of_sequences = len(targets), self.loss == "cross_entropy" and outputs.ndim > 2  # noqa: PLR2004 - [n, classes]
+        if not n or len(outputs) != n or of_sequences:
+            raise ConfigError(
+                f"outputs {list(outputs.shape)} and targets {list(targets.shape)} cannot be judged: expected one answer for "
+                "each of at least one sample",
+                "score= takes any function of all outputs and all targets: docs/tasks.md",
+            )
+        fit.refuse_labels(targets, self.loss, "held_out")
+        fit.refuse_shapes(outputs, targets, self.loss, "held_out")
+        for column, cells in self.groups.items():
+            if len(cells) != n:
+                raise ConfigError(f"groups has {len(cells):,} values of '{escape(column)}' for {n:,} samples")
 
     def name(self, k: int) -> str:
         """Of the class with this number."""

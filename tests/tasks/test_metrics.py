@@ -185,6 +185,34 @@ def test_many_classes_are_not_taken_apart_one_by_one():
     assert list(pixels.values) == ["share of labels found", "Brier"]
 
 
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "said"),
+    [
+        ("cross_entropy", (4, 3), [0, 1, -100, 2], "sample 2 of held_out (counted from 0) has the label -100"),
+        ("cross_entropy", (4, 3), [0, 1, 3, 2], "has the label 3, expected 0 to 2"),
+        ("cross_entropy", (4, 3), [0.0, 1.0, 2.0, 2.0], "has labels that are numbers with a fraction (floats)"),
+        ("cross_entropy", (4, 3), [[0], [1], [2], [2]], "the model gives [3] for a sample, and the labels of"),
+        ("cross_entropy", (4, 3, 2), [[0, 1], [1, 1], [2, 2], [2, 0]], "outputs [4, 3, 2] and targets [4, 2] cannot be"),
+        ("cross_entropy", (4,), [0, 1, 1, 0], "the model gives [] for a sample"),
+        ("cross_entropy", (3, 3), [0, 1, 1, 0], "outputs [3, 3] and targets [4] cannot be judged"),
+        ("cross_entropy", (0, 3), [], "outputs [0, 3] and targets [0] cannot be judged"),
+        ("binary_cross_entropy", (4, 1), [0.2, 1, 1, 0], "expected 0 or 1"),
+        ("binary_cross_entropy", (4, 2), [0, 1, 1, 0], "expects as many numbers of both"),
+        ("mse", (4, 2), [0.0, 1.0, 1.0, 0.0], "expects as many numbers of both"),
+        ("own", (4, 2), [0, 1, 1, 0], "a Judge of 'own', expected one of cross_entropy, binary_cross_entropy, mse"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_in_words(loss, outputs, targets, said):
+    with pytest.raises(ConfigError) as caught:
+        Judge(loss)(torch.ones(outputs), torch.tensor(targets))
+    assert said in caught.value.message
+
+
+def test_a_column_needs_a_value_for_each_sample():
+    with pytest.raises(ConfigError, match="groups has 3 values of 'sex' for 200 samples"):
+        judged(Judge("cross_entropy", groups={"sex": ["f", "m", "f"]}), LOGITS, LABELS)
+
+
 def test_a_column_of_ids_tells_no_groups_apart():
     refuse_many("sex", ["f", "m"])
     with pytest.raises(ConfigError, match="column 'id' has 51 values, expected at most 50"):
