@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from alx.errors import ConfigError, escape
+from alx.errors import ConfigError, count, escape
 from alx.plan import Plan
 from alx.tasks import code
 from alx.tasks.data.samples import Held, Samples, first
@@ -20,6 +20,7 @@ _AUXILIARY = (
     "arguments = { aux_logits = false } under [model] in the plan, for torchvision's googlenet and inception_v3; "
     "a model with several outputs needs a task of your own: docs/tasks.md"
 )
+_ALONE = "batch norm needs two samples a batch: batch_size in the plan, and each site's samples, have to be 2 or more"
 _TAKES = (
     "a model of images takes [n, channels, height, width], which [images] in the plan makes of uint8; other numbers go in "
     "as they lie in the file; look at [model] in the plan too"
@@ -105,16 +106,17 @@ def _apart(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _training(model: nn.Module, samples: Held, plan: Plan, where: str, device: torch.device, count: int) -> None:
+def _training(model: nn.Module, samples: Held, plan: Plan, where: str, device: torch.device, n: int) -> None:
     """Training asks the model in another mode, in which some give more than one output."""
-    inputs, labels = (t.to(device) for t in samples.samples_at(torch.arange(count)))
+    inputs, labels = (t.to(device) for t in samples.samples_at(torch.arange(n)))
     try:
-        outputs = code.call(f"in training the model cannot take {count} samples of {where}: it", model.train(), inputs)
+        outputs = code.call(f"in training the model cannot take {count(n, 'sample')} of {where}: it", model.train(), inputs)
     except ConfigError as error:  # a second output may need larger images than the first
-        raise ConfigError(error.message, error.hint or _AUXILIARY) from error
+        hint = _ALONE if "more than 1 value per channel" in error.message else _AUXILIARY
+        raise ConfigError(error.message, error.hint or hint) from error
     if not isinstance(outputs, Tensor):
         raise ConfigError(
-            f"the model gives a {type(outputs).__name__} in training, expected a tensor [{count}, …] as in evaluation",
+            f"the model gives a {type(outputs).__name__} in training, expected a tensor [{n}, …] as in evaluation",
             _AUXILIARY,
         )
     loss = losses(plan.loss, plan.objective, plan.class_names)

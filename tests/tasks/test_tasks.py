@@ -18,7 +18,8 @@ from alx.errors import ConfigError
 from alx.learning import measure, state, trajectory
 from alx.learning.task import LossSum, SampleLosses, Task
 from alx.site.site_file import Metrics
-from alx.tasks import check_task, evaluation, load, supervised
+from alx.tasks import check_task, evaluation, fit, load, supervised
+from alx.tasks.data.samples import Tensors
 from alx.tasks.guard import guarded
 from alx.tasks.metrics import Judge
 from alx.tasks.objective import NAMED, accuracy, losses, optimisers
@@ -791,6 +792,17 @@ def test_googlenet_is_taken_without_its_second_outputs_and_refused_with_them(tmp
         done = alx("identity", tmp_path / f"{name}.json", "--site", site)
         assert done.code == (2 if name == "with" else 0), done.err
         assert ("gives a GoogLeNetOutputs in training" in done.err) == (name == "with")
+
+
+@pytest.mark.parametrize(("batch_size", "samples"), [(1, 8), (16, 1)])
+def test_batch_norm_on_one_sample_is_refused_with_its_own_remedy(batch_size, samples):
+    net = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
+    agreed = plan.parse(PLAN_FILE.encode()).plan.model_copy(update={"batch_size": batch_size})
+    held = Tensors(*(t[:samples] for t in tensors().tensors))
+    with pytest.raises(ConfigError, match="in training the model cannot take 1 sample of a") as caught:
+        fit.refuse_misfit(net, held, agreed, "a", torch.device("cpu"), trained=True)
+    assert "batch norm needs two samples a batch" in caught.value.hint
+    fit.refuse_misfit(net[0], held, agreed, "a", torch.device("cpu"), trained=True)
 
 
 # --- everything check_task can say
