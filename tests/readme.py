@@ -74,6 +74,7 @@ def masked(text: str) -> list[str]:
         plain = re.sub(r"blend [\d.]+\+[\d.]+( m[\d.]+)?|t=\d+", "SNAPSHOT", plain)
         plain = re.sub(r"\d+\.\d+(e-?\d+)?|\d+%|\d+ [kM]?B\b|\([\d,]+(?= of )", "NUMBER", plain)
         plain = re.sub(r"^(a blend, |LOOK: ).*", "", plain)  # of which candidate was chosen, too
+        plain = re.sub(r"^ *(\d+)(?: +\d+){9,}$", r"\1 COUNTS", plain)  # of which answers were given
         out.append(re.sub(r"\s+", " ", plain).strip())
     return [line for line in out if line]
 
