@@ -1,6 +1,7 @@
 """The documents are true: code in them runs, links lead somewhere, the layers are as drawn."""
 
 import hashlib
+import importlib
 import re
 import subprocess
 import sys
@@ -71,3 +72,12 @@ def test_a_ledger_entrys_digest_is_what_the_format_page_says(stage):
         assert hashlib.sha256(f"{number}\n{kind}\n{previous}\n{body}".encode()).hexdigest() == digest
         before = digest
     connection.close()
+
+
+def test_what_each_trip_brings_is_told_as_it_was_measured(monkeypatch):
+    """The page of all settings, and the table that the results begin with, are those of the files beside it."""
+    monkeypatch.syspath_prepend(ROOT / "examples" / "paper")
+    trips = importlib.import_module("trips")
+    found = {name: results for name in trips.SETTINGS if (results := trips.kept(trips.KEPT / f"{name}.json")) is not None}
+    assert (trips.KEPT / "README.md").read_text() == trips.page(trips.KEPT)
+    assert trips.overview(found) in (ROOT / "docs" / "results.md").read_text()
