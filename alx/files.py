@@ -48,27 +48,41 @@ def storage(path: Path | str) -> Iterator[None]:
 def writing(path: Path, *, shared: bool = False, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a new file piece by piece, and sync it; for files inside a folder not yet visible under its final name.
 
-    What has the name already goes first: on a disk that others had it may be a link, a folder, or a pipe that would hang us.
+    What has the name already goes first, but for a folder: on a disk that others had it may be a link, or a pipe that would
+    hang us.
 
     Args:
         path: the file.
         shared: others may read it.
         durable: False leaves the file to a later `sync`: until then a power cut may lose it, kill -9 does not.
     """
-    remove_tree(path)
     with storage(path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644 if shared else 0o600)
-        with os.fdopen(fd, "wb") as file:
+        path.unlink(missing_ok=True)
+        with _opened(path, shared=shared) as file:
             yield file
             file.flush()
             if durable:
-                os.fsync(fd)
+                os.fsync(file.fileno())
 
 
 def write(path: Path, data: bytes | bytearray | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write a new file whole; see `writing`."""
     with writing(path, shared=shared, durable=durable) as file:
         file.write(data)
+
+
+def create(path: Path, data: bytes, *, shared: bool = False) -> None:
+    """Write a new file that a person named, whole: what has got the name meanwhile stays, and is told as StorageError."""
+    with storage(path), _opened(path, shared=shared) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _opened(path: Path, *, shared: bool) -> BinaryIO:
+    """A file that was not there."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644 if shared else 0o600)
+    return os.fdopen(fd, "wb")
 
 
 def make_folder(path: Path, *, shared: bool = False) -> None:
@@ -147,6 +161,11 @@ def read(path: Path, limit: int) -> bytes:
     return data
 
 
+def temporary(path: Path) -> Path:
+    """Where `replace` and its kin write a file before it has its name."""
+    return path.with_name(f".{path.name}.tmp")
+
+
 def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durable: bool = True) -> None:
     """Write `path` so that it holds either its old bytes or `data`: after a power cut too where it is `durable`."""
     replace_all({path: data}, shared=shared, durable=durable)
@@ -155,11 +174,10 @@ def replace(path: Path, data: bytes | memoryview, *, shared: bool = False, durab
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """As `replace`, piece by piece: the file has its name when the block has ended well."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(temporary) as file:
+    with writing(temporary(path)) as file:
         yield file
     with storage(path):
-        temporary.replace(path)
+        temporary(path).replace(path)
     sync_folder(path.parent)
 
 
@@ -174,13 +192,12 @@ def replacing_all(
     contents: Mapping[Path, bytes | memoryview], *, shared: bool = False, durable: bool = True
 ) -> Iterator[None]:
     """As `replace_all`, around what records the files: its block runs when they are written, and have no name yet."""
-    temporaries = {path: path.with_name(f".{path.name}.tmp") for path in contents}
-    for path, temporary in temporaries.items():
-        write(temporary, contents[path], shared=shared, durable=durable)
+    for path, data in contents.items():
+        write(temporary(path), data, shared=shared, durable=durable)
     yield
-    for path, temporary in temporaries.items():
+    for path in contents:
         with storage(path):
-            temporary.replace(path)
+            temporary(path).replace(path)
     if durable:
         for folder in dict.fromkeys(path.parent for path in contents):
             sync_folder(folder)

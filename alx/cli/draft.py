@@ -57,7 +57,7 @@ def first_plan(
     screen.tell(*found.told, err=as_json)
     if kind != "npz" and not values:
         found = made(values=screen.let_in())
-    files.write(out, found.text.encode("utf-8"), shared=True)
+    files.create(out, found.text.encode("utf-8"), shared=True)
     if as_json:
         screen.machine({"plan": out})
         return

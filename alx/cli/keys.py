@@ -58,7 +58,7 @@ def officer(out: Path, asked: bool, as_json: bool) -> None:
         if out.exists() or out.is_symlink():
             raise UsageError(f"'{escape(str(out), 200)}' exists, and a key is not overwritten", "name a new file")
     private = keys.generate()
-    files.write(out, keys.private_pem(private, passphrases.choose(None) if asked else None))
+    files.create(out, keys.private_pem(private, passphrases.choose(None) if asked else None))
     fingerprint = keys.PublicKey(private.public_key()).fingerprint
     if as_json:
         screen.machine({"file": out, "key": fingerprint})

@@ -37,5 +37,5 @@ def label(bundle: Path, out: Path | None, key_path: Path | None, place: Path | N
     sealed_at, attacked_at = (None, None) if site is None else audits.known_at(site.look(), report.digest)
     made = pages.Label(report, drive.of(bundle), sealed_at, datetime.now(UTC).isoformat(timespec="seconds"), attacked_at)
     if out is not None:
-        files.write(out, pages.page(made).encode(), shared=True)
+        files.create(out, pages.page(made).encode(), shared=True)
     screen.machine(made.json()) if as_json else screen.tell(*pages.lines(made))

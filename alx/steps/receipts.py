@@ -123,9 +123,10 @@ def put(now: SiteState, disk: Path) -> Path | None:
     with files.storage(kept):
         if not kept.is_file():  # of a bundle that was sealed before there were receipts
             return None
-    with files.storage(target):
-        if target.is_dir():  # whatever else has its name is replaced
-            files.remove_tree(target)
+    for place in (target, files.temporary(target)):
+        with files.storage(place):
+            if place.is_dir():  # whatever else has its name is replaced
+                files.remove_tree(place)
     data = files.read(kept, MAX_RECEIPT_BYTES)
     try:
         said = _own(now, data)

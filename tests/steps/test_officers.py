@@ -140,6 +140,20 @@ def test_an_approval_that_is_being_written_stops_no_export(sealed):
     assert {p.stem for p in beside(sealed.bundle("learner")).iterdir()} == {fingerprint(k) for k in OFFICERS[:2]}
 
 
+def test_what_got_an_officers_file_name_meanwhile_stays(alx, tmp_path, monkeypatch):
+    """While the passphrase was asked for."""
+    out = tmp_path / "smith.pem"
+
+    def asked(_):
+        out.mkdir()
+        (out / "mine").touch()
+
+    monkeypatch.setattr("alx.cli.keys.passphrases.choose", asked)
+    done = alx("key", "officer", out, "--passphrase")
+    assert (done.code, "File exists" in done.err) == (21, True)
+    assert (out / "mine").is_file()
+
+
 def test_two_officers_at_once_make_one_folder(tmp_path, monkeypatch):
     place, really = tmp_path / "b.approvals", Path.is_dir
 
