@@ -41,8 +41,8 @@ def audit(targets: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool)
     one history, and then that is said.
 
     Needs neither torch nor a private key, and writes nothing. A bundle needs the sender's public key, from a person
-    and never from the disk. Inside a site its own and the pinned peer's are known; elsewhere those of the sites that are
-    named, but for one that lies beside a bundle.
+    and never from the disk. Inside a site its own and the pinned peer's are known. A site that is named
+    lends its keys to no bundle beside it: whoever filled a disk could have put one there.
     """
     if len(targets) > 1:
         _compare(targets, key_paths, as_json=as_json)
@@ -62,18 +62,14 @@ def audit(targets: tuple[Path, ...], key_paths: tuple[Path, ...], as_json: bool)
 def _compare(targets: tuple[Path, ...], key_paths: tuple[Path, ...], *, as_json: bool) -> None:
     """Verify each, then look for two histories."""
     from alx import forks  # noqa: PLC0415 - of one bundle there is nothing to compare
-    from alx.cli import options  # noqa: PLC0415 - as above
     from alx.report import forks as told  # noqa: PLC0415 - as above
 
     sites = {target: _opened(target) for target in targets if is_site(target)}
     bundles = [target for target in targets if target not in sites]
-    lent = list(sites) if bundles and not key_paths and options.around(_named_site()) is None else []
-    _refuse_beside(lent, bundles)
-    known, secret = _trusted(key_paths) if key_paths or (bundles and not lent) else ([], None)
+    known, secret = _trusted(key_paths) if bundles else ([], None)
     reports: list[forks.Verified] = []
-    for target, site in sites.items():
+    for site in sites.values():
         reports += audits.site(site).bundles
-        known += _keys_of(site) if target in lent else []
         secret = secret or site.secret_here
     for target in bundles:
         try:
@@ -81,21 +77,8 @@ def _compare(targets: tuple[Path, ...], key_paths: tuple[Path, ...], *, as_json:
         except AlxError as error:
             raise error.within(f"'{escape(str(target), 200)}'") from error
     found = forks.compared(reports)
-    screen.machine(found.json() | {"keys_of": lent}) if as_json else screen.tell(*told.lines(found, lent))
+    screen.machine(found.json()) if as_json else screen.tell(*told.lines(found))
     found.refuse()
-
-
-def _refuse_beside(sites: list[Path], bundles: list[Path]) -> None:
-    """Refuse the keys of a site that lies where a bundle does: whoever filled the disk could have put it there."""
-    folders = {bundle.resolve().parent: bundle for bundle in bundles}
-    for site in sites:
-        beside = folders.get(site.resolve().parent)
-        if beside is not None:
-            raise UsageError(
-                f"the site '{escape(str(site), 200)}' lies beside the bundle '{escape(str(beside), 200)}', so its keys are "
-                "not taken for anybody's: whoever put the one there could have put the other",
-                "run it inside your own site, or name the sender's public key with --key",
-            )
 
 
 def _opened(target: Path) -> "Site":

@@ -3,23 +3,14 @@
 Knows what was compared; compares nothing.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from alx.bundle import keys
 from alx.errors import count, escape
 from alx.forks import Comparison, Copy, Sealed
 from alx.report.audit import mended
 
 
-def lines(found: Comparison, lent: Sequence[Path] = ()) -> list[str]:
-    """What was compared and what was found, line by line.
-
-    Args:
-        found: what was compared.
-        lent: the sites whose keys the bundles were verified with; none where those keys were named, or are of the site in
-            which somebody stands.
-    """
+def lines(found: Comparison) -> list[str]:
+    """What was compared and what was found, line by line."""
     copies = [c for b in found.bundles.values() for c in b.copies]
     shares = sum(c.disk is not None for c in copies)
     whole = len(copies) - shares
@@ -29,9 +20,6 @@ def lines(found: Comparison, lent: Sequence[Path] = ()) -> list[str]:
     for bundle in sorted(found.bundles.values(), key=lambda b: (b.turn.plan, b.turn.sequence, b.digest)):
         out.append(f"  {bundle.turn!s:<26} {bundle.digest[:16]}…  in {_where(bundle)}")
         out += [f"  {'':<26} {told}" for told in _bad_day(bundle)]
-    if lent:
-        sites = " and ".join(f"'{escape(str(site), 300)}'" for site in lent)
-        out.append(f"keys: those of {sites}, which {'was' if len(lent) == 1 else 'were'} named here")
     if found.unseen:
         out.append(
             f"LOOK: of {count(len(found.bundles), 'bundle')} what {found.unseen} answer and follow could not be seen: "

@@ -29,13 +29,13 @@ def cross_entropy(outputs: Tensor, start: Tensor, targets: Tensor, temperature: 
     Args:
         outputs: logits [n, classes, …].
         start: the same of the model that the turn began with.
-        targets: class numbers [n, …]; not for `not_true`, anything.
+        targets: class numbers [n, …]; not for `not_true`, anything. Whole numbers [n, …] are always class numbers.
         temperature: divides both logits.
         not_true: over the classes other than the target. Where there are two, one is left, and a comparison of one says
             nothing: then over both, as far as the start is right (`_trust`).
 
     Returns:
-        [n, …]; 0 where a target is no class.
+        [n, …]; 0 where a class number is none of the outputs'.
 
     Raises:
         ConfigError: targets are no class numbers, and `not_true` needs them.

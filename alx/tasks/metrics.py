@@ -102,8 +102,9 @@ class Judge:
                 f"a Judge of '{escape(self.loss)}', expected one of {', '.join(_MEASURES)}",
                 "score= takes any function of all outputs and all targets: docs/tasks.md",
             )
-        n, of_sequences = len(targets), self.loss == "cross_entropy" and outputs.ndim > 2  # noqa: PLR2004 - [n, classes]
-        if not n or len(outputs) != n or of_sequences:
+        n = len(targets) if targets.ndim else 0
+        of_sequences = self.loss == "cross_entropy" and outputs.ndim > 2  # noqa: PLR2004 - [n, classes]
+        if not n or outputs.shape[:1] != (n,) or of_sequences:
             raise ConfigError(
                 f"outputs {list(outputs.shape)} and targets {list(targets.shape)} cannot be judged: expected one answer for "
                 "each of at least one sample",

@@ -200,7 +200,7 @@ class PrivateBatches(MiniBatches):
         swapped = [torch.cat([each[other : other + 1], each[1:]]) for each in (inputs, targets)]
         for again in (False, True):
             for p in self._trained if again else ():
-                p.data.add_(torch.randn_like(p) * math.prod(p.shape[1:]) ** -0.5)
+                p.data.add_(torch.randn_like(p) * max(1, math.prod(p.shape[1:])) ** -0.5)
             before = self._held()
             first, second = self._others(inputs, targets), self._others(*swapped)
             for name, digest in self._held().items():

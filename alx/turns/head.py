@@ -91,13 +91,13 @@ def tellable(task: Task, start: State) -> Sums:
 
     Raises:
         ConfigError: a feature is not finite, and the peer would refuse the sums after the disk was carried; or they give no
-            layer, and would be told for nothing.
+            layer by themselves, and might be told for nothing.
     """
     sums = _own(task, start)
     if task.head is not None and task.head.weights(sums) is None:
         raise ConfigError(
             f"[model] ridge is too small beside the features, the squares of which add up to {sums.second.trace():.3g}: "
-            "rounding leaves no layer that could be solved for",
+            "by these samples alone rounding leaves no layer that could be solved for",
             "agree on a larger ridge, or leave it out, on both sides",
         )
     return sums

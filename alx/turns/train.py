@@ -195,7 +195,7 @@ def _sealed(now: SiteState, turn: entries.Sealed, *, again: bool) -> Sealed:
         of = snapshots, m.blends, count - m.weighed, m.last_step, planned
         more = ["1 solved for"] if m.solves else []
         if now.site.plan.ridge is not None and (now.site.role, turn.round) == ("provider", 1) and not m.solves:
-            more = ["none solved for (ridge is too small beside the features)"]
+            more = ["none solved for (no layer came out finite: ridge may be too small beside the features)"]
         more += [] if m.told is None else [f"second moments of {m.told.features} features"]
         return Sealed(bundle.folder, turn.digest, turn.round, size, raw_size, *of, again, more=tuple(more))
 

@@ -195,6 +195,8 @@ def test_many_classes_are_not_taken_apart_one_by_one():
         ("cross_entropy", (4, 3, 2), [[0, 1], [1, 1], [2, 2], [2, 0]], "outputs [4, 3, 2] and targets [4, 2] cannot be"),
         ("cross_entropy", (4,), [0, 1, 1, 0], "the model gives [] for a sample"),
         ("cross_entropy", (3, 3), [0, 1, 1, 0], "outputs [3, 3] and targets [4] cannot be judged"),
+        ("cross_entropy", (), [0], "outputs [] and targets [1] cannot be judged"),
+        ("mse", (1,), 0.5, "outputs [1] and targets [] cannot be judged"),
         ("cross_entropy", (0, 3), [], "outputs [0, 3] and targets [0] cannot be judged"),
         ("binary_cross_entropy", (4, 1), [0.2, 1, 1, 0], "expected 0 or 1"),
         ("binary_cross_entropy", (4, 2), [0, 1, 1, 0], "expects as many numbers of both"),

@@ -188,7 +188,7 @@ def test_a_penalty_below_rounding_is_refused_before_moments_leave_and_before_tra
 def test_where_no_layer_could_be_solved_for_the_provider_is_told(sent, monkeypatch):
     monkeypatch.setattr("alx.tasks.head.solve", lambda *_, **__: None)
     assert not any(c.get("solved") for c in told(sent.turn("provider"))["candidates"])
-    assert "3 snapshots, none solved for (ridge is too small" in sealed(sent.state("provider")).contents
+    assert "3 snapshots, none solved for (no layer came out finite" in sealed(sent.state("provider")).contents
 
 
 def test_a_check_counts_what_ridge_adds_to_the_first_bundle(tmp_path):

@@ -362,9 +362,20 @@ def test_a_loss_that_weighs_samples_by_their_batch_is_refused():
         private.tried(clipped(made, 1.1))
 
 
+class Empty(nn.Module):
+    """A branch for columns of which this plan has none."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(3, 0))
+
+    def forward(self, x):
+        return x + x[:, :0] @ self.weight.T
+
+
 def test_layers_that_take_each_sample_by_itself_are_none_of_these():
     def model():
-        layers = nn.Conv1d(1, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Dropout(), nn.Linear(8, 3)
+        layers = nn.Conv1d(1, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Dropout(), nn.Linear(8, 3), Empty()
         return nn.Sequential(nn.Unflatten(1, (1, 4)), *layers)
 
     private.tried(task_of(model, *samples()))
