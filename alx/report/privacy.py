@@ -45,24 +45,29 @@ def ended(plan: Plan, known: Budget, position: Position, role: Role) -> tuple[st
         position: where the exchange stands.
         role: this site's.
     """
-    privacy, last, following = plan.privacy, known.last, position.next_command
+    privacy, begun, following = plan.privacy, known.begun, position.next_command
     if privacy is None or position.step not in ("train", "import") or known.taken < plan.rounds + privacy.spare:
         return None
+    importing, beyond = position.step == "import", known.taken > plan.rounds + privacy.spare
     best = "alx best writes the best model so far, on either side; tell the peer that no bundle follows, and no closing"
-    if position.step == "import" and known.taken > plan.rounds + privacy.spare:
-        told = (
-            f"LOOK: more of the privacy budget is gone than it has, so this site cannot import what the peer sends: {best}"
+    last = "alx best OUT.safetensors"
+    if not position.selected and (beyond or not importing):  # in round 1: there is no model, and no import brings one
+        best = "tell the peer; new sites on both sides have a budget that adds to this one for the same samples"
+        last = "alx init, for a new site"
+    if importing and beyond:
+        return (
+            f"LOOK: more of the privacy budget is gone than it has, so this site cannot import what the peer sends: {best}",
+            last,
         )
-        return told, "alx best OUT.safetensors"
-    if position.step == "train" and last is not None and last.turn is not None and last.round == position.round:
-        goes_on = "alx train-local goes on with it as long as data, machine and versions are the same"
-        return f"LOOK: round {last.round} was begun and has its share: {goes_on}; no other turn is left", following
-    due = position.round + (position.step == "import" and role == "learner")
+    if not importing and begun is not None and begun.round == position.round:
+        goes_on = "alx train-local goes on with it as long as its noise.key, data, machine and versions are the same"
+        return f"LOOK: round {begun.round} was begun and has its share: {goes_on}; else no turn is left: {best}", following
+    due = position.round + (importing and role == "learner")
     if due > plan.rounds:
         return None
-    first = "the peer's bundle can still be imported; then " if position.step == "import" else ""
+    first = "the peer's bundle can still be imported; then " if importing else ""
     told = f"LOOK: the privacy budget has no turn left, so this site cannot train in round {due}: {first}{best}"
-    return told, following if position.step == "import" else "alx best OUT.safetensors"
+    return told, following if importing else last
 
 
 def spent_json(plan: Plan, known: Budget) -> dict[str, object] | None:

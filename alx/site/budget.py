@@ -29,11 +29,13 @@ class Budget:
         turns: that were set aside.
         lost: restores and resets, each of which may hide a turn.
         last: the turn that was set aside last; None where there is none.
+        begun: the same where neither a restore nor a reset came after it: with another `noise.key` it cannot go on.
     """
 
     turns: int
     lost: int
     last: Spent | None
+    begun: Spent | None
 
     @property
     def taken(self) -> int:
@@ -43,16 +45,16 @@ class Budget:
 
 def of(records: Iterable[Event]) -> Budget:
     """What the records of a ledger, or of an event log, tell."""
-    spent, lost, last = 0, 0, None
+    spent, lost, last, begun = 0, 0, None, None
     for record in records:
         match record:
             case Spent():
-                spent, last = spent + 1, record
+                spent, last, begun = spent + 1, record, record
             case Restored():
-                lost += 1
+                lost, begun = lost + 1, None
             case Reset(bundles=bundles) if bundles is not None:  # else only the log was lost, and the ledger is whole
-                lost += 1
-    return Budget(spent, lost, last)
+                lost, begun = lost + 1, None
+    return Budget(spent, lost, last, begun)
 
 
 def noise_key(folder: Path) -> bytes:

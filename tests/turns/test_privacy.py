@@ -22,6 +22,7 @@ from alx.plan import parse
 from alx.privacy import Privacy
 from alx.report import privacy
 from alx.site import budget as budgets
+from alx.site.entries import Reset, Restored, Spent
 from alx.tasks import accountant, private
 from alx.tasks.accountant import ORDERS, Release
 from alx.tasks.clipped import clipped, guarded
@@ -463,7 +464,40 @@ def test_a_turn_begun_anew_with_other_noise_takes_another_share_and_the_last_is_
     refused(capsys, ["train-local", "--site", str(paired.folder("learner"))], BudgetError, "for 2 turns, and 2 are gone")
     assert paired.fingerprint("learner") == before
     assert run(["status", "--site", str(paired.folder("learner"))]) == 0
-    assert "round 1 was begun and has its share: alx train-local goes on with it" in capsys.readouterr().out
+    told = (
+        "was begun and has its share: alx train-local goes on with it as long as its noise.key, data, machine and versions"
+    )
+    assert f"round 1 {told} are the same; else no turn is left: tell the peer; new" in capsys.readouterr().out
+
+
+RESTORED, RESET = Restored(2, "d"), Reset("lost", "gone", 1, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("since", "told", "following"),
+    [
+        ([], "round 1 was begun and has its share: alx train-local goes on", "alx train-local"),
+        ([RESET._replace(bundles=None)], "round 1 was begun and has its share", "alx train-local"),  # the log alone
+        ([RESTORED], "cannot train in round 1: tell the peer; new sites", "alx init, for a new site"),
+        ([RESET], "cannot train in round 1: tell the peer; new sites", "alx init, for a new site"),
+    ],
+)
+def test_a_turn_begun_before_a_restore_or_a_reset_is_not_told_to_go_on(stage, since, told, following):
+    """Its noise.key is gone; and in round 1 nothing was selected that alx best could write."""
+    world = stage("paired")
+    plan, position = world.site("learner").plan, world.state("learner").position
+    begun = Spent(1, "d", 1.0, 0.1, 8, 1.0, 2.0, 0.001)
+    words, due = privacy.ended(plan, budgets.of([begun, begun, *since]), position, "learner")
+    assert told in words
+    assert due == following
+
+
+def test_an_import_beyond_the_budget_before_anything_was_selected_is_told_no_best_model(stage):
+    world = stage("paired")
+    known = budgets.of([RESTORED] * 3)
+    words, due = privacy.ended(world.site("provider").plan, known, world.state("provider").position, "provider")
+    assert "cannot import what the peer sends: tell the peer; new sites" in words
+    assert due == "alx init, for a new site"
 
 
 def test_a_turn_that_goes_on_with_its_key_put_back_counts_the_restores_since_and_none_beyond_the_budget(stage, capsys):
