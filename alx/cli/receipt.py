@@ -57,7 +57,7 @@ def _require_own(site: Site, path: Path) -> None:
 
 
 def _read(site: Site, place: Path, *, as_json: bool) -> None:
-    with site.locked("receipt", place.name) as now:
+    with site.locked("receipt --read", place.name) as now:
         taken = receipts.take(now, receipts.find(now, place))
     if as_json:
         other = None if taken.other is None else taken.other.model_dump()

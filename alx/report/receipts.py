@@ -59,7 +59,8 @@ def by(person: str | None) -> str:
 def owed(position: "Position", role: Role, log: Iterable[Event]) -> list[str]:
     """That the provider's receipt of the closing is still to be written, in a line; nothing where it was, or is not due.
 
-    Its event comes before its file has the name, so a refusal right after it says that there is none.
+    Its event comes before its file has the name, so a disk's refusal of that file right after it says that there is none.
+    Killed in between, no refusal tells, and it counts as written.
 
     Args:
         position: where the exchange stands.
@@ -70,10 +71,20 @@ def owed(position: "Position", role: Role, log: Iterable[Event]) -> list[str]:
         return []
     closing = position.accepted[-1].digest
     for each, after in itertools.pairwise([*log, None]):
-        stopped = isinstance(after, Refused) and after.command == "receipt"
-        if isinstance(each, Given) and each.digest == closing and not stopped:
+        if isinstance(each, Given) and each.digest == closing and not _unnamed(each, after):
             return []
     return ["no disk follows: alx receipt -o FILE tells the learner that its closing came; send it as you like"]
+
+
+def _unnamed(given: Given, after: Event | None) -> bool:
+    """Whether what came right after a receipt's event says that its file did not get its name.
+
+    Between the two only a disk refuses. Any other refusal is of another try, and so is one of another file. Another try to
+    write the same file, refused by the disk before its event, is taken for this one: the receipt is asked for once more.
+    """
+    if not isinstance(after, Refused) or after.command != "receipt" or after.error not in ("StorageError", "SpaceError"):
+        return False
+    return after.about in ("", given.file)  # "" where nobody named a file
 
 
 def beside(given: Sequence[Given], approvals: Sequence[str]) -> list[str]:

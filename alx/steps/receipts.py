@@ -306,7 +306,7 @@ def beside(now: SiteState, bundles: Iterable[Path]) -> tuple[Taken | None, AlxEr
             try:
                 return take(now, path), None
             except AlxError as error:
-                events.refused(now.site.events_path, "receipt", path.name, error)
+                events.refused(now.site.events_path, "receipt --read", path.name, error)
                 why = error
     return None, why
 

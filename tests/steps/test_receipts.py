@@ -248,7 +248,7 @@ def test_a_bad_receipt_beside_a_good_bundle_is_a_look_and_no_refusal(stage, alx,
     assert not [r for r in entries(world) if isinstance(r, Received)]
     told = alx("status", *at(world, "learner")).out
     assert re.search(r"received: the peer's bundle of round 1, imported \d{4}-\d\d-\d\d, answers it", told)
-    assert "refused      receipt '" in alx("audit", world.folder("learner")).out
+    assert "refused      receipt --read '" in alx("audit", world.folder("learner")).out
 
 
 def test_killed_between_the_file_and_the_ledger_the_same_command_goes_on(stage, alx):
@@ -409,6 +409,21 @@ def test_a_receipt_that_was_not_written_is_still_owed(stage, alx, tmp_path, monk
     assert any(isinstance(e, Given) and e.file == "r.json" for e in log) == (stopped == "rename")
     assert alx("receipt", "-o", file, *at(world, "provider")).code == 0
     assert owed not in alx("status", *at(world, "provider")).out
+
+
+def test_a_receipt_that_was_written_is_not_owed_again_after_a_refusal_of_another_try(stage, alx, tmp_path):
+    world, file, mine = stage("closed"), tmp_path / "r.json", tmp_path / "mine.json"
+    mine.write_text("mine")
+    for words, command, error in (
+        (["-o", mine], "receipt", UsageError),
+        (["-o", tmp_path / ("o" * 251)], "receipt", StorageError),  # its name is too long while it is made
+        (["--read", file], "receipt --read", PeerError),  # its own
+    ):
+        assert alx("receipt", "-o", file, *at(world, "provider")).code == 0
+        assert alx("receipt", *words, *at(world, "provider")).code == error.exit_code
+        last = events.read(world.folder("provider") / "events.sqlite")[-1].record
+        assert (last.command, last.error) == (command, error.__name__)
+        assert "no disk follows: alx receipt -o FILE" not in alx("status", *at(world, "provider")).out
 
 
 def test_what_was_exported_in_part_alone_was_not_handed_over():
