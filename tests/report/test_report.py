@@ -486,6 +486,12 @@ def test_a_refusal_about_a_disk_tells_no_folder_above_it(stage, alx, monkeypatch
         ("'/media/James' ward/usb' and 'ward/usb2' differ", "'…/usb' and '…/usb2' differ"),
         ("'/site/../ward/x' is not '/site/outbox/x', '/site'", "'…/x' is not 'outbox/x', 'site'"),
         ("1 of the bundle's files is bad: 'data/c0001.zst' differs, 3/4", None),
+        ("import-and-select 'r001-learner (copy)', CorruptError (12): 'data/c0001.zst' differs", None),
+        ("Paths(a=PosixPath('/ward/a'), b='/ward/b', c=['/ward/c'])", "Paths(a=PosixPath('…/a'), b='…/b', c=['…/c'])"),
+        (
+            "cannot use '/mnt/s/b': Input/output error; cannot use 'x.db'",
+            "cannot use '…/b': Input/output error; cannot use 'x.db'",
+        ),
     ],
 )
 def test_a_path_in_a_text_is_told_from_the_site_on_or_by_its_last_name(said, told):

@@ -11,8 +11,10 @@ from alx.bundle.layout import DATA_FOLDER
 from alx.report import audit as words
 from alx.site.entries import BackedUp, Event, Refused
 
-# Quoted, with a slash in it, and no file of a bundle's; an apostrophe that a letter follows, or more of a path, is its own.
-_PATH = re.compile(rf"(?<!\w)'(?!{DATA_FOLDER}/[^'/]*')((?:[^'/]|'(?=\w))*/(?:[^']|'(?=\w|[^']*/))*)'(?!\w)")
+# Quoted, with a slash in it, and no file of a bundle's; an apostrophe that a letter follows, or more of a path in the same
+# part of the sentence, is its own. A quote opens where a word could begin; after anything else it closes.
+_OPENS = r"(?<![^\s(\[{=])'(?=\S)"
+_PATH = re.compile(rf"{_OPENS}(?!{DATA_FOLDER}/[^'/]*')((?:[^'/]|'(?=\w))*/(?:[^']|'(?=\w|[^':;,(]*/))*)'(?!\w)")
 
 
 def event(record: Event, folder: Path | None, *, by_reset: bool = False) -> str:
