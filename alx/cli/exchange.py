@@ -198,7 +198,8 @@ def status(site: Site, as_json: bool) -> None:
         screen.tell("LOOK: restored from a backup, and nothing was done since; was a bundle sealed or imported after it?")
         screen.tell("docs/keys.md says how to bring the site up to date first; a second bundle of a round is a fork")
     screen.tell(*receipts.owed(position, site.role, (event.record for event in log)))
-    screen.tell(*(each.words for each in (turn, arrival, approvals) if each is not None), f"next: {following}")
+    begun = (turn, arrival, approvals) if due == position.next_command else ()  # else no command goes on with it
+    screen.tell(*(each.words for each in begun if each is not None), f"next: {following}")
 
 
 def _following(site: Site, due: str, approvals: "Approvals | None") -> str:

@@ -521,6 +521,10 @@ def test_a_turn_that_goes_on_with_its_key_put_back_counts_the_restores_since_and
     refused(
         capsys, ["train-local", "--site", str(folder)], BudgetError, "with this one, which was begun, they come to epsilon"
     )
+    assert run(["status", "--site", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert told.endswith("next: alx init, for a new site\n")
+    assert "under way" not in told  # no command goes on with it
 
 
 def test_a_restore_gives_nothing_back_and_status_says_how_it_ends(stage, capsys, alx):
