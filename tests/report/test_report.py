@@ -476,7 +476,7 @@ def test_a_refusal_about_a_disk_tells_no_folder_above_it(stage, alx, monkeypatch
     assert [f["text"] for f in report["findings"]] == [
         f"export 'usb', ForbiddenFileError (20): '…/{name}' is a symbolic link"
     ] * 2
-    assert "ward" not in json.dumps(report)
+    assert not re.search(r"Brien|\bward\b", json.dumps(report))  # words of a digest are awkward, or forward, now and then
 
 
 @pytest.mark.parametrize(
