@@ -146,13 +146,8 @@ def _known_keys(place: Path | None = None) -> tuple[list[keys.PublicKey], str | 
     """The keys, and what opens encrypted bundles, of the site that the person stands in, or has named in ALX_SITE."""
     site = standing_in(place)
     site.require_private()
-    return _keys_of(site), site.secret_here
-
-
-def _keys_of(site: "Site") -> list[keys.PublicKey]:
-    """Its own keys and the pinned peer's, those that were replaced too."""
     ring = site.look().keyring
-    return [*ring.own, *ring.peer]
+    return [*ring.own, *ring.peer], site.secret_here
 
 
 def standing_in(place: Path | None = None) -> "Site":
@@ -162,9 +157,9 @@ def standing_in(place: Path | None = None) -> "Site":
     """
     from alx.site import site as sites  # noqa: PLC0415 - as above
 
-    named = place or _named_site()
+    named = place or os.environ.get("ALX_SITE")
     try:
-        return sites.load(named) if named else sites.find(Path.cwd())
+        return sites.load(Path(named)) if named else sites.find(Path.cwd())
     except UsageError as error:
         if named or isinstance(error, ConfigError):
             raise
@@ -172,9 +167,3 @@ def standing_in(place: Path | None = None) -> "Site":
             "whose bundle is it? no sender's key was named, and this is not inside a site",
             "name the sender's public key with --key; get it from a person, never from the disk",
         ) from error
-
-
-def _named_site() -> Path | None:
-    """The site in ALX_SITE."""
-    named = os.environ.get("ALX_SITE")
-    return Path(named) if named else None
