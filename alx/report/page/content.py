@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from alx.errors import escape
 from alx.records import Finite, Strict
 
+MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
 MAX_TEXT = 2000  # characters; the event log keeps as many of a refusal's message
 Text = Annotated[str, AfterValidator(lambda text: escape(text, MAX_TEXT))]
 
@@ -55,6 +56,12 @@ class Table(Strict):
     columns: list[Column]
     rows: list[list[Cell]]
     left_out: Annotated[int, Field(ge=0)] = Field(default=0, description="rows beyond the most that a report lists")
+
+
+def listed(*, caption: str, standing: Standing, columns: list[Column], rows: list[list[Cell]], last: bool = False) -> Table:
+    """A table of as many rows as may be: the first, or the last, `MAX_ROWS`; the rest is counted."""
+    some = rows[-MAX_ROWS:] if last else rows[:MAX_ROWS]
+    return Table(caption=caption, standing=standing, columns=columns, rows=some, left_out=len(rows) - len(some))
 
 
 class Part(Strict):

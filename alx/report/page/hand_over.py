@@ -4,8 +4,8 @@ Knows what the site recorded; verifies nothing.
 """
 
 from alx.report import receipts
-from alx.report.page.content import Cell, Column, Part, Table
-from alx.report.page.seen import MAX_ROWS, Seen
+from alx.report.page.content import Cell, Column, Part, Table, listed
+from alx.report.page.seen import Seen
 from alx.site.entries import Given, Media
 
 
@@ -55,17 +55,14 @@ def _given(seen: Seen) -> list[Table]:
         Column(name="by, as it says"),
     ]
     caption = "Every receipt of this site's that was written for the peer"
-    left_out = max(0, len(rows) - MAX_ROWS)
-    table = Table(caption=caption, standing="recorded", columns=columns, rows=rows[:MAX_ROWS], left_out=left_out)
+    table = listed(caption=caption, standing="recorded", columns=columns, rows=rows)
     return [table] if rows else []
 
 
 def media(seen: Seen) -> Part:
     """Which drives were named for exports and imports."""
     used = [(e, e.record) for e in seen.evidence.log if isinstance(e.record, Media)]
-    rows: list[list[Cell]] = [
-        [e.at, m.use, m.about, m.drive, m.serial, m.file_system, m.machine, m.by] for e, m in used[:MAX_ROWS]
-    ]
+    rows: list[list[Cell]] = [[e.at, m.use, m.about, m.drive, m.serial, m.file_system, m.machine, m.by] for e, m in used]
     columns = [
         Column(name="when, UTC", kind="time"),
         Column(name="for"),
@@ -76,13 +73,7 @@ def media(seen: Seen) -> Part:
         Column(name="machine"),
         Column(name="by"),
     ]
-    table = Table(
-        caption="Drives that were named",
-        standing="recorded",
-        columns=columns,
-        rows=rows,
-        left_out=max(0, len(used) - MAX_ROWS),
-    )
+    table = listed(caption="Drives that were named", standing="recorded", columns=columns, rows=rows)
     return Part(
         title="Media",
         words=["What a drive says of itself, and who was named with --by; what came of each stands in the security log."],

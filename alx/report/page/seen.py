@@ -18,8 +18,6 @@ from alx.site.entries import Closed, Created, Exported, Given, Paired, Reset, Re
 from alx.site.handed_over import HandedOver
 from alx.verified import BundleReport, Ciphertext
 
-MAX_ROWS = 5000  # of a table: a page of more is none that anybody reads; the bundle itself has all
-
 
 @dataclass(frozen=True)
 class Seen:

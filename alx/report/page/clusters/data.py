@@ -3,8 +3,8 @@
 from alx.columns import Columns
 from alx.errors import count
 from alx.plan import Images, Plan
-from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
-from alx.report.page.seen import MAX_ROWS, Seen, place
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table, listed
+from alx.report.page.seen import Seen, place
 from alx.site.entries import Described, Leakage
 
 
@@ -127,13 +127,7 @@ def _attacks(seen: Seen) -> list[Part]:
         Column(name="epsilon at least, by canaries", kind="number"),
         Column(name="share of classes told rightly", kind="number"),
     ]
-    table = Table(
-        caption="Attacks, of each run the strongest",
-        standing="recorded",
-        columns=columns,
-        rows=rows[-MAX_ROWS:],
-        left_out=max(0, len(rows) - MAX_ROWS),
-    )
+    table = listed(caption="Attacks, of each run the strongest", standing="recorded", columns=columns, rows=rows, last=True)
     return [Part(title=title, words=[words, other], tables=[table])]
 
 

@@ -2,8 +2,8 @@
 
 from alx.errors import count
 from alx.report import audit as words
-from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table
-from alx.report.page.seen import MAX_ROWS, Seen
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table, listed
+from alx.report.page.seen import Seen
 from alx.site.entries import Selected
 
 
@@ -83,7 +83,7 @@ def _candidates(chosen: Selected) -> Table:
         mean = None if known is None else (chosen.signed[i] + known) / chosen.samples
         note = "chosen" if i == chosen.index else "" if known is None or whole else "at least; cannot win"
         rows.append([label, chosen.signed[i], known, mean, note])
-    return Table(
+    return listed(
         caption=f"Round {chosen.round}: every model, their loss sum as they wrote it, and ours",
         standing="recorded",
         columns=[
@@ -93,8 +93,7 @@ def _candidates(chosen: Selected) -> Table:
             Column(name="global loss a sample", kind="number"),
             Column(name="result"),
         ],
-        rows=rows[:MAX_ROWS],
-        left_out=max(0, len(rows) - MAX_ROWS),
+        rows=rows,
     )
 
 

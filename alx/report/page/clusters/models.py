@@ -6,8 +6,8 @@ from alx.bundle.layout import Layout, Tensor
 from alx.bundle.manifest import Candidate
 from alx.errors import count
 from alx.plan import Plan
-from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, Table
-from alx.report.page.seen import MAX_ROWS, Seen, place
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Standing, listed
+from alx.report.page.seen import Seen, place
 
 
 def cluster(seen: Seen) -> Cluster:
@@ -137,13 +137,7 @@ def _offered(seen: Seen) -> Part:
     made = {id(c): r.made for r, m in seen.turns for c in m.candidates}
     each = [(m, c) for _, m in seen.turns for c in m.candidates]
     rows: list[list[Cell]] = [[place(m), c.label, _form(c, made=made[id(c)]), c.loss, c.state] for m, c in each]
-    table = Table(
-        caption="Every model on offer",
-        standing="claimed",
-        columns=columns,
-        rows=rows[:MAX_ROWS],
-        left_out=max(0, len(rows) - MAX_ROWS),
-    )
+    table = listed(caption="Every model on offer", standing="claimed", columns=columns, rows=rows)
     words = [
         "t=N is a snapshot at step N of a turn; a blend mixes states of both sides by its recipe.",
         "Weights were opened and their digests compared now; the loss sums are as the sender wrote.",
@@ -164,13 +158,9 @@ def _tensors(seen: Seen) -> list[Part]:
         return []
     rows: list[list[Cell]] = [[t.name, t.dtype, _shape(t), t.nbytes] for t in layout.tensors]
     columns = [Column(name="name"), Column(name="type"), Column(name="shape"), Column(name="bytes", kind="number")]
-    left, rows = max(0, len(rows) - MAX_ROWS), rows[:MAX_ROWS]
     standing: Standing = "checked" if seen.turns else "agreed"
     return [
-        Part(
-            title="Tensors",
-            tables=[Table(caption="Tensors of a state", standing=standing, columns=columns, rows=rows, left_out=left)],
-        )
+        Part(title="Tensors", tables=[listed(caption="Tensors of a state", standing=standing, columns=columns, rows=rows)])
     ]
 
 

@@ -6,8 +6,8 @@ from alx.bundle.keys import PublicKey
 from alx.errors import count
 from alx.evidence import EVENTS_HOLD, LEDGER_HOLDS, Evidence
 from alx.report.page import logged
-from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table
-from alx.report.page.seen import MAX_ROWS, Seen, other
+from alx.report.page.content import Cell, Cluster, Column, Element, Part, Table, listed
+from alx.report.page.seen import Seen, other
 from alx.site.entries import Refused
 from alx.verified import BundleReport, Ciphertext
 
@@ -120,13 +120,7 @@ def _officers(seen: Seen) -> list[Part]:
         "Under this plan so many of a side's officers have to approve each of its bundles, or it is not handed over.",
         "Told here is whose approvals were verified then; the approvals themselves lie beside the bundle on its disk.",
     ]
-    table = Table(
-        caption="Who had approved which bundle",
-        standing="recorded",
-        columns=columns,
-        rows=rows[:MAX_ROWS],
-        left_out=max(0, len(rows) - MAX_ROWS),
-    )
+    table = listed(caption="Who had approved which bundle", standing="recorded", columns=columns, rows=rows)
     return [Part(title="Officers", words=words, tables=[table] if rows else [])]
 
 
@@ -174,17 +168,7 @@ def _log(seen: Seen) -> Part:
             Element(name="refusals of its own", value=own, standing="recorded", note="of its own data, paths or settings"),
             Element(name="said what is still to come", value=to_come, standing="recorded", note=waited),
         ],
-        tables=[
-            Table(
-                caption="The security log",
-                standing="recorded",
-                columns=columns,
-                rows=rows[:MAX_ROWS],
-                left_out=max(0, len(rows) - MAX_ROWS),
-            )
-        ]
-        if rows
-        else [],
+        tables=[listed(caption="The security log", standing="recorded", columns=columns, rows=rows)] if rows else [],
     )
 
 
@@ -201,12 +185,6 @@ def _files(seen: Seen) -> Part:
         Column(name="bytes", kind="number"),
         Column(name="SHA-256", kind="digest"),
     ]
-    table = Table(
-        caption="Every signed file, its digest compared now",
-        standing="checked",
-        columns=columns,
-        rows=rows[:MAX_ROWS],
-        left_out=max(0, len(rows) - MAX_ROWS),
-    )
+    table = listed(caption="Every signed file, its digest compared now", standing="checked", columns=columns, rows=rows)
     gone = Element(name="known weaknesses", value=None, standing="unknown", note="alx keeps no list; docs/threat-model.md")
     return Part(title="Files", elements=[gone], tables=[table] if rows else [])
