@@ -319,6 +319,11 @@ def lock(path: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def named(path: Path) -> Path:
+    """The same place by its whole path, so that `.` and `..` have a name and a parent; no link is followed."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow one
+
+
 def size(count: int) -> str:
     """A number of bytes for people: `1.4 MB`."""
     value = float(count)

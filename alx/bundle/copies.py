@@ -5,7 +5,6 @@ Knows folders as they were carried, and what a verified signature lists; knows n
 """
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,7 +190,7 @@ def survey(paths: Sequence[Path], secret: str | None = None) -> Iterator[Copies]
         UsageError: there is no such folder.
         AlxError: see `carried.survey`; where there are several, one may do without `round.sig`.
     """
-    once = dict.fromkeys(Path(os.path.abspath(p)) for p in paths)  # noqa: PTH100 - resolve() would follow a link on the disk
+    once = dict.fromkeys(files.named(p) for p in paths)
     bundles = [p for p in once if p.suffix != parity.SUFFIX]
     spare = dict.fromkeys((p for p in once if p.suffix == parity.SUFFIX), "")
     for path in spare:

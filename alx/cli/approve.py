@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from alx import audit as audits
+from alx import files
 from alx.bundle import approval, keys
 from alx.bundle.keys import PublicKey, Unlock
 from alx.bundle.layout import Place
@@ -54,7 +55,8 @@ def approve(bundle: Path, key_path: Path, sender: Path | None, yes: bool, unlock
     if officers is not None:
         approval.refuse_stranger(PublicKey(key.public_key()), officers, "this is")
     made = approval.make(found.digest, key)
-    place = approval.folder(bundle.absolute(), bundle.absolute().name)
+    place = files.named(bundle)
+    place = approval.folder(place, place.name)
     approval.put(place, [made])
     if as_json:
         screen.machine(

@@ -98,7 +98,7 @@ def export(
         raise UsageError("--only brings some files, which go on one disk", "name one disk")
     for target in targets:
         sites.refuse_inside(target)  # of the own outbox, for one, it would say that the bundle was handed over
-    about = ", ".join(each.name for each in targets)
+    about = ", ".join(files.named(each).name for each in targets)
     with site.unlocked_by(unlock).locked("export", about) as now, screen.progress() as tell:
         due = outgoing.due(now)
         media.note(now, "export", zip(targets, spread.folders(due, len(targets)), strict=True), by)

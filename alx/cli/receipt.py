@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from alx import files
 from alx.bundle import carried
 from alx.bundle import receipt as signed
 from alx.bundle.keys import Unlock
@@ -57,7 +58,7 @@ def _require_own(site: Site, path: Path) -> None:
 
 
 def _read(site: Site, place: Path, *, as_json: bool) -> None:
-    with site.locked("receipt --read", place.name) as now:
+    with site.locked("receipt --read", files.named(place).name) as now:
         taken = receipts.take(now, receipts.find(now, place))
     if as_json:
         other = None if taken.other is None else taken.other.model_dump()

@@ -169,13 +169,11 @@ def import_and_select(
     """
     from alx import turns  # noqa: PLC0415 - torch
 
-    with (
-        site.unlocked_by(unlock).locked("import-and-select", ", ".join(each.name for each in bundles)) as now,
-        screen.progress() as tell,
-    ):
+    names = [files.named(each).name for each in bundles]
+    with site.unlocked_by(unlock).locked("import-and-select", ", ".join(names)) as now, screen.progress() as tell:
         if ask is not None:
             new_file(site, ask, "ask.json", "request of this site's", lambda path: _require_own_request(now, path))
-        media.note(now, "import", [(each, each.name) for each in bundles], by)
+        media.note(now, "import", zip(bundles, names, strict=True), by)
         chosen = turns.import_and_select(now, bundles[0], tell, also=bundles[1:], ask=ask, full=full)
         came, refused = receipts.beside(now, bundles)
     if as_json:

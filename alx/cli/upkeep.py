@@ -27,7 +27,7 @@ def backup(folder: Path, site: Site, as_json: bool) -> None:
     """
     from alx.upkeep import backup as backups  # noqa: PLC0415 - only this command
 
-    with site.locked("backup", folder.name) as now, screen.progress() as tell:
+    with site.locked("backup", files.named(folder).name) as now, screen.progress() as tell:
         made = backups.back_up(now, folder, tell)
     if as_json:
         screen.machine(made.json())

@@ -26,7 +26,7 @@ def bundle(report: BundleReport | Ciphertext | ShareReport) -> list[str]:
 def _ciphertext(report: Ciphertext) -> list[str]:
     size = files.size(sum(report.files.values()))
     return [
-        f"bundle '{escape(report.path.name)}': good, as far as it can be seen from outside",
+        f"bundle '{escape(files.named(report.path).name)}': good, as far as it can be seen from outside",
         f"  turn         {report.turn}, by the name that was signed",
         f"  digest       {report.digest}",
         f"  signature    valid, by the key {report.signer.fingerprint}",
@@ -56,7 +56,7 @@ def _share(report: ShareReport) -> list[str]:
 def _bundle(report: BundleReport) -> list[str]:
     m = report.manifest
     lines = [
-        f"bundle '{escape(report.path.name)}': good",
+        f"bundle '{escape(files.named(report.path).name)}': good",
         f"  digest       {report.digest}",
         f"  signature    valid, by the key {report.signer.fingerprint}",
         f"  files        {report.files}, {files.size(report.size)}; each is signed, and each is as it was signed",

@@ -300,7 +300,7 @@ def beside(now: SiteState, bundles: Iterable[Path]) -> tuple[Taken | None, AlxEr
         What was read; and why a receipt that is there was refused, which the event log has too, where no other was good.
     """
     gone, why = _gone(now), None
-    for place in dict.fromkeys(each.absolute().parent for each in bundles) if gone else ():
+    for place in dict.fromkeys(files.named(each).parent for each in bundles) if gone else ():
         path = place / receipt.name(gone[-1].turn.bundle)
         if os.path.lexists(path):
             try:

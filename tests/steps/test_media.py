@@ -78,3 +78,20 @@ def test_the_name_of_a_bundle_in_the_log_is_escaped(stage, alx):
     Forge.of(world, "learner").bundle.rename(place)
     alx("import-and-select", place, "--site", world.folder("provider"))
     assert media(world, "provider")[-1].about == "a\\x1b[2Jb"
+
+
+def test_a_place_named_by_a_dot_is_logged_by_its_name(stage, alx, monkeypatch):
+    world = stage("sent")
+    bundle = world.bundle("learner")
+    key = world.folder("learner") / "public.pem"
+    for where, said in ((bundle, "."), (next(p for p in bundle.iterdir() if p.is_dir()), "..")):
+        monkeypatch.chdir(where)
+        assert f"bundle '{bundle.name}': good" in alx("audit", said, "--key", key).out.splitlines()
+    monkeypatch.chdir(bundle)
+    assert alx("import-and-select", ".", "--site", world.folder("provider")).code == 0
+    assert media(world, "provider")[-1].about == bundle.name
+    monkeypatch.chdir(world.disk)
+    assert alx("export", ".", "--site", world.folder("provider")).code != 0  # nothing is trained yet
+    assert alx("import-and-select", ".", "--site", world.folder("learner")).code != 0
+    last = [events.read(world.site(role).events_path)[-1].record for role in ("provider", "learner")]
+    assert [(r.command, r.about) for r in last] == [("export", world.disk.name), ("import-and-select", world.disk.name)]

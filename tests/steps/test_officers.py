@@ -120,6 +120,16 @@ def test_an_officer_sees_what_is_signed_and_signs_nothing_unless_he_agrees(seale
     refused(capsys, [*words[:-1], str(sealed.folder("provider") / "public.pem"), "--yes"], TrustError, hint="with --from")
 
 
+def test_a_bundle_named_from_within_is_approved_beside_it(sealed, alx, monkeypatch, tmp_path):
+    key, place = tmp_path / "officer.pem", beside(outbox(sealed))
+    key.touch(0o600)
+    key.write_bytes(keys.private_pem(OFFICERS[0]))
+    for where, said in ((outbox(sealed), "."), (next(p for p in outbox(sealed).iterdir() if p.is_dir()), "..")):
+        monkeypatch.chdir(where)
+        assert alx("approve", said, "--key", key, "--from", sealed.folder("learner") / "public.pem", "--yes").code == 0
+        (place / f"{fingerprint(OFFICERS[0])}.json").unlink()
+
+
 def test_an_approval_is_written_through_no_link(sealed, capsys):
     approve(sealed, OFFICERS[0])
     place, victim = beside(outbox(sealed)), sealed.root / "victim"
