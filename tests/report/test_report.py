@@ -106,7 +106,7 @@ def test_the_numbers_about_data_are_those_of_the_sites(stage, alx):
         elements, tables = cluster(told(alx, stage("finished").folder(role)), "data")
         assert (elements["samples of this site"]["value"], elements["samples of the peer"]["value"]) == (own, peer)
         assert elements["samples of the peer"]["standing"] == "claimed"
-        assert column(tables["Every number about data that stands in a bundle"], "samples") == [40, 60, 40, 60]
+        assert column(tables["Every number about data that stands in a bundle's manifest"], "samples") == [40, 60, 40, 60]
 
 
 def test_what_was_selected_is_the_least_of_the_sums_that_it_shows(stage, alx):

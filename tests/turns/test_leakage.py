@@ -129,6 +129,13 @@ def test_the_losses_that_are_attacked_are_those_of_the_models_in_the_bundle(by_h
     )
 
 
+def attacks_of(alx, site):
+    """What a report on a site says of its attacks."""
+    page = json.loads(alx("report", site, "--json").out)
+    (part,) = (p for c in page["clusters"] for p in c["parts"] if p["title"] == "What attacks on own bundles found")
+    return part["words"]
+
+
 @pytest.fixture(scope="module")
 def solved(tmp_path_factory):
     """Both sides have sealed their first bundle, where the last layer is solved for; labels mean nothing."""
@@ -150,10 +157,14 @@ def test_a_layer_that_was_solved_for_is_attacked_too_and_moments_are_said_not_to
     assert (found["models"], found["not_attacked"]) == (3, ["moments"])
     assert set(found["membership"]) == set(membership.ATTACKS)
     assert "LOOK: not attacked: second moments" in alx("leakage", "--site", learner).out
+    assert "Not attacked: what the bundle of round 1 holds beside models, second moments" in " ".join(
+        attacks_of(alx, learner)
+    )
     found = json.loads(alx("leakage", "--site", provider, "--json").out)
     assert (found["models"], found["not_attacked"]) == (4, [])
     assert set(found["membership"]) == {*membership.ATTACKS, "solved"}
     assert "second moments" not in alx("leakage", "--site", provider).out
+    assert "second moments" not in " ".join(attacks_of(alx, provider))
     now = solved.state("provider")
     net = load.task(provider, now.site.config, now.site.plan).new_model()
     with shelf.opened(now, now.position.sealed[-1]) as bundle:

@@ -1,5 +1,6 @@
 """Data properties: the numbers about data that travelled, and how a sample becomes an input. No data, and no path to any."""
 
+from alx.bundle.manifest import Manifest
 from alx.columns import Columns
 from alx.errors import count
 from alx.plan import Images, Plan
@@ -75,13 +76,22 @@ def _travelled(seen: Seen) -> Part:
         losses = [c.loss for c in report.candidates]
         ends: list[Cell] = [min(losses), max(losses)] if losses else [None, None]
         rows.append([place(m), m.samples, len(losses), *ends, None if m.start is None else m.start.global_loss])
-    caption = "Every number about data that stands in a bundle"
+    caption = "Every number about data that stands in a bundle's manifest"
     words = ["A loss sum is over all samples of its sender. Weights can tell more than these numbers: docs/threat-model.md."]
+    words += [f"Beside them the {m.sender.role}'s bundle of round {m.round} holds {MOMENTS}." for m in _telling(seen)]
     words += seen.caveat
     table = Table(caption=caption, standing="claimed", columns=columns, rows=rows)
     return Part(
         title="What the numbers about the data are", words=words, elements=_spent(seen), tables=[table] if rows else []
     )
+
+
+MOMENTS = "second moments of its samples' features, with their sums by class"
+
+
+def _telling(seen: Seen) -> list[Manifest]:
+    """The bundles that hold them."""
+    return [m for _, m in seen.turns if m.told is not None]
 
 
 def _spent(seen: Seen) -> list[Element]:
@@ -128,7 +138,9 @@ def _attacks(seen: Seen) -> list[Part]:
         Column(name="share of classes told rightly", kind="number"),
     ]
     table = listed(caption="Attacks, of each run the strongest", standing="recorded", columns=columns, rows=rows, last=True)
-    return [Part(title=title, words=[words, other], tables=[table])]
+    of_own = [m.round for m in _telling(seen) if m.sender.role == seen.evidence.site.role]
+    missed = [f"Not attacked: what the bundle of round {number} holds beside models, {MOMENTS}." for number in of_own]
+    return [Part(title=title, words=[words, *missed, other], tables=[table])]
 
 
 def _reading(plan: Plan | None) -> list[Part]:
