@@ -23,7 +23,7 @@ campaign: $(VENV)/dev
 # Each parser that meets bytes from outside, under a coverage-guided fuzzer for so many seconds.
 SECONDS ?= 60
 fuzz: $(VENV)/fuzz
-	for target in round_sig statement manifest frame header request asked rotation identity; do \
+	targets=$$($(BIN)/python -c 'from tests.fuzz.targets import TARGETS; print(*TARGETS)') && for target in $$targets; do \
 	  $(BIN)/python -m tests.fuzz $$target $(SECONDS) || exit 1; done
 
 # Every test that needs a GPU, and what they ran on; where there is none it says so, and nothing is claimed.

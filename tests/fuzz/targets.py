@@ -11,15 +11,17 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import zstandard
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from alx.bundle import closing, codec, identity, keys, manifest, receipt, request, signature, strict_json
+from alx.bundle import closing, codec, identity, keys, manifest, moments, receipt, request, signature, strict_json
 from alx.bundle import rotation as rotations
 from alx.bundle.identity import IdentityFile
 from alx.bundle.keys import PublicKey
 from alx.bundle.layout import Layout, Tensor
 from alx.bundle.manifest import Manifest, Party
+from alx.bundle.moments import Moments
 from alx.bundle.receipt import Acceptance
 from alx.errors import AlxError
 
@@ -131,6 +133,27 @@ def header(data: bytes) -> None:
     frame(zstandard.ZstdCompressor(write_checksum=True).compress(data))
 
 
+TOLD = Moments(features=4, classes=3, state="0" * 64, files=[moments.file_name(0)])
+SAMPLES = 40  # that they are of
+
+
+def sums(data: bytes) -> None:
+    """A learner's moments, whose files are as they were signed: what is taken is of samples, and stays as it is."""
+    raw = data[: TOLD.layout.nbytes].ljust(TOLD.layout.nbytes, b"\0")
+    codec.check_values(memoryview(raw), TOLD.layout, "the moments")
+    second, by_class = moments.unpacked(raw, TOLD, SAMPLES)
+    assert np.linalg.eigvalsh(second).min() >= -1e-5 * np.trace(second)
+    again = np.frombuffer(moments.packed(second, by_class), "<f8")
+    assert np.array_equal(again, np.frombuffer(raw, "<f8"))
+
+
+def good_sums() -> bytes:
+    """Those of drawn samples."""
+    drawn = np.random.default_rng(0)
+    f, y = np.c_[drawn.normal(size=(SAMPLES, TOLD.features)), np.ones(SAMPLES)], np.eye(TOLD.classes)
+    return moments.packed(f.T @ f, f.T @ y[drawn.integers(TOLD.classes, size=SAMPLES)])
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "round_sig": round_sig,
     "statement": statement,
@@ -144,6 +167,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "accepted": accepted,
     "rotation": rotation,
     "identity": identity_file,
+    "moments": sums,
 }
 
 
@@ -194,6 +218,7 @@ def seeds(target: str) -> list[bytes]:
         "statement": [base64.b64decode(json.loads(s)["dsseEnvelope"]["payload"]) for s in signatures],
         "manifest": [p.read_bytes() for p in sorted(GOLDEN.parent.glob("v*/alx-*/manifest.json"))],
         "closing": [p.read_bytes() for p in sorted(GOLDEN.parent.glob("closing-v*/alx-*/closing.json"))],
+        "moments": [good_sums()],
         "frame": frames,
         "header": [zstandard.ZstdDecompressor().decompress(f) for f in frames],
     }[target]
