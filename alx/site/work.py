@@ -16,7 +16,7 @@ from alx import files
 from alx.errors import CorruptError
 
 _TURN = "turn.json"
-_CHECKPOINT = "checkpoint"
+CHECKPOINT = "checkpoint"
 _LOSSES = "losses.json"
 
 
@@ -88,7 +88,7 @@ class Work:
         """
         state = _bytes(self._state(label))
         if state is None:
-            self._refuse(label)
+            self.refuse(self._state(label).name)
         return state
 
     def states(self, labels: Sequence[str], nbytes: int) -> Iterator[bytearray]:
@@ -100,17 +100,22 @@ class Work:
         buffers = [bytearray(nbytes) for _ in labels[:3]]
         for i, label in enumerate(labels):
             if not self.has(label):
-                self._refuse(label)
+                self.refuse(self._state(label).name)
             path, buffer = self._state(label), buffers[i % 3]
             with files.storage(path), path.open("rb") as file:
                 whole = file.readinto(buffer) == nbytes and not file.read(1)
             if not whole:
-                self._refuse(label)
+                self.refuse(path.name)
             yield buffer
 
-    def _refuse(self, label: str) -> NoReturn:
+    def refuse(self, name: str) -> NoReturn:
+        """Say that one of the turn's own files is not what was written.
+
+        Raises:
+            CorruptError: always.
+        """
         raise CorruptError(
-            f"the turn's own file '{self._state(label)}' is gone or damaged",
+            f"the turn's own file '{self._folder / name}' is gone or damaged",
             f"remove '{self._folder}' to begin the turn anew",
         )
 
@@ -129,13 +134,13 @@ class Work:
         files.sync(self._not_durable)
         files.sync_folder(self._folder)
         self._not_durable.clear()
-        with files.replacing(self._folder / _CHECKPOINT) as file:
+        with files.replacing(self._folder / CHECKPOINT) as file:
             yield file
 
     @contextlib.contextmanager
     def reading_checkpoint(self) -> Iterator[BinaryIO | None]:
         """The last checkpoint, or None where there was none."""
-        path = self._folder / _CHECKPOINT
+        path = self._folder / CHECKPOINT
         with files.storage(path):
             if not path.is_file():
                 yield None
@@ -148,8 +153,16 @@ class Work:
         files.replace(self._folder / _LOSSES, json.dumps(losses).encode("utf-8"))
 
     def losses(self) -> dict[str, list[float]]:
-        """The losses measured so far: total and count by the state's name."""
-        return dict(json.loads(_bytes(self._folder / _LOSSES) or b"{}"))
+        """The losses measured so far: total and count by the state's name.
+
+        Raises:
+            CorruptError: the file is damaged.
+        """
+        try:
+            found = json.loads(_bytes(self._folder / _LOSSES) or b"{}")
+            return {label: [float(total), int(count)] for label, (total, count) in found.items()}
+        except (ValueError, TypeError, AttributeError):
+            self.refuse(_LOSSES)
 
     def remove(self) -> None:
         """The turn is sealed: throw everything away."""

@@ -14,7 +14,7 @@ import torch
 from alx.bundle.layout import Layout
 from alx.learning import trajectory, validation
 from alx.learning.task import State, Task
-from alx.site.work import Work
+from alx.site.work import CHECKPOINT, Work
 from alx.turns import personal
 from alx.turns.bridge import to_flat
 
@@ -62,18 +62,20 @@ def sample(
     Raises:
         DivergedError: see `trajectory.sample`.
         ConfigError: the trainer hands nothing on, or takes nothing up.
+        CorruptError: the checkpoint is damaged, or what was taken up.
         SpaceError, StorageError: see `files.storage`.
     """
     with work.reading_checkpoint() as saved:
         begins = saved.read(len(ENDED)) if saved is not None else b""
         if saved is not None and begins == ENDED:
-            return int(saved.read())
+            last_step = saved.read()
+            return int(last_step) if last_step.isdigit() else work.refuse(CHECKPOINT)
         if saved is not None and begins:  # an empty one is what a disk that lost it gives back
             saved.seek(0)
-            run.load_state_dict(_loaded(saved))
+            run.load_state_dict(_loaded(work, CHECKPOINT, saved))
             resumed(run.at)
         elif keep and (before := work.get(TAKEN_UP)):
-            run.take_up(_loaded(io.BytesIO(before)))
+            run.take_up(_loaded(work, f"{TAKEN_UP}.state", io.BytesIO(before)))
     if keep:
         run.kept()  # a trainer that has nothing to hand on is told before hours of training
     kept_at, cost = time.monotonic(), FIRST_COST
@@ -119,6 +121,9 @@ def _saved(state: dict[str, Any]) -> memoryview:
     return buffer.getbuffer()
 
 
-def _loaded(saved: IO[bytes]) -> dict[str, Any]:
-    # on the CPU, so that a turn begun on a GPU can go on without one
-    return dict(torch.load(saved, weights_only=True, map_location="cpu"))
+def _loaded(work: Work, name: str, saved: IO[bytes]) -> dict[str, Any]:
+    try:
+        # on the CPU, so that a turn begun on a GPU can go on without one
+        return dict(torch.load(saved, weights_only=True, map_location="cpu"))
+    except Exception:  # noqa: BLE001 - of bytes that are no checkpoint torch raises what its reader, zip and pickle do
+        work.refuse(name)

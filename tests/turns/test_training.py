@@ -455,6 +455,25 @@ def test_snapshots_behind_the_last_checkpoint_are_taken_anew_bit_for_bit(tmp_pat
     assert kept(tmp_path / "killed", monkeypatch) == ([], whole)  # nothing is trained twice once it has ended
 
 
+@pytest.mark.parametrize("harmed", [b"\0\0\0\0", b"ended", b"ended x", b"ended -1", b"[1]", b"PK\3\4" + b"\0" * 60])
+def test_a_damaged_checkpoint_is_refused_in_words(tmp_path, monkeypatch, harmed):
+    kept(tmp_path / "turn", monkeypatch, checkpoint=5, dies=11)
+    (tmp_path / "turn" / "checkpoint").write_bytes(harmed)
+    with pytest.raises(CorruptError, match="checkpoint' is gone or damaged") as raised:
+        kept(tmp_path / "turn", monkeypatch)
+    assert raised.value.hint == f"remove '{tmp_path / 'turn'}' to begin the turn anew"
+
+
+@pytest.mark.parametrize("harmed", [b'{"t', b"[1]", b"\xff\xfe{}", b'{"t2": [1]}', b'{"t2": ["x", 3]}', b'{"t2": 1}'])
+def test_damaged_losses_are_refused_in_words(tmp_path, harmed):
+    work = Work(tmp_path / "work", {})
+    work.put_losses({"t2": [float("inf"), 3]})
+    assert work.losses() == {"t2": [float("inf"), 3]}
+    (tmp_path / "work" / "losses.json").write_bytes(harmed)
+    with pytest.raises(CorruptError, match=r"losses\.json' is gone or damaged"):
+        work.losses()
+
+
 def test_a_checkpoint_makes_the_snapshots_before_it_durable_first(tmp_path, monkeypatch):
     done = []
 
