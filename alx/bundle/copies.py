@@ -187,7 +187,7 @@ def survey(paths: Sequence[Path], secret: str | None = None) -> Iterator[Copies]
         secret: the age key for their files, where they may be encrypted.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or it is /.
         AlxError: see `carried.survey`; where there are several, one may do without `round.sig`.
     """
     once = dict.fromkeys(files.named(p) for p in paths)
@@ -198,6 +198,8 @@ def survey(paths: Sequence[Path], secret: str | None = None) -> Iterator[Copies]
             if not path.is_dir():
                 raise UsageError(f"there is no folder '{escape(str(path), 200)}'", "is the disk there?")
     for path in bundles:
+        if not path.name:
+            raise UsageError("/ is no bundle", "name the folder that holds round.sig")
         beside = path.with_name(path.name + parity.SUFFIX)
         with files.storage(beside):
             if beside.is_dir():

@@ -17,7 +17,7 @@ from alx.bundle import age, carried, closing, signature
 from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.keys import PublicKey
-from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, NAME
+from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, NAME, place
 from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
 from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, escape
@@ -78,14 +78,15 @@ def verify(source: Source, data: bytes, key: PublicKey, only: Collection[str] | 
 
 
 def verify_signature(data: bytes, key: PublicKey) -> SignedBundle:
-    """Verify `round.sig` alone, and the names of what it lists.
+    """Verify `round.sig` alone, its name, and the names of what it lists.
 
     Raises:
         LimitError, TrustError, MalformedError: see `signature.verify`.
-        MalformedError: some files are encrypted, and some are not.
+        MalformedError: some files are encrypted, and some are not; or no bundle has the name that it was signed as.
         ForbiddenFileError: a name that no bundle has.
     """
     signed = signature.verify(data, key)
+    place(signed.name)
     for name in signed.files:
         base = name.removeprefix(f"{DATA_FOLDER}/")
         if not NAME.fullmatch(base) or name == SIGNATURE_NAME:

@@ -14,6 +14,7 @@ from alx.errors import LimitError, MalformedError, escape
 from alx.records import explain
 
 MAX_DIGITS = 400  # the longest finite float in plain notation has 309 digits
+LARGEST = 1 << 63
 MAX_DEPTH = 32  # our deepest document has 7 levels; a report on a fault recurses as deep as the value
 # A value of three bytes becomes an object of some hundred, and a fault report of a thousand: bytes are no bound on memory.
 # The statement over MAX_FILES files, the largest document, has 250,000.
@@ -56,14 +57,15 @@ def parse(data: bytes, what: str, limit: int, values: int = MAX_VALUES) -> objec
     def no_constant(name: str) -> NoReturn:
         raise MalformedError(f"{what} holds {name}, which is not JSON")
 
-    def integer(text: str) -> int:
+    def number(text: str) -> float:
         if len(text) > MAX_DIGITS:
             raise MalformedError(f"{what} holds a number of {len(text)} digits")
-        return int(text)
+        whole = int(text)
+        return whole if abs(whole) < LARGEST else float(text)  # no size or count is as large, and a loss may be
 
     try:
         text = data.decode("utf-8")
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=no_constant, parse_int=integer)
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=no_constant, parse_int=number)
     except UnicodeDecodeError as error:
         raise MalformedError(f"{what} is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:

@@ -132,6 +132,8 @@ def require_new(folder: Path) -> None:
     Raises:
         UsageError: says which.
     """
+    if not folder.name:
+        raise UsageError("/ is no site", "name a new folder")
     chain.require_path(_staging(folder) / ledger.LEDGER_NAME)
     if folder == Path.cwd():
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")

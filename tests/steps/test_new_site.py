@@ -40,6 +40,20 @@ def test_a_path_that_sqlite_cannot_open_is_refused_before_a_key_is_made(stage, c
     assert not [p for p in world.root.iterdir() if p.name.startswith((".", "c", "ä"))]
 
 
+def test_the_root_of_all_folders_is_no_site_and_no_bundle(stage, capsys):
+    world = stage("paired")
+    refused(capsys, making(world.root, Path("/")), UsageError, "/ is no site", hint="name a new folder")
+    assert run(["backup", str(world.root / "backup"), "--site", str(world.folder("learner"))]) == 0
+    refused(capsys, ["restore", str(world.root / "backup"), "/"], UsageError, "/ is no site", hint="name a new folder")
+    refused(
+        capsys,
+        ["import-and-select", "/", "--site", str(world.folder("learner"))],
+        UsageError,
+        "/ is no bundle",
+        hint="round.sig",
+    )
+
+
 def test_a_site_with_the_longest_path_works_and_loses_its_ledger_like_any_other(stage, capsys):
     world = stage("paired")
     folder = of_length(world.root, LONGEST)

@@ -9,12 +9,12 @@ import pytest
 
 from alx.bundle import approval, keys
 from alx.cli.main import run
-from alx.errors import ConfigError, CorruptError, ForbiddenFileError, TrustError, UsageError
+from alx.errors import ConfigError, CorruptError, ForbiddenFileError, MalformedError, TrustError, UsageError
 from alx.plan import parse
 from alx.site import events
 from alx.site.entries import Refused
 from tests.conftest import PLAN
-from tests.forge import refused
+from tests.forge import Forge, refused, refused_import
 from tests.officers import KEYS as OFFICERS
 from tests.officers import approve, beside, fingerprint, outbox
 
@@ -84,6 +84,14 @@ def test_whose_approvals_were_seen_is_on_record_on_both_sides_and_in_the_report(
         assert part["tables"][0]["rows"] == [["1L", "learner", "2 of 3", each, ""] for each in agreed]
     assert carried.take("learner", carried.turn("provider")) == 0
     assert carried.state("learner").position.accepted[-1].officers is None
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "\0"])
+def test_a_name_that_is_signed_and_that_no_bundle_has_is_refused_before_approvals_are_looked_for(carried, capsys, name):
+    forge = Forge.of(carried, "learner")
+    forge.sign(name=name)
+    told = "a name that no bundle has"
+    refused_import(capsys, carried, "provider", forge.bundle, MalformedError, told, hint="ask the sender")
 
 
 def test_a_disk_that_does_not_give_an_approval_back_is_found_out_and_the_export_is_not_recorded(sealed, capsys, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 
@@ -180,6 +181,8 @@ def test_a_backup_without_its_list_was_not_finished(stage, capsys):
         (listed.replace('"site.toml"', '"/site.toml"'), ForbiddenFileError, "/site.toml"),
         (listed.replace('"site.toml"', '"a//b"'), ForbiddenFileError, "a//b"),
         (listed.replace('"site.toml"', '"plan.toml"'), MalformedError, "twice"),
+        (re.sub(r'"size": \d+', '"size": 1' + "0" * 350, listed, count=1), MalformedError, "size"),
+        (re.sub(r'"size": \d+', '"size": 1' + "0" * 30, listed, count=1), MalformedError, "size"),
     ):
         (backup / "backup.json").write_text(text)
         refused(capsys, restoring(world, backup), error, word)
