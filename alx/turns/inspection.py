@@ -214,7 +214,7 @@ def _training(plan: Plan, steps: int, heeded: Training | None, samples: int | No
         heeded: what the task says that its steps go by; None where it does not say.
         samples: that are trained on; None where the task alone knows.
     """
-    told, patience, validations = [], plan.training.patience, plan.training.validations
+    told, patience = [], plan.training.patience
     if heeded is not None and _alone(heeded) == _alone(plan.training):
         told = _steps(plan, steps, samples)
     elif _alone(plan.training) != _alone(Training()):
@@ -222,10 +222,12 @@ def _training(plan: Plan, steps: int, heeded: Training | None, samples: int | No
         whether = "a task of your own alone knows whether its steps go by it" if heeded is None else ignored
         told.append(f"LOOK: the plan has [training], and {whether}")
     if plan.select_on == "validation":
-        ends = f"; after {patience} without a lower loss it ends" if patience else ""
-        told.append(f"the turn is validated every {count(plan.validation_period(steps), 'step')}{ends}")
-    if patience is not None and patience >= validations:
-        told.append(f"LOOK: a turn has {count(validations, 'validation')}, so {patience} without a lower loss never end it")
+        ends = any(plan.ends_early(steps, step) for step in range(steps))
+        then = f"; after {patience} without a lower loss it ends" if ends else ""
+        told.append(f"the turn is validated every {count(plan.validation_period(steps), 'step')}{then}")
+        if patience is not None and not ends:
+            held = count(-(-steps // plan.validation_period(steps)), "validation")
+            told.append(f"LOOK: the turn has {held}, so {patience} without a lower loss never end it")
     return told
 
 
@@ -244,7 +246,7 @@ def _steps(plan: Plan, steps: int, samples: int | None) -> list[str]:
     if steps > 1 and rises >= steps:
         told.append(f"LOOK: the warm-up is as long as the turn, so the learning rate never comes to {plan.optimiser.lr:g}")
     if training.accumulate > 1:
-        told.append(f"a step takes {training.accumulate} batches of {plan.batch_size}")
+        told.append(f"a step takes at most {training.accumulate} batches of {plan.batch_size}, and ends with the epoch")
         if samples is not None and training.accumulate * plan.batch_size > samples:
-            told.append(f"LOOK: that is more than the {count(samples, 'sample')} to train on, so a step takes some again")
+            told.append(f"LOOK: that is more than the {count(samples, 'sample')} to train on, so each step is a whole epoch")
     return told

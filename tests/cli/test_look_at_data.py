@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from alx import plan
 from alx.bundle.description import Description
 from alx.errors import ConfigError, TrustError, UsageError
 from alx.site import events
+from alx.turns import inspection
 from tests.conftest import PLAN, make_world, pair_world
 from tests.forge import refused
 from tests.site.test_sites import OWN_TASK
@@ -154,7 +156,7 @@ def test_before_pairing_a_turn_has_at_most_all_steps_of_a_round(tmp_path, alx):
 
 def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
     lines = (
-        'schedule = { name = "cosine", warmup = 8 }\naccumulate = 2\nno_decay = ["*.bias"]\npatience = 3\nvalidations = 4\n'
+        'schedule = { name = "cosine", warmup = 8 }\naccumulate = 2\nno_decay = ["*.bias"]\npatience = 2\nvalidations = 4\n'
     )
     text = PLAN.replace("seed = 3", 'seed = 3\nselect_on = "validation"').replace(
         "lr = 0.01", "lr = 0.01\nweight_decay = 0.1"
@@ -162,19 +164,37 @@ def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
     world = make_world(tmp_path / "w", f"{text}\n[training]\n{lines}\n[disclosure]\nleast = 1\n")
     before = alx("check", "--site", world.folder("learner")).out
     assert "learning rate: cosine, at most 0.01, rising over the first 8 steps\n" in before
-    assert "a step takes 2 batches of 8\n" in before
-    assert "the turn is validated every 3 steps; after 3 without a lower loss it ends\n" in before
+    assert "a step takes at most 2 batches of 8, and ends with the epoch\n" in before
+    assert "the turn is validated every 3 steps; after 2 without a lower loss it ends\n" in before
     pair_world(world)
     turn = json.loads(alx("check", "--site", world.folder("learner"), "--json").out)["turn"]
     assert turn["steps"] == 4  # of 12: a tenth of each class is kept for validation, 3 of 40 samples here and 6 of 60 there
     assert "LOOK: the warm-up is as long as the turn, so the learning rate never comes to 0.01" in turn["training"]
 
 
+@pytest.mark.parametrize(
+    ("steps", "validations", "patience", "said"),
+    [
+        (12, 4, 3, ["every 3 steps", "LOOK: the turn has 4 validations, so 3 without a lower loss never end it"]),
+        (11, 10, 6, ["every 2 steps", "LOOK: the turn has 6 validations, so 6 without a lower loss never end it"]),
+        (11, 10, 5, ["every 2 steps", "LOOK: the turn has 6 validations, so 5 without a lower loss never end it"]),
+        (11, 10, 4, ["every 2 steps; after 4 without a lower loss it ends"]),
+    ],
+)
+def test_a_turn_that_no_patience_can_end_deserves_a_look(steps, validations, patience, said):
+    text = PLAN.replace("round_steps = 12", f"round_steps = {steps}").replace(
+        "seed = 3", 'seed = 3\nselect_on = "validation"'
+    )
+    agreed = plan.parse(f"{text}\n[training]\nvalidations = {validations}\npatience = {patience}\n".encode()).plan
+    found = inspection._training(agreed, steps, agreed.training, None)
+    assert found == [f"the turn is validated {said[0]}", *said[1:]]
+
+
 def test_a_step_of_more_samples_than_there_are_deserves_a_look(tmp_path, alx):
     world = make_world(tmp_path / "w", f"{PLAN}\n[training]\naccumulate = 6\n")  # 48 of 40
     said = alx("check", "--site", world.folder("learner")).out
-    look = "LOOK: that is more than the 40 samples to train on, so a step takes some again"
-    assert f"a step takes 6 batches of 8\n{look}\n" in said
+    look = "LOOK: that is more than the 40 samples to train on, so each step is a whole epoch"
+    assert f"a step takes at most 6 batches of 8, and ends with the epoch\n{look}\n" in said
 
 
 def test_a_pattern_that_no_parameter_has_is_told_before_anybody_is_introduced(tmp_path, capsys):
