@@ -56,7 +56,7 @@ class Numeric(Strict):
     """A column of numbers: (value - mean) / std."""
 
     mean: Finite = Field(default=0.0, description="subtracted")
-    std: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(default=1.0, description="divides")
+    std: Annotated[float, Field(gt=0)] = Field(default=1.0, description="divides")
     missing: Literal["refuse"] | Finite = Field(default="refuse", description="refuse, or the value to put instead")
     indicator: bool = Field(default=False, description=_INDICATOR)
 

@@ -38,7 +38,7 @@ def _date_format(text: str) -> str:
 
 
 Encoding = Annotated[str, Field(max_length=40), AfterValidator(_text_encoding)]
-Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=0)]
 DateFormat = Annotated[str, Field(max_length=40), AfterValidator(_date_format)]
 
 

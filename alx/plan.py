@@ -84,7 +84,7 @@ class ModelSource(Strict):
     personal: list[Pattern] = Field(
         default_factory=list, description='tensors that each site trains for itself, as `"bn*"`: neither sent nor blended'
     )
-    ridge: Annotated[float, Field(ge=1e-6, le=1e9, allow_inf_nan=False)] | None = Field(
+    ridge: Annotated[float, Field(ge=1e-6, le=1e9)] | None = Field(
         default=None,
         description="where all but the last linear layer is frozen: the penalty with which it is solved for in the first "
         "round, as one more candidate; the learner's first bundle then tells second moments of its samples' features, "
@@ -417,13 +417,13 @@ def load(path: Path) -> PlanFile:
 def differences(ours: Plan, theirs: Plan) -> list[str]:
     """The fields in which two plans differ, each as `field: here …, there …`: `MAX_DIFFERENCES`, and the rest counted.
 
-    The order of a table's names counts too: columns are inputs in the order written.
+    The order of a table's names counts too, where columns are inputs and rules are tried in the order written.
     """
     a, b = _flat(ours.model_dump()), _flat(theirs.model_dump())
     here, there = _orders(ours), _orders(theirs)
     a |= {key: names for key, names in here.items() if key in there and sorted(names) == sorted(there[key])}
     b |= {key: there[key] for key in a.keys() & here.keys()}
-    differ = [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
+    differ = [key for key in dict.fromkeys([*a, *b]) if repr(a.get(key)) != repr(b.get(key))]
     told = [
         f"{escape(key)}: here {escape(repr(a.get(key)))}, there {escape(repr(b.get(key)))}"
         for key in differ[:MAX_DIFFERENCES]
@@ -441,11 +441,12 @@ def _flat(value: object, prefix: str = "") -> dict[str, object]:
 
 
 def _orders(plan: Plan) -> dict[str, list[str]]:
-    """The columns' names in the order written, which is that of the inputs."""
+    """Names in the order written, where that counts: columns are inputs in it, and of rules the first that fits is taken."""
     columns = plan.columns
+    orders = {} if plan.model is None else {"model.init.names": [*plan.model.init.names]}
     if columns is None:
-        return {}
-    return {
+        return orders
+    return orders | {
         "columns.numeric": [*columns.numeric],
         "columns.date": [*columns.date],
         "columns.categorical": [*columns.categorical],

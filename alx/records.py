@@ -46,9 +46,9 @@ def finite(value: float | None) -> float | None:
 
 
 class Strict(BaseModel):
-    """Frozen, no unknown fields, no coercion of text to numbers; validators are built when first used."""
+    """Frozen, no unknown fields, no coercion of text, no number that is not finite; validators are built when first used."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def explain(error: ValidationError) -> str:

@@ -33,9 +33,7 @@ class Schedule(Strict):
         description="steps, or a share of the turn's, over which the rate rises from near 0; left out: none, and "
         f"{ONE_CYCLE_RISES:g} of one_cycle",
     )
-    min_lr: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
-        default=None, description="cosine: where it ends; left out: 0"
-    )
+    min_lr: Annotated[float, Field(ge=0)] | None = Field(default=None, description="cosine: where it ends; left out: 0")
     step_size: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="step: after which share of the turn's steps, again and again; left out: a third"
     )

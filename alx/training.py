@@ -42,7 +42,7 @@ class Optimiser(Strict):
 
     name: OptimiserName = Field(description="the torch.optim class")
     lr: Annotated[float, Field(gt=0, le=1e30)] = Field(default=1e-3, description="learning rate")
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(default=0.0, description="weight decay")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.0, description="weight decay")
     betas: Annotated[tuple[float, float] | None, FROM_LIST] = Field(
         default=None, description=_of("betas", "running-average coefficients")
     )
@@ -89,7 +89,7 @@ class Training(Strict):
         default=False, description="draw each class of a site's samples equally often: rare ones several times an epoch"
     )
     schedule: Schedule = Field(default_factory=Schedule, description="how the learning rate goes over a turn")
-    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+    clip: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="the norm of a step's gradients that is not exceeded: torch.nn.utils.clip_grad_norm_"
     )
     no_decay: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=MAX_PATTERNS)] = Field(
@@ -98,12 +98,12 @@ class Training(Strict):
         "have one dimension",
     )
     accumulate: Annotated[int, Field(ge=1, le=MAX_ACCUMULATED)] = Field(
-        default=1, description="batches a step; its gradient is the mean over all of their samples"
+        default=1, description="batches a step, fewer at an epoch's end; its gradient is the mean over all of their samples"
     )
     validations: Annotated[int, Field(ge=1, le=MAX_VALIDATIONS)] = Field(
         default=VALIDATIONS,
-        description="how often in a turn the mean loss over the validation samples is taken, where somebody looks or "
-        "patience asks",
+        description="how often, at most, in a turn the mean loss over the validation samples is taken, where somebody looks "
+        "or patience asks",
     )
     patience: Annotated[int, Field(ge=1, le=MAX_VALIDATIONS)] | None = Field(
         default=None,

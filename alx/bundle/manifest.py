@@ -41,7 +41,7 @@ MAX_TURNS = 1_000_000  # of a budget; a plan has 1,000 rounds and 100 spare turn
 SOLVED_IN = 2  # the sequence of the bundle that may have a layer solved for: the answer to the one with the moments
 KEYFRAME_EVERY = 16  # candidates between keyframes: one bad file costs at most 16 of them
 
-Loss = Annotated[float, Field(description="a sum over samples")]
+Loss = Annotated[float, Field(allow_inf_nan=True, description="a sum over samples")]  # `parse` refuses by name
 Count = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 
 

@@ -132,6 +132,18 @@ def test_a_plan_with_the_same_values_in_other_bytes_is_refused_as_such(tmp_path,
     assert "other bytes" in told.err
 
 
+def test_two_plans_that_differ_in_the_order_of_rules_or_in_a_kind_of_number_say_so():
+    rules = PLAN.replace("hidden = 8 }", "hidden = 8 }\ninit = { names = { NAMES } }")
+    names = '"a.*" = "b.*"', '"*" = "c.*"'
+    ours, theirs = (plan.parse(rules.replace("NAMES", ", ".join(each)).encode()).plan for each in (names, names[::-1]))
+    assert plan.differences(ours, theirs) == ["model.init.names: here ['a.*', '*'], there ['*', 'a.*']"]
+    one, real, true = (
+        plan.parse(PLAN.replace("hidden = 8", f"hidden = 8, wide = {text}").encode()).plan for text in ("1", "1.0", "true")
+    )
+    assert plan.differences(one, real) == ["model.arguments.wide: here 1, there 1.0"]
+    assert plan.differences(one, true) == ["model.arguments.wide: here 1, there True"]
+
+
 def test_a_models_source_file_that_differs_is_refused(tmp_path, alx):
     text = PLAN.replace("alx.tasks.models:mlp", "net.py:mlp")
     source = "from alx.tasks.models import mlp\n"
@@ -167,6 +179,9 @@ def test_a_models_source_file_that_differs_is_refused(tmp_path, alx):
         ('name = "adam"', 'name = "adam"\nmomentum = 0.9', "adam has no option momentum"),
         ("seed = 3", "seed = 3\nseed = 4", "is not TOML"),
         ("lr = 0.01", "lr = nan", "optimiser.lr"),
+        ('name = "adam"', 'name = "sgd"\nmomentum = nan', "optimiser.momentum: input should be a finite number"),
+        ('name = "adam"', 'name = "adam"\neps = inf', "optimiser.eps: input should be a finite number"),
+        ("seed = 3", "seed = 3\nimages = { size = [4, 4], std = [inf] }", "images.std.0: input should be a finite number"),
         ("seed = 3", "seed = " + "9" * 5000, "is not TOML"),
     ],
 )
