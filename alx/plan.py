@@ -30,7 +30,10 @@ MAX_DIFFERENCES = 10  # told of two plans; a peer's may have a million
 SNAPSHOTS = 2  # of a turn after its start, where the plan does not say (docs/decisions/0018-trips.md)
 MAX_STEPS = 10_000_000  # the step stands in JSON and in a name; far above any turn
 
+MAX_SIDE = 1 << 14  # pixels: a picture of 3 GB as float32, far above what a network takes
+
 Count = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
 class StepsBySide(Strict):
@@ -101,7 +104,7 @@ class ModelSource(Strict):
 class Images(Strict):
     """How an image becomes the model's input: resized, divided by 255, normalised. The same on both sides."""
 
-    size: Annotated[tuple[Count, Count] | None, FROM_LIST] = Field(
+    size: Annotated[tuple[Side, Side] | None, FROM_LIST] = Field(
         default=None, description="[height, width]; others are resized to it"
     )
     channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour, which grey images become too")

@@ -56,7 +56,7 @@ def by_class(data: Samples) -> list[Tensor]:
             "give a TensorDataset, or leave balanced out of the plan, on both sides",
         )
     flat = labels.cpu().reshape(len(labels), -1)
-    if flat.shape[1] != 1 or bool((flat != flat.floor()).any()):
+    if flat.shape[1] != 1 or (flat.is_floating_point() and bool((flat != flat.floor()).any())):
         got = f"{flat.shape[1]} labels a sample" if flat.shape[1] != 1 else "labels with a fraction"
         raise ConfigError(
             f"[training] balanced draws by class, and the data have {got}, expected one class number",

@@ -1,5 +1,6 @@
 """`alx init --plan-from`: a first plan that can be used, and that holds nothing of a hospital's own that was not shown."""
 
+import os
 import re
 
 import numpy as np
@@ -131,6 +132,37 @@ def test_a_folder_of_images_and_an_npz_give_size_channels_and_classes(place):
     assert made.model.arguments == {"channels": 3, "size": 28, "classes": 3}
     for data, name in (("images:images", "plan.toml"), ("npz:own.npz", "two.toml")):
         assert alx("init", f"site-{name}", "--role", "learner", "--plan", name, "--data", data).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "said"),
+    [
+        (np.zeros(9, np.uint8), np.arange(9) % 3, "train_images of shape [9] and train_labels of shape [9]"),
+        (np.float32(1), np.int64(1), "train_images of shape []"),
+        (np.zeros((9, 4), np.float32), np.arange(8) % 3, "as many labels as images"),
+        (np.zeros((9, 8, 8, 4), np.uint8), np.arange(9) % 3, "images are uint8 [n, height, width]"),
+        (np.zeros((9, 4), complex), np.arange(9) % 3, "no network of alx's own takes these"),
+    ],
+)
+def test_an_npz_of_no_samples_that_a_network_takes_makes_no_first_plan(place, x, y, said):
+    np.savez(place / "own.npz", train_images=x, train_labels=y)
+    assert said in refused("init", "--plan-from", "own.npz", "--plan", "two.toml")
+    assert not (place / "two.toml").exists()
+
+
+def test_a_table_of_bytes_makes_a_first_plan_that_a_site_takes(place):
+    np.savez(place / "own.npz", train_images=np.zeros((9, 4), np.uint8), train_labels=np.arange(9) % 3)
+    assert alx("init", "--plan-from", "own.npz", "--plan", "two.toml").exit_code == 0
+    assert plan.load(place / "two.toml").plan.model.arguments == {"inputs": 4, "classes": 3, "hidden": 64}
+    assert alx("init", "site", "--role", "learner", "--plan", "two.toml", "--data", "npz:own.npz").exit_code == 0
+
+
+def test_a_class_whose_folders_name_is_no_text_makes_no_first_plan(place):
+    for name in (b"caf\xe9", b"dark"):
+        folder = place / "images" / os.fsdecode(name)
+        folder.mkdir(parents=True)
+        Image.new("L", (30, 28)).save(folder / "a.png")
+    assert "has a name that is not UTF-8" in refused("init", "--plan-from", "images", "--values")
 
 
 def test_a_word_among_numbers_deserves_a_look(tmp_path, alx, monkeypatch):

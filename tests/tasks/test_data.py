@@ -139,6 +139,12 @@ def test_numbers_in_an_npz_are_taken_as_they_are(tmp_path):
     assert own.targets.tolist() == [0.25, 1.5]
 
 
+def test_a_table_of_bytes_is_of_numbers_where_the_plan_has_no_images(tmp_path):
+    x = np.array([[0, 255], [3, 4]], np.uint8)
+    own, _ = read(tmp_path, npz(tmp_path, train_images=x, train_labels=np.arange(2)))
+    assert own.tensors[0].tolist() == [[0.0, 255.0], [3.0, 4.0]]
+
+
 def test_the_held_out_part_may_lie_in_a_file_of_its_own(tmp_path):
     npz(tmp_path, train_images=grey(), train_labels=np.arange(4))
     np.savez(tmp_path / "kept.npz", test_images=grey(2), test_labels=np.arange(2))

@@ -103,7 +103,9 @@ def test_answers_of_the_start_are_the_same_for_a_sample_that_comes_twice():
         assert torch.allclose(start.of(part, inputs, changed=False), net(inputs).detach(), atol=1e-6)
 
 
-@pytest.mark.parametrize("labels", [torch.tensor([0.0, 1.0, 0.0, 0.0]), torch.tensor([[0], [1], [0], [0]])])
+@pytest.mark.parametrize(
+    "labels", [torch.tensor([0.0, 1.0, 0.0, 0.0]), torch.tensor([[0], [1], [0], [0]]), torch.arange(4) == 1]
+)
 def test_yes_or_no_labels_are_two_classes_however_they_are_stored(labels):
     assert [rows.tolist() for rows in epoch.by_class(data(labels))] == [[0, 2, 3], [1]]
 

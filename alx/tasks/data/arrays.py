@@ -96,31 +96,54 @@ def read(path: Path, part: str, images: Images | None, *, labelled: bool = True)
         y = np.zeros(x.shape[:1], np.int64)
     if y is None:
         raise ConfigError(f"'{name}' has {what}, and no {part}_labels", NAMES)
-    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or 0 in (x.size, y.size):  # noqa: PLR2004 - samples, and something in each
-        raise ConfigError(
-            f"'{name}' has {what} of shape {list(x.shape)} and {part}_labels of shape {list(y.shape)}, "
-            "expected as many labels as images, and at least one",
-            NAMES,
-        )
+    require_shapes(x, y, name, part)
     targets = _targets(y, name, f"{part}_labels")
-    if images is None and x.dtype != np.uint8:  # pairing compares that both sides have numbers, or both pixels
+    if images is None and not pixels_in(x):  # pairing compares that both sides have numbers, or both pixels
         return Tensors(_float32(x, name, what), targets)
     if x.dtype != np.uint8:
         raise ConfigError(
             f"'{name}' has {what} of {x.dtype}, and the plan has [images], which are made of uint8, 0 to 255",
             "save pixels as uint8; or leave [images] out of the plan, and scale and shape them alike on both sides",
         )
+    require_pixels(x, name, what)
+    pixels = torch.from_numpy(np.ascontiguousarray(x))
+    pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2)
+    if pixels.nbytes < MAPPED_FROM:
+        pixels = pixels.contiguous()
+    return of_pixels(pixels, targets, images or Images(channels=1 if pixels.shape[1] == 1 else 3), path.name)
+
+
+def pixels_in(x: Array) -> bool:
+    """Whether an array is of images, where the plan does not say: uint8, and no table."""
+    return bool(x.dtype == np.uint8 and x.ndim != 2)  # noqa: PLR2004 - rows and columns
+
+
+def require_shapes(x: Array, y: Array, name: str, part: str) -> None:
+    """Refuse arrays that are not as many samples as labels.
+
+    Raises:
+        ConfigError: says the shapes.
+    """
+    if x.ndim < 2 or y.ndim < 1 or len(x) != len(y) or 0 in (x.size, y.size):  # noqa: PLR2004 - samples, and something in each
+        raise ConfigError(
+            f"'{name}' has {part}_images of shape {list(x.shape)} and {part}_labels of shape {list(y.shape)}, "
+            "expected as many labels as images, and at least one",
+            NAMES,
+        )
+
+
+def require_pixels(x: Array, name: str, what: str) -> None:
+    """Refuse uint8 that are not laid out as images.
+
+    Raises:
+        ConfigError: says the shape.
+    """
     if x.ndim not in (_GREY, _COLOUR) or (x.ndim == _COLOUR and x.shape[3] not in (1, 3)):
         raise ConfigError(
             f"'{name}' has {what} of shape {list(x.shape)}, and images are uint8 [n, height, width] or "
             "[n, height, width, 3]",
             "put the channels last",
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(x))
-    pixels = pixels.unsqueeze(1) if x.ndim == _GREY else pixels.permute(0, 3, 1, 2)
-    if pixels.nbytes < MAPPED_FROM:
-        pixels = pixels.contiguous()
-    return of_pixels(pixels, targets, images or Images(channels=1 if pixels.shape[1] == 1 else 3), path.name)
 
 
 def members(path: Path, wanted: Callable[[str], bool]) -> dict[str, Array]:

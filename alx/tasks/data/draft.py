@@ -159,7 +159,7 @@ def of_images(path: Path, *, values: bool = False) -> Draft:
 
     Raises:
         UsageError: the names of its folders, which are the classes, are to stay out.
-        ConfigError: it holds no such folders, or no picture that can be read.
+        ConfigError: it holds no such folders, or no picture that can be read, or a folder's name is no text.
     """
     folders = sorted(
         entry
@@ -177,6 +177,11 @@ def of_images(path: Path, *, values: bool = False) -> Draft:
         raise ConfigError(
             f"'{escape(path.name)}' holds {count(len(names), 'folder')} and {count(len(found), 'picture')}, expected "
             "a folder with pictures for each of two or more classes"
+        )
+    odd = next((name for name in names if any("\ud800" <= c <= "\udfff" for c in name)), None)
+    if odd is not None:
+        raise ConfigError(
+            f"the folder '{escape(odd)}' has a name that is not UTF-8, as a plan has to be", "rename the folder"
         )
     told = [f"{count(len(found), 'picture')}; classes, after their folders: {escape(', '.join(names), 300)}"]
     if not values:
@@ -198,12 +203,14 @@ def of_npz(path: Path) -> Draft:
     if len(found) < 2:  # noqa: PLR2004 - these two
         raise ConfigError(f"'{escape(path.name)}' has no train_images and train_labels", arrays.NAMES)
     x, y = found["train_images"], found["train_labels"]
+    arrays.require_shapes(x, y, escape(path.name), "train")
     whole = bool(y.dtype.kind in "biu" and y.size == len(y) and y.size and y.min() >= 0)
     classes = int(y.max()) + 1 if whole else int(np.prod(y.shape[1:], initial=1))
     told = [f"train_images {x.dtype} {list(x.shape)}, train_labels {y.dtype} {list(y.shape)}"]
-    if x.dtype == np.uint8 and whole:
+    if arrays.pixels_in(x) and whole:
+        arrays.require_pixels(x, escape(path.name), "train_images")
         return _pictures(told, _side(min(x.shape[1:3])), x.shape[3] if x.ndim == 4 else 1, classes, None)  # noqa: PLR2004
-    if x.ndim != 2 or not (whole or y.dtype.kind == "f"):  # noqa: PLR2004 - rows of numbers
+    if x.ndim != 2 or x.dtype.kind not in "biuf" or not (whole or y.dtype.kind == "f"):  # noqa: PLR2004 - rows of numbers
         raise ConfigError(
             f"'{escape(path.name)}' holds {told[0]}: no network of alx's own takes these", "write a plan: docs/plan.md"
         )
