@@ -30,12 +30,16 @@ def storage(path: Path | str) -> Iterator[None]:
 
     Raises:
         SpaceError: no space, no quota, or a file too large for the file system.
-        StorageError: anything else: read-only, pulled out, failing, no permission.
+        StorageError: anything else: read-only, pulled out, failing, no permission, folders nested beyond what Python walks.
     """
+    where = escape(str(path), 200)
     try:
         yield
+    except RecursionError as error:
+        raise StorageError(
+            f"'{where}' has folders nested too deeply", "whose are they? remove them, then run it again"
+        ) from error
     except OSError as error:
-        where = escape(str(path), 200)
         if error.errno in _NO_SPACE:
             raise SpaceError(f"no space left at '{where}' ({error.strerror})", "free some, then run it again") from error
         hint = "is the disk still there and writable? run the same command again"

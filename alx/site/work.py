@@ -7,6 +7,7 @@ that checkpoint, and takes anew whatever a power cut lost behind it.
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from alx.errors import CorruptError
 _TURN = "turn.json"
 CHECKPOINT = "checkpoint"
 _LOSSES = "losses.json"
+_SNAPSHOT = re.compile(r"t([0-9]+)\.state")  # others are personal parts, and what the optimiser keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def begun(folder: Path) -> Begun | None:
     """The turn whose folder this is; None where there is none, or nothing of one can be read."""
     try:
         said = json.loads(_bytes(folder / _TURN) or b"")
-        steps = [int(p.name.removeprefix("t").removesuffix(".state")) for p in folder.glob("t*.state")]
+        steps = [int(found[1]) for p in folder.iterdir() if (found := _SNAPSHOT.fullmatch(p.name))]
         return Begun(int(said["round"]), str(said["plan"]), max(steps, default=None))
     except (ValueError, TypeError, KeyError):
         return None

@@ -1,9 +1,12 @@
 """The carried folder: damage, odd files, odd file systems, full disks. Good files stay staged; nothing is followed."""
 
+import contextlib
 import errno
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -306,6 +309,21 @@ def test_an_export_writes_through_nothing_that_was_left_on_the_disk(sent, bundle
     assert forge.run(["export", str(target), "--site", str(sent.folder("learner"))]) == 0
     assert (target / "victim").read_text() == "mine"
     assert sent.take("provider", target / bundle.name) == 0
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="shutil.rmtree goes as deep as folders do")
+def test_folders_nested_without_end_where_an_export_writes_are_refused(sent, bundle, capsys):
+    place = bundle.with_name(f"{bundle.name}.partial") / "x"
+    shutil.rmtree(bundle)
+    try:
+        with contextlib.chdir(sent.disk):
+            for name in (*place.relative_to(sent.disk).parts, *["d"] * 1_500):
+                os.mkdir(name)  # noqa: PTH102 - its whole path is too long for the system
+                os.chdir(name)
+        words = ["export", str(sent.disk), "--site", str(sent.folder("learner"))]
+        refused(capsys, words, StorageError, "has folders nested too deeply", hint="remove them")
+    finally:
+        subprocess.run(["rm", "-r", str(place)], check=True)  # Python's own walk would not come to its end
 
 
 def test_an_export_follows_no_link_to_a_folder(sent, bundle, capsys):

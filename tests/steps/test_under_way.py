@@ -8,6 +8,7 @@ import pytest
 from alx.cli.main import run
 from alx.steps import under_way
 from alx.turns import train
+from tests.conftest import PLAN, make_world, pair_world
 
 
 class Stop(Exception):  # noqa: N818 - it stands for a person's Ctrl-C
@@ -32,6 +33,22 @@ def test_a_turn_that_was_stopped_is_told_with_the_last_snapshot_that_is_kept(sta
     assert "under way" not in alx("status", *site).out
     assert alx("train-local", *site).code == 0
     assert "under way" not in alx("status", *site).out
+
+
+@pytest.mark.parametrize(
+    "more", [("lr = 0.01", "lr = 0.01\nkeep = true"), ("hidden = 8 }", 'hidden = 8 }\npersonal = ["2.*"]')]
+)
+def test_what_else_a_turn_keeps_is_taken_for_no_snapshot(tmp_path, alx, more):
+    world = pair_world(make_world(tmp_path / "w", PLAN.replace(*more)))
+
+    def tell(what, step, *_):
+        if what == "training" and step == 3:
+            raise Stop
+
+    with world.site("learner").locked("train-local") as now, pytest.raises(Stop):
+        train(now, tell)
+    said = json.loads(alx("status", "--site", world.folder("learner"), "--json").out)["under_way"]
+    assert said == {"step": 2, "planned": 5}
 
 
 @pytest.mark.parametrize("what", ["sent", "told"])
