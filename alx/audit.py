@@ -209,7 +209,7 @@ def kept(site: "Site", entry: "Entry", keyring: "Keyring", secret: str | None) -
     turn, where = _turn(entry)
     path = shelf.place(site, turn)
     if not path.is_dir():
-        raise CorruptError(f"the {where} is gone from '{path.parent}'", "restore the site")
+        raise CorruptError(f"the {where} is gone from '{path.parent}'", carried.AT_HOME)
     try:
         report = whole(path, [keyring.signers[turn.digest]], secret)
     except AlxError as error:

@@ -35,6 +35,9 @@ JUNK = (
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hang us
 
 
+AT_HOME = (
+    "put a good copy there, from a disk or a backup: whatever lies there is compared with the ledger"  # of a site's own
+)
 TOLD_BUNDLES = 3  # the last by name: the peer's newest, one's own, and the closing
 MAX_TOLD, MAX_BAD = 20, 50  # names of one refusal, odd ones and bad files; a disk may hold thousands
 MANIFESTS = tuple(name + suffix for name in (MANIFEST_NAME, CLOSING_NAME) for suffix in ("", age.SUFFIX))
@@ -51,6 +54,8 @@ class Source:
     """The age key that opens its files, where they are encrypted and it is at hand."""
     damage: dict[str, str] = field(default_factory=dict)
     """Files that are missing, extra, cannot be read, or differ from what was signed, each with its reason."""
+    remedy: str = "copy the bundle again, or ask the sender to run alx export once more"
+    """What to do where a file of it is bad."""
     _manifest: bytes | None = None
     """The manifest's bytes, compared already: it is needed twice and read once."""
 
@@ -103,7 +108,7 @@ class Source:
 
     def refuse_damage(self) -> None:
         """Raise `CorruptError` naming every bad file, if there is one."""
-        refuse(self.damage, "copy the bundle again, or ask the sender to run alx export once more")
+        refuse(self.damage, self.remedy)
 
 
 def refuse(damage: Mapping[str, str], hint: str, more: str = "") -> None:
@@ -253,7 +258,7 @@ def survey(path: Path, secret: str | None = None, *, lends: bool = False) -> Ite
         IncompleteError: no `round.sig`.
         StorageError: the disk cannot be read.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link on the disk
+    path = files.named(path)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
     with files.storage(path):
         if path.is_symlink():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alx import files
-from alx.bundle import groups, read, share
+from alx.bundle import carried, groups, read, share
 from alx.bundle.carried import Source
 from alx.bundle.groups import HEADER_NAME, Group
 from alx.bundle.signature import SIGNATURE_NAME, SignedBundle, SignedFile
@@ -81,7 +81,7 @@ def _encode(bundle: Path, group: Group, folder: Path) -> list[str]:
                 sha.update(block)
     for f, sha in zip(group.files, own, strict=True):
         if sha.hexdigest() != f.digest:
-            raise CorruptError(f"'{bundle / f.name}' is not as it was signed", "restore the site from its backup")
+            raise CorruptError(f"'{bundle / f.name}' is not as it was signed", carried.AT_HOME)
     return [sha.hexdigest() for sha in made]
 
 

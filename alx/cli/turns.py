@@ -1,6 +1,7 @@
 """The commands of an exchange that make or ask a model; torch is imported inside of them, where it is needed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +13,7 @@ from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.options import by_option, new_file, site_option
 from alx.cli.screen import json_option
-from alx.errors import ConfigError, PeerError, count
+from alx.errors import AlxError, ConfigError, PeerError, count
 from alx.report import privacy, scores, selection, summary
 from alx.report import receipts as received
 from alx.site import budget, entries, events
@@ -21,6 +22,9 @@ from alx.site.entries import Selected
 from alx.site.site import Site
 from alx.site.state import SiteState
 from alx.steps import media, receipts
+
+if TYPE_CHECKING:
+    from alx.turns import Chosen
 
 
 @click.command(epilog="Example: alx identity /media/disk/clinic.json")
@@ -180,21 +184,8 @@ def import_and_select(
         beside = {"receipt": came and entries.plain(came.record), "receipt_refused": refused and refused.message}
         screen.machine(chosen.json() | beside)
         return
-    screen.tell(f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…")
-    if chosen.rebuilt:
-        screen.tell(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
+    screen.tell(*_arrived(chosen, came, refused))
     found = chosen.selected
-    if chosen.recipes and isinstance(found, Selected):
-        weighed = count(len(found.labels) - chosen.recipes, "snapshot")
-        screen.tell(
-            f"{weighed} came with weights; {count(chosen.recipes, 'blend')} came as recipes and were made here, to the bit"
-        )
-    if came is not None and not came.again:
-        screen.tell(f"the receipt beside it: {received.taken(came.record)}")
-    if refused is not None:
-        screen.tell(f"LOOK: the receipt beside it was not taken: {refused.message}; the bundle is good all the same")
-    if chosen.again:
-        screen.tell("already imported; nothing changed")
     if isinstance(found, Selected):
         screen.tell(*selection.table(found), *selection.words(found, site.plan))
     else:
@@ -207,6 +198,26 @@ def import_and_select(
         told = scores.table(worth.values, worth.majority, worth.groups, before and before.values, confusion=worth.confusion)
         screen.tell("", *told, "")
     screen.tell(f"next: {now.position.next_command}")
+
+
+def _arrived(chosen: "Chosen", came: receipts.Taken | None, refused: AlxError | None) -> list[str]:
+    """What came in, before what was chosen out of it."""
+    told = [f"'{chosen.bundle.name}': signature valid, by the pinned key {chosen.signer[:16]}…"]
+    if chosen.rebuilt:
+        told.append(f"{chosen.rebuilt} {'file was' if chosen.rebuilt == 1 else 'files were'} rebuilt from parity")
+    if chosen.recipes and isinstance(chosen.selected, Selected):
+        weighed, made = count(len(chosen.selected.labels) - chosen.recipes, "snapshot"), count(chosen.recipes, "blend")
+        told.append(f"{weighed} came with weights; {made} came as recipes and were made here, to the bit")
+    new = came is not None and not came.again
+    if came is not None and new:
+        told.append(f"the receipt beside it: {received.taken(came.record)}")
+    if refused is not None:
+        told.append(f"LOOK: the receipt beside it was not taken: {refused.message}; the bundle is good all the same")
+    if chosen.mended:
+        told.append("already imported; it was damaged in this site's inbox, and this copy took its place")
+    elif chosen.again:
+        told.append("already imported" if new else "already imported; nothing changed")
+    return told
 
 
 def _require_own_request(now: SiteState, path: Path) -> None:

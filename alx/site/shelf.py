@@ -15,15 +15,13 @@ from alx.bundle import carried, read
 from alx.bundle.carried import Source
 from alx.bundle.manifest import Manifest
 from alx.bundle.signature import SignedBundle
-from alx.errors import AlxError, CorruptError
+from alx.errors import AlxError, CorruptError, escape
 from alx.site.entries import Sealed, Turn
 from alx.site.site import Site
 from alx.site.state import SiteState
 
 if TYPE_CHECKING:
     from alx.bundle.recipe import Parts
-
-_RESTORE = "restore the site from its backup"
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,50 @@ def opened(now: SiteState, turn: Turn) -> Iterator[Opened]:
         turn: what the ledger says of it.
 
     Raises:
-        CorruptError: it is not the one that the ledger names.
+        CorruptError: see `verified`.
+    """
+    with verified(now, turn) as (source, _, signed):
+        yield Opened(source.path, source, signed, read.read_manifest(source, signed), now)
+
+
+@contextlib.contextmanager
+def verified(now: SiteState, turn: Turn) -> Iterator[tuple[Source, bytes, SignedBundle]]:
+    """A bundle of the inbox or outbox, or the closing there: its signature is good, and its files' names and sizes.
+
+    Args:
+        now: this site.
+        turn: what the ledger says of it.
+
+    Yields:
+        Its folder, the bytes of `round.sig`, and what they say.
+
+    Raises:
+        CorruptError: it is gone, damaged, or not the one that the ledger names.
     """
     folder = place(now.site, turn)
-    if not folder.is_dir():
-        raise CorruptError(f"the site's bundle '{folder}' is gone", _RESTORE)
-    with carried.survey(folder, now.site.secret) as source:
-        signed = read.verify(source, read.claimed_key(source)[0], now.keyring.signers[turn.digest])
-        source.refuse_damage()
-        if signed.digest != turn.digest:
-            raise CorruptError(f"'{folder}' is not the bundle that the ledger names", _RESTORE)
-        yield Opened(folder, source, signed, read.read_manifest(source, signed), now)
+    with contextlib.ExitStack() as stack:
+        try:
+            if not folder.is_dir():
+                raise CorruptError("it is gone")
+            source = stack.enter_context(carried.survey(folder, now.site.secret))
+            data, _ = read.claimed_key(source)
+            signed = read.verify(source, data, now.keyring.signers[turn.digest])
+            source.refuse_damage()
+            if signed.digest != turn.digest:
+                raise CorruptError("it is another one than the ledger names")
+        except AlxError as error:
+            raise CorruptError(f"the site's own '{escape(str(folder), 200)}': {error.message}", carried.AT_HOME) from error
+        source.remedy = f"it lies in '{escape(str(folder), 200)}': {carried.AT_HOME}"
+        yield source, data, signed
+
+
+def whole(now: SiteState, turn: Turn) -> bool:
+    """Whether a bundle of the site is as it was signed, to the last byte."""
+    try:
+        with verified(now, turn) as (source, _, signed):
+            return all(source.read_signed(f) is not None for f in signed.files.values())
+    except CorruptError:
+        return False
 
 
 def parts(now: SiteState, manifest: Manifest, start: bytes, own: bytes) -> "Parts":
@@ -97,7 +128,7 @@ def parts(now: SiteState, manifest: Manifest, start: bytes, own: bytes) -> "Part
     def other(digest: str | None, *, last: bool) -> bytes:
         try:
             if digest not in turns:
-                raise CorruptError("the ledger names no such bundle", _RESTORE)
+                raise CorruptError("the ledger names no such bundle", "restore the site from its backup")
             with opened(now, turns[digest]) as bundle:
                 return bundle.state(len(bundle.manifest.snapshots) - 1 if last else 0)
         except AlxError as error:

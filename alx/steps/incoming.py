@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from alx import files, order
 from alx.bundle import approval, carried, copies, read, request
@@ -145,8 +145,15 @@ class StagedClosing:
     officers: tuple[str, ...] | None
 
 
+class Known(NamedTuple):
+    """The bundle that was accepted last: its folder in the inbox, and whether it was damaged there, and is good again."""
+
+    folder: Path
+    mended: bool
+
+
 @contextlib.contextmanager
-def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | StagedClosing | Path]:
+def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> Iterator[Staged | StagedClosing | Known]:
     """Verify a bundle on a disk, copy it into private staging, and verify the copy to the last byte.
 
     Args:
@@ -155,7 +162,8 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
         ask: where to write a signed request for the files that are bad, if some are.
 
     Yields:
-        What was staged; or, for the bundle that was accepted last, its folder in the inbox.
+        What was staged; or, for the bundle that was accepted last, where it is. What lies in the inbox of that one is
+        put there anew where it is not whole.
 
     Raises:
         AlxError: see the order in `docs/format.md`; every step has its class.
@@ -164,8 +172,17 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
     now.check_agreement()
     with copies.survey(paths, site.secret) as source:
         data, signed = _signature(now, source)
-        known = _known(now, signed)
-        if known is not None:
+        staging = site.folder / "staging" / signed.digest
+        turn = _known(now, signed)
+        if turn is not None:
+            known = Known(shelf.place(site, turn), mended=not shelf.whole(now, turn))
+            if known.mended:
+                source.agree(signed, staging)
+                _clear_other(staging)
+                with _asking(now, source, signed, ask):
+                    source.copy(signed, data, staging)
+                files.withdraw(known.folder, staging.with_name(turn.bundle))
+                files.publish(staging, known.folder)
             yield known
             return
         now.keyring.require_current(signed.signer)
@@ -174,7 +191,6 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
         if read.is_encrypted(signed) != site.plan.encrypt:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
             raise PeerError(f"the bundle is {found}, expected {agreed} by the plan", "does the peer keep to the plan?")
-        staging = site.folder / "staging" / signed.digest
         source.agree(signed, staging)
         if source.read_signed(manifest_file) is None:
             # who, to whom and which round cannot be told: what else is bad can, and what is good is kept for the repair
@@ -310,7 +326,7 @@ def _clear_other(staging: Path) -> None:
         files.remove_tree(other)
 
 
-def _known(now: SiteState, signed: SignedBundle) -> Path | None:
+def _known(now: SiteState, signed: SignedBundle) -> Accepted | None:
     accepted = now.position.accepted
     for turn in accepted:
         if turn.digest == signed.digest:
@@ -319,7 +335,7 @@ def _known(now: SiteState, signed: SignedBundle) -> Path | None:
                     f"this is the {turn.what}, which was imported; the last one imported is the {accepted[-1].what}",
                     "import the newest bundle on the disk",
                 )
-            return shelf.place(now.site, turn)
+            return turn
     return None
 
 

@@ -225,16 +225,10 @@ def own_bundle(now: SiteState, last: Sealed) -> Iterator[Own]:
     """The bundle that was sealed last, out of the outbox.
 
     Raises:
-        CorruptError: it is not the one that was sealed, or not whole.
+        CorruptError: see `shelf.verified`.
     """
-    source = shelf.place(now.site, last)
-    with carried.survey(source) as own:
-        data, _ = read.claimed_key(own)
-        signed = read.verify(own, data, now.keyring.signers[last.digest])
-        own.refuse_damage()
-        if signed.digest != last.digest:
-            raise CorruptError(f"'{source}' is not the bundle that was sealed", "restore the site from its backup")
-        yield Own(own, signed, data)
+    with shelf.verified(now, last) as (source, data, signed):
+        yield Own(source, signed, data)
 
 
 def put(

@@ -37,6 +37,8 @@ class Chosen:
     selected: Selected | Closed
     rebuilt: int = 0
     """Number of files that came out of parity."""
+    mended: bool = False
+    """Whether it was imported before, was damaged in the inbox, and is good there again."""
     recipes: int = 0
     """Number of blends that came as recipes and were made here; 0 where it was imported before."""
 
@@ -46,6 +48,7 @@ class Chosen:
             "bundle": self.bundle,
             "signer": self.signer,
             "again": self.again,
+            "mended": self.mended,
             "rebuilt": self.rebuilt,
             "recipes": self.recipes,
             "selection" if isinstance(self.selected, Selected) else "closed": entries.plain(self.selected),
@@ -80,11 +83,11 @@ def import_and_select(
         NotFiniteError: the own loss is finite nowhere; nothing was changed.
     """
     with incoming.verified(now, (path, *also), ask) as found:
-        if isinstance(found, Path):
+        if isinstance(found, incoming.Known):
             last, closed = now.position.accepted[-1], now.position.closed
             signer = now.keyring.signers[last.digest].fingerprint
             known = closed if last.closing and closed is not None else now.position.selected[-1]
-            return Chosen(found, signer, again=True, selected=known)
+            return Chosen(found.folder, signer, again=True, selected=known, mended=found.mended)
         if isinstance(found, StagedClosing):
             closed = _close(now, found)
             taken, signer = incoming.accept(now, found, closed), found.signed.signer.fingerprint

@@ -406,7 +406,7 @@ def synthetic(root: Path, count: int, seed: int = 0) -> tuple[Path, signature.Si
         (folder / name).write_bytes(rng.randbytes(rng.randrange(200)))
         listed.append(signed_file(name, (folder / name).read_bytes()))
     maker = keys.generate()
-    data = signature.sign("bundle", listed, maker)
+    data = signature.sign("alx-00000000-r001-learner", listed, maker)
     return folder, read.verify_signature(data, PublicKey(maker.public_key())), data
 
 

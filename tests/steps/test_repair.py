@@ -27,7 +27,7 @@ from alx.errors import (
 )
 from tests import forge
 from tests.conftest import PLAN, World, make_world, pair_world
-from tests.forge import command, refused_import
+from tests.forge import command, refused, refused_import
 from tests.killed import history, killed, leftovers
 from tests.mending import HARMS, MANIFEST, C, also_refused, digest, export, harm, imported, with_parity
 
@@ -532,3 +532,63 @@ def test_an_encrypted_bundle_is_repaired_in_every_way(tmp_path, capsys):
         else:
             imported(again, here)
             assert "1 file was rebuilt" in capsys.readouterr().out
+
+
+# --- the site's own copy
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+
+
+SPOILT = {
+    "a file is another": lambda folder: flipped(folder / C[1]),
+    "a file is gone": lambda folder: (folder / C[1]).unlink(),
+    "the signature is gone": lambda folder: (folder / "round.sig").unlink(),
+    "junk lies in it": lambda folder: (folder / "Thumbs.db").touch(),
+    "all of it is gone": shutil.rmtree,
+}
+
+
+@pytest.mark.parametrize(
+    ("at", "way"),
+    [*(("answered", way) for way in SPOILT), ("closed", "the signature is gone"), ("closed", "all of it is gone")],
+)
+def test_what_is_damaged_in_the_inbox_is_put_there_anew_by_importing_it_again(stage, alx, at, way):
+    world, role = stage(at), "provider"
+    carried = world.closing if at == "closed" else world.bundle("learner")
+    folder = world.site(role).inbox / carried.name
+    SPOILT[way](folder)
+    before = history(world, role)
+    done = alx(*command(world, role, carried))
+    assert (done.code, "already imported; it was damaged in this site's inbox" in done.out) == (0, True)
+    assert history(world, role) == before
+    assert sorted(p.name for p in folder.rglob("*")) == sorted(p.name for p in carried.rglob("*"))
+    assert "nothing changed" in alx(*command(world, role, carried)).out
+    assert not leftovers(world)
+
+
+def test_a_damaged_copy_does_not_take_the_place_of_another(stage, capsys):
+    world = stage("answered")
+    bundle = world.bundle("learner")
+    flipped(world.site("provider").inbox / bundle.name / C[1])
+    flipped(bundle / C[1])
+    refused(capsys, command(world, "provider", bundle), CorruptError, "1 of the bundle's files is bad", hint="--request")
+    assert (world.site("provider").inbox / bundle.name).is_dir()
+
+
+def test_what_is_damaged_in_the_outbox_says_where_a_good_copy_goes(stage, alx, capsys):
+    world = stage("sent")
+    own, target = world.site("learner").outbox / world.bundle("learner").name, world.root / "new"
+    target.mkdir()
+    words = ["export", str(target), "--site", str(world.folder("learner"))]
+    for harm_it in (flipped, Path.unlink):
+        harm_it(own / C[1])
+        told = refused(capsys, words, CorruptError, C[1], hint="put a good copy there, from a disk or a backup")
+        assert str(own) in told
+    shutil.rmtree(own)
+    refused(capsys, words, CorruptError, "it is gone", hint="put a good copy there, from a disk or a backup")
+    shutil.copytree(world.bundle("learner"), own)
+    assert alx(*words).code == 0
