@@ -469,7 +469,8 @@ model that is not finite is not kept.
 **How long should a turn be?** Trips are dear and computation is not, and with distillation a long turn brings more than a
 short one (docs/results.md). `--round-steps 100,400,1600` plays the plan at each of these lengths, in folders of their own,
 with as many snapshots a turn, and says which one comes within 0.01 of the best score of all after the fewest trips: put that
-into `round_steps`. It needs samples kept apart. With one number it takes the place of the plan's.
+into `round_steps`. It needs samples kept apart. Where the score is nowhere more than 0.01 above that of the same answer for
+everybody, as of a rare outcome, it says so and recommends none. With one number it takes the place of the plan's.
 
 Where the plan names classes, `complementary` takes the names as well as the numbers.
 

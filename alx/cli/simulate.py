@@ -168,14 +168,15 @@ def simulate(
 def _compared(study: "Study", lengths: tuple[int, ...], out: Path, *, as_json: bool) -> None:
     """Play a study at several lengths, and say which to take."""
     from alx.study import lengths as studied  # noqa: PLC0415 - torch
-    from alx.study import simulation, table  # noqa: PLC0415
+    from alx.study import table  # noqa: PLC0415
+    from alx.study.results import shares  # noqa: PLC0415
 
     each = {}
     for steps in lengths:
         if not as_json:
             screen.tell(f"{steps} steps a round")
         each[steps] = _simulated(studied.at(study, steps), out / f"steps-{steps}", as_json=as_json)
-    best = studied.recommended(each, shares=all(simulation.shares(results.score) for results in each.values()))
+    best = studied.recommended(each, shares=all(shares(results.score) for results in each.values()))
     if as_json:
         found_by_length = {str(steps): results.model_dump(mode="json") for steps, results in each.items()}
         screen.machine({"lengths": found_by_length, "recommended": best and {"round_steps": best[0], "rounds": best[1]}})

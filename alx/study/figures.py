@@ -106,15 +106,12 @@ def simulated(stem: Path, results: Results) -> list[Path]:
         The PNG and the SVG.
     """
     scored = any(r.score is not None for run in results.runs for r in run.rounds)
-    majority = [v for v in (next(iter(d.majority.values()), None) for d in results.dealt) if v is not None]
     figure, axes = plt.subplots(1, 2 if scored else 1, figsize=(9.6, 3.9), dpi=120, layout="constrained", squeeze=False)
     for axis, what in zip(axes[0], ("loss", "score"), strict=False):
         for summary in results.summary:
             curves(axis, results.of(summary.algorithm), what)
-        if what == "score" and majority:
-            axis.axhline(
-                sum(majority) / len(majority), color="#999999", linewidth=1, linestyle=(0, (1, 3)), label="no model"
-            )
+        if what == "score" and results.without is not None:
+            axis.axhline(results.without, color="#999999", linewidth=1, linestyle=(0, (1, 3)), label="no model")
         plain(axis, "round", "training loss, both parties' samples" if what == "loss" else results.score)
     scale(axes[0, 0], results.runs)
     handles, labels = axes[0, -1].get_legend_handles_labels()

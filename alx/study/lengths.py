@@ -61,13 +61,16 @@ def recommended(found: Mapping[int, Results], *, shares: bool) -> tuple[int, int
         shares: a score is a share, of which a hundredth is a point.
 
     Returns:
-        Steps a round, and how many rounds; None where there is nothing to judge by: no such score on samples kept apart.
+        Steps a round, and how many rounds; None where there is nothing to judge by: no such score on samples kept apart, or
+        none that is better than no model's.
     """
     curves = {steps: curve(results) for steps, results in found.items()}
     known = {steps: scores for steps, scores in curves.items() if scores is not None}
     if not known or not shares:
         return None
     best = max(max(scores) for scores in known.values())
+    if not next(iter(found.values())).tells(best):
+        return None
     rounds = {
         steps: next(i for i, s in enumerate(scores, 1) if s >= best - NEAR)
         for steps, scores in known.items()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alx.records import Finite, Strict
+from alx.tasks.objective import NAMED
 
 Algorithm = Literal[
     "assisted",
@@ -113,6 +114,21 @@ class Results(Strict):
     def of(self, algorithm: Algorithm) -> list[Run]:
         """The runs of one algorithm, by seed."""
         return [run for run in self.runs if run.algorithm == algorithm]
+
+    @property
+    def without(self) -> float | None:
+        """The score of the best answer that is the same for every sample, mean over seeds; None where it is not known."""
+        known = [v for v in (next(iter(d.majority.values()), None) for d in self.dealt) if v is not None]
+        return statistics.fmean(known) if known else None
+
+    def tells(self, score: float) -> bool:
+        """Whether a score says that something was learnt: a share is above that without a model, by more than `NEAR`."""
+        return self.without is None or not shares(self.score) or score > self.without + NEAR
+
+
+def shares(score: str) -> bool:
+    """Whether a score is a share, of which a hundredth is a point."""
+    return any(named.share and named.scored == score for named in NAMED.values())
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:

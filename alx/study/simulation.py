@@ -73,7 +73,7 @@ def run(study: Study, folder: Path, tell: Tell, finished: Callable[[], str]) -> 
             finished=finished(),
             dealt=dealt,
             runs=runs,
-            summary=results.summarise(runs, shares=shares(score)),
+            summary=results.summarise(runs, shares=results.shares(score)),
         )
         files.replace(folder / RESULTS, found.model_dump_json(indent=1).encode("utf-8"), shared=True)
     return found
@@ -84,11 +84,6 @@ def _scored(study: Study, runs: Sequence[Run]) -> str:
     if study.own is None:
         return NAMED[study.plan.plan.loss].scored
     return next((name for run in runs for r in run.rounds for name in r.metrics), "score")
-
-
-def shares(score: str) -> bool:
-    """Whether a score is a share, of which a hundredth is a point."""
-    return any(named.share and named.scored == score for named in NAMED.values())
 
 
 def _try(study: Study, whole: Pool | None, place: Path) -> None:

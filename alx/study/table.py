@@ -9,7 +9,8 @@ from alx.errors import count, escape
 from alx.report import scores
 from alx.report.columns import table
 from alx.study import groups, lengths
-from alx.study.results import Results, Spread
+from alx.study.results import NEAR, Results, Spread
+from alx.tasks.metrics import MEAN_COST
 
 DIGITS, MAX_DECIMALS = 3, 6  # of a number in the table
 SHOWN = 4  # numbers of one's own beside the score: a line is read, results.json has all
@@ -57,6 +58,8 @@ def compared(each: Mapping[int, Results], best: tuple[int, int] | None, take: st
         why = "no samples are kept apart (see --held-out), or every length diverged"
         return ["", f"there is nothing to choose a length by: {why}"]
     verdict = "the score is no share, so how near is near enough is for you to say"
+    if not first.tells(max(s for scores in curves.values() for s in scores or [])):
+        verdict = f"no length to take: {_nothing(first)}"
     if best is not None:
         verdict = f"take {take}: within 0.01 of the best of all after {count(best[1], 'round')}, {2 * best[1]} trips"
     diverged = [str(steps) for steps, scores in curves.items() if scores is None]
@@ -72,7 +75,9 @@ def compared(each: Mapping[int, Results], best: tuple[int, int] | None, take: st
 
 def found(results: Results, out: Path, pictures: Sequence[Path]) -> list[str]:
     """Every algorithm after the last round, what is had without a model, and by group; and where all of it lies."""
-    centralised = any(s.algorithm == "centralised" and s.score is not None for s in results.summary)
+    centralised = any(
+        s.algorithm == "centralised" and s.score is not None and results.tells(s.score.mean) for s in results.summary
+    )
     columns: dict[str, list[str]] = {
         f"after round {results.rounds}": [s.algorithm for s in results.summary],
         "seeds": [str(s.seeds) for s in results.summary],
@@ -99,13 +104,23 @@ def found(results: Results, out: Path, pictures: Sequence[Path]) -> list[str]:
 def _shown(results: Results) -> list[str]:
     """The numbers that have a column beside the score: of one's own names, which nobody here knows, the first."""
     names = dict.fromkeys(name for s in results.summary for name in s.metrics if name != results.score and ": " not in name)
-    return [name for name in names if name in scores.FEW] or list(names)[:SHOWN]
+    return [name for name in names if name in (*scores.FEW, MEAN_COST)] or list(names)[:SHOWN]
 
 
 def _without_a_model(results: Results) -> list[str]:
     """What the same answer for everybody reaches: a score that is no higher is worth nothing."""
-    known = [v for v in (next(iter(d.majority.values()), None) for d in results.dealt) if v is not None]
-    return ["", f"without a model, the same answer for everybody: {sum(known) / len(known):.3f}"] if known else []
+    if results.without is None:
+        return []
+    reached = [s.score.mean for s in results.summary if s.score is not None]
+    look = [f"LOOK: {_nothing(results)}"] if reached and not results.tells(max(reached)) else []
+    return ["", f"without a model, the same answer for everybody: {results.without:.3f}", *look]
+
+
+def _nothing(results: Results) -> str:
+    return (
+        f"{results.score} is nowhere more than {NEAR} above that of the same answer for everybody, so it tells nothing; the "
+        "other columns may"
+    )
 
 
 def _by_group(results: Results) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from alx import plan as plans
 from alx.study import lengths, table
-from alx.study.results import Round, Run
+from alx.study.results import NEAR, Round, Run
 from tests.study.test_simulation import place, simulate
 
 __all__ = ["place"]
@@ -19,11 +19,14 @@ class Found:
         def rounds(scores):
             return [Round(round=i, loss=1.0, score=s, carried=0, raw=0, selected=None) for i, s in enumerate(scores, 1)]
 
-        self.score, self.rounds = "accuracy", len(seeds[0])
+        self.score, self.rounds, self.without = "accuracy", len(seeds[0]), 0.1
         self.runs = [Run(algorithm="assisted", seed=i, rounds=rounds(s), seconds=1.0) for i, s in enumerate(seeds)]
 
     def of(self, _algorithm):
         return self.runs
+
+    def tells(self, score):
+        return score > self.without + NEAR
 
 
 def test_the_fewest_trips_go_first_and_of_equals_the_shorter_turn():
@@ -43,6 +46,19 @@ def test_a_length_that_diverged_is_named_and_the_others_are_compared():
     assert "diverged: 400" in told
     assert told[-1].startswith("take round_steps = 100: within 0.01 of the best of all after 3 rounds, 6 trips")
     assert "nothing to choose a length by" in table.compared({400: lost}, None, "")[1]
+
+
+def test_no_length_is_recommended_by_a_score_that_no_model_reaches_as_well():
+    rare = {20: Found((0.957, 0.957)), 60: Found((0.956, 0.959))}
+    for found in rare.values():
+        found.without = 0.957
+    assert lengths.recommended(rare, shares=True) is None
+    told = table.compared(rare, None, "")[-1]
+    assert told.startswith(
+        "no length to take: accuracy is nowhere more than 0.01 above that of the same answer for everybody"
+    )
+    rare[60].runs[0].rounds[-1] = rare[60].runs[0].rounds[-1].model_copy(update={"score": 0.968})
+    assert lengths.recommended(rare, shares=True) == (60, 2)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from alx.errors import ConfigError
 from alx.site import site_file
 from alx.study import algorithms, parties, simulation, splits, table
 from alx.study.own import OwnTask
-from alx.study.results import Results, summarise
+from alx.study.results import Results, shares, summarise
 from alx.tasks.data import samples
 from alx.tasks.deal import Deal
 from alx.tasks.load import Own, Settings
@@ -394,11 +394,11 @@ def test_numbers_of_ones_own_have_their_own_names_and_the_first_is_the_score(bot
     last = found.runs[0].rounds[0].model_copy(update={"score": 0.75, "metrics": named})
     runs = [found.runs[0].model_copy(update={"rounds": [last]})]
     score = simulation._scored(SimpleNamespace(own=True), runs)
-    summary = summarise(runs, shares=simulation.shares(score))
+    summary = summarise(runs, shares=shares(score))
     _, header, line, *_ = table.found(
         found.model_copy(update={"score": score, "runs": runs, "summary": summary, "dealt": []}), both, [both]
     )
-    assert (score, simulation.shares(score), simulation.shares("accuracy")) == ("found in time", False, True)
+    assert (score, shares(score), shares("accuracy")) == ("found in time", False, True)
     assert re.split("  +", header)[:4] == ["after round 1", "found in time", "missed", "loss a sample"]
     assert line.split()[:3] == ["assisted", "0.750", "0.125"]
 
