@@ -81,13 +81,11 @@ def check(site: Site, as_json: bool) -> None:
         data = (
             ["the task is one of your own: it alone knows its data"] if done.summary is None else summary.words(done.summary)
         )
-        screen.tell(
-            *data, *done.words(), *noise, *spent, *looks, *([] if done.found else ["the task is fit for a first round"])
-        )
+        paired = site.look().pairing is not None
+        fit = "the task is fit, and the data are those of pairing" if paired else "the task is fit for a first round"
+        screen.tell(*data, *done.words(), *noise, *spent, *looks, *([] if done.found else [fit]))
     if done.found:
-        raise ConfigError(
-            "the task is not fit for a first round: " + "; ".join(done.found), "docs/tasks.md says what a task promises"
-        )
+        raise ConfigError("the task is not fit: " + "; ".join(done.found), "docs/tasks.md says what a task promises")
 
 
 @click.command("train-local", epilog="Example: alx train-local --log ../turns.jsonl")

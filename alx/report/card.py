@@ -235,7 +235,7 @@ def _loading(plan: Plan, name: str) -> list[str]:
         "alx predict MODEL.safetensors --data KIND:PATH --out ANSWERS.csv",
         "```",
         "",
-        "Without it:",
+        f"Without {'its commands, with alx installed' if _of_alx(plan) else 'it'}:",
         "",
     ]
     made = None if plan.model is None else _made(plan.model)
@@ -257,6 +257,11 @@ def _loading(plan: Plan, name: str) -> list[str]:
     own = _own_file(plan)
     told = ["", f"{_code(own)} is a program: read it before it runs."] if own else []
     return head + code + told
+
+
+def _of_alx(plan: Plan) -> bool:
+    """Whether the network's code is alx's own."""
+    return plan.model is not None and plan.model.source.startswith("alx.")
 
 
 def _made(source: ModelSource) -> list[str] | None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from alx import files
 from alx.bundle import moments
 from alx.bundle.frozen import Frozen
-from alx.errors import count, escape
+from alx.errors import ConfigError, count, escape
 from alx.learning import state
 from alx.learning.task import State, Task
 from alx.plan import INIT_NAME, Init, Plan
-from alx.site.site import Site
+from alx.site.site import DATA_NAME, Site
 from alx.summary import Summary
 from alx.tasks import check, footprint, given, load
 from alx.tasks.data import summary as summaries
@@ -21,7 +21,7 @@ from alx.training import VALIDATIONS, Training
 from alx.transforms import Transform
 from alx.turns import bridge, budget, head
 from alx.turns.budget import Planned
-from alx.turns.introduce import initial, refuse_few_of_class
+from alx.turns.introduce import initial, refuse_few_of_class, refuse_other_data
 
 MAX_NAMED = 12  # tensors told by name: those of two layers of batch norm, and a little more
 
@@ -157,6 +157,12 @@ def inspect(site: Site) -> Inspection:
         task, noise = budget.tried(site, task)
     found = check.check_task(task, plan.seed)
     refuse_few_of_class(site, task)
+    now = site.look()
+    if now.pairing is not None and (site.folder / DATA_NAME).is_file():
+        try:
+            refuse_other_data(site, task, now.own.file.samples)
+        except ConfigError as error:  # one more thing that is wrong
+            found.append(error.message)
     if found:  # a model that is not fit has no weights that others could be compared with
         return Inspection(found, summary, None, None)
     start = initial(site, task)

@@ -123,7 +123,7 @@ def test_what_else_is_wrong_is_told_before_the_data_are_read(tmp_path, capsys):
 # --- check
 
 
-def test_check_says_what_it_saw_and_what_a_turn_takes(stage, alx):
+def test_check_says_what_it_saw_and_what_a_turn_takes(stage, alx, capsys):
     world = stage("paired")
     told = json.loads(alx("check", "--site", world.folder("learner"), "--json").out)
     assert (told["fit"], told["found"]) == (True, [])
@@ -143,7 +143,19 @@ def test_check_says_what_it_saw_and_what_a_turn_takes(stage, alx):
     said = alx("check", "--site", world.folder("learner")).out.splitlines()
     assert said[0] == "40 samples, and 10 kept apart for a score"
     assert "model: 139 parameters, all of them trained; 556 B in 6 tensors travel" in said
-    assert said[-1] == "the task is fit for a first round"
+    assert said[-1] == "the task is fit, and the data are those of pairing"
+    with np.load(world.root / "learner.npz") as arrays:
+        changed = dict(arrays)
+    changed["train_labels"] = (changed["train_labels"] + 1) % 3
+    np.savez(world.root / "learner.npz", **changed)
+    words = "the task is not fit: the data changed since pairing: as many samples as then, and other values or labels"
+    refused(capsys, ["check", "--site", str(world.folder("learner"))], ConfigError, words)
+    assert json.loads(alx("check", "--site", world.folder("learner"), "--json").out)["fit"] is False
+
+
+def test_before_pairing_a_task_is_fit_for_a_first_round(tmp_path, alx):
+    world = make_world(tmp_path / "w")
+    assert alx("check", "--site", world.folder("learner")).out.splitlines()[-1] == "the task is fit for a first round"
 
 
 def test_before_pairing_a_turn_has_at_most_all_steps_of_a_round(tmp_path, alx):
