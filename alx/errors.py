@@ -7,7 +7,7 @@
     ├── IncompleteError         10   the sender, or a copy, did not finish
     ├── TrustError              11   signature wrong, or by a key that is not pinned
     ├── CorruptError            12   bytes differ from what was signed
-    ├── MalformedError          13   well signed, but not a bundle of this format
+    ├── MalformedError          13   signed or not, not a bundle of this format
     │   └── NotFiniteError      13   a weight or a loss that is NaN or infinite
     ├── LimitError              14   larger than any bundle may be
     ├── PeerError               15   from or for somebody else, or under another plan
@@ -95,7 +95,7 @@ class CorruptError(AlxError):
 
 
 class MalformedError(AlxError):
-    """Signed by the right key, but not a bundle of this format."""
+    """Not a bundle of this format: signed so by the right key, or its `round.sig` is none."""
 
     exit_code = 13
 

@@ -427,11 +427,12 @@ def differences(ours: Plan, theirs: Plan) -> list[str]:
     a |= {key: names for key, names in here.items() if key in there and sorted(names) == sorted(there[key])}
     b |= {key: there[key] for key in a.keys() & here.keys()}
     differ = [key for key in dict.fromkeys([*a, *b]) if repr(a.get(key)) != repr(b.get(key))]
-    told = [
-        f"{escape(key)}: here {escape(repr(a.get(key)))}, there {escape(repr(b.get(key)))}"
-        for key in differ[:MAX_DIFFERENCES]
-    ]
+    told = [f"{escape(key)}: here {_shown(a.get(key))}, there {_shown(b.get(key))}" for key in differ[:MAX_DIFFERENCES]]
     return [*told, f"and {len(differ) - len(told)} more"] if len(differ) > len(told) else told
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else escape(repr(value))
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, object]:

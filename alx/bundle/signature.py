@@ -205,8 +205,12 @@ def verify(data: bytes, key: PublicKey) -> SignedBundle:
 
 
 def _document(data: bytes) -> _SigstoreBundle:
-    value = strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)
-    return strict_json.validate(_SigstoreBundle, value, f"{SIGNATURE_NAME} is not an OMS key signature")
+    try:
+        value = strict_json.parse(data, SIGNATURE_NAME, MAX_SIGNATURE_BYTES, MAX_SIGNATURE_VALUES)
+        return strict_json.validate(_SigstoreBundle, value, f"{SIGNATURE_NAME} is not an OMS key signature")
+    except MalformedError as error:  # no signature says yet that anybody made it so
+        error.hint = "is the copy whole? copy the bundle again, or name another copy beside it"
+        raise
 
 
 def _statement(payload: bytes, key: PublicKey) -> SignedBundle:

@@ -101,7 +101,8 @@ def export(
     about = ", ".join(files.named(each).name for each in targets)
     with site.unlocked_by(unlock).locked("export", about) as now, screen.progress() as tell:
         due = outgoing.due(now)
-        media.note(now, "export", zip(targets, spread.folders(due, len(targets)), strict=True), by)
+        if due:  # or it is refused, and nothing goes near a disk
+            media.note(now, "export", zip(targets, spread.folders(due, len(targets)), strict=True), by)
         if len(targets) > 1:
             made = spread.export(now, targets, tell, parity_percent=percent)
         else:

@@ -46,6 +46,7 @@ def test_from_a_dirty_table_to_a_plan_a_site_and_a_check(place):
         "next: alx init SITE",
     ):
         assert line in done.output
+    assert "# missing is what stands for an empty cell, in the column's own unit" in (place / "plan.toml").read_text()
     made = plan.load(place / "plan.toml").plan
     assert list(made.columns.numeric) == ["age", "height", "chol", "platelets"]
     assert list(made.columns.date) == ["visit"]

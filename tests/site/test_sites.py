@@ -142,6 +142,7 @@ def test_two_plans_that_differ_in_the_order_of_rules_or_in_a_kind_of_number_say_
     )
     assert plan.differences(one, real) == ["model.arguments.wide: here 1, there 1.0"]
     assert plan.differences(one, true) == ["model.arguments.wide: here 1, there True"]
+    assert plan.differences(one, plan.parse(PLAN.encode()).plan) == ["model.arguments.wide: here 1, there nothing"]
 
 
 def test_a_models_source_file_that_differs_is_refused(tmp_path, alx):

@@ -59,6 +59,12 @@ def test_each_of_several_disks_is_named_by_what_lies_on_it(stage, alx):
     assert story[-1].endswith(f"'{name}' was put on 2 disks once more, all of it, and read back from there")
 
 
+def test_an_export_of_nothing_names_no_drive(stage, alx):
+    world = stage("paired")
+    assert alx("export", world.disk, "--site", world.folder("learner")).code != 0
+    assert media(world, "learner") == []
+
+
 def test_a_place_that_is_not_there_has_no_drive(stage, alx):
     world = stage("answered")
     before = media(world, "provider")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alx import turns
-from alx.errors import CorruptError, ForbiddenFileError, SpaceError, StorageError, UsageError
+from alx.errors import CorruptError, ForbiddenFileError, MalformedError, SpaceError, StorageError, UsageError
 from alx.steps import outgoing
 from tests import forge
 from tests.conftest import World
@@ -50,6 +50,15 @@ def test_the_disk_given_instead_of_the_bundle_is_answered_with_the_bundle(sent, 
     refused_import(
         capsys, sent, "provider", sent.disk, UsageError, "folder that holds bundles", hint=f"did you mean {bundle}"
     )
+
+
+@pytest.mark.parametrize("spoil", [lambda d: b"\0" * len(d), lambda d: d[:1000], lambda _: b""])
+def test_a_signature_file_that_was_not_copied_whole_says_what_to_do(sent, bundle, capsys, spoil):
+    path = bundle / "round.sig"
+    path.write_bytes(spoil(path.read_bytes()))
+    refused_import(capsys, sent, "provider", bundle, MalformedError, "round.sig", hint="copy the bundle again")
+    key = str(sent.folder("learner") / "public.pem")
+    refused(capsys, ["audit", str(bundle), "--key", key], MalformedError, "round.sig", hint="copy the bundle again")
 
 
 def test_what_is_not_there_is_a_usage_error(sent, bundle, capsys):

@@ -23,6 +23,10 @@ from alx.tasks.data.folder import DROPPINGS
 
 MOST_CLASSES = 20  # whole numbers of more kinds are a quantity to predict
 LARGEST_SIDE = 64  # pixels: what alx's own small network is for
+_ABOUT_MISSING = [
+    "# missing is what stands for an empty cell, in the column's own unit: 0.0 is 0 of what the column counts. The mean",
+    "# that was agreed on changes least.",
+]
 _HEAD = (
     "# A first draft, to be read, changed and agreed: both sides need the same file. docs/plan.md describes every field.\n"
 )
@@ -112,6 +116,7 @@ def of_table(
         "# Numbers reach the model as (value - mean) / std. Put figures there that both sides agreed on, public ones if",
         "# there are any: with mean 0 and std 1 columns of large numbers drown the others; a date is a number too, counted",
         "# since a day. Nobody's own are in this draft.",
+        *(_ABOUT_MISSING if "missing = 0.0" in lines else []),
     ]
     text = "\n".join([_HEAD, head, "[columns]", *named, "", *notes, *lines]) + "\n"
     plan.parse(text.encode("utf-8"))
