@@ -280,21 +280,35 @@ def on_blocks(sizes: Iterable[int], block: int) -> int:
     return sum(-(-count // block) * block for count in sizes)
 
 
-def require_space(folder: Path, sizes: Iterable[int]) -> None:
-    """Refuse before anything is written when more files will not fit.
+def taken(place: Path, block: int) -> int:
+    """Bytes that a file, or all files below a folder, take on a disk of such blocks; no link is followed."""
+    sizes = []
+    with storage(place):
+        inside = () if place.is_symlink() else os.walk(place)
+        for path in (place, *(Path(folder) / name for folder, _, names in inside for name in names)):
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                sizes.append(status.st_size if stat.S_ISREG(status.st_mode) else 0)
+    return on_blocks(sizes, block)
+
+
+def require_space(folder: Path, sizes: Iterable[int], there: Iterable[Path] = ()) -> None:
+    """Refuse before anything is written when files will not fit.
 
     Args:
         folder: where they go; it need not be there yet.
         sizes: bytes of each file; on a disk it takes whole blocks.
+        there: files and folders that are some of these already, or that these replace: what they take counts as free.
 
     Raises:
         SpaceError: says how many bytes are needed and how many are free.
     """
     free, block = room(folder)
-    need = on_blocks(sizes, block)
-    if free is not None and free < need + SPARE_BYTES:
+    need, kept = on_blocks(sizes, block), sum(taken(place, block) for place in there)
+    if free is not None and free + kept < need + SPARE_BYTES:
+        beside = f" and {size(kept)} in what is there already" if kept else ""
         raise SpaceError(
-            f"'{escape(str(folder), 200)}' has {size(free)} free, expected at least {size(need + SPARE_BYTES)}: "
+            f"'{escape(str(folder), 200)}' has {size(free)} free{beside}, expected at least {size(need + SPARE_BYTES)}: "
             f"{size(need)} for the files, and {size(SPARE_BYTES)} to spare",
             "free some or take a larger disk, then run it again",
         )

@@ -2,8 +2,12 @@
 
 import os
 import random
+import shutil
 from pathlib import Path
 
+import pytest
+
+from alx import files
 from tests import forge
 from tests.conftest import World
 from tests.forge import command
@@ -25,6 +29,18 @@ def harm(path: Path) -> None:
 
 
 HARMS = {"changed": harm, "gone": Path.unlink, "cut": lambda p: os.truncate(p, 3), "grown": lambda p: os.truncate(p, 10**6)}
+
+
+def fill(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """From now on a folder is a disk that is full but for what alx leaves over there, and a byte more needs its own room."""
+    block = os.statvfs(folder).f_frsize
+    size = files.taken(folder, block) + files.SPARE_BYTES
+
+    def usage(_path: Path) -> object:
+        used = files.taken(folder, block)
+        return shutil._ntuple_diskusage(size, used, size - used)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
 
 
 def imported(world: World, *arguments: Path | str) -> None:

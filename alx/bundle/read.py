@@ -248,7 +248,7 @@ def copy_files(
     """
     there = {f.name for f in wanted if copied(folder / f.name, f) is not None}
     missing = [f for f in wanted if f.name not in there]
-    files.require_space(folder, (f.size for f in missing))
+    files.require_space(folder, (f.size for f in wanted), [folder])
     inner = folder / DATA_FOLDER
     inside = any(f.name.startswith(f"{DATA_FOLDER}/") for f in wanted)
     files.make_folder(inner if inside else folder, shared=shared)

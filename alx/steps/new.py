@@ -104,7 +104,7 @@ def staged(folder: Path) -> Iterator[Path]:
     Raises:
         SpaceError, StorageError: see `files.storage` and `files.require_modes`.
     """
-    staging = _staging(folder)
+    staging = in_the_making(folder)
     files.remove_tree(staging)
     try:
         files.make_folder(staging)
@@ -122,7 +122,8 @@ def staged(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _staging(folder: Path) -> Path:
+def in_the_making(folder: Path) -> Path:
+    """Where a new site lies until it is whole."""
     return folder.with_name(f".{folder.name}.new")
 
 
@@ -134,7 +135,7 @@ def require_new(folder: Path) -> None:
     """
     if not folder.name:
         raise UsageError("/ is no site", "name a new folder")
-    chain.require_path(_staging(folder) / ledger.LEDGER_NAME)
+    chain.require_path(in_the_making(folder) / ledger.LEDGER_NAME)
     if folder == Path.cwd():
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
     site.refuse_inside(folder.parent)

@@ -265,9 +265,8 @@ def put(
     with files.storage(final):
         again = final.exists()
     if parity_percent is not None:
-        files.require_space(
-            final.parent, [*spared(own.signed, part, parity_percent), *(f.size for f in wanted.values() if not again)]
-        )
+        sizes = [*spared(own.signed, part, parity_percent), *(f.size for f in wanted.values())]
+        files.require_space(final.parent, sizes, places(final, parity_percent))
     kind = drive.file_system(final.parent, mounts)
     if not again:
         file_system.refuse_unfit(kind, final.parent, {f.name: f.size for f in wanted.values()})
@@ -282,6 +281,14 @@ def put(
     spare = None if parity_percent is None else _put_parity(own, part, parity_percent, final, tell)
     total = len(own.data) + sum(f.size for f in wanted.values())
     return Exported(final, own.signed.digest, total, last.round, last.closing, len(wanted) + 1, again, spare, kind)
+
+
+def places(final: Path, percent: int | None) -> list[Path]:
+    """Where an export to a folder puts files: what lies there already it keeps or makes anew, and needs no more room for."""
+    spare = final.with_name(final.name + parity.SUFFIX)
+    with files.storage(final):
+        copy = final if final.exists() else final.with_name(final.name + PARTIAL)
+    return [copy] if percent is None else [copy, spare, spare.with_name(spare.name + PARTIAL)]
 
 
 def spared(signed: SignedBundle, part: Share | None, percent: int) -> list[int]:

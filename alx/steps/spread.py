@@ -6,7 +6,6 @@ name, `alx-1f3a90c2-r001-learner.1-of-2`, that can be verified by itself.
 
 import contextlib
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ class _Disk:
     Attributes:
         path: the folder.
         final: the share's folder there.
-        room: bytes free, and those of this share's files that are there already; None where nobody knows.
+        room: bytes free, and those of what is there already of this share and its parity; None where nobody knows.
         block: bytes of a block.
     """
 
@@ -82,7 +81,7 @@ def export(
                 raise UsageError(f"'{escape(str(second), 200)}' is named twice", "name a folder on each disk once")
     with outgoing.own_bundle(now, last) as own:
         agreed = outgoing.approved(now, own)
-        disks = _disks(paths, last.bundle)
+        disks = _disks(paths, last.bundle, parity_percent)
         counts = _counts(disks, own, parity_percent)
         made = []
         for disk, part in zip(disks, _shares(counts), strict=True):
@@ -104,7 +103,7 @@ def _shares(counts: tuple[int, ...]) -> Iterator[Share]:
     return (Share(k, counts) for k in range(1, len(counts) + 1))
 
 
-def _disks(paths: Sequence[Path], bundle: str) -> list[_Disk]:
+def _disks(paths: Sequence[Path], bundle: str, percent: int | None) -> list[_Disk]:
     """The disks with their room; where two folders are on one file system, they share what is free there."""
     names = folders(bundle, len(paths))
     devices = []
@@ -122,18 +121,10 @@ def _disks(paths: Sequence[Path], bundle: str) -> list[_Disk]:
         free, block = files.room(path)
         disk = _Disk(path, path / name, None, block)
         if free is not None:
-            there = sum(files.on_blocks(_sizes(place), block) for place in disk.places)
+            there = sum(files.taken(place, block) for place in outgoing.places(disk.final, percent))
             disk = _Disk(path, path / name, max(0, free - files.SPARE_BYTES) // devices.count(device) + there, block)
         out.append(disk)
     return out
-
-
-def _sizes(folder: Path) -> Iterator[int]:
-    """Of the files in a share's folder; what is no plain file is none."""
-    for root, _, names in os.walk(folder):  # it follows no link
-        for name in names:
-            with contextlib.suppress(OSError):
-                yield (Path(root) / name).lstat().st_size
 
 
 def _counts(disks: Sequence[_Disk], own: Own, percent: int | None) -> tuple[int, ...]:

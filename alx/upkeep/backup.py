@@ -138,7 +138,7 @@ def back_up(now: SiteState, folder: Path, tell: Tell) -> Backup:
     site = now.site
     found, left_out = _find(site.folder)
     sizes = [(site.folder / name).stat().st_size for name in found]
-    files.require_space(folder.parent, sizes)
+    files.require_space(folder.parent, sizes, [partial])
     files.remove_tree(partial)  # of a backup that was killed
     with files.storage(partial):
         partial.mkdir(mode=0o700)
@@ -186,7 +186,7 @@ def restore(folder: Path, target: Path, tell: Tell) -> Site:
     target = target.absolute()
     new.require_new(target)
     listed = _read_list(folder)
-    files.require_space(target.parent, (f.size for f in listed.files))
+    files.require_space(target.parent, (f.size for f in listed.files), [new.in_the_making(target)])
     bad = []
     for i, f in enumerate(listed.files, 1):
         why = _fault(folder / FILES, f)

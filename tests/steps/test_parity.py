@@ -24,7 +24,7 @@ from tests import forge
 from tests.conftest import PLAN, World, make_world, pair_world
 from tests.forge import refused_import
 from tests.killed import killed, leftovers
-from tests.mending import HARMS, MANIFEST, C, also_refused, chance, digest, export, harm, imported, with_parity
+from tests.mending import HARMS, MANIFEST, C, also_refused, chance, digest, export, fill, harm, imported, with_parity
 
 
 @pytest.fixture
@@ -86,6 +86,22 @@ def test_one_file_more_is_refused_with_all_of_them_named(half, capsys):
         words = ("3 of the bundle's files are bad", *lost, "2 of its files are good, and 3 are needed")
         refused_import(capsys, world, "provider", bundle, CorruptError, *words, hint="--request")
         shutil.rmtree(world.root)
+
+
+@pytest.mark.parametrize("left", ["all", "parity half written", "the copy half written"])
+def test_what_an_export_with_parity_left_on_a_disk_needs_no_room_again(half, spare, alx, monkeypatch, left):
+    bundle = half.bundle("learner")
+    fill(monkeypatch, half.disk)
+    if left != "all":
+        spare.rename(spare.with_name(f"{spare.name}.partial"))
+    if left == "the copy half written":
+        (bundle / "round.sig").unlink()
+        (bundle / C[3]).unlink()
+        bundle.rename(bundle.with_name(f"{bundle.name}.partial"))
+    told = alx(*export(half, "--parity", "50"))
+    assert (told.code, told.err) == (0, "")
+    assert ("was on the disk already" in told.out) == (left != "the copy half written")
+    assert not leftovers(half)
 
 
 @pytest.fixture(scope="module")

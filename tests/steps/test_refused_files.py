@@ -17,6 +17,7 @@ from alx.steps import outgoing
 from tests import forge
 from tests.conftest import World
 from tests.forge import Forge, refused, refused_import
+from tests.mending import C, fill
 
 DATA = "data/c0001-p0000.safetensors.zst"
 
@@ -188,6 +189,18 @@ def test_an_import_without_space_copies_nothing(sent, bundle, capsys, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", nearly_full)
         refused_import(capsys, sent, "provider", bundle, SpaceError, "1.0 MB free, expected at least", hint="free some")
+    assert sent.take("provider", bundle) == 0
+
+
+def test_what_an_import_left_in_staging_needs_no_room_again(sent, bundle, monkeypatch):
+    """Of files that have to be copied again, and of such that are no longer wanted."""
+    (bundle / C[0]).rename(bundle.parent / "kept")
+    assert sent.take("provider", bundle) == CorruptError.exit_code
+    (bundle.parent / "kept").rename(bundle / C[0])
+    (staged,) = (sent.folder("provider") / "staging").iterdir()
+    (staged / C[1]).write_bytes(bytes(2 * (bundle / C[1]).stat().st_size))
+    (staged / "other").write_bytes(bytes((bundle / C[0]).stat().st_size))
+    fill(monkeypatch, sent.folder("provider"))
     assert sent.take("provider", bundle) == 0
 
 

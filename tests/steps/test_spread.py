@@ -18,7 +18,7 @@ from tests import forge
 from tests.conftest import World
 from tests.forge import command, refused, refused_import
 from tests.killed import killed, leftovers
-from tests.mending import MANIFEST, C, also_refused, harm, imported
+from tests.mending import MANIFEST, C, also_refused, fill, harm, imported
 
 ALL = {MANIFEST, *C, "round.sig", "share.json"}
 
@@ -252,6 +252,25 @@ def test_a_copy_that_was_broken_off_goes_on_at_the_next_file(sent):
         p: p.stat().st_ino for p in shares[0].rglob("*.zst")
     }
     imported(sent, *shares)
+
+
+@pytest.mark.parametrize("left", ["all", "parity half written", "the copy half written"])
+def test_what_an_export_left_on_its_disks_needs_no_room_again(sent, monkeypatch, left):
+    both = sent.root / "both"
+    both.mkdir()
+    shares = spread(sent, 2, "--parity", "50")
+    for part in shares:
+        part.parent.rename(both / part.parent.name)
+    fill(monkeypatch, both)
+    for part in both.glob("disk*/*-of-2"):
+        spare = part.with_name(f"{part.name}.parity")
+        if left != "all":
+            spare.rename(f"{spare}.partial")
+        if left == "the copy half written":
+            (part / "round.sig").unlink()
+            part.rename(f"{part}.partial")
+    assert forge.run(over(sent, both / "disk1", both / "disk2", more=("--parity", "50"))) == 0
+    assert sorted(p.name for p in both.glob("disk*/*")) == sorted(n for p in shares for n in (p.name, f"{p.name}.parity"))
 
 
 @pytest.fixture

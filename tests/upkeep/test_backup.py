@@ -15,6 +15,7 @@ from alx.site import restoration
 from alx.upkeep import backup as backups
 from tests.forge import refused
 from tests.killed import history, killed
+from tests.mending import fill
 from tests.project.test_generated import validator
 from tests.site.test_keys import PASSPHRASE, set_passphrase
 
@@ -215,6 +216,23 @@ def test_a_backup_killed_anywhere_never_looks_finished_and_the_same_command_repl
         shutil.rmtree(world.folder("learner"))
         assert run(restoring(world, backup)) == 0, what
         audit.site(world.site("learner"))
+
+
+def test_what_a_killed_backup_or_restore_left_needs_no_room_again(stage, monkeypatch):
+    world = stage("sent")
+    disk = world.root / "stick"
+    disk.mkdir()
+    backup = back_up(world, name="stick/backup")
+    with monkeypatch.context() as patch:
+        fill(patch, disk)
+        backup.rename(disk / "backup.partial")
+        back_up(world, name="stick/backup")
+    command = ["restore", str(backup), str(disk / "site")]
+    assert run(command) == 0
+    fill(monkeypatch, disk)
+    (disk / "site").rename(disk / ".site.new")
+    assert run(command) == 0
+    assert sorted(p.name for p in disk.iterdir()) == ["backup", "site"]
 
 
 def test_a_restore_killed_anywhere_leaves_no_site_or_a_whole_one(stage, tmp_path):
