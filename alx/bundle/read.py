@@ -20,7 +20,7 @@ from alx.bundle.keys import PublicKey
 from alx.bundle.layout import CLOSING_NAME, DATA_FOLDER, MANIFEST_NAME, NAME, place
 from alx.bundle.manifest import Candidate, Manifest, parse
 from alx.bundle.signature import MAX_SIGNATURE_BYTES, SIGNATURE_NAME, SignedBundle, SignedFile
-from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, escape
+from alx.errors import CorruptError, ForbiddenFileError, LimitError, MalformedError, StorageError, escape
 from alx.progress import Tell, silent
 
 if TYPE_CHECKING:
@@ -269,16 +269,13 @@ def copy_files(
 
 
 def copied(path: Path, signed: SignedFile) -> bytes | None:
-    """The bytes of a file that was copied before; None unless it is there and what was signed."""
-    with files.storage(path):
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_size != signed.size:
-            return None
-    data = files.read(path, signed.size)
-    return data if hashlib.sha256(data).hexdigest() == signed.digest else None
+    """The bytes of a file that was copied before; None unless it is there, can be read, and is what was signed."""
+    with contextlib.suppress(OSError, StorageError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1 and status.st_size == signed.size:
+            data = files.read(path, signed.size)
+            return data if hashlib.sha256(data).hexdigest() == signed.digest else None
+    return None
 
 
 def states(

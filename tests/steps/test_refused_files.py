@@ -144,6 +144,28 @@ def test_a_file_that_the_disk_does_not_give_is_one_bad_file(sent, bundle, capsys
     assert sent.take("provider", bundle) == 0
 
 
+@pytest.mark.parametrize("name", ["manifest.json", DATA])
+def test_a_bad_place_in_what_was_copied_before_is_one_file_to_copy_again(sent, bundle, monkeypatch, name):
+    target, (turn,) = sent.root / "stick", sent.state("learner").position.sealed
+    copies = [target / f"{bundle.name}.partial", sent.folder("provider") / "staging" / turn.digest]
+    for copy in copies:
+        (shutil.copytree(bundle, copy) / "round.sig").unlink()
+    really = Path.open
+    with contextlib.ExitStack() as stack, monkeypatch.context() as patch:
+        held = [stack.enter_context((copy / name).open("rb")) for copy in copies]  # nothing else gets their inodes
+        bad = {os.fstat(file.fileno()).st_ino for file in held}
+
+        def failing(path, *arguments, **more):
+            file = stack.enter_context(really(path, *arguments, **more))
+            if os.fstat(file.fileno()).st_ino in bad:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return file
+
+        patch.setattr(Path, "open", failing)
+        assert forge.run(["export", str(target), "--site", str(sent.folder("learner"))]) == 0
+        assert sent.take("provider", target / bundle.name) == 0
+
+
 def test_everything_that_a_mac_leaves_beside_the_files_is_named_in_one_refusal(sent, bundle, capsys):
     beside = [p.with_name(f"._{p.name}") for p in bundle.rglob("*") if p.is_file()]
     for path in (*beside, bundle / ".DS_Store"):
