@@ -203,7 +203,7 @@ def copy(
     signature_bytes: bytes,
     folder: Path,
     tell: Tell = silent,
-    beside: Collection[str] = (),
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Copy a bundle, or some of its files, to where the peer reads them, while hashing; `round.sig` comes last.
 
@@ -229,7 +229,7 @@ def copy_files(
     wanted: Collection[SignedFile],
     folder: Path,
     tell: Tell = silent,
-    beside: Collection[str] = (),
+    beside: Mapping[str, bytes] | None = None,
     *,
     shared: bool = False,
 ) -> None:
@@ -238,9 +238,9 @@ def copy_files(
     Args:
         source: where the files come from.
         wanted: the files.
-        folder: private staging; made when missing. Holds these files and nothing else afterwards.
+        folder: private staging; made when missing. Holds these files and nothing else afterwards, whatever lay there.
         tell: progress: of the files that have to be copied.
-        beside: names of files in the folder that stay there too.
+        beside: small files that go into the folder too, before the others, by name.
         shared: others may read the copies.
 
     Raises:
@@ -251,13 +251,20 @@ def copy_files(
     files.require_space(folder, (f.size for f in wanted), [folder])
     inner = folder / DATA_FOLDER
     inside = any(f.name.startswith(f"{DATA_FOLDER}/") for f in wanted)
+    with files.storage(folder):
+        for place in (folder, inner):
+            if place.exists() and not place.is_dir():
+                files.remove_tree(place)
     files.make_folder(inner if inside else folder, shared=shared)
+    small = beside or {}
     with files.storage(folder):
         files.remove_tree(folder / SIGNATURE_NAME)
-        kept = {f.name for f in wanted} | {*beside} | ({DATA_FOLDER} if inside else set())
+        kept = there | {name for name in small if (folder / name).is_file()} | ({DATA_FOLDER} if inside else set())
         for path in (*folder.iterdir(), *(inner.iterdir() if inside else ())):
-            if path.relative_to(folder).as_posix() not in kept:  # of another bundle of that name, or an OS's junk
+            if path.relative_to(folder).as_posix() not in kept:  # bad, of another bundle of that name, or an OS's junk
                 files.remove_tree(path)
+    for name, text in small.items():
+        files.replace(folder / name, text, shared=shared)
     whole = [folder / name for name in there]  # whoever copied these may have been killed before they were synced
     for i, f in enumerate(missing, 1):
         data = source.read_signed(f)

@@ -107,6 +107,7 @@ def export(
 
     Raises:
         TrustError, LimitError, ForbiddenFileError: see `request.verify`.
+        ForbiddenFileError: a link on the disk, or no folder, has the bundle's name.
         RollbackError, StaleError: the request is about another bundle than the last one sealed.
         MalformedError: it names a file that the bundle does not have; or see `request.verify`.
         TurnError: nothing is sealed.
@@ -260,20 +261,20 @@ def put(
         AlxError: see `export`.
     """
     partial = final.with_name(final.name + PARTIAL)
-    text = None if part is None else part.text(own.signed)
     _refuse_links(final, partial, partial / DATA_FOLDER)
     with files.storage(final):
         again = final.exists()
+        if again and not final.is_dir():
+            raise ForbiddenFileError(f"'{escape(str(final), 200)}' is in the way: it is no folder", "delete it")
     if parity_percent is not None:
         sizes = [*spared(own.signed, part, parity_percent), *(f.size for f in wanted.values())]
         files.require_space(final.parent, sizes, places(final, parity_percent))
     kind = drive.file_system(final.parent, mounts)
     if not again:
         file_system.refuse_unfit(kind, final.parent, {f.name: f.size for f in wanted.values()})
-        if text is not None:  # first: the same command, run again, deals as before
-            files.make_folder(partial, shared=True)
-            files.replace(partial / share.SHARE_NAME, text, shared=True)
-        read.copy(own.source, wanted.values(), own.data, partial, tell, () if text is None else (share.SHARE_NAME,))
+        # before the files: the same command, run again, deals as before
+        beside = None if part is None else {share.SHARE_NAME: part.text(own.signed)}
+        read.copy(own.source, wanted.values(), own.data, partial, tell, beside)
         files.sync_tree(partial)
     _read_back(final if again else partial, own.signed, wanted, tell, part, found=again)
     if not again:  # only what came back whole gets the name of a bundle
@@ -376,7 +377,7 @@ def _wanted(signed: SignedBundle, asked: Request | None) -> Mapping[str, SignedF
 def _read_back(
     path: Path, signed: SignedBundle, wanted: Mapping[str, SignedFile], tell: Tell, part: Share | None, *, found: bool
 ) -> None:
-    with read_back.giving_back(path), carried.survey(path) as copy:
+    with read_back.giving_back(path, found=found), carried.survey(path) as copy:
         if found:  # copied by hand, or by a killed command: what is not synced stays in the cache, which would answer
             files.sync([path / name for name in copy.sizes])
             files.sync_tree(path)

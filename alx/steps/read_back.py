@@ -13,11 +13,12 @@ from alx.errors import CorruptError, IncompleteError, LimitError, MalformedError
 
 
 @contextlib.contextmanager
-def giving_back(path: Path) -> Iterator[None]:
-    """Whatever is wrong with what is read in the block is the disk's fault.
+def giving_back(path: Path, *, found: bool = False) -> Iterator[None]:
+    """Whatever is wrong with what is read in the block is the disk's fault, or that of whoever put it there before.
 
     Args:
         path: what to delete there.
+        found: it was there already, and this command wrote nothing of it.
 
     Raises:
         CorruptError: says what is wrong.
@@ -25,8 +26,9 @@ def giving_back(path: Path) -> Iterator[None]:
     try:
         yield
     except (CorruptError, TrustError, MalformedError, IncompleteError, LimitError, StorageError) as error:
+        told = "the disk does not give back what was written to it"
         raise CorruptError(
-            f"the disk does not give back what was written to it: {error.message}",
+            f"{'what the disk had already is not the sealed bundle' if found else told}: {error.message}",
             f"do not carry it: delete {escape(str(path), 200)}, or take another disk, and export again",
         ) from error
 

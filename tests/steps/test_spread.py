@@ -222,7 +222,7 @@ def test_what_cannot_be_is_refused(sent, stage, capsys):
 def test_a_damaged_share_on_the_disk_is_not_given_out_again(sent, capsys):
     one, _ = spread(sent)
     harm(one / min(held(one) & {*C}))
-    refused(capsys, over(sent, *disks(sent)), CorruptError, "does not give back", hint="delete")
+    refused(capsys, over(sent, *disks(sent)), CorruptError, "had already is not the sealed bundle", hint="delete")
     shutil.rmtree(one)
     assert forge.run(over(sent, *disks(sent))) == 0
 
@@ -237,6 +237,16 @@ def test_killed_at_a_point_the_same_command_goes_on_with_the_same_shares(sent, t
         assert forge.run(over(world, world.root / "disk1", world.root / "disk2")) == 0, what
         assert not leftovers(world), what
     imported(world, *(next(world.root.glob(f"disk{i}/*-of-2")) for i in (1, 2)))
+
+
+@pytest.mark.parametrize("name", ["", "share.json"])
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo, Path.mkdir], ids=["file", "pipe", "folder"])
+def test_what_is_of_another_type_in_an_interrupted_share_is_replaced(sent, make, name):
+    one, _ = disks(sent)
+    copy = one / f"{sent.bundle('learner').name}.1-of-2.partial" / name
+    copy.parent.mkdir(exist_ok=True)
+    make(copy)
+    imported(sent, *spread(sent))
 
 
 def test_a_copy_that_was_broken_off_goes_on_at_the_next_file(sent):
