@@ -6,7 +6,7 @@ compared with its signed digest. What it says serves to tell what lies on anothe
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -76,6 +76,28 @@ def deal(sizes: Sequence[int], rooms: Sequence[int]) -> tuple[int, ...]:
         cut = bisect.bisect_right(ends, total * upto // room) - 1
         cuts.append(min(max(cut, cuts[-1] + 1), len(sizes) - len(rooms) + i))
     return tuple(after - before for before, after in itertools.pairwise(cuts))
+
+
+def fill(files: int, rooms: Sequence[int | None], need: Callable[[Share], int]) -> tuple[int, ...]:
+    """How many files go on each disk where one after the other takes as many as it can: what fits in their order, fits so.
+
+    Args:
+        files: how many there are; as many as disks, or more.
+        rooms: bytes that each disk has room for; None where nobody knows, and it takes what there is.
+        need: bytes that a share takes, more for more files; no disk after it is dealt to yet.
+
+    Returns:
+        A count for each disk, at least one. The last has the rest, whether that fits or not.
+    """
+    counts: tuple[int, ...] = ()
+
+    def takes(upto: int) -> int:
+        return need(Share(len(counts) + 1, (*counts, upto)))
+
+    for after in range(len(rooms) - 1, 0, -1):
+        room, most = rooms[len(counts)], files - sum(counts) - after
+        counts += (most if room is None else max(1, bisect.bisect_right(range(1, most + 1), room, key=takes)),)
+    return (*counts, files - sum(counts))
 
 
 def parse(data: bytes, signed: SignedBundle) -> Share:

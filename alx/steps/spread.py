@@ -128,7 +128,7 @@ def _disks(paths: Sequence[Path], bundle: str, percent: int | None) -> list[_Dis
 
 
 def _counts(disks: Sequence[_Disk], own: Own, percent: int | None) -> tuple[int, ...]:
-    """How many files each disk has: as an interrupted export dealt them out, or by the room of each.
+    """How many files each disk has: as an interrupted export dealt them out, by the room of each, or else as they fit.
 
     Raises:
         SpaceError: there is too little; says where, and how much is missing.
@@ -150,6 +150,9 @@ def _counts(disks: Sequence[_Disk], own: Own, percent: int | None) -> tuple[int,
     spare = _need(own, Share(1, (1, len(data) - 1)), max(d.block for d in disks), percent) + MARGIN_BYTES
     weights = [max(0, d.room - spare) if known and d.room is not None else 1 for d in disks]
     counts = share.deal([f.size for f in data], weights if any(weights) else [1] * len(disks))
+    if _missing(disks, needs(counts)):
+        rooms = [d.room for d in disks]
+        counts = share.fill(len(data), rooms, lambda part: _need(own, part, disks[part.disk - 1].block, percent))
     _refuse_missing(disks, needs(counts))
     return counts
 

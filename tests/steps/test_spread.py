@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from alx.bundle import read, share
 from alx.errors import CorruptError, IncompleteError, MalformedError, PeerError, SpaceError, UsageError
 from alx.site import events
+from alx.steps import outgoing
+from alx.steps import spread as over_disks
 from tests import forge
 from tests.conftest import World
 from tests.forge import command, refused, refused_import
@@ -69,6 +72,40 @@ def test_by_hand_three_fifths_of_the_room_take_three_fifths_of_the_bytes():
     assert share.deal([10] * 10, [0, 200]) == (1, 9)
     assert share.deal([10] * 10, [200, 0]) == (9, 1)
     assert share.deal([10, 30, 10], [100, 100]) == (1, 2)
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=7), st.lists(st.integers(0, 30), min_size=2, max_size=4))
+def test_disks_filled_in_their_order_hold_what_any_deal_in_that_order_does(sizes, rooms):
+    if len(sizes) < len(rooms):
+        return
+    ends = [0, *itertools.accumulate(sizes)]
+
+    def need(part):
+        upto = sum(part.counts[: part.disk])
+        return ends[upto] - ends[upto - part.counts[part.disk - 1]]
+
+    def fits(counts):
+        return all(need(share.Share(k, counts)) <= room for k, room in enumerate(rooms, 1))
+
+    every = [c for c in itertools.product(range(1, len(sizes)), repeat=len(rooms)) if sum(c) == len(sizes)]
+    counts = share.fill(len(sizes), rooms, need)
+    assert counts in every
+    assert fits(counts) == any(map(fits, every))
+
+
+def test_where_nobody_knows_a_disks_room_it_takes_what_the_others_cannot():
+    assert share.fill(6, [None, 2], lambda part: part.counts[part.disk - 1]) == (5, 1)
+    assert share.fill(6, [2, None], lambda part: part.counts[part.disk - 1]) == (2, 4)
+
+
+def test_files_that_do_not_fit_by_the_room_of_each_disk_are_dealt_so_that_they_fit(sent):
+    """Of four files of 15 MiB, 33 and 41.4 MiB of room would take one and three; two and two is what they hold."""
+    now = sent.state("learner")
+    with outgoing.own_bundle(now, now.position.sealed[-1]) as sealed:
+        large = {name: sealed.signed.files[name].model_copy(update={"size": 15 << 20}) for name in C}
+        own = replace(sealed, signed=replace(sealed.signed, files=sealed.signed.files | large))
+        found = [over_disks._Disk(sent.root, sent.root / "none", int(mib * (1 << 20)), 4096) for mib in (33, 41.4)]
+        assert over_disks._counts(found, own, None) == (2, 2)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -299,7 +336,7 @@ def small(tmp_path):
 
 def test_disks_without_room_are_refused_before_anything_is_written(sent, small, capsys):
     one, two = small
-    for folder, kilobytes in ((one, 250), (two, 160)):
+    for folder, kilobytes in ((one, 270), (two, 170)):
         (folder / "other").write_bytes(os.urandom(kilobytes << 10))
     told = refused(
         capsys, over(sent, one, two), SpaceError, "of room are missing for the bundle's", f"'{one}'", f"'{two}'", hint="free"
