@@ -232,6 +232,9 @@ def publish(folder: Path, final: Path) -> None:
     """Give a finished folder its final name: the one moment at which it becomes visible."""
     sync_tree(folder)
     with storage(final):
+        if not final.parent.is_dir():  # a site's box that was empty: git and some archives keep no empty folders
+            make_folder(final.parent)
+            sync_folder(final.parent.parent)
         folder.rename(final)
     sync_folder(final.parent)
     if folder.parent != final.parent:

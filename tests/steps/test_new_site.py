@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,17 @@ def test_what_a_killed_init_left_behind_the_next_one_removes(stage, tmp_path):
             assert run(making(world.root, place / "clinic")) == 0, what
         assert [p.name for p in place.iterdir()] == ["clinic"], what
     assert ".clinic.new" in seen
+
+
+def test_a_copy_of_a_site_that_lost_its_empty_folders_gets_them_again(stage):
+    world = stage("paired")
+    for role in ("learner", "provider"):
+        for box in ("inbox", "outbox"):
+            (world.folder(role) / box).rmdir()
+    assert world.take("provider", world.turn("learner")) == 0
+    assert world.take("learner", world.turn("provider")) == 0
+    boxes = [world.folder(role) / box for role in ("learner", "provider") for box in ("inbox", "outbox")]
+    assert {stat.S_IMODE(box.stat().st_mode) for box in boxes} == {0o700}
 
 
 def test_a_file_system_without_modes_is_told_with_a_remedy_that_helps(stage, capsys, monkeypatch):
