@@ -39,6 +39,7 @@ from pydantic import ValidationError
 from alx import files, plan
 from alx.bundle import age, keys
 from alx.bundle.keys import Unlock
+from alx.bundle.signature import SIGNATURE_NAME
 from alx.errors import AlxError, ConfigError, LimitError, TrustError, UsageError, escape
 from alx.plan import PlanFile
 from alx.records import Role, explain
@@ -264,23 +265,25 @@ def load(folder: Path) -> Site:
 
 
 def refuse_inside(path: Path) -> None:
-    """Refuse to write for people at a place in a site, their own or another's, or in place of one; links are followed.
+    """Refuse to write for people at a place in a site or a bundle, their own or another's; links are followed.
 
     Args:
-        path: as a person named it.
+        path: as a person named it; the site's or the bundle's folder itself is such a place too.
 
     Raises:
-        UsageError: names the site.
+        UsageError: names the site, or the bundle, which with one more file in it would be refused.
     """
     place = Path(os.path.realpath(path))
     beside = Path(os.path.realpath(path.parent))  # of a link that leads out of a site
     with files.storage(path):
-        for folder in (place, *place.parents, beside, *beside.parents):
-            if (folder / SITE_NAME).is_file():
-                raise UsageError(
-                    f"'{escape(str(path), 200)}' lies in the site '{escape(str(folder), 200)}', which holds only its own",
-                    "name a place outside of it",
-                )
+        for mark, what, own in ((SITE_NAME, "site", "its own"), (SIGNATURE_NAME, "bundle", "what is signed")):
+            for folder in (place, *place.parents, beside, *beside.parents):
+                if (folder / mark).is_file():
+                    where = escape(str(folder), 200)
+                    raise UsageError(
+                        f"'{escape(str(path), 200)}' lies in the {what} '{where}', which holds only {own}",
+                        "name a place outside of it",
+                    )
 
 
 def find(start: Path) -> Site:

@@ -18,6 +18,7 @@ KINDS = {
     "best": "no model of alx best",
     "request": "no request of this site's",
 }
+FOLDERS = [*KINDS, "backup", "init", "restore", "export", "demo", "simulate"]
 
 
 @pytest.fixture
@@ -50,6 +51,19 @@ def break_bundle(world):
     next(broken.glob("data/*")).write_bytes(b"")
 
 
+def naming(kind, world, inside):
+    """The command line of the learner that writes such a thing in a folder."""
+    named, site, plan = inside / "new", ["--site", str(world.folder("learner"))], str(world.root / "plan.toml")
+    return {
+        "backup": ["backup", str(named), *site],
+        "init": ["init", str(named), "--role", "learner", "--plan", plan, "--data", f"npz:{world.root}/learner.npz"],
+        "restore": ["restore", str(world.root / "backup"), str(named)],
+        "export": ["export", str(inside), *site],
+        "demo": ["demo", "--dir", str(named)],
+        "simulate": ["simulate", plan, "--out", str(named)],
+    }.get(kind) or writing(kind, world, named)
+
+
 def contents(folder):
     links = {p: p.readlink() for p in folder.rglob("*") if p.is_symlink()}
     return links | {p: p.read_bytes() for p in folder.rglob("*") if p not in links and p.is_file()}
@@ -72,7 +86,18 @@ def test_only_what_alx_made_of_that_kind_is_replaced(kind, world, capsys):
     assert run(writing(kind, world, outs[kind])) == (CorruptError.exit_code if kind == "request" else 0)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "backup", "init", "restore", "export", "demo", "simulate"])
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_nothing_is_written_into_a_bundle_which_could_not_be_imported_then(kind, world, capsys):
+    """`alx export BUNDLE`, as the import takes it, is a slip for `alx export DISK`."""
+    bundle = world.bundle("provider")
+    if kind == "restore":
+        assert run(["backup", str(world.root / "backup"), "--site", str(world.folder("learner"))]) == 0
+    for inside in (bundle, bundle / "data"):
+        refused(capsys, naming(kind, world, inside), UsageError, "lies in the bundle", hint="name a place outside of it")
+    assert world.take("learner", bundle) == 0
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
 def test_nothing_is_written_into_a_site_its_own_or_another(kind, world, capsys, monkeypatch):
     learner = world.folder("learner")
     if kind != "request":
@@ -81,19 +106,9 @@ def test_nothing_is_written_into_a_site_its_own_or_another(kind, world, capsys, 
         assert run(["backup", str(world.root / "backup"), "--site", str(learner)]) == 0
     (world.root / "way-in").symlink_to(world.folder("provider") / "outbox")
     (learner / "data").mkdir()
-    plan = str(world.root / "plan.toml")
     before = contents(world.root)
     for inside in (learner, learner / "data", learner / "outbox", world.folder("provider"), world.root / "way-in"):
-        named = inside / "new"
-        command = {
-            "backup": ["backup", str(named), "--site", str(learner)],
-            "init": ["init", str(named), "--role", "learner", "--plan", plan, "--data", f"npz:{world.root}/learner.npz"],
-            "restore": ["restore", str(world.root / "backup"), str(named)],
-            "export": ["export", str(inside), "--site", str(learner)],
-            "demo": ["demo", "--dir", str(named)],
-            "simulate": ["simulate", plan, "--out", str(named)],
-        }.get(kind) or writing(kind, world, named)
-        refused(capsys, command, UsageError, "lies in the site", hint="name a place outside of it")
+        refused(capsys, naming(kind, world, inside), UsageError, "lies in the site", hint="name a place outside of it")
     after = contents(world.root)
     assert {p for p in {*before, *after} if before.get(p) != after.get(p)} <= {
         learner / "events.sqlite",

@@ -121,10 +121,10 @@ def test_a_disk_that_another_program_fills_meanwhile_stops_the_export(sent, bund
 
 def test_a_read_only_disk_can_be_imported_from_and_not_exported_to(sent, bundle, disk):
     shutil.copytree(bundle, disk / bundle.name)
+    empty = disk / "empty"
+    empty.mkdir()
     mode(disk, "ro")
     before = sent.fingerprint("learner")
-    (sent.root / "elsewhere").mkdir()
-    empty = disk / bundle.name / "data"  # a folder without the bundle
     assert "Read-only file system" in refused(StorageError, "export", empty, "--site", sent.folder("learner"))
     assert sent.fingerprint("learner") == before
     assert sent.take("provider", disk / bundle.name) == 0
