@@ -46,7 +46,8 @@ class Arrival:
 
     Attributes:
         bundle: its name; None where its manifest has not come, or cannot be read here.
-        files: how many came; `of`: all that it has, where its manifest says so.
+        files: how many came, one of which may be half written where an import was stopped; `of`: all that it has, where its
+            manifest says so.
         nbytes: of those that came.
     """
 
@@ -58,12 +59,11 @@ class Arrival:
     @property
     def words(self) -> str:
         """The same for people."""
-        of = "" if self.of is None else f" of {self.of}"
+        came = count(self.files, "file") if self.of is None else f"{self.files} of {self.of} files"
         which = "a bundle" if self.bundle is None else f"'{escape(self.bundle)}'"
         return (
-            f"a part of {which} is here: {count(self.files, 'file') if self.of is None else f'{self.files}{of} files'}, "
-            f"{files.size(self.nbytes)}; still to come is what lies on another disk, or came damaged: alx import-and-select "
-            "takes it in beside"
+            f"a part of {which} is here: up to {came}, {files.size(self.nbytes)}; still to come is what lies on another "
+            "disk, or came damaged: alx import-and-select takes it in beside"
         )
 
 

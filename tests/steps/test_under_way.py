@@ -72,7 +72,7 @@ def test_of_a_bundle_over_two_disks_status_says_what_has_come_and_a_bad_disk_is_
     name = world.bundle("learner").name
     said = json.loads(alx("status", *site, "--json").out)["arrived"]
     assert said == {"bundle": name, "files": came, "of": 5, "nbytes": size}
-    assert f"a part of '{name}' is here: {came} of 5 files, " in alx("status", *site).out
+    assert f"a part of '{name}' is here: up to {came} of 5 files, " in alx("status", *site).out  # one may be half written
 
     bad = shutil.copytree(second, world.root / "c" / second.name)
     min((bad / "data").iterdir()).write_bytes(b"x")
