@@ -74,11 +74,11 @@ def _text(path: Path) -> str | None:
 def _file_system(mounts: Path, number: str) -> str | None:
     """Its type, where the table names the device: `proc(5)`, /proc/pid/mountinfo."""
     try:
-        lines = mounts.read_text("utf-8", "replace").splitlines()
+        lines = mounts.read_bytes().decode("utf-8", "replace").split("\n")  # a label may hold whatever else ends a line
     except OSError:
         return None
     for line in lines:
         before, _, after = line.partition(" - ")
         if before.split(" ")[2:3] == [number]:
-            return escape(after.split(" ")[0])
+            return escape(after.split(" ")[0]) or None
     return None

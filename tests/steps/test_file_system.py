@@ -41,7 +41,20 @@ def test_where_there_is_a_journal_or_nobody_knows_nothing_is_said_or_refused(tmp
     file_system.refuse_unfit(found, tmp_path, {"f": 5 * GIB, **dict.fromkeys(map(str, range(70_000)), 1)})
 
 
+@pytest.mark.parametrize("label", [*(f"ST{end}ICK" for end in "\u2028\x85\r\x0b\x0c\x1c"), "A\u20281 1 {} / / - ext4"])
+def test_no_label_of_a_disk_hides_its_file_system(tmp_path, label):
+    device = tmp_path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    label = label.format(number).replace(" ", "\\040")  # as the kernel writes it
+    table = tmp_path / "mountinfo"
+    table.write_text(f"30 22 {number} / /media/{label} rw shared:2 - exfat /dev/sdb1 rw\n", encoding="utf-8")
+    assert drive.file_system(tmp_path, table) == "exfat"
+
+
 def test_a_file_system_that_no_table_names_is_unknown(tmp_path):
+    cut = tmp_path / "cut"
+    cut.write_text(mountinfo(tmp_path, "vfat").read_text().partition(" - vfat")[0])
+    assert drive.file_system(tmp_path, cut) is None
     assert drive.file_system(tmp_path, mountinfo(tmp_path, "vfat", "8:99")) is None
     assert drive.file_system(tmp_path, Path("/nowhere")) is None
 
