@@ -276,8 +276,8 @@ def refuse_inside(path: Path) -> None:
     place = Path(os.path.realpath(path))
     beside = Path(os.path.realpath(path.parent))  # of a link that leads out of a site
     with files.storage(path):
-        for mark, what, own in ((SITE_NAME, "site", "its own"), (SIGNATURE_NAME, "bundle", "what is signed")):
-            for folder in (place, *place.parents, beside, *beside.parents):
+        for mark, what, own, deep in ((SITE_NAME, "site", "its own", None), (SIGNATURE_NAME, "bundle", "what is signed", 3)):
+            for folder in (*[place, *place.parents][:deep], *[beside, *beside.parents][:deep]):
                 if (folder / mark).is_file():
                     where = escape(str(folder), 200)
                     raise UsageError(
