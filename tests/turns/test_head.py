@@ -115,7 +115,9 @@ def test_an_audit_a_label_and_a_report_tell_of_both(played, sent, alx):
     label = alx("label", played.bundle("learner"), "--key", played.folder("learner") / "public.pem").out
     assert "second moments of its samples' 24 features" in label
     assert "and second moments of its samples' 24 features" in alx("report", played.folder("learner"), "--json").out
-    assert "second moments" not in alx("report", played.folder("provider"), "--json").out
+    of_peer = alx("report", played.folder("provider"), "--json").out
+    assert "and second moments of its samples'" not in of_peer  # in what left
+    assert "the learner's bundle of round 1 holds second moments of its samples' features" in of_peer
     assert "solved" in alx("status", "--site", played.folder("learner")).out
 
 
