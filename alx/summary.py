@@ -128,6 +128,8 @@ class Part:
     numbers: Mapping[str, Numbers] | None = None
     agreed: bool = True
     """Which classes there are is the plan's or the model's to say; else the list itself was taken from the labels."""
+    trained_on: int | None = None
+    """Of samples kept from training, those that are trained on all the same; None: nobody looked."""
 
     def json(self) -> dict[str, object]:
         """For machines."""
@@ -138,6 +140,8 @@ class Part:
             told["labels"] = dict(self.marks)
         if self.numbers is not None:
             told["numbers"] = {name: numbers.json() for name, numbers in self.numbers.items()}
+        if self.trained_on is not None:
+            told["trained_on"] = self.trained_on
         return told
 
 

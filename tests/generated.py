@@ -353,6 +353,10 @@ nothing of it travels, and the score that is compared from one import to the nex
 ([decisions/0019-metrics.md](decisions/0019-metrics.md)). A task of your own says `score=` instead
 ([tasks.md](tasks.md#a-score-of-your-own)).
 
+A sample that is trained on tells nothing of others. `held_out` that names the data themselves is refused, and `alx check`
+has a LOOK where inputs of samples kept apart, or for validation, are among those trained on, byte for byte (of rows with
+few values: more of them than by chance). Pictures that are decoded as they are asked for are not compared, and it says so.
+
 ## What [images] and [columns] are for
 
 The plan alone says how a sample becomes an input, so that it is the same on both sides:

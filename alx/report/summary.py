@@ -17,8 +17,10 @@ MOST_NAMES, MOST_ROWS = 20, 40  # told of one list, and of the columns: the rest
 def words(summary: Summary) -> list[str]:
     """All of it, line by line."""
     out = brief(summary)
-    for part, where in ((summary.validation, "for validation"), (summary.held_out, "kept apart")):
-        out += [] if part is None else [f"{where}, {line}" for line in _labels(part)]
+    for part, where in _kept(summary):
+        out += [f"{where}, {line}" for line in _labels(part)]
+    if any(part.trained_on is None for part, _ in _kept(summary)):
+        out.append("whether some of these are trained on too was not looked at: pictures are decoded as they are asked for")
     shape = " x ".join(map(str, summary.shape)) or "1"
     out.append(f"a sample as the model gets it: {shape}{' numbers' if len(summary.shape) < TABLE else ''}")
     if summary.stored:
@@ -29,6 +31,12 @@ def words(summary: Summary) -> list[str]:
         names = _cut([escape(name, 40) for name in summary.unused])
         out.append(f"columns of the file that are not used: {', '.join(names)}")
     return out + _columns(summary)
+
+
+def _kept(summary: Summary) -> list[tuple[Part, str]]:
+    """The samples kept from training, and what they are called."""
+    named = ((summary.validation, "for validation"), (summary.held_out, "kept apart"))
+    return [(part, where) for part, where in named if part is not None]
 
 
 def brief(summary: Summary) -> list[str]:
@@ -129,6 +137,10 @@ def _classes(summary: Summary, least: int) -> Iterator[str]:
             yield f"fewer than {bound} samples of a {what}: {listed(few)}{tells}"
     if own.classes is not None and own.samples >= LIKE_AN_ID and sum(1 for n in own.classes.values() if n) > own.samples / 2:
         yield "the labels look like an id: most of them occur once; is it the right column, or array?"
+    for part, where in _kept(summary):
+        if part.trained_on:
+            told = f"{part.trained_on} of the {count(part.samples, 'sample')} {where} are among those trained on"
+            yield f"{told}: what is measured on these says nothing of other samples; take them out of one or the other"
     for name, numbers in (own.numbers or {}).items():
         if numbers.like_an_id:
             yield f"'{escape(name)}' may be an id: whole numbers, none of them twice; is it what you want to predict?"

@@ -21,6 +21,7 @@ from alx.site.entries import Sealed
 from alx.site.shelf import Opened
 from alx.site.state import SiteState
 from alx.tasks import composition, load, membership, one_run
+from alx.tasks.data.samples import among, prints
 from alx.tasks.membership import LAST, LEAST_PAIRS, SOLVED, Losses
 from alx.tasks.one_run import Audit
 from alx.turns.bridge import from_flat, same_model
@@ -48,18 +49,26 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
     """
     turn, site = _turn(now, number), now.site
     load.refuse_alone(site.config)
-    task = load.task(site.folder, site.config, site.plan)
+    data, read = site.config.data, None
+    if site.config.task == "built-in" and data is not None:
+        read = load.samples(data, site.folder, site.plan)
+    task = load.task(site.folder, site.config, site.plan, read)
     same_model(task, now.own.file)
     refuse_other_data(site, task, now.own.file.samples)
     members = _members(task)
     own, apart = (each.numpy() for each in members.classes())
-    here, there = membership.pairs(own, apart, site.plan.seed)
+    both = None if read is None or read.held_out is None else among(read.held_out, prints(read.own))
+    others = np.arange(len(apart)) if both is None else np.flatnonzero(~both)
+    here, there = membership.pairs(own, apart[others], site.plan.seed)
+    there = others[there]
     if len(here) < LEAST_PAIRS:
+        too, told = len(apart) - len(others), f"{count(len(here), 'own sample')} can be set beside one kept apart"
+        why = f"; {too} of the {count(len(apart), 'sample')} kept apart are among those trained on" if too else ""
         raise ConfigError(
-            f"{count(len(here), 'own sample')} can be set beside one kept apart of the same class, expected {LEAST_PAIRS}",
+            f"{told} of the same class, expected {LEAST_PAIRS}{why}",
             "keep more samples apart, of the classes that are trained on: held_out in [data] of site.toml",
         )
-    shown = _shown(apart, site.plan.seed)
+    shown = others[_shown(apart[others], site.plan.seed)]
     asked = np.union1d(there, shown)
     of_own, of_apart, audit = [], [], None
     with shelf.opened(now, turn) as bundle:
@@ -89,6 +98,7 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
         composition=composition.told(own, apart[shown], watched[0], watched[-1]),
         moments=manifest.told is not None,
         budget=None if site.plan.privacy is None else site.plan.privacy.epsilon,
+        both=None if both is None else int(both.sum()),
     )
 
 

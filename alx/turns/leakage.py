@@ -36,6 +36,7 @@ class Leakage:
         composition: which classes the site holds; None where there is nothing to tell.
         moments: whether the bundle has second moments of own samples, which no attack here goes by.
         budget: epsilon of the plan's [privacy].
+        both: of those kept apart, those that are trained on all the same: no attack goes by them. None: nobody looked.
     """
 
     turn: Sealed
@@ -50,6 +51,7 @@ class Leakage:
     composition: Composition | None
     moments: bool
     budget: float | None = None
+    both: int | None = None
 
     @property
     def strongest(self) -> Attack:
@@ -84,7 +86,13 @@ class Leakage:
             "round": self.turn.round,
             "digest": self.turn.digest,
             "models": self.models,
-            "samples": {"own": self.own, "apart": self.apart, "pairs": self.pairs, "classes": self.classes},
+            "samples": {
+                "own": self.own,
+                "apart": self.apart,
+                "both": self.both,
+                "pairs": self.pairs,
+                "classes": self.classes,
+            },
             "confidence": CONFIDENCE,
             "membership": {
                 each.name: {
@@ -119,9 +127,17 @@ class Leakage:
             *_verdict(self.attacks, self.rare),
             *([] if self.audit is None else _audited(self.audit, self.budget)),
             *_held(self.composition),
+            *_both(self.both, self.apart),
             *([MOMENTS] if self.moments else []),
             f"not found is not safe: {ABOUT}",
         ]
+
+
+def _both(both: int | None, apart: int) -> list[str]:
+    if both is None:
+        return ["whether some samples kept apart are trained on too was not looked at"]
+    told = f"LOOK: {both} of the {count(apart, 'sample')} kept apart are among those trained on: no attack goes by these"
+    return [told] if both else []
 
 
 def _between(found: Interval) -> str:

@@ -378,7 +378,18 @@ def test_a_csv_becomes_scaled_numbers_and_one_hot_categories_in_the_plans_order(
     assert own.tensors[1].tolist() == [1, 0, 1]
     assert own.tensors[1].dtype == torch.int64
     assert kept is None
-    assert len(read(tmp_path, Source("csv", "own.csv", "own.csv"), COLUMNS)[1]) == 3
+    (tmp_path / "kept.csv").write_bytes((tmp_path / "own.csv").read_bytes())
+    assert len(read(tmp_path, Source("csv", "own.csv", "kept.csv"), COLUMNS)[1]) == 3
+
+
+@pytest.mark.parametrize("kind", ["csv", "images", "tar"])
+@pytest.mark.parametrize("held_out", ["own", "./own", "link"])
+def test_samples_kept_apart_are_others_than_those_trained_on(tmp_path, kind, held_out):
+    (tmp_path / "own").touch()
+    (tmp_path / "link").symlink_to("own")
+    more = COLUMNS if kind == "csv" else GREY
+    assert "held_out names the samples that are trained on" in refusal(tmp_path, Source(kind, "own", held_out), more)
+    assert "held_out names the samples that" in refusal(tmp_path, Source("tar", "tars", "tars/kept.tar"), GREY)
 
 
 def test_a_csv_without_classes_has_numbers_for_labels(tmp_path):

@@ -1,5 +1,7 @@
 """What is counted in a site's data, by hand; and what about it deserves a look."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -238,7 +240,7 @@ def test_samples_that_a_coin_leaves_out_are_counted_nowhere(tmp_path, kind, sele
         for i in range(100):
             (tmp_path / "own" / "ab"[i // 50]).mkdir(parents=True, exist_ok=True)
             Image.new("L", (1, 1 + i)).save(tmp_path / "own" / "ab"[i // 50] / f"{i:02}.png")
-        (tmp_path / "apart").symlink_to(tmp_path / "own")
+        shutil.copytree(tmp_path / "own", tmp_path / "apart")
     source, plan = Source(kind, "own", "apart", canaries=40), plans.parse((PLAN + more).encode()).plan
     read = load.samples(source, tmp_path, plan)
     found = summaries.of(source, tmp_path, plan, read)
@@ -258,3 +260,49 @@ def test_samples_that_a_coin_leaves_out_are_counted_nowhere(tmp_path, kind, sele
     parts = [read.own] if read.validation is None else [read.own, read.validation]
     if kind != "images":
         assert told == sorted(int(x) for part in parts for x in part.tensors[0][:, 0])
+
+
+def test_samples_kept_from_training_that_are_trained_on_all_the_same_deserve_a_look(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 4, 4, 3)).astype(np.uint8), np.arange(60) % 2
+    seen = np.concatenate([x[:3], 255 - x[:17]])
+    np.savez(
+        tmp_path / "own.npz", train_images=x, train_labels=y, test_images=seen, test_labels=1 - y[:20],
+        val_images=x[50:], val_labels=y[50:],
+    )  # fmt: skip
+    found = of(tmp_path, Source("npz", "own.npz"), 'select_on = "validation"\n')
+    assert (found.held_out.trained_on, found.validation.trained_on, found.own.trained_on) == (3, 10, None)
+    assert found.json()["held_out"]["trained_on"] == 3
+    told = "what is measured on these says nothing of other samples; take them out of one or the other"
+    assert [line for line in words.looks(found, 1, "validation") if "among those trained on" in line] == [
+        f"LOOK: 10 of the 10 samples for validation are among those trained on: {told}",
+        f"LOOK: 3 of the 20 samples kept apart are among those trained on: {told}",
+    ]
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y, test_images=seen[3:], test_labels=y[:17])
+    found = of(tmp_path, Source("npz", "own.npz"))
+    assert found.held_out.trained_on == 0
+    assert "among those trained on" not in "".join(words.looks(found, 1, "training"))
+
+
+def test_rows_of_few_values_are_alike_by_chance(tmp_path):
+    rng = np.random.default_rng(1)
+    x, seen = (rng.integers(0, 30, (n, 2)).astype(np.float32) for n in (300, 100))  # 900 rows that may be
+    both = int((seen[:, None] == x).all(2).any(1).sum())
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=[0, 1] * 150, test_images=seen, test_labels=[0, 1] * 50)
+    assert (of(tmp_path, Source("npz", "own.npz")).held_out.trained_on, both > 20) == (0, True)
+    seen[:50] = x[:50]
+    both = int((seen[:, None] == x).all(2).any(1).sum())
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=[0, 1] * 150, test_images=seen, test_labels=[0, 1] * 50)
+    assert of(tmp_path, Source("npz", "own.npz")).held_out.trained_on == both
+
+
+def test_pictures_that_are_decoded_as_they_are_asked_for_are_not_all_decoded_to_compare_them(tmp_path):
+    for name in ("own", "apart"):
+        (tmp_path / name / "a").mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / name / "a" / "1.png")
+    more = '[images]\nsize = [8, 8]\nclasses = ["a", "b"]\n'
+    found = of(tmp_path, Source("images", "own", "apart", in_memory=False), more)
+    assert found.held_out.trained_on is None
+    told = "whether some of these are trained on too was not looked at: pictures are decoded as they are asked for"
+    assert told in words.words(found)
+    assert told not in words.words(of(tmp_path, Source("images", "own", "apart"), more))

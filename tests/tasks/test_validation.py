@@ -90,6 +90,19 @@ def test_samples_for_validation_are_others_and_of_the_same_kind(tmp_path):
             kinds.for_selection(source, tmp_path, agreed, own)
 
 
+def test_a_score_is_not_of_the_samples_that_models_are_selected_by(tmp_path):
+    agreed = plans.parse((ON + '[columns]\nlabel = "y"\nclasses = ["0", "1"]\nnumeric = { a = {} }\n').encode()).plan
+    for name in ("own.csv", "kept.csv"):
+        (tmp_path / name).write_text("a,y\n" + "1,0\n2,1\n" * 20)
+    with pytest.raises(ConfigError, match=r"validation and held_out in site\.toml name the same samples"):
+        kinds.parts(Source("csv", "own.csv", "kept.csv", validation="./kept.csv"), tmp_path, agreed)
+    x, y = np.ones((40, 4), dtype=np.float32), np.arange(40) % 2
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y)
+    np.savez(tmp_path / "kept.npz", train_images=x, train_labels=y, test_images=x[:9], test_labels=y[:9])
+    found = kinds.parts(Source("npz", "own.npz", "kept.npz", validation="kept.npz"), tmp_path, plans.parse(ON.encode()).plan)
+    assert [len(part) for part in (found.own, found.validation, found.held_out)] == [40, 40, 9]
+
+
 def test_torchvisions_sets_have_no_others_to_select_on(tmp_path):
     agreed = plans.parse(ON.encode()).plan
     with pytest.raises(ConfigError, match="every copy of mnist holds the same samples"):

@@ -1,6 +1,7 @@
 """`alx leakage` attacks a site's own bundle, says what it found and what that is not, and keeps the figures at home."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -129,6 +130,32 @@ def test_the_losses_that_are_attacked_are_those_of_the_models_in_the_bundle(by_h
     )
 
 
+def test_no_attack_goes_by_samples_kept_apart_that_were_trained_on(by_heart, alx, tmp_path, capsys):
+    world = World(shutil.copytree(by_heart.root, tmp_path / "now"))
+    learner, place = world.folder("learner"), world.root / "learner.npz"
+    before = json.loads(alx("leakage", "--site", learner, "--json").out)
+    assert before["samples"]["both"] == 0
+    data = dict(np.load(place))
+    images, labels = data["train_images"], data["train_labels"]
+    more = data | {
+        "test_images": np.concatenate([images[::2], data["test_images"]]),
+        "test_labels": np.concatenate([labels[::2], data["test_labels"]]),
+    }
+    np.savez(place, **more)
+    found = json.loads(alx("leakage", "--site", learner, "--json").out)
+    site = world.site("learner")
+    trained, _ = load.samples(site.config.data, learner, site.plan).own.arrays()  # without canaries that a coin left out
+    inside = (images[:, None] == trained).all(2).any(1)
+    both = int(inside[::2].sum())
+    assert (found["samples"]["apart"], found["samples"]["both"]) == (138, both)
+    assert found["membership"]["last loss"]["auc"]["low"] > 0.6
+    told = f"LOOK: {both} of the 138 samples kept apart are among those trained on: no attack goes by these"
+    assert told in alx("leakage", "--site", learner).out
+    np.savez(place, **data | {"test_images": trained, "test_labels": labels[inside]})
+    told = "; {0} of the {0} samples kept apart are among those trained on".format(len(trained))
+    refused(capsys, ["leakage", "--site", str(learner)], ConfigError, "0 own samples can be set beside one", told)
+
+
 def attacks_of(alx, site):
     """What a report on a site says of its attacks."""
     page = json.loads(alx("report", site, "--json").out)
@@ -216,6 +243,8 @@ def test_an_area_below_a_half_is_found_as_one_above_and_what_was_not_measured_is
 def test_where_nothing_could_be_said_it_is_refused_in_words(stage, capsys):
     sent = stage("sent")
     learner = str(sent.folder("learner"))
+    data = dict(np.load(sent.root / "learner.npz"))
+    np.savez(sent.root / "learner.npz", **data | {"test_images": data["test_images"] + 1})
     refused(capsys, ["leakage", "--site", learner], ConfigError, "10 own samples can be set beside one kept apart")
     refused(capsys, ["leakage", "--site", learner, "--round", "2"], UsageError, "sealed nothing in round 2")
     refused(capsys, ["leakage", "--site", str(sent.folder("provider"))], UsageError, "has sealed no models yet")

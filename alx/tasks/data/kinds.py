@@ -47,6 +47,8 @@ READERS: Mapping[str, Reader] = {
 TABLES: Mapping[str, Callable[[Path, Dialect], dict[str, list[str]]]] = {"csv": table.texts}
 """Those that are tables, and what gives all their columns as text, declared in the plan or not."""
 LISTINGS = "listings"  # in a site's folder; it may be deleted
+WITH_PARTS = ("npz", *packaged.KINDS)
+"""Those of which one file, or one folder, has samples that are kept apart beside those to train on."""
 _OF_COLUMNS = (*TABLES, "npz")  # what [columns] may speak of
 
 
@@ -145,16 +147,24 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
         The site's own samples, and those kept apart or None.
 
     Raises:
-        ConfigError: says which file, row or column cannot be used, and why.
+        ConfigError: says which file, row or column cannot be used, and why; or those kept apart are those trained on.
     """
     path = folder / source.path
     refuse_kind(source, plan)
     apart = None if source.held_out is None else folder / source.held_out
+    if apart is not None and source.kind not in WITH_PARTS and _same(apart, path):
+        raise ConfigError("held_out names the samples that are trained on", "name others, or leave it out")
     own, kept = READERS[source.kind](path, apart, plan, source.table, loading(source, folder))
     for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
         if samples is not None and plan.images is not None and plan.images.classes:
             refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
     return own, kept
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Whether one is the other, or lies in it: one tar of a folder of them, say."""
+    a, b = a.resolve(), b.resolve()
+    return a.is_relative_to(b) or b.is_relative_to(a)
 
 
 def loading(source: Source, folder: Path) -> Loading:
@@ -198,9 +208,18 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
                 f"site.toml names validation, and every copy of {source.kind} holds the same samples",
                 "remove it: a share of one's own is kept",
             )
-        if (folder / source.validation).resolve() == (folder / source.path).resolve():
+        if _same(folder / source.validation, folder / source.path):
             raise ConfigError(
                 "validation in site.toml names the samples that are trained on", "name others, or leave it out"
+            )
+        if (
+            source.held_out is not None
+            and source.kind not in WITH_PARTS
+            and _same(folder / source.validation, folder / source.held_out)
+        ):
+            raise ConfigError(
+                "validation and held_out in site.toml name the same samples",
+                "name others for one of them: a score of samples that models are selected by is too high",
             )
         kept, _ = READERS[source.kind](folder / source.validation, None, plan, source.table, loading(source, folder))
     elif source.kind == "npz":

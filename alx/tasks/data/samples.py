@@ -18,6 +18,7 @@ from alx.errors import ConfigError
 
 SHARE = 0.5  # of what is free on a GPU that a data set may take: the rest is for the model and its activations
 HASHED = 1024  # samples at once: pixels lie otherwise in memory than in an array, and are copied
+SURE = 3  # standard deviations of a number of samples: more is no chance
 CPU = torch.device("cpu")
 
 
@@ -179,6 +180,36 @@ def digest(parts: Iterable[Held]) -> str:
             for at in range(0, len(array), HASHED):
                 found.update(np.ascontiguousarray(array[at : at + HASHED]).data)
     return found.hexdigest()
+
+
+def prints(data: Held) -> NDArray[np.uint64] | None:
+    """A hash of each sample's input, [n]; None where pictures are decoded as they are asked for, and not for this alone."""
+    inputs, _ = data.arrays()
+    if not isinstance(inputs, np.ndarray):
+        return None
+    blocks = (np.ascontiguousarray(inputs[at : at + HASHED]) for at in range(0, len(inputs), HASHED))
+    rows = (row for block in blocks for row in block)
+    return np.frombuffer(b"".join(hashlib.blake2b(row, digest_size=8).digest() for row in rows), np.uint64)
+
+
+def among(part: Held, own: NDArray[np.uint64] | None) -> NDArray[np.bool_] | None:
+    """Which samples kept from training are trained on all the same: their inputs are, byte for byte.
+
+    Args:
+        part: those kept.
+        own: `prints` of those trained on.
+
+    Returns:
+        Of each whether it is, [n]; of none where no more of them are than chance has it, going by how many of the samples
+        trained on are like another of these: rows of a table with few values. None where nobody looked.
+    """
+    found = None if own is None else prints(part)
+    if own is None or found is None:
+        return None
+    _, counts = np.unique(own, return_counts=True)
+    twins = counts[counts > 1].sum() / len(own)
+    both, chance = np.isin(found, own), twins * len(found)
+    return both if both.sum() > chance + SURE * np.sqrt(chance * (1 - twins)) else np.zeros_like(both)
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ Knows labels, and what each kind of data keeps beside its samples; knows no mode
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from alx.summary import FAR, Column, Numbers, Part, Pictures, Summary, Values
 from alx.tasks.data import arrays, shards, table
 from alx.tasks.data import folder as of_folder
 from alx.tasks.data.kinds import Parts, Source
-from alx.tasks.data.samples import Held, first
+from alx.tasks.data.samples import Held, among, first, prints
 
 Array = NDArray[Any]
 _T = TypeVar("_T")
@@ -56,13 +57,21 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
     def part(held: Held) -> Part:
         return _part(held.targets, plan.loss, names, classes)
 
+    own = None if read.validation is read.held_out is None else prints(read.own)
+
+    def kept(held: Held | None) -> Part | None:
+        if held is None:
+            return None
+        both = among(held, own)
+        return replace(part(held), trained_on=None if both is None else int(both.sum()))
+
     return Summary(
         kind=source.kind,
         shape=tuple(first(read.read)[0].shape[1:]),
         own=part(read.read),
         shared=read.validation is not None and len(read.own) < len(read.read),
-        validation=None if read.validation is None else part(read.validation),
-        held_out=None if read.held_out is None else part(read.held_out),
+        validation=kept(read.validation),
+        held_out=kept(read.held_out),
         columns=_arrays(source, read.read) if cells is None or plan.columns is None else of_table(cells, plan.columns),
         pictures=_pictures(source.kind, path, plan.images, read.rows)
         if source.kind in PICTURES and plan.images is not None
