@@ -369,8 +369,9 @@ The plan alone says how a sample becomes an input, so that it is the same on bot
 | neither | pixels, as in the first row | float32 [n, channels, h, w]: / 255 |
 
 Anything else is refused: pixels in another type than uint8 where the plan has `[images]`, an `npz` where it has
-`[columns]`; and pairing refuses a peer whose inputs are pixels where your own are numbers. Where `[images]` names
-`classes`, a label is a place in that list, in every kind of data.
+`[columns]`; samples kept apart, or for validation, that are numbers where those to train on are pixels; and pairing
+refuses a peer whose inputs are pixels where your own are numbers. Where `[images]` names `classes`, a label is a place in
+that list, in every kind of data.
 
 ## What becomes of an image file
 

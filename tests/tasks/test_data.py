@@ -382,6 +382,15 @@ def test_a_csv_becomes_scaled_numbers_and_one_hot_categories_in_the_plans_order(
     assert len(read(tmp_path, Source("csv", "own.csv", "kept.csv"), COLUMNS)[1]) == 3
 
 
+def test_samples_kept_apart_are_pixels_where_those_trained_on_are(tmp_path):
+    x, y = np.zeros((4, 6, 6), np.uint8), [0, 1, 0, 1]
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y, test_images=np.float32(x), test_labels=y)
+    told = "the samples kept apart are numbers, and those to train on pixels | make them alike"
+    assert told in refusal(tmp_path, Source("npz", "own.npz"))
+    np.savez(tmp_path / "own.npz", train_images=np.float32(x), train_labels=y, test_images=x, test_labels=y)
+    assert "the samples kept apart are pixels, and those" in refusal(tmp_path, Source("npz", "own.npz"))
+
+
 @pytest.mark.parametrize("kind", ["csv", "images", "tar"])
 @pytest.mark.parametrize("held_out", ["own", "./own", "link"])
 def test_samples_kept_apart_are_others_than_those_trained_on(tmp_path, kind, held_out):

@@ -147,7 +147,8 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
         The site's own samples, and those kept apart or None.
 
     Raises:
-        ConfigError: says which file, row or column cannot be used, and why; or those kept apart are those trained on.
+        ConfigError: says which file, row or column cannot be used, and why; or those kept apart are those trained on, or
+            numbers where these are pixels.
     """
     path = folder / source.path
     refuse_kind(source, plan)
@@ -155,6 +156,8 @@ def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
     if apart is not None and source.kind not in WITH_PARTS and _same(apart, path):
         raise ConfigError("held_out names the samples that are trained on", "name others, or leave it out")
     own, kept = READERS[source.kind](path, apart, plan, source.table, loading(source, folder))
+    if kept is not None:
+        _refuse_unlike(kept, own, "kept apart")
     for samples, where in ((own, ""), (kept, "the samples kept apart from ")):
         if samples is not None and plan.images is not None and plan.images.classes:
             refuse_unnamed(samples.targets, len(plan.images.classes), f"{where}'{escape(path.name)}'")
@@ -165,6 +168,12 @@ def _same(a: Path, b: Path) -> bool:
     """Whether one is the other, or lies in it: one tar of a folder of them, say."""
     a, b = a.resolve(), b.resolve()
     return a.is_relative_to(b) or b.is_relative_to(a)
+
+
+def _refuse_unlike(kept: Held, own: Held, where: str) -> None:
+    """Refuse numbers beside pixels: these are scaled, those are not, and the same sample would be another input."""
+    if kept.inputs != own.inputs:
+        raise ConfigError(f"the samples {where} are {kept.inputs}, and those to train on {own.inputs}", "make them alike")
 
 
 def loading(source: Source, folder: Path) -> Loading:
@@ -226,10 +235,7 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
         kept = arrays.read(folder / source.path, "val", plan.images)
     if kept is None:
         return validation.split(own, plan.validation_share, plan.seed)
-    if kept.inputs != own.inputs:
-        raise ConfigError(
-            f"the samples for validation are {kept.inputs}, and those to train on {own.inputs}", "make them alike"
-        )
+    _refuse_unlike(kept, own, "for validation")
     if plan.images is not None and plan.images.classes:
         refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
     return own, kept
