@@ -106,19 +106,28 @@ def _several(rows: Array, loss: str, names: Sequence[str], classes: int | None, 
         found = (rows > 0).sum(0).tolist()
         told = {names[i] if len(names) == len(found) else str(i): count for i, count in enumerate(found)}
     else:
-        several = _counts(rows.reshape(-1), loss, names, classes)
+        several = _places(rows.reshape(-1), loss, names, classes)
         several = several if len(several) <= MOST_COLUMNS else {}
-        told = {name: int((rows == i).any(1).sum()) for i, name in enumerate(several)}
+        told = {_name(label, names): int((rows == label).any(1).sum()) for label in several}
     return Part(n, marks=told if 0 < len(told) <= MOST_COLUMNS else None, agreed=agreed)
 
 
 def _counts(labels: Array, loss: str, names: Sequence[str], classes: int | None) -> dict[str, int]:
     """Samples of each class, those without one too."""
+    return {_name(label, names): n for label, n in _places(labels, loss, names, classes).items()}
+
+
+def _name(label: int, names: Sequence[str]) -> str:
+    return names[label] if label < len(names) else str(label)
+
+
+def _places(labels: Array, loss: str, names: Sequence[str], classes: int | None) -> dict[int, int]:
+    """How many labels there are of each class, by its number."""
     found = dict(zip(*(x.tolist() for x in np.unique(labels.astype(np.int64), return_counts=True)), strict=True))
     known = len(names) or (2 if loss == "binary_cross_entropy" else classes or 0)
     most = max(known, max(found) + 1)
     places = range(most) if most <= MAX_NAMES else sorted(found)  # labels that are ids may be of any size
-    return {names[i] if i < len(names) else str(i): found.get(i, 0) for i in places}
+    return {label: found.get(label, 0) for label in places}
 
 
 def _numbers(values: Sequence[float | None] | Array, mean: float = 0.0, std: float = 1.0, unit: str = "") -> Numbers:
