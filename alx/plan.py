@@ -142,7 +142,8 @@ class Plan(Strict):
         description="the samples that losses are sums over: those trained on, as in the paper, or others kept for it",
     )
     validation_share: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.1, description="of each class's samples, kept for validation where a site's data have none of their own"
+        default=0.1,
+        description="of each class's samples (of two, one at least), kept for validation where the data have none apart",
     )
     rounding: Literal["none", "bfloat16"] = Field(
         default="none", description="bfloat16: round float32 tensors before they are measured and sent; a third of the size"

@@ -106,7 +106,8 @@ def looks(summary: Summary, least: int, select_on: str) -> list[str]:
         least: how few samples may stand behind a number that leaves the site.
         select_on: which samples losses are summed over, as in the plan.
     """
-    return [f"LOOK: {line}" for line in (*_few(summary, least, select_on), *_classes(summary, least), *_odd(summary))]
+    found = (*_few(summary, least, select_on), *_classes(summary, least), *_unknown(summary), *_odd(summary))
+    return [f"LOOK: {line}" for line in found]
 
 
 def _few(summary: Summary, least: int, select_on: str) -> Iterator[str]:
@@ -137,13 +138,22 @@ def _classes(summary: Summary, least: int) -> Iterator[str]:
             yield f"fewer than {bound} samples of a {what}: {listed(few)}{tells}"
     if own.classes is not None and own.samples >= LIKE_AN_ID and sum(1 for n in own.classes.values() if n) > own.samples / 2:
         yield "the labels look like an id: most of them occur once; is it the right column, or array?"
-    for part, where in _kept(summary):
-        if part.trained_on:
-            told = f"{part.trained_on} of the {count(part.samples, 'sample')} {where} are among those trained on"
-            yield f"{told}: what is measured on these says nothing of other samples; take them out of one or the other"
     for name, numbers in (own.numbers or {}).items():
         if numbers.like_an_id:
             yield f"'{escape(name)}' may be an id: whole numbers, none of them twice; is it what you want to predict?"
+
+
+def _unknown(summary: Summary) -> Iterator[str]:
+    """What is not known, however good a model is on the samples kept from training."""
+    own, nothing = summary.own, "what is measured on these says nothing of"
+    for part, where in _kept(summary):
+        for held, counts, what in ((own.classes, part.classes, "class"), (own.marks, part.marks, "label")):
+            none = [escape(name) for name, n in (held or {}).items() if n and counts is not None and not counts.get(name)]
+            if none:
+                yield f"no sample of the {what} {', '.join(_cut(none))} {where}: {nothing} it"
+        if part.trained_on:
+            told = f"{part.trained_on} of the {count(part.samples, 'sample')} {where} are among those trained on"
+            yield f"{told}: {nothing} other samples; take them out of one or the other"
 
 
 def _odd(summary: Summary) -> Iterator[str]:

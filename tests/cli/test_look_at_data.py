@@ -180,7 +180,7 @@ def test_check_says_what_training_makes_of_a_turn(tmp_path, alx):
     assert "the turn is validated every 3 steps; after 2 without a lower loss it ends\n" in before
     pair_world(world)
     turn = json.loads(alx("check", "--site", world.folder("learner"), "--json").out)["turn"]
-    assert turn["steps"] == 4  # of 12: a tenth of each class is kept for validation, 3 of 40 samples here and 6 of 60 there
+    assert turn["steps"] == 5  # of 12: a tenth of each class is kept for validation, 5 of 40 samples here and 6 of 60 there
     assert "LOOK: the warm-up is as long as the turn, so the learning rate never comes to 0.01" in turn["training"]
 
 

@@ -291,6 +291,21 @@ def test_samples_kept_from_training_that_are_trained_on_all_the_same_deserve_a_l
     assert "among those trained on" not in "".join(words.looks(found, 1, "training"))
 
 
+def test_a_class_that_nothing_is_measured_on_deserves_a_look(tmp_path):
+    x, y = np.arange(24, dtype=np.float32)[:, None], np.array([0] * 11 + [1] * 11 + [2, 4])
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=y, test_images=x[:2] + 0.5, test_labels=[4, 0])
+    found = of(tmp_path, Source("npz", "own.npz"), 'select_on = "validation"\n')
+    told = "what is measured on these says nothing of it"
+    assert [line for line in words.looks(found, 1, "validation") if line.endswith(told)] == [
+        f"LOOK: no sample of the class 2, 4 for validation: {told}",
+        f"LOOK: no sample of the class 1, 2 kept apart: {told}",
+    ]
+    marks = np.array([[1, 0], [1, 1], [0, 0]] * 8)
+    np.savez(tmp_path / "own.npz", train_images=x, train_labels=marks, test_images=x + 0.5, test_labels=marks * [1, 0])
+    found = of(tmp_path, Source("npz", "own.npz"), 'loss = "binary_cross_entropy"\n')
+    assert f"LOOK: no sample of the label 1 kept apart: {told}" in words.looks(found, 1, "training")
+
+
 def test_rows_of_few_values_are_alike_by_chance(tmp_path):
     rng = np.random.default_rng(1)
     x, seen = (rng.integers(0, 30, (n, 2)).astype(np.float32) for n in (300, 100))  # 900 rows that may be

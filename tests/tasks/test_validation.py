@@ -27,24 +27,40 @@ def rows(targets):
 
 def test_a_share_is_of_each_class_and_no_sample_is_on_both():
     own = rows([0] * 50 + [1] * 10 + [2] * 3)
-    left, kept = validation.split(own, 0.2, 7)
+    left, kept = validation.split(own, 0.2, 7, "cross_entropy")
     assert np.bincount(kept.targets).tolist() == [10, 2, 1]
     numbers = [x.samples_at(torch.arange(len(x)))[0].flatten().tolist() for x in (left, kept)]
     assert sorted(numbers[0] + numbers[1]) == list(range(63))
-    again = validation.split(own, 0.2, 7)[1]
+    again = validation.split(own, 0.2, 7, "cross_entropy")[1]
     assert torch.equal(kept.tensors[0], again.tensors[0])
-    assert not torch.equal(kept.tensors[0], validation.split(own, 0.2, 8)[1].tensors[0])
+    assert not torch.equal(kept.tensors[0], validation.split(own, 0.2, 8, "cross_entropy")[1].tensors[0])
 
 
 def test_numbers_have_no_classes_to_share_out():
     own = Tensors(torch.arange(10.0).reshape(-1, 1), torch.arange(10.0))
-    left, kept = validation.split(own, 0.3, 0)
+    left, kept = validation.split(own, 0.3, 0, "mse")
     assert (len(left), len(kept)) == (7, 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_each_class_with_two_samples_or_more_one_is_kept_and_one_trained_on(seed):
+    counts = [100, 1, *[4] * 20, 2]
+    for share, few in ((0.1, 1), (0.9, 3)):
+        left, kept = validation.rows(torch.repeat_interleave(torch.tensor(counts)), share, seed, "cross_entropy")
+        labels = torch.repeat_interleave(torch.tensor(counts))
+        assert np.bincount(labels[kept], minlength=23).tolist() == [round(100 * share), 0, *[few] * 20, 1]
+        assert len(left) + len(kept) == sum(counts)
+    # a label of 0 or 1 is a class in floats too, and a number to predict is none in whole numbers either
+    yes = torch.tensor([1] * 20 + [0] * 380)
+    for labels in (yes, yes.float()):
+        kept = validation.rows(labels, 0.1, seed, "binary_cross_entropy")[1]
+        assert (len(kept), int(yes[kept].sum())) == (40, 2)
+    assert [len(part) for part in validation.rows(torch.arange(50), 0.1, seed, "mse")] == [45, 5]
 
 
 def test_images_are_parted_as_they_lie():
     pixels = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1).expand(6, 1, 2, 2).contiguous()
-    left, kept = validation.split(NormalisedImages(pixels, torch.tensor([0, 1] * 3), [0.5], []), 0.4, 0)
+    left, kept = validation.split(NormalisedImages(pixels, torch.tensor([0, 1] * 3), [0.5], []), 0.4, 0, "cross_entropy")
     assert sorted([*left.images[:, 0, 0, 0].tolist(), *kept.images[:, 0, 0, 0].tolist()]) == list(range(6))
     assert kept.targets.tolist() == [int(v) % 2 for v in kept.images[:, 0, 0, 0]]
     assert kept.mean == [0.5]
@@ -53,7 +69,7 @@ def test_images_are_parted_as_they_lie():
 @pytest.mark.parametrize("share", [0.01, 0.99])
 def test_a_share_that_leaves_nothing_is_refused(share):
     with pytest.raises(ConfigError, match=r"of 4 samples leaves .* to train on and .* to select on"):
-        validation.split(rows([0, 1, 2, 3]), share, 0)
+        validation.split(rows([0, 1, 2, 3]), share, 0, "cross_entropy")
 
 
 def test_arrays_or_a_file_for_validation_go_before_a_share(tmp_path):

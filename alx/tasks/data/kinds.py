@@ -129,7 +129,7 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
     found = canaries.drawn(own, source.canaries, plan.seed)
     if len(own) == len(read):
         return Parts(found.trained, found.trained, validation_, held_out, found, found.left)
-    left, kept = validation.rows(read.targets, plan.validation_share, plan.seed)
+    left, kept = validation.rows(read.targets, plan.validation_share, plan.seed, plan.loss)
     told = torch.cat([left[found.left], kept]).sort().values
     return Parts(read.part(told.to(read.home)), found.trained, validation_, held_out, found, told)
 
@@ -234,7 +234,7 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
     elif source.kind == "npz":
         kept = arrays.read(folder / source.path, "val", plan.images)
     if kept is None:
-        return validation.split(own, plan.validation_share, plan.seed)
+        return validation.split(own, plan.validation_share, plan.seed, plan.loss)
     _refuse_unlike(kept, own, "for validation")
     if plan.images is not None and plan.images.classes:
         refuse_unnamed(kept.targets, len(plan.images.classes), "the samples kept for validation")
