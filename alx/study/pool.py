@@ -99,7 +99,7 @@ def known(columns: Mapping[str, object], name: str) -> str:
     """
     if name not in columns:
         there = ", ".join(map(str, columns)) or "none"
-        raise UsageError(f"the data have no column '{escape(name)}'", f"columns: {escape(there, 200)}")
+        raise UsageError(f"the data have no column '{escape(name)}', or several", f"columns: {escape(there, 200)}")
     return name
 
 

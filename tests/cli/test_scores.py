@@ -118,6 +118,10 @@ def test_a_table_is_told_by_a_column_that_is_no_feature(tmp_path):
     with pytest.raises(ConfigError, match=r"'kept\.csv' has no column 'ward'") as told:
         kinds.column(source, tmp_path, "ward", 2)
     assert told.value.hint.startswith("columns, by the plan's names: x, y, hospital")
+    (tmp_path / "kept.csv").write_text("x,y,hospital,hospital,,\n1,0,north,a,,\n2,1,south,b,,\n")
+    with pytest.raises(ConfigError, match=r"'kept\.csv' has no column 'hospital', or several") as told:
+        kinds.column(source, tmp_path, "hospital", 2)
+    assert told.value.hint.startswith("columns, by the plan's names: x, y")
     folder = site_file.named(f"images:{tmp_path}", None)
     with pytest.raises(ConfigError, match="data of the kind images have no columns"):
         kinds.column(folder, tmp_path, "ward", 2)

@@ -252,7 +252,7 @@ def column(source: Source, folder: Path, name: str, count: int, part: str = "tes
         part: of an .npz.
 
     Raises:
-        ConfigError: there is no such column, or it has another number of cells.
+        ConfigError: there is no such column, or there are several, or it has another number of cells.
     """
     where = folder / (source.held_out or source.path)
     if source.kind in TABLES:
@@ -274,11 +274,11 @@ def of_table(found: Mapping[str, list[str]], where: str, name: str, count: int, 
     """A column of those that were found; see `column`.
 
     Raises:
-        ConfigError: there is no such column, or it has another number of cells.
+        ConfigError: there is no such column, or there are several, or it has another number of cells.
     """
     if name not in found:
         raise ConfigError(
-            f"'{escape(where)}' has no column '{escape(name)}'",
+            f"'{escape(where)}' has no column '{escape(name)}', or several",
             f"columns, by the plan's names: {escape(', '.join(found), 200) or 'none'}{more}",
         )
     if len(found[name]) != count:

@@ -4,6 +4,7 @@ Knows how an input is made; what the file looks like is `sheet`'s, and what its 
 is refused, or filled as the plan declares.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -132,6 +133,8 @@ def cells_of(there: Sheet, columns: Columns, dialect: Dialect = PLAIN) -> Cells:
 def texts(path: Path, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
     """Every column's cells by its name, in the order of the rows: renamed, and with values replaced, as the site says.
 
+    Of several columns of one name there is none: nobody knows which is meant.
+
     Raises:
         ConfigError: as `read`.
     """
@@ -140,7 +143,8 @@ def texts(path: Path, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
 
 def texts_of(there: Sheet, dialect: Dialect = PLAIN) -> dict[str, list[str]]:
     """The same of a table that was read."""
-    return {name: replaced(there, i, dialect.values.get(name)) for i, name in enumerate(there.header)}
+    found = Counter(there.header)
+    return {name: replaced(there, i, dialect.values.get(name)) for i, name in enumerate(there.header) if found[name] == 1}
 
 
 def _scaled(values: list[float | None], numeric: Numeric, name: str, found: Rows) -> Iterator[list[float]]:
