@@ -84,7 +84,7 @@ def of(source: Source, folder: Path, plan: Plan, read: Parts, classes: int | Non
 def _part(targets: Tensor, loss: str, names: Sequence[str], classes: int | None) -> Part:
     labels = targets.numpy()
     n = len(labels)
-    agreed = bool(names) or classes is not None or loss == "binary_cross_entropy"
+    agreed = bool(names) or (classes is not None and classes <= MAX_NAMES) or loss == "binary_cross_entropy"
     whole = labels.dtype.kind in "iub" or bool((labels == np.floor(labels)).all())
     if loss == "mse" or not whole:
         flat = labels.reshape(n, -1)
