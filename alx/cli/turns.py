@@ -120,10 +120,12 @@ def train_local(logs: tuple[str, ...], unlock: Unlock, site: Site, as_json: bool
         screen.machine(sealed.json())
         return
     screen.tell(
-        f"round {sealed.round}: {'was sealed already' if sealed.again else 'sealed'} '{sealed.path.name}', "
+        f"round {sealed.round}: {'was sealed already' if sealed.again or sealed.back else 'sealed'} '{sealed.path.name}', "
         f"{sealed.contents} in {files.size(sealed.size)} (as plain weights: {files.size(sealed.raw_size)})"
     )
     screen.tell(f"digest {sealed.digest}")
+    if sealed.back:
+        screen.tell("training gave the same again, to the bit, as the bundle that lay in the outbox: that one stays")
     if sealed.resumed is not None:
         screen.tell(f"the turn was interrupted before, and went on from step {sealed.resumed:,} of {sealed.planned:,}")
     if sealed.steps < sealed.planned:

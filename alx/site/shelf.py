@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from alx.bundle import carried, read
 from alx.bundle.carried import Source
-from alx.bundle.manifest import Manifest
+from alx.bundle.manifest import Manifest, Version4
 from alx.bundle.signature import SignedBundle
-from alx.errors import AlxError, CorruptError, escape
+from alx.errors import AlxError, CorruptError, ForkError, escape
 from alx.site.entries import Sealed, Turn
 from alx.site.site import Site
 from alx.site.state import SiteState
@@ -96,6 +96,43 @@ def verified(now: SiteState, turn: Turn) -> Iterator[tuple[Source, bytes, Signed
             raise CorruptError(f"the site's own '{escape(str(folder), 200)}': {error.message}", carried.AT_HOME) from error
         source.remedy = f"it lies in '{escape(str(folder), 200)}': {carried.AT_HOME}"
         yield source, data, signed
+
+
+def put_back(now: SiteState, made: Manifest) -> str | None:
+    """The digest of the bundle that a restored site had handed over, where a person put it back and this turn gave it again.
+
+    What is told of a restoration is no part of a turn: a turn of the same states and losses, to the bit, is that bundle.
+
+    Args:
+        now: this site.
+        made: what the turn gave.
+
+    Returns:
+        None where nothing lies there that the site signed itself, or what does is of this very turn, left by a kill.
+
+    Raises:
+        ForkError: this turn gave another bundle.
+    """
+    folder = now.site.outbox / made.name()
+    if not isinstance(made, Version4) or made.restored is None or not folder.is_dir():
+        return None
+    try:
+        with carried.survey(folder, now.site.secret) as source:
+            signed = read.verify(source, read.claimed_key(source)[0], now.public_key)
+            source.refuse_damage()
+            there = read.read_manifest(source, signed)
+            whole = all(source.read_signed(f) is not None for f in signed.files.values())
+    except AlxError:
+        return None
+    if not whole or not isinstance(there, Version4) or there.restored == made.restored:
+        return None
+    if there.model_copy(update={"restored": made.restored}) == made:
+        return signed.digest
+    where = escape(str(folder), 200)
+    raise ForkError(
+        f"training gave another bundle than '{where}', which was put back there; the peer takes no second one",
+        "docs/keys.md says how a site goes on that was restored from an old backup",
+    )
 
 
 def whole(now: SiteState, turn: Turn) -> bool:

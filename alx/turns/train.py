@@ -55,6 +55,7 @@ class Sealed:
         recipes: the blends that are in it as recipes.
         steps, planned: the turn's last step, and the plan's: validation may end a turn early.
         again: it was sealed before.
+        back: it is the bundle that was put back after a restore, which this turn gave again.
         afresh: the plan keeps the optimiser's state, and that of this side's turn before was not there.
         unlogged: what of the logs could not be written, in words.
         resumed: the step from which an interrupted run went on; None where none was.
@@ -71,6 +72,7 @@ class Sealed:
     steps: int
     planned: int
     again: bool
+    back: bool = False
     afresh: bool = False
     unlogged: tuple[str, ...] = ()
     resumed: int | None = None
@@ -91,6 +93,7 @@ class Sealed:
             "steps": self.steps,
             "planned_steps": self.planned,
             "again": self.again,
+            "back": self.back,
             "optimiser_afresh": self.afresh,
             "unlogged": self.unlogged,
             "resumed_at_step": self.resumed,
@@ -122,6 +125,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
         TurnError: it is not this site's turn.
         DivergedError, ConfigError: training or the task failed.
         BudgetError: the plan's privacy budget has no room for another turn; nothing was trained.
+        ForkError: see `shelf.put_back`.
         SpaceError, StorageError: see `files.storage`.
     """
     site, position = now.site, now.position
@@ -148,23 +152,25 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     losses = turn.measure(steps, recipes, solved)
     files.remove_tree(turn.work.bundle)
     manifest, data = turn.pack(steps, recipes, losses, solved, told)
-    digest = write.seal(turn.work.bundle, manifest, data, key, now.recipients)
+    back = shelf.put_back(now, manifest)
+    digest = back or write.seal(turn.work.bundle, manifest, data, key, now.recipients)
     made = entries.Sealed.of(manifest, digest)
     # before the ledger knows of the turn: what is kept of one that never was is never asked for
     if site.plan.optimiser.keep:
         kept.put(site.folder, digest, turn.work.get(checkpoints.HANDED_ON))
     turn.keep_parts(steps, digest)
-    final = shelf.place(site, made)
-    # left by a command that was killed before the ledger knew of it
-    files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
-    files.publish(turn.work.bundle, final)
+    if back is None:
+        final = shelf.place(site, made)
+        # left by a command that was killed before the ledger knew of it
+        files.withdraw(final, turn.work.bundle.with_name("withdrawn"))
+        files.publish(turn.work.bundle, final)
     receipts.keep(now, key)
     afresh = turn.afresh  # asked before the ledger has this turn: of the first one nothing was there to hand on
     now.append(made)
     turn.work.remove()
     _forget(now)
     of = _sealed(now, made, again=False)
-    return dataclasses.replace(of, afresh=afresh, unlogged=tuple(written.faults), resumed=resumed)
+    return dataclasses.replace(of, back=back is not None, afresh=afresh, unlogged=tuple(written.faults), resumed=resumed)
 
 
 def _forget(now: SiteState) -> None:

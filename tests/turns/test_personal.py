@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from alx import files, turns
 from alx.bundle.manifest import Start
 from alx.cli.main import run
-from alx.errors import MalformedError
+from alx.errors import ForkError, MalformedError
 from alx.learning import measure
 from alx.site import shelf
 from alx.site.site_file import Data, SiteFile
@@ -21,6 +21,7 @@ from alx.steps import new
 from alx.tasks import load
 from alx.turns import personal
 from tests.conftest import PLAN, World, make_data, pair_world
+from tests.forge import Forge, refused
 from tests.killed import killed
 
 NET = """
@@ -228,6 +229,47 @@ def test_parts_that_are_gone_or_damaged_are_refused_in_words_and_nothing_changes
     assert alx("best", world.root / "m.safetensors", "--site", world.folder("learner")).code == 12
     assert alx("audit", world.folder("learner")).code == 12
     assert world.fingerprint("learner") == before
+
+
+@pytest.fixture
+def put_back(second, tmp_path):
+    """The learner is restored from a backup of before its turn of round 2: its bundle is on the disk, its parts were these."""
+    world = second()
+    learner, backup = world.folder("learner"), tmp_path / "backup"
+    assert run(["backup", str(backup), "--site", str(learner)]) == 0
+    bundle, turn = world.turn("learner"), world.state("learner").position.sealed[-1].digest
+    parts = {p.name: p.read_bytes() for p in (learner / "personal" / turn).iterdir()}
+    shutil.rmtree(learner)
+    assert run(["restore", str(backup), str(learner)]) == 0
+    return world, bundle, turn, parts
+
+
+def test_a_restored_site_has_its_parts_again_where_its_bundle_is_put_back(put_back, alx):
+    world, bundle, turn, parts = put_back
+    learner = world.folder("learner")
+    shutil.copytree(bundle, learner / "outbox" / bundle.name)
+    done = alx("train-local", "--site", learner)
+    assert done.code == 0
+    assert f"round 2: was sealed already '{bundle.name}'" in done.out
+    assert "training gave the same again, to the bit, as the bundle that lay in the outbox: that one stays" in done.out
+    assert world.state("learner").position.sealed[-1].digest == turn
+    assert {p.name: p.read_bytes() for p in (learner / "personal" / turn).iterdir()} == parts
+    assert world.take("provider", bundle) == 0
+    assert world.take("learner", world.turn("provider")) == 0
+
+
+def test_a_restored_site_makes_no_second_bundle_beside_one_that_was_put_back(put_back, capsys):
+    world, bundle, _, _ = put_back
+    Forge.of(world, "learner", 2).edit(lambda m: m["candidates"][1].update(loss=m["candidates"][1]["loss"] / 2))
+    learner = world.folder("learner")
+    shutil.copytree(bundle, learner / "outbox" / bundle.name)
+    before = len(world.state("learner").entries)
+    words = ["train-local", "--site", str(learner)]
+    refused(capsys, words, ForkError, "gave another bundle", "takes no second one", hint="docs/keys.md")
+    assert len(world.state("learner").entries) == before
+    shutil.rmtree(learner / "outbox" / bundle.name)
+    assert run(words) == 0  # without it the site makes one that says that it was restored
+    assert world.state("learner").position.sealed[-1].round == 2
 
 
 def chosen_by(role, world):
