@@ -32,6 +32,11 @@ class Composition:
     rank: float | None
 
 
+def looked_at(apart: NDArray[np.int64]) -> list[int]:
+    """The classes of which `LEAST_APART` samples or more are kept apart."""
+    return [c for c in np.unique(apart).tolist() if int((apart == c).sum()) >= LEAST_APART]
+
+
 def told(
     own: NDArray[np.int64], apart: NDArray[np.int64], first: NDArray[np.float64], last: NDArray[np.float64]
 ) -> Composition | None:
@@ -46,7 +51,7 @@ def told(
     Returns:
         None where there are fewer than two classes to look at, or the sender holds as many of each of them.
     """
-    classes = [c for c in np.unique(apart).tolist() if int((apart == c).sum()) >= LEAST_APART]
+    classes = looked_at(apart)
     means = np.array([(first[apart == c].mean(), last[apart == c].mean()) for c in classes]).reshape(-1, 2)
     finite = np.isfinite(means).all(1)
     falls = means[finite, 0] - means[finite, 1]

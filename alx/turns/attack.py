@@ -96,6 +96,7 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
         ),
         audit=audit,
         composition=composition.told(own, apart[shown], watched[0], watched[-1]),
+        unlooked=len(set(np.unique(own).tolist()) - set(composition.looked_at(apart[shown]))),
         moments=manifest.told is not None,
         budget=None if site.plan.privacy is None else site.plan.privacy.epsilon,
         both=None if both is None else int(both.sum()),

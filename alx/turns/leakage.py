@@ -11,7 +11,7 @@ from alx.errors import count
 from alx.site import entries
 from alx.site.entries import Sealed
 from alx.tasks import membership
-from alx.tasks.composition import Composition
+from alx.tasks.composition import LEAST_APART, Composition
 from alx.tasks.interval import CONFIDENCE, Interval
 from alx.tasks.membership import ALARMS, Attack, Rare
 from alx.tasks.one_run import Audit
@@ -34,6 +34,7 @@ class Leakage:
         rare: the same among the classes of which the site holds few; None where it holds about as much of each.
         audit: of the canaries; None where there are none.
         composition: which classes the site holds; None where there is nothing to tell.
+        unlooked: of how many classes that the site holds nobody could tell that: too few samples of them are kept apart.
         moments: whether the bundle has second moments of own samples, which no attack here goes by.
         budget: epsilon of the plan's [privacy].
         both: of those kept apart, those that are trained on all the same: no attack goes by them. None: nobody looked.
@@ -49,6 +50,7 @@ class Leakage:
     rare: Rare | None
     audit: Audit | None
     composition: Composition | None
+    unlooked: int
     moments: bool
     budget: float | None = None
     both: int | None = None
@@ -105,6 +107,7 @@ class Leakage:
             "strongest": self.strongest.name,
             "rare": None if self.rare is None else self.rare._asdict() | {"auc": self.rare.auc and self.rare.auc._asdict()},
             "canaries": None if self.audit is None else dataclasses.asdict(self.audit),
+            "unlooked_classes": self.unlooked,
             "composition": None
             if held is None
             else {"classes": held.classes, "right": held.right._asdict(), "rank": held.rank},
@@ -126,7 +129,7 @@ class Leakage:
             *([] if self.rare is None else _rare(self.rare)),
             *_verdict(self.attacks, self.rare),
             *([] if self.audit is None else _audited(self.audit, self.budget)),
-            *_held(self.composition),
+            *_held(self.composition, self.unlooked),
             *_both(self.both, self.apart),
             *([MOMENTS] if self.moments else []),
             f"not found is not safe: {ABOUT}",
@@ -177,7 +180,15 @@ def _verdict(attacks: Sequence[Attack], rare: Rare | None) -> list[str]:
         return told
     best = membership.strongest(attacks)
     area = f"the strongest, '{best.name}', is right in {best.auc.value:.0%} of cases, which a guess may be"
-    return [f"not found by these attacks, with so many samples: {area}; up to {best.auc.high:.0%} cannot be ruled out"]
+    most = f"up to {max(_most(a.auc) for a in attacks):.0%}"
+    if rare is not None and rare.auc is not None:
+        most += f", and {_most(rare.auc):.0%} among classes of which few are held,"
+    return [f"not found by these attacks, with so many samples: {area}; {most} cannot be ruled out"]
+
+
+def _most(auc: Interval) -> float:
+    """In how many cases whoever goes by a score, or by its opposite, may be right."""
+    return max(auc.high, 1 - auc.low)
 
 
 def _sides(auc: Interval) -> list[tuple[str, float]]:
@@ -197,13 +208,17 @@ def _audited(found: Audit, budget: float | None) -> list[str]:
     ]
 
 
-def _held(told: Composition | None) -> list[str]:
-    asked = "which classes are held here?"
+def _held(told: Composition | None, unlooked: int) -> list[str]:
+    asked, few = "which classes are held here?", f"of which fewer than {LEAST_APART} samples are kept apart"
+    lost = [f"LOOK: not measured: {count(unlooked, 'class', 'classes')} {few}"] if unlooked else []
+    if told is None and unlooked:
+        return [f"{asked} this was not measured", *lost]
     if told is None:
-        return [f"{asked} nothing to tell: fewer than two could be looked at, or as many samples are held of each"]
+        return [f"{asked} nothing to tell: as many samples are held of each, or no class's loss is finite"]
     right, rank = told.right, "" if told.rank is None else f"; rank correlation with the truth {told.rank:.2f}"
     between = f"{right.low:.0%} to {right.high:.0%} (by itself {CONFIDENCE:.0%})"
     return [
         f"{asked} a class's loss falls within the turn where a site holds more than of an average one",
         f"  told rightly by that: {round(right.value * told.classes)} of {told.classes}, {between}; a guess: half{rank}",
+        *lost,
     ]

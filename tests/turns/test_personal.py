@@ -233,7 +233,7 @@ def test_parts_that_are_gone_or_damaged_are_refused_in_words_and_nothing_changes
 
 @pytest.fixture
 def put_back(second, tmp_path):
-    """The learner is restored from a backup of before its turn of round 2: its bundle is on the disk, its parts were these."""
+    """The learner is restored from before its turn of round 2; that turn's bundle on the disk, its digest, its parts."""
     world = second()
     learner, backup = world.folder("learner"), tmp_path / "backup"
     assert run(["backup", str(backup), "--site", str(learner)]) == 0
