@@ -29,6 +29,7 @@ MAX_TAKEN_APART = 100  # classes or labels that have an AUC of their own: each t
 NO_MODEL = "no model"  # beside a group's score: what is had there without one
 HALF = 0.5
 MEAN_COST = "mean cost"  # of an answer, lower is better, where the plan has costs
+CHEAPEST = "accuracy of the cheapest"  # there too: the share of these answers that are right
 LEAST = 1e-15  # of a share, so that its logarithm is finite
 
 Array = NDArray[Any]
@@ -90,8 +91,7 @@ class Judge:
                 told = {"samples": float(here.sum()), first: inside.pop(first), NO_MODEL: none, **inside}
                 found.groups.setdefault(column, {})[value] = told
         if self.loss == "cross_entropy" and answers.shape[1] <= MAX_EACH and np.isfinite(answers).all():
-            chosen = self.decided(probabilities(answers, self.loss))
-            rows = confusion(chosen, truth, answers.shape[1])
+            rows = confusion(self.decided(answers), truth, answers.shape[1])
             found.confusion.update({self.name(k): row for k, row in enumerate(rows)})
         return found
 
@@ -120,14 +120,19 @@ class Judge:
         """Of the class with this number."""
         return self.classes[k] if k < len(self.classes) else str(k)
 
-    def decided(self, probabilities: Array) -> NDArray[np.int64]:
-        """The class that is answered, [n, classes] -> [n]: the cheapest; of two by the threshold; else the likeliest."""
+    def probabilities(self, outputs: Array) -> Array:
+        """Those that an answer is taken from, of the outputs' shape: where the plan has costs, see `costs.probabilities`."""
         if self.objective.costs:
-            logits = torch.from_numpy(np.log(np.maximum(probabilities, LEAST)))
-            return np.asarray(costs.answers(logits, self.objective, self.classes).numpy())
-        if probabilities.shape[1] != 2:  # noqa: PLR2004 - two classes
-            return np.asarray(probabilities.argmax(1))
-        chosen = probabilities[:, self.positive] > self.threshold
+            return np.asarray(costs.probabilities(torch.tensor(outputs), self.objective, self.classes).numpy())
+        return probabilities(outputs, self.loss)
+
+    def decided(self, outputs: Array) -> NDArray[np.int64]:
+        """The class that is answered, [n, classes] -> [n]: the cheapest; of two by a threshold; else the likeliest."""
+        if self.objective.costs:
+            return np.asarray(costs.answers(torch.tensor(outputs), self.objective, self.classes).numpy())
+        if outputs.shape[1] != 2 or self.threshold == HALF:  # noqa: PLR2004 - two classes
+            return np.asarray(outputs.argmax(1))
+        chosen = self.probabilities(outputs)[:, self.positive] > self.threshold
         return np.where(chosen, self.positive, 1 - self.positive)
 
 
@@ -241,11 +246,8 @@ def _number(value: float) -> float | None:
 
 
 def _at(judge: Judge, answer: Array, truth: Array) -> Values:
-    """How many answers are right where they are not the likeliest ones: at a threshold of one's own, or by costs."""
-    right = float((answer == truth).mean())
-    if judge.objective.costs:
-        return {"accuracy of the cheapest": right}
-    return {} if judge.threshold == HALF else {f"accuracy at {judge.threshold:g}": right}
+    """How many answers are right at a threshold of one's own."""
+    return {} if judge.threshold == HALF else {f"accuracy at {judge.threshold:g}": float((answer == truth).mean())}
 
 
 def _mean(each: Sequence[Values], name: str) -> float | None:
@@ -256,17 +258,18 @@ def _mean(each: Sequence[Values], name: str) -> float | None:
 def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     if not np.isfinite(outputs).all():
         return {"accuracy": None}
-    count, p = outputs.shape[1], probabilities(outputs, judge.loss)
-    answer = judge.decided(p)
+    count, p, answer = outputs.shape[1], judge.probabilities(outputs), judge.decided(outputs)
     found: Values = {"accuracy": float((outputs.argmax(1) == truth).mean())}
     if judge.objective.costs:
         paid = costs.paid(torch.from_numpy(answer), torch.from_numpy(truth), judge.objective, judge.classes)
-        found[MEAN_COST] = float(paid.mean())
+        found |= {MEAN_COST: float(paid.mean()), CHEAPEST: float((answer == truth).mean())}
+    elif count == 2:  # noqa: PLR2004 - two classes
+        found |= _at(judge, answer, truth)
     if count == 2:  # noqa: PLR2004 - two classes
         yes = judge.positive
         here = (truth == yes).astype(int)
         (ranked,) = _ranked(here[:, None], p[:, [yes]])
-        return found | _at(judge, answer, truth) | _two(here, p[:, yes], (answer == yes).astype(int), ranked)
+        return found | _two(here, p[:, yes], (answer == yes).astype(int), ranked)
     there = np.unique(truth)
     several = len(there) > 1
     each_ranked = _ranked(truth[:, None] == there, p[:, there]) if len(there) <= MAX_TAKEN_APART else []
@@ -279,7 +282,7 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
         "balanced accuracy": float(sensitivity.mean()) if several else None,
         "F1": float(f1.mean()) if several else None,
         "Brier": float(((p**2).sum(1) - 2 * right + 1).mean()),
-        "calibration error": calibration_error(answer == truth, p.max(1)),
+        "calibration error": calibration_error(p.argmax(1) == truth, p.max(1)),
     }
     for k, *own in zip(there, *rates, strict=True) if len(there) <= MAX_EACH else ():
         each = zip(("sensitivity", "specificity", "F1"), map(_number, own), strict=True)

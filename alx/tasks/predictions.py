@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from alx.errors import ConfigError
-from alx.tasks import costs
-from alx.tasks.metrics import Array, Judge, probabilities
+from alx.tasks.metrics import Array, Judge
 
 ANSWER = "answer"
 Column = Sequence[str | int | float]
@@ -42,12 +41,10 @@ def of(outputs: Tensor, judge: Judge) -> dict[str, Column]:
     if judge.loss == "mse":
         headings = [ANSWER] if width == 1 else [f"{ANSWER} {i}" for i in range(width)]
         return dict(zip(headings, flat.T.tolist(), strict=True))
-    found = probabilities(flat.numpy(), judge.loss)
+    found = judge.probabilities(flat.numpy())
     if judge.loss == "binary_cross_entropy":
         return _labels(found, judge)
-    named, answered = _named(judge.classes, width), judge.decided(found)
-    if judge.objective.costs:  # those that the costs were weighed with
-        found = costs.probabilities(flat, judge.objective, judge.classes).numpy()
+    named, answered = _named(judge.classes, width), judge.decided(flat.numpy())
     return {ANSWER: [named[i] for i in answered.tolist()]} | _shown(found, named)
 
 

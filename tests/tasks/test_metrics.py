@@ -8,6 +8,8 @@ import torch
 from sklearn import metrics as m
 
 from alx.errors import ConfigError
+from alx.objective import Objective
+from alx.tasks import predictions
 from alx.tasks.metrics import Judge, calibration_error, confusion, probabilities, refuse_many
 
 RNG = np.random.default_rng(3)
@@ -166,6 +168,54 @@ def test_ties_count_half_in_the_auc():
     assert found["AUC"] == 0.5
     assert found["accuracy"] == 0.5  # of equals the first is the answer
     assert found["sensitivity"] == 0.0
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_a_tie_is_answered_by_one_class_everywhere(positive):
+    found = judged(Judge("cross_entropy", positive=positive), np.zeros((5, 2)), np.array([0, 0, 0, 1, 1]))
+    assert found.values["accuracy"] == 0.6
+    assert found.confusion == {"0": [3, 0], "1": [2, 0]}
+    assert found.values["sensitivity"] == 1 - positive
+
+
+DEAR = {"a": {"b": 1.0, "c": 1.0}, "b": {"a": 1.0, "c": 1.0}, "c": {"a": 50.0, "b": 50.0}}
+
+
+def test_costs_change_what_is_answered_and_not_how_sure_a_model_is():
+    truth = RNG.integers(0, 3, 300)
+    logits = RNG.normal(size=(300, 3)) + np.eye(3)[truth]
+    plain, dear = (
+        judged(Judge("cross_entropy", list(DEAR), objective=Objective(costs=each)), logits, truth) for each in ({}, DEAR)
+    )
+    for name in ("accuracy", "AUC", "average precision", "Brier", "calibration error"):
+        assert dear.values[name] == pytest.approx(plain.values[name], abs=1e-12), name
+    assert dear.majority["calibration error"] == pytest.approx(0.0, abs=1e-12)
+    assert dear.majority["Brier"] == pytest.approx(plain.majority["Brier"])
+    assert dear.values["accuracy of the cheapest"] == np.trace(list(dear.confusion.values())) / 300
+    assert dear.values["accuracy of the cheapest"] < dear.values["accuracy"]
+    assert dear.majority["accuracy of the cheapest"] == (truth == 2).mean()
+
+
+@pytest.mark.parametrize(
+    "weighed", [{"class_weights": {"a": 1.0, "b": 9.0, "c": 2.0}}, {"class_counts": {"a": 90, "b": 9, "c": 1}}]
+)
+@pytest.mark.parametrize("classes", [["a", "b"], ["a", "b", "c"]])
+def test_where_the_plan_has_costs_the_probabilities_that_are_written_are_those_that_are_judged(classes, weighed):
+    tables = {name: {k: v for k, v in table.items() if k in classes} for name, table in weighed.items()}
+    dear = {k: {j: c for j, c in row.items() if j in classes} for k, row in DEAR.items() if k in classes}
+    judge = Judge("cross_entropy", classes, objective=Objective(costs=dear, **tables))
+    truth = RNG.integers(0, len(classes), 300)
+    logits = torch.from_numpy(RNG.normal(size=(300, len(classes))) + np.eye(len(classes))[truth])
+    found, written = judged(judge, logits, truth), predictions.of(logits, judge)
+    p = np.array([written[f"probability {name}"] for name in classes]).T
+    if len(classes) == 2:
+        assert found.values["Brier"] == pytest.approx(m.brier_score_loss(truth, p[:, 1]))
+        assert found.values["calibration error"] == pytest.approx(calibration_error(truth, p[:, 1]))
+    else:
+        assert found.values["Brier"] == pytest.approx(((p - np.eye(3)[truth]) ** 2).sum(1).mean())
+        assert found.values["calibration error"] == pytest.approx(calibration_error(p.argmax(1) == truth, p.max(1)))
+    right = np.array(classes)[truth] == np.array(written["answer"])
+    assert found.values["accuracy of the cheapest"] == right.mean()
 
 
 def test_the_confusion_matrix_has_the_truth_in_its_rows():
