@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from alx.dialect import Dialect
 from alx.errors import ConfigError, UsageError, escape
 from alx.learning import measure
-from alx.learning.task import Scores, Task, exact_sum
+from alx.learning.task import Scores, Task, Values, exact_sum
 from alx.plan import Plan
 from alx.site import site_file
 from alx.site.site import Site
 from alx.site.site_file import Data
 from alx.summary import Column as Seen
-from alx.tasks import fit, load, metrics, predictions
+from alx.tasks import costs, fit, load, metrics, predictions
 from alx.tasks.answers import answers
 from alx.tasks.data import questions
 from alx.tasks.data.questions import Part
@@ -128,9 +128,10 @@ def evaluate(
     judge = _judge(used, threshold, positive, groups)
     outputs, targets = answers(used.net, asked.samples, used.device)
     _refuse_useless(used.plan, outputs, threshold, positive)
-    total = exact_sum(losses(plan.loss, plan.objective, plan.class_names)(outputs, targets).double().tolist())
-    if plan.loss == "cross_entropy" and targets.ndim > 1:  # a class for each pixel
-        found = Scores({NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())})
+    each = losses(plan.loss, plan.objective, plan.class_names)(outputs, targets).double().reshape(len(targets), -1).mean(1)
+    total = exact_sum(each.tolist())
+    if plan.loss == "cross_entropy" and targets.ndim > 1:
+        found = Scores(_of_places(plan, outputs, targets))
     else:
         found = judge(outputs, targets)
     return Judged(asked.where, len(targets), total / len(targets), found, asked.columns)
@@ -144,6 +145,16 @@ def _judge(used: InUse, threshold: float | None, positive: str | None, groups: M
     return metrics.Judge(
         used.plan.loss, classes, wanted.threshold if threshold is None else threshold, place, groups, used.plan.objective
     )
+
+
+def _of_places(plan: Plan, outputs: Tensor, targets: Tensor) -> Values:
+    """What is known where each sample has many classes, one for each pixel."""
+    found = {NAMED[plan.loss].scored: float(accuracy(outputs, targets).mean())}
+    if plan.objective.costs:
+        answered = costs.answers(outputs, plan.objective, plan.class_names)
+        paid = costs.paid(answered, targets, plan.objective, plan.class_names)
+        found |= {metrics.MEAN_COST: float(paid.mean()), metrics.CHEAPEST: float((answered == targets).double().mean())}
+    return found
 
 
 def _refuse_useless(plan: Plan, outputs: Tensor, threshold: float | None, positive: str | None) -> None:

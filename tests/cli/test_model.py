@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -689,6 +690,35 @@ def test_evaluate_reads_arrays_and_folders_by_their_labels(stage, tmp_path, monk
     assert json.loads(alx(*command, "--json").out)["confusion"] == {"dark": [1, 1], "light": [0, 2]}
     Image.new("L", (2, 2), 0).save(tmp_path / "new" / "loose.png")
     refused(capsys, [*command], ConfigError, "has a file 'loose.png', which is no class of the plan")
+
+
+PLACES = "from torch import nn\n\n\ndef make():\n    return nn.Conv2d(1, 2, 1)\n"
+
+
+def test_labels_of_places_are_judged_by_the_mean_over_a_samples_places(tmp_path, monkeypatch, alx):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(PLACES)
+    plan = re.sub("arguments = .*", "", PLAN.replace("alx.tasks.models:mlp", "net.py:make"))
+    (tmp_path / "plan.toml").write_text(plan)
+    dear = "[objective.costs]\n0 = { 1 = 1.0 }\n1 = { 0 = 5.0 }\n"
+    (tmp_path / "costs.toml").write_text(plan + dear)
+    weights = {"weight": torch.tensor([0.0, 4.0]).reshape(2, 1, 1, 1), "bias": torch.tensor([0.0, -2.0])}
+    save_file(weights, "m.safetensors")
+    x = np.random.default_rng(5).random((6, 1, 3, 2)).astype(np.float32)
+    y = (x[:, 0] > 0.6).astype(np.int64)
+    np.savez("d.npz", test_images=x, test_labels=y)
+    p = 1 / (1 + np.exp(2 - 4 * x[:, 0].astype(float)))
+    for name, answered in (("plan.toml", p > 0.5), ("costs.toml", 5 * p > 1 - p)):
+        done = alx("evaluate", "m.safetensors", "--plan", name, "--data", "npz:d.npz", "--json")
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        assert found["samples"] == 6
+        assert found["loss"] == pytest.approx(-np.log(np.where(y == 1, p, 1 - p)).mean(), rel=1e-5)
+        expected = {"accuracy": ((p > 0.5) == y).mean()}
+        if name == "costs.toml":
+            paid = np.where(answered == y, 0.0, np.where(y == 1, 5.0, 1.0))
+            expected |= {"mean cost": paid.mean(), "accuracy of the cheapest": (answered == y).mean()}
+        assert found["metrics"] == pytest.approx(expected)
 
 
 def test_where_the_plan_has_costs_the_cheapest_answer_is_given_and_judged(away, alx, capsys):
