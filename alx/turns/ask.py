@@ -20,7 +20,7 @@ from alx.site.site_file import Data
 from alx.summary import Column as Seen
 from alx.tasks import costs, fit, load, metrics, predictions
 from alx.tasks.answers import answers
-from alx.tasks.data import questions
+from alx.tasks.data import kinds, questions
 from alx.tasks.data.questions import Part
 from alx.tasks.objective import NAMED, accuracy, losses
 from alx.tasks.predictions import Column
@@ -113,12 +113,11 @@ def evaluate(
     """
     if used.task is not None:
         return _by_own(used.task, used.net, given=(data, part, *by, threshold, positive))
-    if data is None:
-        source, folder, part = _own_part(used.site, part)
-    else:
-        source, folder = _named(used, data), Path()
     plan = used.plan
-    asked = questions.read(source, folder, plan, part, None, labelled=True)
+    if data is None:
+        asked = _own_part(used.site, part or "test")
+    else:
+        asked = questions.read(_named(used, data), Path(), plan, part, None, labelled=True)
     fit.refuse_misfit(used.net, asked.samples, plan, asked.where, used.device)
     if not by and data is None and used.site is not None:
         by = used.site.config.metrics.by
@@ -172,22 +171,21 @@ def _refuse_useless(plan: Plan, outputs: Tensor, threshold: float | None, positi
         raise ConfigError(f"a threshold of {threshold:g}, and the model tells no two classes apart", "leave it out")
 
 
-def _own_part(site: Site | None, part: Part | None) -> tuple[Data, Path, Part | None]:
-    """A part of a site's own data, as if somebody had named it: what site.toml calls so, else an array of its .npz."""
+def _own_part(site: Site | None, part: Part) -> questions.Questions:
+    """A part of a site's own data."""
     if site is None or site.config.data is None:
         raise UsageError("no --data was given, and there is no site of this plan here", "--data KIND:PATH names samples")
-    data, part = site.config.data, part or "test"
-    named = {"train": data.path, "val": data.validation, "test": data.held_out}[part]
-    has_parts = data.kind not in ("csv", "images")
-    if named is None and not has_parts:
+    data = site.config.data
+    if part != "test":
+        return questions.own(data, site.folder, site.plan, part)
+    has_parts = data.kind in kinds.WITH_PARTS
+    if data.held_out is None and not has_parts:
         raise UsageError(
-            f"site.toml names no {'validation' if part == 'val' else 'held_out'} under [data]",
+            "site.toml names no held_out under [data]",
             "name samples with --data KIND:PATH; --part train are those trained on",
         )
-    other = data.model_copy(update={"path": named or data.path, "held_out": None, "validation": None})
-    if part == "val" and named is not None:
-        part = "train"  # what a file of its own has them under
-    return other, site.folder, part if has_parts else None
+    kept = data.model_copy(update={"path": data.held_out or data.path, "held_out": None, "validation": None})
+    return questions.read(kept, site.folder, site.plan, part if has_parts else None, None, labelled=True)
 
 
 def _by_own(task: Task, net: nn.Module, given: Sequence[object]) -> Judged:

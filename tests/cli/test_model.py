@@ -600,7 +600,7 @@ def test_in_a_site_evaluate_takes_what_the_site_keeps_apart(world, alx, capsys):
     trained = json.loads(alx("evaluate", *site, "--part", "train", "--json").out)
     assert trained["samples"] == 20
     assert trained["loss"] == pytest.approx(chosen.own[chosen.index] / 20, rel=1e-6)
-    refused(capsys, ["evaluate", *site, "--part", "val"], UsageError, "site.toml names no validation under [data]")
+    refused(capsys, ["evaluate", *site, "--part", "val"], UsageError, 'select_on = "training"', hint="--part train")
     refused(capsys, ["evaluate", *site, "--by", "ward"], ConfigError, "has no column 'ward'")
     table(world.root / "many.csv", rows(60, 4))
     command = ["evaluate", *site, "--data", f"csv:{world.root}/many.csv", "--by", "patient"]

@@ -12,7 +12,7 @@ from alx.errors import ConfigError, UsageError
 from alx.learning import measure, state
 from alx.site import site_file
 from alx.tasks import load
-from alx.tasks.data import kinds, validation
+from alx.tasks.data import kinds, questions, validation
 from alx.tasks.data.images import NormalisedImages
 from alx.tasks.data.samples import Tensors
 from tests.conftest import PLAN, make_world, pair_world, run
@@ -119,6 +119,39 @@ def test_a_score_is_not_of_the_samples_that_models_are_selected_by(tmp_path):
     assert [len(part) for part in (found.own, found.validation, found.held_out)] == [40, 40, 9]
 
 
+def numbered(path, count):
+    """Samples whose one number, and whose column `id`, is their place in the file."""
+    x, y = np.arange(count, dtype=np.float32).reshape(-1, 1), np.arange(count) % 4
+    np.savez(path, train_images=x, train_labels=y, train_id=np.arange(count), test_images=x[:5], test_labels=y[:5])
+
+
+def asked(source, folder, text, part):
+    """The places of a site's own part, which its column says too."""
+    found = questions.own(source, folder, plans.parse(text.encode()).plan, part)
+    places = found.samples.samples_at(torch.arange(len(found.samples)))[0].flatten().int().tolist()
+    assert found.column("id") == [str(place) for place in places]
+    return found.where, places
+
+
+@pytest.mark.parametrize("canaries", [0, 40])
+def test_what_is_asked_for_is_what_is_trained_on_and_what_is_selected_on_with_its_columns(tmp_path, canaries):
+    numbered(tmp_path / "own.npz", 100)
+    numbered(tmp_path / "more.npz", 7)
+    source, other = (Source("npz", "own.npz", validation=each, canaries=canaries) for each in (None, "more.npz"))
+    _, trained = asked(source, tmp_path, ON, "train")
+    where, kept = asked(source, tmp_path, ON, "val")
+    assert (where, len(kept)) == ("the val part of 'own.npz'", 20)
+    assert not set(trained) & set(kept)
+    for each, text, most in ((source, PLAN, 100), (other, ON, 100), (source, ON, 80)):
+        where, own = asked(each, tmp_path, text, "train")
+        assert where == "the train part of 'own.npz'"
+        out = most - len(own)
+        assert 5 < out < 35 if canaries else out == 0  # about half of them are trained on
+    assert asked(other, tmp_path, ON, "val") == ("the val part of 'more.npz'", list(range(7)))
+    with pytest.raises(UsageError, match='select_on = "training": models are selected on what is trained on'):
+        asked(source, tmp_path, PLAN, "val")
+
+
 def test_torchvisions_sets_have_no_others_to_select_on(tmp_path):
     agreed = plans.parse(ON.encode()).plan
     with pytest.raises(ConfigError, match="every copy of mnist holds the same samples"):
@@ -152,7 +185,12 @@ def test_an_exchange_on_validation_samples_is_exact_and_never_rises_and_says_so(
             selected = world.state(receiver).position.selected[-1]
             losses.append(selected.global_loss)
     assert losses == sorted(losses, reverse=True)
+    own = selected.own[selected.index] / 8
     capsys.readouterr()
+    for part, samples, loss in (("val", 8, pytest.approx(own, rel=1e-6)), ("train", 32, pytest.approx(own, rel=0.9))):
+        assert run(["evaluate", "--part", part, "--json", "--round", "2", "--site", str(world.folder("learner"))]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert (told["samples"], told["loss"]) == (samples, loss), part
     run(["status", "--site", str(world.folder("learner"))])
     run(["best", str(tmp_path / "best.safetensors"), "--site", str(world.folder("learner"))])
     told = capsys.readouterr().out

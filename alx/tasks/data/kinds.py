@@ -89,6 +89,8 @@ class Parts(NamedTuple):
         held_out: those kept apart for a score.
         canaries: those that a coin decided about, where site.toml wants some; some are in `own`, the others nowhere else.
         rows: which of those that lie there are in `read`, int64, ascending; None: all.
+        own_rows: likewise in `own`.
+        validation_rows: likewise in `validation`, where that is a share of them; None: it lies elsewhere.
     """
 
     read: Held
@@ -97,6 +99,8 @@ class Parts(NamedTuple):
     held_out: Held | None
     canaries: Canaries | None = None
     rows: Tensor | None = None
+    own_rows: Tensor | None = None
+    validation_rows: Tensor | None = None
 
 
 def parts(source: Source, folder: Path, plan: Plan) -> Parts:
@@ -118,8 +122,11 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
         )
     read, held_out = load(source, folder, plan)
     own, validation_ = for_selection(source, folder, plan, read) if plan.select_on == "validation" else (read, None)
+    left = kept = None
+    if len(own) < len(read):
+        left, kept = validation.rows(read.targets, plan.validation_share, plan.seed, plan.loss)
     if not source.canaries:
-        return Parts(read, own, validation_, held_out)
+        return Parts(read, own, validation_, held_out, own_rows=left, validation_rows=kept)
     if held_out is None:
         raise ConfigError(
             f"[data] canaries is {source.canaries} in site.toml, and no samples are kept apart, without which alx leakage "
@@ -127,11 +134,11 @@ def parts(source: Source, folder: Path, plan: Plan) -> Parts:
             "name held_out in [data], an .npz has test_images and test_labels; or leave canaries out",
         )
     found = canaries.drawn(own, source.canaries, plan.seed)
-    if len(own) == len(read):
-        return Parts(found.trained, found.trained, validation_, held_out, found, found.left)
-    left, kept = validation.rows(read.targets, plan.validation_share, plan.seed, plan.loss)
-    told = torch.cat([left[found.left], kept]).sort().values
-    return Parts(read.part(told.to(read.home)), found.trained, validation_, held_out, found, told)
+    if left is None or kept is None:
+        return Parts(found.trained, found.trained, validation_, held_out, found, found.left, found.left)
+    inside = left[found.left]
+    told = torch.cat([inside, kept]).sort().values
+    return Parts(read.part(told.to(read.home)), found.trained, validation_, held_out, found, told, inside, kept)
 
 
 def load(source: Source, folder: Path, plan: Plan) -> tuple[Held, Held | None]:
@@ -242,19 +249,22 @@ def for_selection(source: Source, folder: Path, plan: Plan, own: Held) -> tuple[
 
 
 def column(source: Source, folder: Path, name: str, count: int, part: str = "test") -> list[str]:
-    """The cells of a column, declared in the plan or not, of the samples kept apart.
+    """The cells of a column, declared in the plan or not, of the samples kept apart, or of another part.
 
     Args:
         source: the [data] of site.toml.
         folder: the site's folder.
         name: of a table's column; or of an .npz's array `<part>_<name>`, one value a sample.
         count: how many samples.
-        part: of an .npz.
+        part: train, val or test; of data that have no parts anything.
 
     Raises:
         ConfigError: there is no such column, or there are several, or it has another number of cells.
     """
-    where = folder / (source.held_out or source.path)
+    named = {"val": source.validation, "test": source.held_out}.get(part)
+    where = folder / (named or source.path)
+    if part == "val" and named is not None:
+        part = "train"  # what a file of its own has them under
     if source.kind in TABLES:
         return of_table(TABLES[source.kind](where, source.table), where.name, name, count)
     if source.kind == "npz":

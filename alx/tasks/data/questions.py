@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from alx.errors import ConfigError, escape
+from alx.errors import ConfigError, UsageError, escape
 from alx.plan import Images, Plan
 from alx.summary import Column
 from alx.tasks.data import arrays, kinds, packaged, place, shards, sheet, summary, table
@@ -19,8 +19,7 @@ Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 ROW = "row"  # what names a sample where nothing else does: its place, counted from 0
 FILE = "file"
-_PACKAGED = ("cifar10", "svhn", "mnist")
-_NO_PARTS = "leave out --part: it is for the kinds npz, cifar10, svhn and mnist"
+_NO_PARTS = f"leave out --part: it is for the kinds {', '.join(kinds.WITH_PARTS[:-1])} and {kinds.WITH_PARTS[-1]}"
 
 
 class Questions(NamedTuple):
@@ -61,7 +60,7 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     kinds.refuse_kind(source, plan)
     path = folder / source.path
     part = _part(source, path, part)
-    what = {"npz": f"{part}_images of ", "csv": "", "images": "", "tar": ""}.get(source.kind, f"the {part} part of ")
+    what = f"{part}_images of " if source.kind == "npz" else "" if part is None else f"the {part} part of "
     where = f"{what}'{escape(path.name)}'"
     samples: Held
     names, there = None, None
@@ -89,9 +88,41 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     return Questions(samples, ROW if names is None else FILE, names or rows, where, column, columns)
 
 
+def own(source: Source, folder: Path, plan: Plan, part: Literal["train", "val"]) -> Questions:
+    """What a site trains on, or what it selects models on, with labels.
+
+    Args:
+        source: the [data] of site.toml.
+        folder: the site's folder.
+        plan: the agreement.
+        part: which of the two.
+
+    Raises:
+        ConfigError: see `kinds.parts`.
+        UsageError: models are selected on what is trained on.
+    """
+    read = kinds.parts(source, folder, plan)
+    samples, rows = (read.own, read.own_rows) if part == "train" else (read.validation, read.validation_rows)
+    if samples is None:
+        raise UsageError(
+            f'the plan says select_on = "{plan.select_on}": models are selected on what is trained on',
+            "--part train; or name samples with --data KIND:PATH",
+        )
+    count, lies = len(samples), source.validation if part == "val" else None
+    if rows is not None:
+        count = len(read.read) + (0 if read.canaries is None else int((~read.canaries.inside).sum()))
+
+    def column(name: str) -> list[str]:
+        cells = kinds.column(source, folder, name, count, "train" if rows is not None else part)
+        return cells if rows is None else [cells[row] for row in rows.tolist()]
+
+    where = f"the {part} part of '{escape(Path(lies or source.path).name)}'"
+    return Questions(samples, ROW, list(map(str, range(len(samples)))), where, column, {})
+
+
 def _part(source: Source, path: Path, wanted: Part | None) -> Part | None:
     """Which part is meant; None where the kind has none."""
-    if source.kind in _PACKAGED:
+    if source.kind in packaged.KINDS:
         if wanted == "val":
             raise ConfigError(f"{source.kind} has no val part, expected train or test", "--part test, or leave it out")
         return wanted or "test"
@@ -117,7 +148,7 @@ def _samples(source: Source, folder: Path, plan: Plan, part: Part | None, *, lab
         if found is None:
             raise ConfigError(f"'{escape(path.name)}' has no array {part}_images", arrays.NAMES)
         return found
-    if source.kind in _PACKAGED:
+    if source.kind in packaged.KINDS:
         wanted = plan.images or Images(channels=1 if source.kind == "mnist" else 3)
         return packaged.read(source.kind, path, wanted, train=part == "train")
     read_ = shards.read if source.kind == "tar" else of_folder.read
