@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -490,6 +491,52 @@ def test_pictures_are_answered_by_their_paths_in_folders_or_not(tmp_path, monkey
     ]
     sigmoid = [1 / (1 + np.exp(2 - 4 * grey / 255)) for grey in (0, 255, 204, 102)]  # of two logits, by hand
     assert np.allclose([float(row[3]) for row in found], sigmoid, atol=1e-6)
+
+
+def test_pictures_in_tars_are_answered_by_their_paths_in_folders_or_not(tmp_path, monkeypatch, alx):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.toml").write_text(IMAGE_PLAN)
+    (tmp_path / "net.py").write_text(FLAT)
+    save_file({"1.weight": torch.tensor([[0.0] * 4, [1.0] * 4]), "1.bias": torch.tensor([0.0, -2.0])}, "m.safetensors")
+    (tmp_path / "new").mkdir()
+    light = {"light/c.png": 102, "b.png": 255, "ward/d.png": 204, "dark/a.png": 255}
+    for part, names in (("1.tar", ["light/c.png", "b.png"]), ("2.tar", ["ward/d.png", "dark/a.png"])):
+        with tarfile.open(tmp_path / "new" / part, "w") as tar:
+            for name in names:
+                Image.new("L", (2, 2), light[name]).save(tmp_path / "p.png")
+                tar.add("p.png", name)
+            (tmp_path / "b.cls").write_text("9")  # labels are not looked at
+            tar.add("b.cls")
+    command = ("predict", "m.safetensors", "--plan", "plan.toml")
+    done = alx(*command, "--data", "tar:new/1.tar", "-o", "a.csv")
+    assert done.code == 0, done.err
+    assert [row[:2] for row in read(tmp_path / "a.csv")] == [["file", "answer"], ["b.png", "light"], ["light/c.png", "dark"]]
+    assert alx(*command, "--data", "tar:new", "-o", "b.csv").code == 0
+    assert [row[:2] for row in read(tmp_path / "b.csv")[1:]] == [
+        ["1.tar/b.png", "light"],
+        ["2.tar/dark/a.png", "light"],
+        ["1.tar/light/c.png", "dark"],
+        ["2.tar/ward/d.png", "light"],
+    ]
+
+
+def test_in_a_site_of_tars_evaluate_takes_what_is_kept_apart_and_what_is_trained_on(tmp_path, monkeypatch, alx):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plan.toml").write_text(IMAGE_PLAN)
+    (tmp_path / "net.py").write_text(FLAT)
+    save_file({"1.weight": torch.tensor([[0.0] * 4, [1.0] * 4]), "1.bias": torch.tensor([0.0, -2.0])}, "m.safetensors")
+    for part, names in (("own.tar", ["dark/a.png", "light/b.png", "light/c.png"]), ("kept.tar", ["light/d.png"])):
+        with tarfile.open(tmp_path / part, "w") as tar:
+            for name in names:
+                Image.new("L", (2, 2), 0).save(tmp_path / "p.png")
+                tar.add("p.png", name)
+    data = Data(kind="tar", path="../own.tar", held_out="../kept.tar")
+    new.create(tmp_path / "learner", SiteFile(role="learner", data=data), tmp_path / "plan.toml")
+    site = ("--site", tmp_path / "learner", "--json")
+    for part, expected in (((), {"light": [1, 0]}), (("--part", "train"), {"dark": [1, 0], "light": [2, 0]})):
+        done = alx("evaluate", "m.safetensors", *site, *part)
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["confusion"] == {"dark": [0, 0]} | expected
 
 
 def test_numbers_and_several_labels_are_answered_too(tmp_path, monkeypatch, alx, capsys):

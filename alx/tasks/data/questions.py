@@ -51,8 +51,8 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
         plan: says how an input is made.
         part: of an .npz or of torchvision's sets; None is the test part where there is one, else the only one.
         name_by: a table's column, or an .npz's array `<part>_<name_by>`, that names each sample; None is the path of an
-            image file, else the row.
-        labelled: whether labels are read; without them, a folder of images needs no folder for each class.
+            image, else the row.
+        labelled: whether labels are read; without them, a folder or a tar of images needs no folder for each class.
 
     Raises:
         ConfigError: says which file, row or column cannot be used, and why.
@@ -67,6 +67,8 @@ def read(source: Source, folder: Path, plan: Plan, part: Part | None, name_by: s
     columns: dict[str, Column] = {}
     if source.kind == "images" and not labelled:
         samples, names = of_folder.pictures(place.checked(path, "folder"), plan.images or Images())
+    elif source.kind == "tar" and not labelled:
+        samples, names = shards.pictures(path, plan.images or Images(), kinds.loading(source, folder))
     elif source.kind == "csv":
         declared = table.columns_of(plan)
         there = sheet.read(place.checked(path, "file"), source.table if labelled else source.table.without(declared.label))

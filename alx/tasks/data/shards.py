@@ -5,6 +5,7 @@ WebDataset writes, a member of the same name, `7.cls`, has the class's number in
 names and numbers here, and what is no plain file at a place within the tar is refused.
 """
 
+import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,28 @@ def read(path: Path, images: Images, loading: Loading = PLAIN) -> NormalisedImag
     return streamed.read(listed(path, images, loading.kept), images, loading)
 
 
+def pictures(path: Path, images: Images, loading: Loading = PLAIN) -> tuple[NormalisedImages | Streamed, list[str]]:
+    """All pictures, whatever their folders are called, and the path of each, behind its tar's name where there are several.
+
+    In the order of their paths within a tar; all targets are 0, and no .cls is looked at.
+
+    Raises:
+        ConfigError: as `read`, but for classes.
+    """
+    if images.size is None:
+        raise ConfigError(
+            "a tar of pictures needs [images] size in the plan, the same on both sides", "docs/plan.md describes it"
+        )
+    found = listed(path, images.model_copy(update={"classes": []}), loading.kept)
+    # a name on Linux may be no text
+    names = [
+        os.fsencode(str(each.path) if path.is_file() else f"{each.tar.name}/{each.path}").decode("utf-8", "backslashreplace")
+        for each in found
+        if isinstance(each, picture.Member)
+    ]
+    return streamed.read(found, images, loading), names
+
+
 def looks(path: Path, images: Images) -> list[picture.Look]:
     """How each picture is stored, in the order of `read`."""
     return [picture.look(member) for member in listed(path, images)]
@@ -52,7 +75,7 @@ def listed(path: Path, images: Images, kept: Path | None = None) -> Listing:
 
     Args:
         path: a tar, or a folder of them.
-        images: the classes.
+        images: the classes; of none, nothing is asked of folders, and the label of each is 0.
         kept: where listings are kept, or None.
 
     Raises:
@@ -89,41 +112,27 @@ def _tars(path: Path) -> list[Path]:
 def _entries(tar: Path, shard: int, classes: list[str]) -> Iterator[Entry]:
     """The pictures of a tar with their labels."""
     name, numbered, unlabelled = escape(tar.name), dict[str, int](), dict[str, Entry]()
-    seen: set[str] = set()
-    length = tar.stat().st_size
     with (
         decoder.reading(f"cannot read '{name}'", "expected a tar that is not compressed: gunzip it, or copy it again"),
         tar.open("rb") as file,
         tarfile.open(fileobj=file, mode="r:") as archive,
     ):
-        while (info := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined] # it remembers each: a gigabyte for a million
-            if info.isdir():
-                continue
-            path = _checked(info, name, length)
-            if str(path) in seen:
-                raise ConfigError(f"'{name}' holds '{escape(str(path), 200)}' twice", "a tar was added to: make it anew")
-            seen.add(str(path))
+        for path, info in _members(file, archive, name, tar.stat().st_size):
             key, entry = (
                 str(path.with_suffix("")),
                 Entry(0, str(path).encode("utf-8", "surrogateescape"), shard, info.offset_data, info.size),
             )
             if path.suffix == CLASS:
-                numbered[key] = _number(file, info, f"'{name}/{escape(str(path), 200)}'", len(classes))
-            elif path.suffix.lower() not in picture.ENDINGS:
-                raise ConfigError(
-                    f"'{name}/{escape(str(path), 200)}' is no image of a kind that is read",
-                    f"kinds: {', '.join(picture.ENDINGS)}; and {CLASS}, the number of a picture's class",
-                )
+                if classes:
+                    numbered[key] = _number(file, info, f"'{name}/{escape(str(path), 200)}'", len(classes))
+            elif not classes:
+                yield entry
             elif path.parent.name:
                 yield entry._replace(label=_label(path.parent.name, classes, name))
             elif key in unlabelled:
                 raise ConfigError(f"'{name}' holds two pictures called '{escape(key, 200)}'", "expected one for each class")
             else:
                 unlabelled[key] = entry
-        file.seek(archive.offset)  # tarfile takes a damaged header for the end
-        if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-            raise ConfigError(f"'{name}' is damaged, or cut off, at byte {archive.offset:,}", "copy it again")
         odd = next(iter(unlabelled.keys() ^ numbered.keys()), None)
         if odd is not None:
             got, lacks = ("a picture", CLASS) if odd in unlabelled else (CLASS, "picture")
@@ -132,6 +141,30 @@ def _entries(tar: Path, shard: int, classes: list[str]) -> Iterator[Entry]:
                 "a picture lies in the folder of its class, or beside a .cls with its number",
             )
     yield from (entry._replace(label=numbered[key]) for key, entry in unlabelled.items())
+
+
+def _members(
+    file: BinaryIO, archive: tarfile.TarFile, name: str, length: int
+) -> Iterator[tuple[PurePosixPath, tarfile.TarInfo]]:
+    """The pictures and the .cls of a tar of so many bytes, which is whole."""
+    seen: set[str] = set()
+    while (info := archive.next()) is not None:
+        archive.members = []  # type: ignore[attr-defined] # it remembers each: a gigabyte for a million
+        if info.isdir():
+            continue
+        path = _checked(info, name, length)
+        if str(path) in seen:
+            raise ConfigError(f"'{name}' holds '{escape(str(path), 200)}' twice", "a tar was added to: make it anew")
+        seen.add(str(path))
+        if path.suffix != CLASS and path.suffix.lower() not in picture.ENDINGS:
+            raise ConfigError(
+                f"'{name}/{escape(str(path), 200)}' is no image of a kind that is read",
+                f"kinds: {', '.join(picture.ENDINGS)}; and {CLASS}, the number of a picture's class",
+            )
+        yield path, info
+    file.seek(archive.offset)  # tarfile takes a damaged header for the end
+    if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise ConfigError(f"'{name}' is damaged, or cut off, at byte {archive.offset:,}", "copy it again")
 
 
 def _checked(info: tarfile.TarInfo, tar: str, length: int) -> PurePosixPath:
