@@ -347,6 +347,9 @@ positive = "malignant"
 by = ["hospital", "sex"]
 ```
 
+A threshold or a positive class that nothing would heed is refused: of a model that tells no two classes apart, and a
+threshold under a plan with costs.
+
 A column is any of the CSV `held_out`, whether the plan declares it or not; of an `npz`, `by = ["hospital"]` is its
 array `test_hospital`, a value for each of `test_images`. `[metrics]` may change at any time: it chooses no model,
 nothing of it travels, and the score that is compared from one import to the next does not depend on it

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alx.errors import ConfigError, UsageError, escape
 from alx.learning import state
@@ -306,6 +306,8 @@ def _placed(
     descent.parameters(model, plan.training)  # what it refuses is told before there is a site
     for number, (part, where) in enumerate(_named(found, config.data)):
         fit.refuse_misfit(model, part, plan, where, place, trained=not number)
+    threshold = None if config.metrics.threshold == metrics.HALF else config.metrics.threshold
+    refuse_useless(plan, fit.first_outputs(model, own, "the data", place, plan), threshold, config.metrics.positive)
     begun = _limited(_begun(safe, model, folder, plan), plan)
     begun = dataclasses.replace(begun, inputs=kinds.made_of(own, plan), data=lambda: digest(measured))
     if plan.ridge is None:
@@ -415,6 +417,31 @@ def positive(name: str | None, plan: Plan, classes: Sequence[str]) -> int:
             f"classes: {escape(', '.join(two), 200)}",
         )
     return two.index(name)
+
+
+def refuse_useless(plan: Plan, outputs: Tensor, threshold: float | None, positive: str | None) -> None:
+    """Refuse what is asked of answers and would change nothing.
+
+    Args:
+        plan: the agreement.
+        outputs: what its model gives, [n, …].
+        threshold: of a probability; None where nobody names one.
+        positive: the class whose probability it is, likewise.
+
+    Raises:
+        ConfigError: says which.
+    """
+    if threshold is not None and plan.objective.costs:
+        raise ConfigError(
+            f"a threshold of {threshold:g}, and the plan has costs: the cheapest answer is given", "leave it out"
+        )
+    two = plan.loss == "cross_entropy" and outputs.ndim == 2 and outputs.shape[1] == 2  # noqa: PLR2004 - two classes
+    if positive is not None and not two:
+        raise ConfigError(
+            f"the positive class is '{escape(positive)}', and the model tells no two classes apart", "leave it out"
+        )
+    if threshold is not None and not two and plan.loss != "binary_cross_entropy":
+        raise ConfigError(f"a threshold of {threshold:g}, and the model tells no two classes apart", "leave it out")
 
 
 def from_file(path: Path, settings: Settings) -> Task:

@@ -84,7 +84,7 @@ def predict(
     fit.first_outputs(used.net, asked.samples, asked.where, used.device, used.plan)
     judge = _judge(used, threshold, positive, {})
     outputs, _ = answers(used.net, asked.samples, used.device)
-    _refuse_useless(used.plan, outputs, threshold, positive)
+    load.refuse_useless(used.plan, outputs, threshold, positive)
     found = predictions.of(outputs, judge)
     if asked.called in found:
         raise ConfigError(
@@ -126,7 +126,7 @@ def evaluate(
         metrics.refuse_many(name, cells)
     judge = _judge(used, threshold, positive, groups)
     outputs, targets = answers(used.net, asked.samples, used.device)
-    _refuse_useless(used.plan, outputs, threshold, positive)
+    load.refuse_useless(used.plan, outputs, threshold, positive)
     each = losses(plan.loss, plan.objective, plan.class_names)(outputs, targets).double().reshape(len(targets), -1).mean(1)
     total = exact_sum(each.tolist())
     if plan.loss == "cross_entropy" and targets.ndim > 1:
@@ -154,21 +154,6 @@ def _of_places(plan: Plan, outputs: Tensor, targets: Tensor) -> Values:
         paid = costs.paid(answered, targets, plan.objective, plan.class_names)
         found |= {metrics.MEAN_COST: float(paid.mean()), metrics.CHEAPEST: float((answered == targets).double().mean())}
     return found
-
-
-def _refuse_useless(plan: Plan, outputs: Tensor, threshold: float | None, positive: str | None) -> None:
-    """What was asked for and would change nothing."""
-    if threshold is not None and plan.objective.costs:
-        raise ConfigError(
-            f"a threshold of {threshold:g}, and the plan has costs: the cheapest answer is given", "leave it out"
-        )
-    two = plan.loss == "cross_entropy" and outputs.ndim > 1 and outputs.shape[1] == 2  # noqa: PLR2004 - two classes
-    if positive is not None and not two:
-        raise ConfigError(
-            f"the positive class is '{escape(positive)}', and the model tells no two classes apart", "leave it out"
-        )
-    if threshold is not None and not two and plan.loss != "binary_cross_entropy":
-        raise ConfigError(f"a threshold of {threshold:g}, and the model tells no two classes apart", "leave it out")
 
 
 def _own_part(site: Site | None, part: Part) -> questions.Questions:

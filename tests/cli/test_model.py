@@ -766,6 +766,8 @@ def test_labels_of_places_are_judged_by_the_mean_over_a_samples_places(tmp_path,
             paid = np.where(answered == y, 0.0, np.where(y == 1, 5.0, 1.0))
             expected |= {"mean cost": paid.mean(), "accuracy of the cheapest": (answered == y).mean()}
         assert found["metrics"] == pytest.approx(expected)
+    useless = alx("evaluate", "m.safetensors", "--plan", "plan.toml", "--data", "npz:d.npz", "--threshold", "0.3")
+    assert (useless.code, "the model tells no two classes apart" in useless.err) == (2, True)
 
 
 def test_where_the_plan_has_costs_the_cheapest_answer_is_given_and_judged(away, alx, capsys):

@@ -9,7 +9,7 @@ from alx.errors import ConfigError
 from alx.report import scores
 from alx.site import site_file
 from alx.tasks.data import kinds
-from tests.conftest import make_world, pair_world, run
+from tests.conftest import PLAN, make_world, pair_world, run
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,8 @@ def test_a_table_has_what_came_before_and_leaves_single_classes_to_those_who_ask
         ('by = ["bed"]', "'provider.npz' has no column 'bed'"),
         ('positive = "ill"', "the positive class is 'ill', and the plan names no such class"),
         ("threshold = 1.0", "metrics.threshold"),
+        ("threshold = 0.05", "a threshold of 0.05, and the model tells no two classes apart"),
+        ('positive = "1"', "the positive class is '1', and the model tells no two classes apart"),
     ],
 )
 def test_what_is_asked_for_and_is_not_there_is_refused(tmp_path, capsys, text, message):
@@ -92,6 +94,16 @@ def test_what_is_asked_for_and_is_not_there_is_refused(tmp_path, capsys, text, m
     site.write_text(f"{site.read_text()}\n[metrics]\n{text}\n")
     assert run(["check", "--site", str(site.parent)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_threshold_is_refused_where_the_plan_has_costs(tmp_path, capsys):
+    costs = "[objective.costs]\n0 = { 1 = 1.0, 2 = 1.0 }\n1 = { 0 = 1.0, 2 = 1.0 }\n2 = { 0 = 5.0, 1 = 5.0 }\n"
+    world = make_world(tmp_path, PLAN + costs)
+    site = world.folder("provider") / "site.toml"
+    assert run(["check", "--site", str(site.parent)]) == 0
+    site.write_text(f"{site.read_text()}\n[metrics]\nthreshold = 0.2\n")
+    assert run(["check", "--site", str(site.parent)]) == 2
+    assert "a threshold of 0.2, and the plan has costs" in capsys.readouterr().err
 
 
 def test_metrics_of_the_built_in_task_are_refused_where_nothing_heeds_them(tmp_path, capsys):
