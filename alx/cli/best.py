@@ -12,7 +12,7 @@ from alx.cli import screen
 from alx.cli.options import new_file, site_option
 from alx.cli.screen import json_option
 from alx.errors import MalformedError, UsageError, count, escape
-from alx.report import bill, card
+from alx.report import bill, card, columns
 from alx.site import events
 from alx.site import site as sites
 from alx.site.site import Site
@@ -112,7 +112,7 @@ def best(out: Path, site: Site, license_: str | None, as_json: bool) -> None:
             }
         )
         return
-    score = "" if chosen.held_out is None else f", held-out score {chosen.held_out:.4f}"
+    score = "" if chosen.held_out is None else f", held-out score {columns.number(chosen.held_out)}"
     loss = f"global loss {chosen.global_loss:.6g}{site.plan.summed_over}"
     screen.tell(f"wrote '{out}': {chosen.label} of round {chosen.round}, {loss}{score}")
     names = ", ".join(f"'{path.name}'" for path in beside)

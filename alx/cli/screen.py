@@ -7,6 +7,7 @@ wrote cannot steer a terminal, wherever in a sentence it stands.
 import contextlib
 import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -65,8 +66,16 @@ def fail(error: AlxError) -> None:
 
 
 def machine(value: dict[str, Any]) -> None:
-    """Print one JSON object on stdout: in ASCII, whatever is in it."""
-    _write(json.dumps(value, indent=1, default=str) + "\n", err=False)
+    """Print one JSON object on stdout: in ASCII, whatever is in it; a number that is not finite is null."""
+    _write(json.dumps(_finite(value), indent=1, default=str, allow_nan=False) + "\n", err=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def hidden(what: str, *, twice: bool) -> str:

@@ -1,6 +1,17 @@
-"""Text in columns."""
+"""Text in columns, and numbers that fit there."""
 
+import math
 from collections.abc import Iterable, Sequence
+
+NOISE = 1e-12  # of numbers that would be 0, were they not sums of float64
+
+
+def number(value: float, decimals: int = 4, below: float = math.inf) -> str:
+    """So many decimals; where these would say too little, or from `below` on too much, four significant digits."""
+    size = abs(value)
+    if size < NOISE:
+        return f"{0:.{decimals}f}"
+    return f"{value:.{decimals}f}" if 10.0 ** (1 - decimals) <= size < below else f"{value:.4g}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:

@@ -76,6 +76,4 @@ def table(
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.4g}"  # noqa: PLR2004 - wider than its column
+    return "-" if value is None else columns.number(value, below=1e4)

@@ -11,7 +11,15 @@ from alx.site.handed_over import End
 
 
 def _mean(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.4g}"  # noqa: PLR2004 - wider than its column
+    return columns.number(value, below=1e6)
+
+
+def _sum(value: float | None) -> str:
+    return "unknown" if value is None else columns.number(value, 3)
+
+
+def _score(value: float | None) -> str:
+    return "not finite" if value is None else columns.number(value)
 
 
 def table(chosen: Selected) -> list[str]:
@@ -24,8 +32,8 @@ def table(chosen: Selected) -> list[str]:
         if known is None:
             told = ["not finite" if chosen.own is not None else "unknown"] * 2  # unknown: after a reset of the ledger
         else:
-            told = [f"{sign}{known:.3f}", sign + _mean((chosen.signed[i] + known) / n)]
-        rows.append([label, f"{chosen.signed[i]:.3f}", *told, "<- chosen" if i == chosen.index else ""])
+            told = [f"{sign}{_sum(known)}", sign + _mean((chosen.signed[i] + known) / n)]
+        rows.append([label, _sum(chosen.signed[i]), *told, "<- chosen" if i == chosen.index else ""])
     return columns.table(["snapshot", "their loss sum", "own loss sum", "global mean", ""], rows)
 
 
@@ -63,7 +71,7 @@ def _model(found: Closed, plan: Plan) -> str:
 
 def _chosen(found: Selected | Closed, plan: Plan) -> str:
     loss = f"global loss {found.global_loss:.6g}{plan.summed_over} ({_mean(found.mean)} a sample)"
-    score = "not finite" if found.held_out is None else f"{found.held_out:.4f}"
+    score = _score(found.held_out)
     return f"{found.label} of round {found.round}, {loss}" + (f", held-out score {score}" if found.scored else "")
 
 
@@ -137,20 +145,20 @@ def _too_good(chosen: Selected) -> list[str]:
     out, flags, own = [], chosen.flags, chosen.own_loss
     if flags.claim_low:
         out.append(
-            f"LOOK: the sender says that its own loss is {chosen.signed[chosen.index]:.3f} there, far below what it says of "
-            f"the candidates beside it, while ours is {own:.3f}; a false claim gets a model chosen: ask the peer"
+            f"LOOK: the sender says that its own loss is {_sum(chosen.signed[chosen.index])} there, far below what it says "
+            f"of the candidates beside it, while ours is {_sum(own)}; a false claim gets a model chosen: ask the peer"
         )
     if flags.by_claim and own is not None and chosen.own_least is not None:
         least, _ = chosen.known(chosen.own_least)
         out.append(
             f"LOOK: by our own loss alone {chosen.labels[chosen.own_least]} would have been chosen of what was measured "
-            f"whole: {least:.3f} there, {own:.3f} at {chosen.label}, {own - (least or 0.0):.3f} more"
+            f"whole: {_sum(least)} there, {_sum(own)} at {chosen.label}, {_sum(own - (least or 0.0))} more"
         )
     if flags.own_rose:
-        out.append(f"LOOK: our own loss got worse since the last selection, from {flags.own_before:.3f} to {own:.3f}")
+        out.append(f"LOOK: our own loss got worse since the last selection, from {_sum(flags.own_before)} to {_sum(own)}")
     if flags.score_fell:
         out.append(
-            f"LOOK: the held-out score got worse since the last selection, from {flags.held_out_before:.4f} to "
-            f"{chosen.held_out:.4f}"
+            f"LOOK: the held-out score got worse since the last selection, from {_score(flags.held_out_before)} to "
+            f"{_score(chosen.held_out)}"
         )
     return out

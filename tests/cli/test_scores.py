@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alx.errors import ConfigError
-from alx.report import scores
+from alx.report import scores, selection
 from alx.site import site_file
 from alx.tasks.data import kinds
 from tests.conftest import PLAN, make_world, pair_world, run
@@ -76,6 +76,31 @@ def test_a_table_has_what_came_before_and_leaves_single_classes_to_those_who_ask
     ]
     assert "sensitivity of class ill" in scores.table(values, {}, {}, whole=True)[3]
     assert scores.line(values, {"accuracy": 0.8}) == "accuracy 0.9000 (0.8000 without a model)"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.5, "0.5000"),
+        (-0.0012, "-0.0012"),
+        (-1.23456e-10, "-1.235e-10"),
+        (1.5e-05, "1.5e-05"),
+        (-2e-16, "0.0000"),
+        (0.0, "0.0000"),
+        (12345.678, "1.235e+04"),
+    ],
+)
+def test_a_number_says_something_however_small_it_is(value, shown):
+    assert scores.table({"RMSE": value}, {}, {})[1].split() == ["RMSE", shown]
+
+
+def test_losses_of_small_numbers_are_told_apart_in_a_selection(stage):
+    found = stage("answered").state("provider").position.selected[-1]
+    signed, own = ([i * 1e-9 + 1e-8 for i in range(len(found.labels))] for _ in range(2))
+    lines = selection.table(found._replace(signed=tuple(signed), own=tuple(own)))
+    means = [line.replace("<- chosen", "").split()[-1] for line in lines[1:]]
+    assert means == [f"{2 * each / found.samples:.4g}" for each in own]
+    assert len({*means}) == len(means)
 
 
 @pytest.mark.parametrize(

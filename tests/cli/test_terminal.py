@@ -5,6 +5,7 @@ import base64
 import copy
 import fcntl
 import json
+import math
 import os
 import pty
 import re
@@ -183,6 +184,12 @@ def test_text_of_any_language_is_printed_as_it_is(capsys):
 
 
 PRINTS = {"echo", "secho", "prompt", "confirm", "echo_via_pager", "print"}
+
+
+def test_json_has_no_number_that_is_not_finite(capsys):
+    screen.machine({"loss": math.inf, "each": [math.nan, 1e-300], "in": {"x": (-math.inf, 2)}, "path": Path("a")})
+    told = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert told == {"loss": None, "each": [None, 1e-300], "in": {"x": [None, 2]}, "path": "a"}
 
 
 def test_one_module_prints():
