@@ -81,6 +81,7 @@ def predict(
     """
     _refuse_own(used, "predict")
     asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
+    _refuse_other_inputs(used, asked)
     fit.first_outputs(used.net, asked.samples, asked.where, used.device, used.plan)
     judge = _judge(used, threshold, positive, {})
     outputs, _ = answers(used.net, asked.samples, used.device)
@@ -118,6 +119,7 @@ def evaluate(
         asked = _own_part(used.site, part or "test")
     else:
         asked = questions.read(_named(used, data), Path(), plan, part, None, labelled=True)
+        _refuse_other_inputs(used, asked)
     fit.refuse_misfit(used.net, asked.samples, plan, asked.where, used.device)
     if not by and data is None and used.site is not None:
         by = used.site.config.metrics.by
@@ -188,6 +190,17 @@ def _named(used: InUse, data: Data) -> Data:
     if own is None or own.kind != data.kind or data.table != Dialect():
         return data
     return data.model_copy(update={"table": own.table})
+
+
+def _refuse_other_inputs(used: InUse, asked: questions.Questions) -> None:
+    """Pixels are scaled and numbers are not, so that the same picture would be another input."""
+    known = None if used.site is None else used.site.look().introduced
+    inputs = kinds.made_of(asked.samples, used.plan)
+    if known is not None and known.file.inputs not in (None, inputs):
+        raise ConfigError(
+            f"{asked.where} holds {inputs}, and the model was trained on {known.file.inputs}",
+            "store both alike: pixels as uint8, say",
+        )
 
 
 def _refuse_own(used: InUse, command: str) -> None:

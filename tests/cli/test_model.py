@@ -770,6 +770,16 @@ def test_labels_of_places_are_judged_by_the_mean_over_a_samples_places(tmp_path,
     assert (useless.code, "the model tells no two classes apart" in useless.err) == (2, True)
 
 
+@pytest.mark.parametrize("command", [("evaluate",), ("predict", "-o", "a.csv")])
+def test_a_model_of_numbers_is_not_asked_about_pixels(stage, tmp_path, monkeypatch, capsys, command):
+    world = stage("finished")
+    monkeypatch.chdir(tmp_path)
+    np.savez("new.npz", test_images=np.ones((3, 2, 2), np.uint8), test_labels=np.arange(3))
+    site = ["--site", str(world.folder("learner"))]
+    told = "test_images of 'new.npz' holds pixels, and the model was trained on numbers"
+    refused(capsys, [*command, "--data", "npz:new.npz", *site], ConfigError, told, hint="store both alike")
+
+
 def test_where_the_plan_has_costs_the_cheapest_answer_is_given_and_judged(away, alx, capsys):
     (away / "costs.toml").write_text(
         TABLE_PLAN + '\n[objective]\nclass_weights = { well = 1.0, "=ill()" = 3.0 }\n'
