@@ -118,6 +118,8 @@ def evaluate(
     used = _in_use(model, plan_path, round_, device, place)
     found = ask.evaluate(used, _data(data, table), part, by, threshold, positive)
     told = found.scores
+    looks = [] if told is None else scores.looks(told.values, told.majority, confusion=told.confusion)
+    looks += summary.ranges(found.seen)
     if as_json:
         values = (
             {}
@@ -125,7 +127,7 @@ def evaluate(
             else {"metrics": told.values, "majority": told.majority, "groups": told.groups, "confusion": told.confusion}
         )
         told_of = {"model": used.called, "data": found.where, "samples": found.samples, "loss": found.loss}
-        screen.machine(told_of | values | {"looks": summary.ranges(found.seen)})
+        screen.machine(told_of | values | {"looks": looks})
         return
     own = used.task is not None
     loss = f"{'loss' if own else used.plan.loss} {found.loss:.6g} a sample"
@@ -140,7 +142,7 @@ def evaluate(
             head="on samples kept apart" if own else "on these samples",
         )
         screen.tell(*shown)
-    screen.tell(*summary.ranges(found.seen))
+    screen.tell(*looks)
 
 
 @click.command(epilog="Example: alx predict model.safetensors --data csv:patients.csv --id patient --out answers.csv")

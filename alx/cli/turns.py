@@ -195,8 +195,9 @@ def import_and_select(
     if worth is not None and len(worth.values) > 1:
         earlier = now.position.selected[:-1] if isinstance(found, Selected) else now.position.selected
         before = next((s.metrics for s in reversed(earlier) if s.metrics), None)
-        told = scores.table(worth.values, worth.majority, worth.groups, before and before.values, confusion=worth.confusion)
-        screen.tell("", *told, "")
+        then = before and before.values
+        told = scores.table(worth.values, worth.majority, worth.groups, then, confusion=worth.confusion)
+        screen.tell("", *told, "", *scores.looks(worth.values, worth.majority, then, worth.confusion))
     screen.tell(f"next: {now.position.next_command}")
 
 

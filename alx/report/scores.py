@@ -10,9 +10,12 @@ from alx.report import columns
 
 Values = Mapping[str, float | None]
 EACH = (" of class ", " of label ")  # in the name of a number of one of them
-FEW = ("AUC", "RMSE")  # beside the score, in one line
-NARROW = ("no model", "AUC", "sensitivity", "specificity", "RMSE", "MAE")  # of a group: what a screen has room for
-SAMPLES = "samples"  # of a group
+COST = "mean cost"
+FEW = ("AUC", "RMSE", COST)  # beside the score, in one line
+# of a group: what a screen has room for; every accuracy, as sensitivity and specificity are of the answers of one of them
+NARROW = ("no model", "accuracy", "AUC", "sensitivity", "specificity", "RMSE", "MAE", COST)
+SAMPLES, POSITIVES = "samples", "positives"  # of a group
+COUNTS = (SAMPLES, POSITIVES)
 LONGEST = 40  # letters of a name on the screen
 MAX_CLASSES = 10  # of a confusion matrix on the screen: more are too wide for it
 
@@ -62,17 +65,44 @@ def table(
     out = columns.table(heads, rows)
     for column, each in groups.items():
         first, known = next(iter(values)), {n: None for v in each.values() for n, x in v.items() if x is not None}
-        names = [n for n in known if n != SAMPLES and (whole or n == first or n in NARROW)]
+        order = [first, "no model", *values]
+        names = [n for n in sorted(known, key=lambda n: order.index(n) if n in order else len(order)) if n not in COUNTS]
+        names = [n for n in names if whole or n == first or n.startswith(NARROW)]
+        counts = [n for n in COUNTS if n in known]
         cells = [
-            [escape(value, LONGEST) or "(empty)", f"{numbers[SAMPLES]:.0f}", *(_number(numbers.get(n)) for n in names)]
+            [
+                escape(value, LONGEST) or "(empty)",
+                *(f"{numbers[n]:.0f}" for n in counts),
+                *(_number(numbers.get(n)) for n in names),
+            ]
             for value, numbers in each.items()
         ]
-        out += ["", *columns.table([escape(column, LONGEST), SAMPLES, *names], cells)]
+        out += ["", *columns.table([escape(column, LONGEST), *counts, *names], cells)]
     if confusion and (whole or len(confusion) <= MAX_CLASSES):
         names = [escape(name, LONGEST) for name in confusion]
         rows = [[name, *(f"{n}" for n in row)] for name, row in zip(names, confusion.values(), strict=True)]
         out += ["", *columns.table(["true class, by answer", *names], rows)]
     return out
+
+
+def looks(
+    values: Values, majority: Values, before: Values | None = None, confusion: Mapping[str, Sequence[int]] | None = None
+) -> list[str]:
+    """What of these numbers deserves a look; see `table`."""
+    first, out = next(iter(values)), []
+    told = [(name, values.get(name), majority.get(name)) for name in dict.fromkeys((first, COST))]
+    out += [
+        f"LOOK: {name} {_number(now)} is worse than {_number(bare)}, which the same answer for everybody has"
+        for name, now, bare in told
+        if now is not None and bare is not None and (now > bare if name == COST else now < bare)
+    ]
+    now, then = values.get(COST), None if before is None else before.get(COST)
+    if now is not None and then is not None and now > then:
+        out.append(f"LOOK: {COST} got worse since the last selection, from {_number(then)} to {_number(now)}")
+    missed = [(name, sum(row)) for i, (name, row) in enumerate((confusion or {}).items()) if sum(row) and not row[i]]
+    of = ", ".join(f"{escape(name, LONGEST)} ({n})" for name, n in missed[:MAX_CLASSES])
+    more = f" and of {len(missed) - MAX_CLASSES} more classes" if len(missed) > MAX_CLASSES else ""
+    return [*out, *([f"LOOK: no sample of {of}{more} was answered rightly"] if missed else [])]
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,6 @@ from alx.report import scores
 from alx.report.columns import table
 from alx.study import groups, lengths
 from alx.study.results import NEAR, Results, Spread
-from alx.tasks.metrics import MEAN_COST
 
 DIGITS, MAX_DECIMALS = 3, 6  # of a number in the table
 SHOWN = 4  # numbers of one's own beside the score: a line is read, results.json has all
@@ -104,7 +103,7 @@ def found(results: Results, out: Path, pictures: Sequence[Path]) -> list[str]:
 def _shown(results: Results) -> list[str]:
     """The numbers that have a column beside the score: of one's own names, which nobody here knows, the first."""
     names = dict.fromkeys(name for s in results.summary for name in s.metrics if name != results.score and ": " not in name)
-    return [name for name in names if name in (*scores.FEW, MEAN_COST)] or list(names)[:SHOWN]
+    return [name for name in names if name in scores.FEW] or list(names)[:SHOWN]
 
 
 def _without_a_model(results: Results) -> list[str]:

@@ -27,6 +27,7 @@ MAX_GROUPS, MAX_VALUE = 50, 80  # values of a column, letters of one: more, and 
 MAX_EACH = 20  # classes, or labels, that are told one by one, or in a confusion matrix: more, and nobody reads them
 MAX_TAKEN_APART = 100  # classes or labels that have an AUC of their own: each takes two sortings of all samples
 NO_MODEL = "no model"  # beside a group's score: what is had there without one
+POSITIVES = "positives"  # in a group: how many are of the positive class
 HALF = 0.5
 MEAN_COST = "mean cost"  # of an answer, lower is better, where the plan has costs
 CHEAPEST = "accuracy of the cheapest"  # there too: the share of these answers that are right
@@ -89,6 +90,8 @@ class Judge:
                 inside = {name: v for name, v in inside.items() if OF_CLASS not in name and OF_LABEL not in name}
                 none = measure(without, constant[here], truth[here])[first]
                 told = {"samples": float(here.sum()), first: inside.pop(first), NO_MODEL: none, **inside}
+                if self.loss == "cross_entropy" and answers.shape[1] == 2:  # noqa: PLR2004 - two classes
+                    told[POSITIVES] = float((truth[here] == self.positive).sum())
                 found.groups.setdefault(column, {})[value] = told
         if self.loss == "cross_entropy" and answers.shape[1] <= MAX_EACH and np.isfinite(answers).all():
             rows = confusion(self.decided(answers), truth, answers.shape[1])

@@ -78,6 +78,30 @@ def test_a_table_has_what_came_before_and_leaves_single_classes_to_those_who_ask
     assert scores.line(values, {"accuracy": 0.8}) == "accuracy 0.9000 (0.8000 without a model)"
 
 
+def test_groups_show_every_accuracy_in_the_order_of_all_and_count_positives():
+    values = {"accuracy": 0.9, "mean cost": 0.1, "accuracy of the cheapest": 0.8, "AUC": 0.7, "F1": 0.5, "sensitivity": 0.6}
+    one = {"samples": 9.0, "positives": 2.0, "no model": 0.7} | values
+    other = {"samples": 3.0, "positives": 0.0, "no model": 1.0} | values | {"AUC": None, "accuracy": 0.5}
+    for groups in ({"a": one, "b": other}, {"b": other, "a": one}):
+        lines = scores.table(values, {}, {"ward": groups})
+        head = lines[lines.index("") + 1]
+        names = ["ward", "samples", "positives", "accuracy", "no model", "mean cost", "accuracy of the cheapest", "AUC"]
+        assert " ".join(head.split()) == " ".join([*names, "sensitivity"])
+        assert lines[lines.index("") + 2 + list(groups).index("a")].split()[:5] == ["a", "9", "2", "0.9000", "0.7000"]
+
+
+def test_what_a_doctor_would_misread_deserves_a_look():
+    values, bare = {"accuracy": 0.9437, "AUC": 0.7, "mean cost": 0.96}, {"accuracy": 0.95, "mean cost": 0.95}
+    found = {"benign": [20, 0], "malignant": [4, 0]}
+    assert scores.looks(values, bare, {"mean cost": 0.7875}, found) == [
+        "LOOK: accuracy 0.9437 is worse than 0.9500, which the same answer for everybody has",
+        "LOOK: mean cost 0.9600 is worse than 0.9500, which the same answer for everybody has",
+        "LOOK: mean cost got worse since the last selection, from 0.7875 to 0.9600",
+        "LOOK: no sample of malignant (4) was answered rightly",
+    ]
+    assert scores.looks({"accuracy": 0.95}, {"accuracy": 0.95}, None, {"a": [0, 0], "b": [0, 3]}) == []
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
