@@ -1,6 +1,7 @@
 """The commands that ask a model in use; torch is imported inside of them."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ from alx import files
 from alx.cli import screen
 from alx.cli.options import around, place_option, unused_file
 from alx.cli.screen import json_option
-from alx.errors import UsageError, count
+from alx.errors import UsageError, count, escape
 from alx.report import answers, scores, summary
 from alx.site import site_file
 from alx.site.site_file import Data
+
+MAX_TWICE = 5  # names that are told
 
 if TYPE_CHECKING:  # torch
     from alx.tasks.data.questions import Part
@@ -177,13 +180,24 @@ def predict(
     found = ask.predict(used, site_file.named(data, None, table=table), part, name_by, threshold, positive)
     written, mended = answers.text(found.columns)
     files.replace(out, written)
+    looks = [*_twice(found.columns[0]), *summary.ranges(found.seen)]
     if as_json:
         headings = [name for name, _ in found.columns]
         told = {"file": out, "model": used.called, "samples": found.samples, "columns": headings, "mended": mended}
-        screen.machine(told | {"looks": summary.ranges(found.seen)})
+        screen.machine(told | {"looks": looks})
         return
     screen.tell(f"wrote '{out}': the answers of {used.called} to {count(found.samples, 'sample')} of {found.where}")
-    screen.tell(*summary.ranges(found.seen))
+    if used.plan.objective.costs:
+        screen.tell("each answer is the one that costs least by the plan's costs, which need not be the likeliest")
+    screen.tell(*looks)
     if mended:
         which = f"{count(mended, 'cell')}, which a spreadsheet would run as a formula,"
         screen.tell(f"LOOK: {which} now begin{'s' if mended == 1 else ''} with an apostrophe")
+
+
+def _twice(named: tuple[str, Sequence[str | int | float]]) -> list[str]:
+    """That some rows have one name, where --id gave it."""
+    column, names = named
+    often = [name for name, n in Counter(names).items() if n > 1]
+    few = ", ".join(escape(str(name), 40) for name in often[:MAX_TWICE]) + (", …" if len(often) > MAX_TWICE else "")
+    return [f"LOOK: {count(len(often), 'value')} of '{escape(column)}' stand in more than one row: {few}"] if often else []

@@ -26,6 +26,12 @@ from alx.tasks.objective import NAMED, accuracy, losses
 from alx.tasks.predictions import Column
 from alx.turns.in_use import OWN, InUse
 
+_WITHOUT_A_SITE = {
+    "[data.table] of site.toml": "a file for --table",
+    "[data.table] in site.toml": "a file for --table",
+    "else agree on it in the plan": "else leave the row out: the model knows no other",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
@@ -80,7 +86,13 @@ def predict(
         ConfigError: the data or the answers cannot be used; or the task is the site's own.
     """
     _refuse_own(used, "predict")
-    asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
+    try:
+        asked = questions.read(_named(used, data), Path(), used.plan, part, name_by, labelled=False)
+    except ConfigError as error:
+        if used.site is None:  # and the plan is the model's, which nobody can agree on anew
+            for said, here in _WITHOUT_A_SITE.items():
+                error.hint = error.hint.replace(said, here)
+        raise
     _refuse_other_inputs(used, asked)
     fit.first_outputs(used.net, asked.samples, asked.where, used.device, used.plan)
     judge = _judge(used, threshold, positive, {})

@@ -316,6 +316,24 @@ def test_a_site_s_own_table_file_serves_where_the_label_it_renames_is_not_there(
     assert read(away / "a.csv") == read(away / "b.csv")
 
 
+def test_ids_that_come_more_than_once_deserve_a_look(away, alx):
+    table(away / "new.csv", [["f", 30, i] for i in ("a", "b", "a", "c", "b")], ["sex", "age, years", "patient"])
+    done = alx("predict", "model.safetensors", "--data", "csv:new.csv", "--id", "patient", "-o", "a.csv")
+    assert "LOOK: 2 values of 'patient' stand in more than one row: a, b\n" in done.out
+    table(away / "new.csv", [["f", 30, "a"]], ["sex", "age, years", "patient"])
+    assert (
+        "more than one row"
+        not in alx("predict", "model.safetensors", "--data", "csv:new.csv", "--id", "patient", "-o", "b.csv").out
+    )
+
+
+def test_where_no_site_is_a_hint_names_nothing_of_one(away, capsys):
+    table(away / "new.csv", [["x", 30]], ["sex", "age, years"])
+    words = ["predict", "model.safetensors", "--data", "csv:new.csv", "-o", "a.csv"]
+    told = refused(capsys, words, ConfigError, "'x' is no value of column 'sex'", hint="else leave the row out")
+    assert "site.toml" not in told
+
+
 def test_rows_beyond_the_plans_scaling_deserve_a_look(away, alx):
     table(away / "new.csv", [["f", 30_000, "well"]], ["sex", "age, years", "outcome"])
     command = ("predict", "model.safetensors", "--data", "csv:new.csv", "-o", "a.csv")
