@@ -6,7 +6,8 @@ the bundle that was imported last, whose selection no bundle of this site tells,
 """
 
 import contextlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -271,17 +272,11 @@ def reset(site: Site, findings: Findings, reason: str) -> Reset:
         files.remove_tree(site.folder / budget.NOISE_NAME)  # so that no noise is drawn twice, for sums that may differ
         made = made._replace(rebuilt=len(records) + 2)
         created = Created(role=site.role, key=findings.own[0].fingerprint, plan=site.plan_file.digest)
-        fresh = site.ledger_path.with_name("ledger.new.sqlite")
-        for stale in (fresh, fresh.with_name(f"{fresh.name}-journal")):
-            files.remove_tree(stale)
-        ledger.create(fresh, created)
-        ledger.append(fresh, made, *records)
-        if again is not None and again.path.parent != site.folder / RETURNED:
-            _give_back(site, again.path)
-        _set_aside(site.ledger_path)
-        with files.storage(fresh):
-            fresh.rename(site.ledger_path)
-        files.sync_folder(site.folder)
+        with _in_place_of(site.ledger_path) as fresh:
+            ledger.create(fresh, created)
+            ledger.append(fresh, made, *records)
+            if again is not None and again.path.parent != site.folder / RETURNED:
+                _give_back(site, again.path)
     _log(site)
     return made
 
@@ -292,8 +287,8 @@ def _log(site: Site) -> None:
     try:
         events.catch_up(site.events_path, entries)
     except LedgerError:
-        _set_aside(site.events_path)
-        events.create(site.events_path, entries)
+        with _in_place_of(site.events_path) as fresh:
+            events.create(fresh, entries)
 
 
 def _give_back(site: Site, path: Path) -> None:
@@ -306,13 +301,35 @@ def _give_back(site: Site, path: Path) -> None:
     files.sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def _in_place_of(path: Path) -> Iterator[Path]:
+    """Make a new chain; once it is whole, what is left of the lost one is set aside, and it gets that one's name.
+
+    Args:
+        path: the lost chain's.
+
+    Yields:
+        Where to make the new one.
+    """
+    fresh = path.with_name(f"{path.stem}.new.sqlite")
+    for stale in (fresh, fresh.with_name(f"{fresh.name}-journal")):  # of a reset that was killed
+        files.remove_tree(stale)
+    yield fresh
+    _set_aside(path)
+    with files.storage(fresh):
+        fresh.rename(path)
+    files.sync_folder(path.parent)
+
+
 def _set_aside(path: Path) -> None:
     """Keep what is left of a lost chain, for whoever wants to know what happened; its journal must not meet the new one."""
-    for suffix in ("-journal", ""):
-        with files.storage(path):
+    with files.storage(path):
+        names = (f"{path.stem}.lost{'' if n == 1 else f'-{n}'}.sqlite" for n in itertools.count(1))
+        aside = next(free for free in map(path.with_name, names) if not free.exists())  # beside those of earlier resets
+        for suffix in ("-journal", ""):
             old = path.with_name(path.name + suffix)
             if old.exists():
-                old.replace(path.with_name(f"{path.stem}.lost.sqlite{suffix}"))
+                old.replace(aside.with_name(aside.name + suffix))
     files.sync_folder(path.parent)
 
 

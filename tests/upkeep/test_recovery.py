@@ -1,7 +1,9 @@
 """A lost ledger is rebuilt from signed bundles: refused first, then an explicit, recorded reset; and nothing is made up."""
 
+import contextlib
 import json
 import shutil
+import sqlite3
 
 import pytest
 
@@ -127,12 +129,13 @@ def test_a_broken_and_an_old_ledger_are_rebuilt_and_kept_aside(stage, alx):
     place = data.index(b'"round"')
     data[place + 1] ^= 1
     old = (older.folder("learner") / "ledger.sqlite").read_bytes()
-    for bad in (bytes(data), b"", b"x" * 5000, old):
+    kept = {"": bytes(data), "-2": b"", "-3": b"x" * 5000, "-4": old}
+    for bad in kept.values():
         path.write_bytes(bad)
         assert alx("train-local", "--site", world.folder("learner")).code == LedgerError.exit_code
         assert alx(*resetting(world, "learner")).code == 0
         assert turns(world, "learner") == told
-        assert (world.folder("learner") / "ledger.lost.sqlite").read_bytes() == bad
+    assert {n: (world.folder("learner") / f"ledger.lost{n}.sqlite").read_bytes() for n in kept} == kept
     audit.site(world.site("learner"))
 
 
@@ -150,6 +153,24 @@ def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
     (world.folder("learner") / "events.sqlite").unlink()
     assert alx(*resetting(world, "learner")).code == 0
     audit.site(world.site("learner"))
+
+
+def test_what_holds_of_a_broken_event_log_is_kept_aside_wherever_its_reset_is_killed(stage, tmp_path):
+    template = stage("paired")
+    path = template.folder("learner") / "events.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as log:
+        log.executescript("DROP TRIGGER no_update; UPDATE entries SET body = '{}' WHERE number = 2")
+    held, _ = events.sound(path)
+    assert len(held) == 1
+    command = ("reset-ledger", "--reason", REASON, "--yes", "--site", "{}/learner")
+    worlds = killed(template, tmp_path / "killed", *command, every=3)
+    assert len(worlds) > 3
+    for what, world in worlds:
+        assert run(resetting(world, "learner")) in (0, TurnError.exit_code), what  # or it was done already
+        folder = world.folder("learner")
+        assert [events.sound(p)[0] for p in folder.glob("events.lost*")] == [held], what
+        assert not list(folder.glob("events.new*")), what
+        audit.site(world.site("learner"))
 
 
 def test_bundles_that_do_not_prove_the_history_rebuild_nothing(stage, capsys):
