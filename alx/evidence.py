@@ -70,7 +70,7 @@ class Past:
     Attributes:
         record: what it says.
         at: when, by the machine's clock, ISO 8601 in UTC; None where nobody knows.
-        rebuilt: a reset found it in signed bundles, and no event log tells of it.
+        rebuilt: a reset of the ledger found it in signed bundles, and no event log tells of it.
     """
 
     record: Record
@@ -142,18 +142,21 @@ def site(found: Site) -> Evidence:
     if len(reports) == len(bundles):
         looked.at(ALL_TURNS, lambda: audit.check_chain(reports))
         looked.at("personal parts", lambda: audit.personal(now, reports))
-    times = {digest: e.at for e in log if not e.by_reset for digest in (e.entry, e.line.digest)}
-    rebuilt = {digest for e in log if e.by_reset for digest in (e.entry, e.line.digest)}
-    for kind, e in ((entry.line.kind, entry) for entry in told if entry.line.digest in rebuilt):
-        # a log that was not lost has it as it happened
-        at = next((x.at for x in log if x.line.kind == kind and not x.by_reset and _same(x.record, e.record)), None)
+    times: dict[str | None, str] = {}
+    for i, e in enumerate(log):
+        # what a reset told again stands in a log that was not lost before that, as it happened
+        same = (x.at for x in log[:i] if x.line.kind == e.line.kind and not x.by_reset and _same(x.record, e.record))
+        at = next(same, None) if e.by_reset else e.at
         if at is not None:
-            times[e.line.digest] = at
+            times |= {e.entry: at, e.line.digest: at}
+    resets = (e.record for e in reversed(told) if isinstance(e.record, Reset) and e.record.bundles is not None)
+    rebuilt = next((reset.rebuilt for reset in resets), 0)
     return Evidence(
         site=found,
         bundles=bundles,
         past=tuple(
-            Past(e.record, times.get(e.line.digest), e.line.digest in rebuilt and e.line.digest not in times) for e in told
+            Past(e.record, times.get(e.line.digest), number <= rebuilt and e.line.digest not in times)
+            for number, e in enumerate(told, 1)
         ),
         told_by=told_by,
         head=head,

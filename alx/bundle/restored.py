@@ -15,7 +15,9 @@ class Restored(Strict):
     """How, when, and how far back a site was restored."""
 
     how: Literal["backup", "rebuilt"] = Field(description="from a backup; or a lost ledger was rebuilt from signed bundles")
-    at: Time = Field(description="the time, by the sender's clock")
+    at: Time = Field(
+        description="the time, by the sender's clock; where its event log was lost since, when that was begun anew"
+    )
     round: Annotated[int, Field(ge=0, le=MAX_ROUNDS)] = Field(
         description="of the last turn that the site knew of when it was restored; 0 for none"
     )

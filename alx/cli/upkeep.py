@@ -109,7 +109,8 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
         made = recoveries.finish(site)
         if made is None:
             found = recoveries.find(site)
-            screen.tell(f"{found.why}; {count(len(found.bundles), 'bundle')} verified", err=as_json)
+            verified = len(found.bundles) + (found.again is not None)
+            screen.tell(f"{found.why}; {count(verified, 'bundle')} verified", err=as_json)
             for what, words in found.peer_words.items():
                 screen.tell(f"the peer's words, of {what}: {words}", err=as_json)
             if found.peer and not yes and not screen.compared():
@@ -123,8 +124,11 @@ def reset_ledger(reason: str, yes: bool, site: Site, as_json: bool) -> None:
             {"ledger": site.ledger_path, "reset": entries.plain(made), "import_again": where, "next": position.next_command}
         )
         return
-    screen.tell(f"reset: the ledger has {made.rebuilt} entries now, and says so; one's own past losses are unknown")
-    _tell_peer_key(now)
+    if made.bundles is None:
+        screen.tell("reset: a new event log begins, and says so; what was refused before, and all times, are unknown")
+    else:
+        screen.tell(f"reset: the ledger has {made.rebuilt} entries now, and says so; one's own past losses are unknown")
+        _tell_peer_key(now)
     if where is not None:
         screen.tell("the selection from the bundle imported last was lost with the ledger")
         screen.tell(f"next: alx import-and-select {where}")

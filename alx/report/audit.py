@@ -190,7 +190,7 @@ def site(target: Path, report: SiteReport) -> list[str]:
     closing = ", the closing among them" if any(b.turn.kind == "closing" for b in report.bundles) else ""
     sent = [b for b in report.bundles if b.path.parent.name == "outbox"]
     counts = f"{len(sent)} sealed, {len(report.bundles) - len(sent)} accepted"
-    resets = sum(e.line.kind == "reset" for e in report.events)
+    resets = sum(isinstance(e.record, entries.Reset) and e.record.bundles is not None for e in report.events)
     refusals = [e.record for e in report.events if isinstance(e.record, entries.Refused)]
     own = sum(each.own for each in refusals)
     to_come = sum(bool(each.to_come) for each in refusals)

@@ -37,7 +37,7 @@ class Event:
         line: in the log.
         at: the time, ISO 8601 in UTC, by the machine's clock.
         entry: digest of the ledger's entry, if it is one.
-        by_reset: a reset of the ledger wrote it: it happened before, at a time that nobody knows.
+        by_reset: a reset wrote it: it happened before, at a time that nobody knows.
     """
 
     record: entries.Event
@@ -147,15 +147,15 @@ def record(path: Path, made: Refused | Passphrase | BackedUp | Described | Leaka
 def _told(some: Sequence[Entry], ledger: Sequence[Entry]) -> list[tuple[str, str]]:
     """Entries of the ledger as events: their plain values; the lists of losses stay where they are.
 
-    What a reset made is marked: it happened before, and nobody knows when.
+    What was there before the last reset is marked: nobody knows when it happened.
     """
-    resets = (e.record for e in reversed(ledger) if isinstance(e.record, Reset) and e.record.bundles is not None)
-    rebuilt = next((reset.rebuilt for reset in resets), 0)
+    resets = ((e.line.number, e.record.rebuilt) for e in reversed(ledger) if isinstance(e.record, Reset))
+    reset, rebuilt = next(resets, (0, 0))
     out = []
     for e in some:
         whole = entries.plain(e.record)
         plain = {k: v for k, v in whole.items() if v is None or isinstance(v, str | int | float) or k == "officers"}
-        if e.line.number <= rebuilt and not isinstance(e.record, Reset):
+        if e.line.number <= rebuilt and e.line.number != reset:
             plain["by_reset"] = True
         out.append((e.line.kind, json.dumps(_now() | {"entry": e.line.digest} | plain, allow_nan=False)))
     return out

@@ -1,5 +1,6 @@
 """A lost ledger is rebuilt from signed bundles: refused first, then an explicit, recorded reset; and nothing is made up."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -7,10 +8,11 @@ import sqlite3
 
 import pytest
 
-from alx import audit
+from alx import audit, evidence
 from alx.cli.main import run
 from alx.errors import CorruptError, LedgerError, MalformedError, TrustError, TurnError, UsageError
 from alx.site import events, keyring
+from alx.site.entries import Exported
 from tests.forge import refused
 from tests.killed import history, killed
 from tests.steps.test_rotation import accept, rotate
@@ -153,6 +155,34 @@ def test_a_lost_event_log_is_begun_anew_and_the_ledger_stays(stage, alx):
     (world.folder("learner") / "events.sqlite").unlink()
     assert alx(*resetting(world, "learner")).code == 0
     audit.site(world.site("learner"))
+
+
+def test_when_it_happened_nobody_knows_after_the_event_log_was_lost_and_no_receipt_says_it(stage, alx):
+    world = stage("answered")
+    provider, given = world.folder("provider"), world.root / "receipt.json"
+    (provider / "events.sqlite").unlink()
+    told = alx(*resetting(world, "provider")).out
+    assert "2 bundles verified" in told
+    assert "reset: a new event log begins, and says so; what was refused before, and all times, are unknown" in told
+    assert "own past losses" not in told
+    assert [e.by_reset for e in events.read(provider / "events.sqlite")] == [True] * 6 + [False]
+    assert alx("receipt", "-o", given, "--site", provider).code == 0
+    assert json.loads(base64.b64decode(json.loads(given.read_bytes())["payload"]))["predicate"]["accepted"] is None
+    status = alx("status", "--site", provider).out
+    assert "handed over: the bundle of round 1; not known to be received yet" in status
+    assert alx("export", world.disk, "--site", provider).code == 0  # what is done since has its time
+    out = [p for p in evidence.site(world.site("provider")).past if isinstance(p.record, Exported)]
+    assert [(p.at is None, p.rebuilt) for p in out] == [(True, False), (False, False)]
+    assert alx("audit", provider).out.splitlines()[0].endswith(": good")
+    (provider / "events.sqlite").unlink()
+    assert alx(*resetting(world, "provider")).code == 0
+    assert [e.by_reset for e in events.read(provider / "events.sqlite")] == [True] * 8 + [False]
+
+
+def test_a_bundle_imported_and_not_answered_yet_is_counted_with_those_that_were_verified(stage, alx):
+    world = stage("closed")
+    (world.folder("provider") / "events.sqlite").unlink()
+    assert "5 bundles verified" in alx(*resetting(world, "provider")).out
 
 
 def test_what_holds_of_a_broken_event_log_is_kept_aside_wherever_its_reset_is_killed(stage, tmp_path):
