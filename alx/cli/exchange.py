@@ -10,6 +10,7 @@ from alx import files
 from alx.bundle import carried
 from alx.bundle import identity as identities
 from alx.bundle.keys import Unlock
+from alx.bundle.layout import BUNDLE
 from alx.cli import passphrase as passphrases
 from alx.cli import screen
 from alx.cli.options import by_option, site_option
@@ -20,6 +21,7 @@ from alx.site import budget, events, handed_over
 from alx.site import site as sites
 from alx.site.entries import Restored
 from alx.site.site import RETURNED, Site
+from alx.site.state import SiteState
 
 if TYPE_CHECKING:  # `status` alone needs it
     from alx.steps.under_way import Approvals
@@ -144,7 +146,7 @@ def status(site: Site, as_json: bool) -> None:
     taken = budget.of(e.record for e in now.entries)
     ended, due = privacy.ended(site.plan, taken, position, site.role) or ("", position.next_command)
     turn, arrival, approvals = under_way.turn(now), under_way.arrival(now), under_way.approvals(now)
-    following = _following(site, due, approvals)
+    following = _following(now, due, approvals)
     closed = position.closed
     last = closed or (position.selected[-1] if position.selected else None)
     sealed, accepted = (sum(not turn.closing for turn in turns) for turns in (position.sealed, position.accepted))
@@ -203,16 +205,17 @@ def status(site: Site, as_json: bool) -> None:
     screen.tell(*(each.words for each in begun if each is not None), f"next: {following}")
 
 
-def _following(site: Site, due: str, approvals: "Approvals | None") -> str:
+def _following(now: SiteState, due: str, approvals: "Approvals | None") -> str:
     """The command to run next: what a reset returned comes first, and approvals before what they are asked for."""
     if approvals is not None and approvals.wrong is None and approvals.there < approvals.of:
         due = f"{approvals.command}, by {approvals.of - approvals.there} more; then {due}"
-    return _returned(site) or due
+    return _returned(now) or due
 
 
-def _returned(site: Site) -> str:
+def _returned(now: SiteState) -> str:
     """The import of a bundle that a reset took out of the inbox again, or nothing."""
-    folder = site.folder / RETURNED
-    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-    left = [name for name in names if not (site.inbox / name).exists()]
+    folder = now.site.folder / RETURNED
+    names = sorted(p.name for p in folder.iterdir() if BUNDLE.fullmatch(p.name)) if folder.is_dir() else []
+    accepted = {turn.bundle for turn in now.position.accepted}
+    left = [name for name in names if name not in accepted]
     return f"alx import-and-select {escape(str(folder / left[-1]), 300)}" if left else ""

@@ -347,5 +347,8 @@ def test_what_a_reset_wrote_is_marked_as_rebuilt_and_status_names_the_bundle_to_
     told = alx("audit", world.folder("learner")).out
     assert told.splitlines()[0].endswith("its ledger was rebuilt 1 time")
     assert "rebuilt, the time is the reset's: round 1" in told
-    status = alx("status", "--site", world.folder("learner")).out
-    assert f"next: alx import-and-select {world.folder('learner')}/returned/" in status
+    (again,) = (world.folder("learner") / "returned").iterdir()
+    shutil.copytree(again, world.folder("learner") / "inbox" / again.name)  # as an import leaves it that is killed there
+    assert alx("status", "--site", world.folder("learner")).out.endswith(f"next: alx import-and-select {again}\n")
+    assert alx("import-and-select", again, "--site", world.folder("learner")).code == 0
+    assert alx("status", "--site", world.folder("learner")).out.endswith("next: alx train-local\n")
