@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from alx import files, order
 from alx.bundle import approval, carried, copies, read, request
+from alx.bundle.approval import Approval
 from alx.bundle.carried import Source
 from alx.bundle.closing import Closing
 from alx.bundle.copies import Copies
@@ -64,8 +65,8 @@ class Staged:
     """Number of files that came out of parity."""
     now: SiteState
     """The site that it is for; its position is that before the bundle is accepted."""
-    officers: tuple[str, ...] | None
-    """Fingerprints of the sender's officers who approved it; None where the plan has none."""
+    approvals: tuple[Approval, ...] | None
+    """Those of the sender's officers; None where the plan has none."""
     _checked: set[int] = field(default_factory=set)
     _ends: dict[int, bytes] = field(default_factory=dict)
 
@@ -135,14 +136,14 @@ class StagedClosing:
         folder, signed: as of any bundle.
         manifest: what it says.
         closed: the ledger's record of it, without what this site finds itself.
-        officers: as of any bundle.
+        approvals: as of any bundle.
     """
 
     folder: Path
     signed: SignedBundle
     manifest: Closing
     closed: Closed
-    officers: tuple[str, ...] | None
+    approvals: tuple[Approval, ...] | None
 
 
 class Known(NamedTuple):
@@ -186,7 +187,7 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
             yield known
             return
         now.keyring.require_current(signed.signer)
-        officers = _approved(now, source, signed)
+        approvals = _approved(now, source, signed)
         manifest_file = read.manifest_file(signed)
         if read.is_encrypted(signed) != site.plan.encrypt:
             found, agreed = ("plain", "encrypted") if site.plan.encrypt else ("encrypted", "plain")
@@ -210,9 +211,9 @@ def verified(now: SiteState, paths: Sequence[Path], ask: Path | None = None) -> 
         signed = read.verify(copy, copy.read(SIGNATURE_NAME, len(data)), signed.signer)
         copy.refuse_damage()
         if isinstance(said, Manifest):
-            yield Staged(staging, copy, signed, said, rebuilt, now, officers)
+            yield Staged(staging, copy, signed, said, rebuilt, now, approvals)
         elif closed is not None:
-            yield StagedClosing(staging, signed, said, closed, officers)
+            yield StagedClosing(staging, signed, said, closed, approvals)
 
 
 def _own(now: SiteState, name: str) -> PeerError:
@@ -260,8 +261,8 @@ def _signature(now: SiteState, copies: Copies) -> tuple[bytes, SignedBundle]:
     return data, signed
 
 
-def _approved(now: SiteState, copies: Copies, signed: SignedBundle) -> tuple[str, ...] | None:
-    """The sender's officers who approved this bundle, as many as the plan says; None where it has none of theirs."""
+def _approved(now: SiteState, copies: Copies, signed: SignedBundle) -> tuple[Approval, ...] | None:
+    """Of the sender's officers, in the order of their keys, as many as the plan says; None where it has none of theirs."""
     officers = now.site.plan.approvers(now.peer.file.role)
     if officers is None:
         return None
@@ -270,7 +271,7 @@ def _approved(now: SiteState, copies: Copies, signed: SignedBundle) -> tuple[str
     approval.refuse_few(
         len(found), officers, f"ask the peer; they lie in '{signed.name}{approval.SUFFIX}' beside the bundle"
     )
-    return tuple(sorted(found))
+    return tuple(found[officer] for officer in sorted(found))
 
 
 @contextlib.contextmanager
@@ -309,8 +310,14 @@ def accept(now: SiteState, staged: Staged | StagedClosing, found: Selected | Clo
     """
     if isinstance(staged, Staged):
         staged.check()
-    accepted = Accepted.of(staged.manifest, staged.signed.digest)._replace(officers=staged.officers)
+    accepted = Accepted.of(staged.manifest, staged.signed.digest)
     final = shelf.place(now.site, accepted)
+    if staged.approvals is not None:
+        accepted = accepted._replace(officers=tuple(each.officer.fingerprint for each in staged.approvals))
+        beside = approval.folder(final, final.name)  # a reset gives them back with the bundle
+        files.remove_tree(beside)
+        files.make_folder(beside)
+        files.replace_all({beside / each.name: each.data for each in staged.approvals})
     # left by a command that was killed before the ledger knew of it
     files.withdraw(final, staged.folder.with_name(final.name))
     files.publish(staged.folder, final)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from alx import audit, files
-from alx.bundle import identity, keys, rotation
+from alx.bundle import approval, identity, keys, rotation
 from alx.bundle.closing import Closing
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
@@ -292,12 +292,15 @@ def _log(site: Site) -> None:
 
 
 def _give_back(site: Site, path: Path) -> None:
-    target = site.folder / RETURNED / path.name
-    files.make_folder(target.parent)
-    files.remove_tree(target)
-    with files.storage(target):
-        path.rename(target)
-    files.sync_folder(target.parent)
+    returned = site.folder / RETURNED
+    files.make_folder(returned)
+    # the bundle last: killed in between, the same call finds it where it was
+    for each in (approval.folder(path, path.name), path):
+        if each.exists():
+            files.remove_tree(returned / each.name)
+            with files.storage(each):
+                each.rename(returned / each.name)
+    files.sync_folder(returned)
     files.sync_folder(path.parent)
 
 

@@ -3,10 +3,12 @@
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from alx import evidence
 from alx.bundle import approval, keys
 from alx.cli.main import run
 from alx.errors import ConfigError, CorruptError, ForbiddenFileError, MalformedError, TrustError, UsageError
@@ -92,6 +94,24 @@ def test_a_name_that_is_signed_and_that_no_bundle_has_is_refused_before_approval
     forge.sign(name=name)
     told = "a name that no bundle has"
     refused_import(capsys, carried, "provider", forge.bundle, MalformedError, told, hint="ask the sender")
+
+
+def test_a_bundle_that_a_reset_gives_back_has_its_approvals_with_it(carried, alx):
+    site = carried.folder("provider")
+    assert carried.take("provider", carried.bundle("learner")) == 0
+    shutil.rmtree(carried.disk)
+    for times in range(2):
+        (site / "ledger.sqlite").unlink()
+        assert alx("reset-ledger", "--reason", "a test", "--yes", "--site", site).code == 0
+        command = alx("status", "--site", site).out.splitlines()[-1].removeprefix("next: alx ").split()
+        assert alx(*command, "--site", site).code == 0, times
+        kept = beside(site / "inbox" / outbox(carried).name)
+        assert {p.read_bytes() for p in kept.iterdir()} == {p.read_bytes() for p in beside(outbox(carried)).iterdir()}
+        assert kept.stat().st_mode & 0o077 == next(kept.iterdir()).stat().st_mode & 0o077 == 0
+    agreed = tuple(sorted(fingerprint(k) for k in OFFICERS[:2]))
+    assert carried.state("provider").position.accepted[-1].officers == agreed
+    assert evidence.site(carried.site("provider")).unnamed == ()
+    assert alx("train-local", "--site", site).code == 0
 
 
 def test_a_disk_that_does_not_give_an_approval_back_is_found_out_and_the_export_is_not_recorded(sealed, capsys, monkeypatch):

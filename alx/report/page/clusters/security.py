@@ -118,7 +118,7 @@ def _officers(seen: Seen) -> list[Part]:
     ]
     words = [
         "Under this plan so many of a side's officers have to approve each of its bundles, or it is not handed over.",
-        "Told here is whose approvals were verified then; the approvals themselves lie beside the bundle on its disk.",
+        "Told here is whose approvals were verified then; the approvals themselves lie beside the bundle.",
     ]
     table = listed(caption="Who had approved which bundle", standing="recorded", columns=columns, rows=rows)
     return [Part(title="Officers", words=words, tables=[table] if rows else [])]
