@@ -23,7 +23,7 @@ KEY_NAME = "key.pem"
 PUBLIC_NAME = "public.pem"
 PEER_NAME = "peer.json"
 PEER_KEY_NAME = "peer.pem"
-_NEXT = re.compile(r"key\.[0-9a-f]{16}\.pem")
+_NEXT = re.compile(r"key\.[0-9a-f]{16}\.pem|peer\.[0-9a-f]{16}\.json")
 _RESTORE = "restore the site from its backup"
 
 
@@ -112,10 +112,13 @@ def pinned(folder: Path, pairing: Paired) -> Identity:
     Raises:
         LedgerError: peer.json is not the file that was pinned.
     """
-    path = folder / PEER_NAME
+    path = next_peer(folder, pairing.identity)
+    path = path if path.is_file() else folder / PEER_NAME
     data = files.read(path, identity.MAX_IDENTITY_BYTES) if path.is_file() else b""
     if hashlib.sha256(data).hexdigest() != pairing.identity:
-        raise LedgerError(f"{PEER_NAME} is not the file that was pinned", _RESTORE)
+        raise LedgerError(
+            f"{PEER_NAME} is not the file that was pinned", f"run alx pair with that file again, or {_RESTORE}"
+        )
     return identity.parse(data)
 
 
@@ -142,25 +145,33 @@ def next_path(folder: Path, new: PublicKey) -> Path:
     return folder / f"key.{new.fingerprint[:16]}.pem"
 
 
+def next_peer(folder: Path, digest: str) -> Path:
+    """Where a peer's identity file lies until it takes the place of `peer.json`."""
+    return folder / f"peer.{digest[:16]}.json"
+
+
 def unsettled(folder: Path) -> bool:
-    """Whether a new private key waits to take the old one's place, or was made for nothing."""
+    """Whether a new private key, or a new peer, waits to take the old one's place, or was made for nothing."""
     with files.storage(folder):
         return any(_NEXT.fullmatch(path.name) for path in folder.iterdir())
 
 
 def clear(folder: Path) -> None:
-    """Remove new private keys of rotations that were killed before the ledger knew of them; nobody else's files."""
+    """Remove what rotations and pairings left that were killed before the ledger knew of them; nobody else's files."""
     with files.storage(folder):
         for path in folder.iterdir():
             if _NEXT.fullmatch(path.name) and path.is_file():
                 path.unlink()
 
 
-def settle(folder: Path, current: PublicKey) -> None:
-    """Finish a rotation that the ledger knows of: the new key takes the old one's place, unless it did."""
-    path = next_path(folder, current)
-    if path.is_file():
-        files.replace(folder / PUBLIC_NAME, current.pem.encode("ascii"))
-        with files.storage(path):
-            path.replace(folder / KEY_NAME)
-        files.sync_folder(folder)
+def settle(folder: Path, ring: Keyring, pairing: Paired | None) -> None:
+    """Finish a rotation or a pairing that the ledger knows of: the new file takes the old one's place, unless it did."""
+    waiting = [(next_path(folder, ring.own[-1]), KEY_NAME, PUBLIC_NAME, ring.own[-1])]
+    if pairing is not None:
+        waiting.append((next_peer(folder, pairing.identity), PEER_NAME, PEER_KEY_NAME, ring.peer[-1]))
+    for path, name, public_name, public in waiting:
+        if path.is_file():
+            files.replace(folder / public_name, public.pem.encode("ascii"))
+            with files.storage(path):
+                path.replace(folder / name)
+            files.sync_folder(folder)

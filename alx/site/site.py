@@ -163,7 +163,7 @@ class Site:
     def locked(self, command: str, about: str = "") -> Iterator[SiteState]:
         """Hold the site for one command, and record in the security log what it did or why it was refused.
 
-        A rotation that was killed is finished first.
+        A rotation or a pairing that was killed is finished first.
 
         Args:
             command: its name, for the log.
@@ -181,7 +181,7 @@ class Site:
             now = self.look()
             events.catch_up(self.events_path, now.entries)
             if keyring.unsettled(self.folder):
-                keyring.settle(self.folder, now.public_key)
+                keyring.settle(self.folder, now.keyring, now.pairing)
             try:
                 yield now
             except AlxError:  # what was recorded before the refusal stands before it in the log, with its time

@@ -18,7 +18,9 @@ from alx.steps import disclosure
 
 
 def pair(now: SiteState, peer: Identity) -> None:
-    """Pin the peer. The caller has shown the words to a person who compared them.
+    """Pin the peer, or put the pinned one's file back. The caller has shown the words to a person who compared them.
+
+    Killed at any point, the peer of before is pinned, or this one; see `keyring.settle`.
 
     Args:
         now: this site, locked by the caller; it has an identity file already.
@@ -32,13 +34,14 @@ def pair(now: SiteState, peer: Identity) -> None:
         TurnError: bundles were exchanged with another peer already.
     """
     check_peer(now, peer)
-    if now.pairing is not None and now.pairing.identity == peer.digest:
-        return
-    if now.position.sealed or now.position.accepted:
+    folder, pinned = now.site.folder, now.pairing is not None and now.pairing.identity == peer.digest
+    if not pinned and (now.position.sealed or now.position.accepted):
         raise TurnError("this site has exchanged bundles with another peer already", "make a new site for a new peer")
-    files.replace(now.site.folder / keyring.PEER_NAME, peer.data)
-    files.replace(now.site.folder / keyring.PEER_KEY_NAME, peer.key.pem.encode("ascii"))
-    now.append(Paired.of(peer, now.own))
+    keyring.clear(folder)
+    files.replace(keyring.next_peer(folder, peer.digest), peer.data)
+    if not pinned:
+        now.append(Paired.of(peer, now.own))
+    keyring.settle(folder, now.keyring, now.pairing)
 
 
 def check_peer(now: SiteState, peer: Identity) -> None:

@@ -49,7 +49,7 @@ def rotate(now: SiteState) -> tuple[Rotation, bool]:
     files.replace(keyring.next_path(site.folder, made.new), keys.private_pem(new, given[-1] if given else None))
     _put(site, made)
     now.append(Rotated.of(made))
-    keyring.settle(site.folder, made.new)
+    keyring.settle(site.folder, now.keyring, now.pairing)
     return made, False
 
 
