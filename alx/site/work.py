@@ -27,12 +27,13 @@ class Begun:
     """What a turn's folder says of itself.
 
     Attributes:
-        round, plan: of the turn.
+        round, plan, steps: of the turn, all of its steps.
         step: of the last snapshot that is kept; None before the first one.
     """
 
     round: int
     plan: str
+    steps: int
     step: int | None
 
 
@@ -40,8 +41,8 @@ def begun(folder: Path) -> Begun | None:
     """The turn whose folder this is; None where there is none, or nothing of one can be read."""
     try:
         said = json.loads(_bytes(folder / _TURN) or b"")
-        steps = [int(found[1]) for p in folder.iterdir() if (found := _SNAPSHOT.fullmatch(p.name))]
-        return Begun(int(said["round"]), str(said["plan"]), max(steps, default=None))
+        kept = [int(found[1]) for p in folder.iterdir() if (found := _SNAPSHOT.fullmatch(p.name))]
+        return Begun(int(said["round"]), str(said["plan"]), int(said["steps"]), max(kept, default=None))
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -51,7 +52,7 @@ class Work:
 
     Args:
         folder: its place.
-        turn: what tells this turn from any other: round, start, plan.
+        turn: what tells this turn from any other: round, start, plan, steps.
     """
 
     def __init__(self, folder: Path, turn: dict[str, str | int]) -> None:

@@ -114,10 +114,11 @@ def turn(now: SiteState) -> Turn | None:
     site, position = now.site, now.position
     if position.step != "train":
         return None
+    steps = site.plan.steps(site.role, now.own.file.samples, now.peer.file.samples)
     begun = work.begun(site.folder / "work")
-    if begun is None or begun.round != position.round or begun.plan != site.plan_file.digest:
+    if begun is None or (begun.round, begun.plan, begun.steps) != (position.round, site.plan_file.digest, steps):
         return None
-    return Turn(begun.step, site.plan.steps(site.role, now.own.file.samples, now.peer.file.samples))
+    return Turn(begun.step, steps)
 
 
 def arrival(now: SiteState) -> Arrival | None:

@@ -227,9 +227,11 @@ class _Turn:
     def begin(cls, now: SiteState, tell: Tell) -> Self:
         site, position, own, peer = now.site, now.position, now.own, now.peer
         answers = position.accepted[-1].digest if position.accepted else ""
+        steps = site.plan.steps(site.role, own.file.samples, peer.file.samples)
         turn: dict[str, str | int] = {
             "round": position.round,
             "plan": site.plan_file.digest,
+            "steps": steps,
             "answers": answers,
             "blends": repr(blends.RECIPES),
             "training": TRAINING,
@@ -240,7 +242,6 @@ class _Turn:
         same_objective(site.plan, task, own.file)
         refuse_few(site, task, own.file.samples)
         refuse_other_data(site, task, own.file.samples)
-        steps = site.plan.steps(site.role, own.file.samples, peer.file.samples)
         if site.plan.privacy is None:
             return cls(now, task, Work(site.folder / "work", turn), own.layout, steps, tell)
         first = "" if answers else hashlib.sha256(to_flat(initial(site, task), own.layout)).hexdigest()

@@ -1,5 +1,8 @@
 """A peer is pinned in one step, and the file that was pinned can always be put back."""
 
+import json
+
+import numpy as np
 import pytest
 
 from alx.bundle import keys
@@ -7,6 +10,7 @@ from alx.cli.main import run
 from alx.errors import LedgerError, TurnError
 from alx.site.site_file import Data, SiteFile
 from alx.steps import new
+from alx.turns.train import train
 from tests.forge import refused
 from tests.killed import history, killed
 from tests.steps.test_rotation import accept, rotate
@@ -18,9 +22,11 @@ def pairing(world, peer, role="learner"):
 
 @pytest.fixture
 def another(stage):
-    """Both are paired, and another provider's identity lies on the disk."""
+    """Both are paired, and the identity of another provider, who has fewer samples, lies on the disk."""
     world = stage("paired")
-    config = SiteFile(role="provider", data=Data(kind="npz", path="../provider.npz"))
+    with np.load(world.root / "provider.npz") as data:
+        np.savez(world.root / "another.npz", **{name: values[:20] for name, values in data.items()})
+    config = SiteFile(role="provider", data=Data(kind="npz", path="../another.npz"))
     new.create(world.root / "another", config, world.root / "plan.toml")
     assert run(["identity", str(world.disk / "another.json"), "--site", str(world.root / "another")]) == 0
     return world
@@ -65,3 +71,22 @@ def test_the_file_that_was_pinned_is_put_back_and_no_other(another, capsys):
         assert keys.load_public(folder / "peer.pem") == world.state("provider").peer_key == new_key
     assert history(world, "provider") == told
     refused(capsys, pairing(world, "another"), TurnError, "bundles with another peer already")
+
+
+def test_a_turn_that_was_begun_for_one_peer_is_begun_anew_for_another_with_whom_it_has_more_steps(another, alx):
+    site = another.folder("learner")
+
+    def tell(what, *_):
+        if what == "measuring":
+            raise KeyboardInterrupt
+
+    with another.site("learner").locked("train-local") as now, pytest.raises(KeyboardInterrupt):
+        train(now, tell)
+    assert "a turn of 5 steps is under way" in alx("status", "--site", site).out
+    assert alx(*pairing(another, "another")).code == 0
+    assert json.loads(alx("status", "--json", "--site", site).out)["under_way"] is None
+    made = json.loads(alx("train-local", "--json", "--site", site).out)
+    assert (made["steps"], made["planned_steps"], made["resumed_at_step"]) == (8, 8, None)
+    assert alx("export", another.disk, "--site", site).code == 0
+    assert alx("pair", another.disk / "learner.json", "--yes", "--site", another.root / "another").code == 0
+    assert alx("import-and-select", another.bundle("learner"), "--site", another.root / "another").code == 0
