@@ -17,6 +17,7 @@ from typing import BinaryIO
 from alx.errors import LimitError, LockedError, SpaceError, StorageError, escape
 
 SPARE_BYTES = 1 << 20  # left over on a disk after a copy: room for the folders themselves and for the ledger
+PROBE = ".modes"  # a file that is made to see its mode, and removed
 MAX_SYNCS = 16  # at once; more gained nothing
 NO_MODES = "where chmod changes nothing, move the site to the machine's own disk first: docs/keys.md"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -103,7 +104,7 @@ def require_modes(folder: Path) -> None:
     Raises:
         StorageError: says which mode it gives.
     """
-    probe = folder / ".modes"
+    probe = folder / PROBE
     write(probe, b"", durable=False)
     with storage(folder):
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (probe, folder)]

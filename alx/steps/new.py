@@ -4,6 +4,7 @@ Knows what a site's folder holds; knows no peer yet.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ NEVER_FROZEN = (
     "torchvision:",
     "alx.",
 )  # sources of models all of whose parameters are trained, unless the plan says otherwise
+_FIRST = "outbox"  # a site in the making has it from first to last
 
 
 def create(
@@ -105,11 +107,11 @@ def staged(folder: Path) -> Iterator[Path]:
         SpaceError, StorageError: see `files.storage` and `files.require_modes`.
     """
     staging = in_the_making(folder)
-    files.remove_tree(staging)
+    _remove(staging)
     try:
         files.make_folder(staging)
         files.require_modes(staging)
-        for name in ("outbox", "inbox"):
+        for name in (_FIRST, "inbox"):
             files.make_folder(staging / name)
         yield staging
         with files.storage(folder):
@@ -118,7 +120,7 @@ def staged(folder: Path) -> Iterator[Path]:
         files.publish(staging, folder)
     except BaseException:  # Ctrl-C too
         with contextlib.suppress(AlxError):
-            files.remove_tree(staging)
+            _remove(staging)
         raise
 
 
@@ -127,8 +129,28 @@ def in_the_making(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.new")
 
 
+def _remove(staging: Path) -> None:
+    """Remove a site in the making: last what it is told by."""
+    with files.storage(staging):
+        ours = staging.is_dir() and not staging.is_symlink()
+        inside = [path for path in staging.iterdir() if path.name != _FIRST] if ours else []
+    for path in inside:
+        files.remove_tree(path)
+    files.remove_tree(staging)
+
+
+def _left_over(staging: Path) -> bool:
+    """Whether it is what a killed command left of a site, or nothing."""
+    if not staging.is_dir() or staging.is_symlink():
+        return not os.path.lexists(staging)
+    names = {path.name for path in staging.iterdir()}
+    return _FIRST in names or names <= {files.PROBE}
+
+
 def require_new(folder: Path) -> None:
     """Refuse a folder that cannot become a site: not empty, in another site, where one stands, or with too long a path.
+
+    Neither can one beside which somebody's own folder has the name under which the site would be made.
 
     Raises:
         UsageError: says which.
@@ -140,8 +162,13 @@ def require_new(folder: Path) -> None:
         raise UsageError("a site cannot be made of the folder one stands in", "name a new folder")
     site.refuse_inside(folder.parent)
     with files.storage(folder):
+        if folder.is_symlink():
+            raise UsageError(f"'{escape(str(folder), 200)}' is a link", "name a new folder")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"'{escape(str(folder), 200)}' exists and is not empty", "name a new folder")
+        if not _left_over(in_the_making(folder)):
+            where = escape(str(in_the_making(folder)), 200)
+            raise UsageError(f"'{where}' is in the way, and no site that was being made", "name another folder")
 
 
 def _copies(config: SiteFile, plan_file: PlanFile, plan_path: Path, init: Path | None) -> tuple[SiteFile, dict[str, bytes]]:

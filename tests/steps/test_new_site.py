@@ -98,7 +98,10 @@ def test_stopped_anywhere_it_leaves_no_key_behind(command, stopped, stage, monke
 
 
 def test_what_a_killed_init_left_behind_the_next_one_removes(stage, tmp_path):
-    (template := stage("paired")).root.joinpath("place").mkdir()
+    (left := (template := stage("paired")).root / "place" / ".clinic.new").mkdir(parents=True)
+    for name in ("outbox", "inbox", "rotations"):  # of one killed before, which this one removes first
+        (left / name).mkdir()
+    (left / "key.pem").write_text("secret")
     seen = set()
     for what, world in killed(template, tmp_path / "work", *making("{}", "{}/place/clinic"), every=6):
         place = world.root / "place"
@@ -118,6 +121,31 @@ def test_a_copy_of_a_site_that_lost_its_empty_folders_gets_them_again(stage):
     assert world.take("learner", world.turn("provider")) == 0
     boxes = [world.folder(role) / box for role in ("learner", "provider") for box in ("inbox", "outbox")]
     assert {stat.S_IMODE(box.stat().st_mode) for box in boxes} == {0o700}
+
+
+@pytest.mark.parametrize("command", ["init", "restore"])
+def test_whose_folder_has_the_name_under_which_a_site_is_made_keeps_it(command, stage, capsys):
+    world = stage("paired")
+    arguments = making(world.root, world.root / "clinic")
+    if command == "restore":
+        assert run(["backup", str(world.root / "backup"), "--site", str(world.folder("learner"))]) == 0
+        arguments = ["restore", str(world.root / "backup"), str(world.root / "clinic")]
+    theirs = world.root / ".clinic.new"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    told = ("is in the way, and no site that was being made",)
+    refused(capsys, arguments, UsageError, *told, hint="name another folder")
+    theirs.rename(world.root / "kept")
+    theirs.symlink_to(world.root / "kept")
+    refused(capsys, arguments, UsageError, *told, hint="name another folder")
+    theirs.unlink()
+    (world.root / "empty").mkdir()
+    for target in ("empty", "nowhere"):
+        (world.root / "clinic").symlink_to(world.root / target)
+        refused(capsys, arguments, UsageError, "clinic' is a link", hint="name a new folder")
+        (world.root / "clinic").unlink()
+    assert (world.root / "kept" / "thesis.txt").read_text() == "years of work"
+    assert run(arguments) == 0
 
 
 def test_a_file_system_without_modes_is_told_with_a_remedy_that_helps(stage, capsys, monkeypatch):
