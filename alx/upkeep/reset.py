@@ -17,9 +17,10 @@ from alx.bundle import approval, identity, keys, rotation
 from alx.bundle.closing import Closing
 from alx.bundle.identity import Identity
 from alx.bundle.keys import PublicKey
-from alx.bundle.layout import BUNDLE
+from alx.bundle.layout import BUNDLE, SHARE
 from alx.bundle.manifest import Manifest
 from alx.bundle.rotation import Rotation
+from alx.bundle.share import SHARE_NAME
 from alx.errors import AlxError, ConfigError, CorruptError, LedgerError, TrustError, TurnError, UsageError, escape
 from alx.site import budget, events, keyring, ledger
 from alx.site.entries import (
@@ -211,15 +212,31 @@ def _bundles(
         (site.inbox, theirs, ours),
         (site.folder / RETURNED, theirs, ours),
     ):
-        with files.storage(box):
-            found = sorted(p for p in box.iterdir() if BUNDLE.fullmatch(p.name)) if box.is_dir() else []
-        for path in found:
+        for path in _named(box):
             if box.name == RETURNED and (site.inbox / path.name).exists():  # imported again already
                 continue
             if peer is None:
                 raise CorruptError(f"there is a bundle '{path}', and no {keyring.PEER_NAME}", "put it back from a backup")
             out.append(_bundle(site, path, senders, receivers))
     return out
+
+
+def _named(box: Path) -> list[Path]:
+    """The bundles in a box, by their names; what else lies there is not passed over, as it may be one that was put back.
+
+    Raises:
+        UsageError: names it.
+    """
+    with files.storage(box):
+        there = sorted(p for p in box.iterdir() if not p.name.startswith(".")) if box.is_dir() else []
+    for path in there:
+        if not BUNDLE.fullmatch(path.name.removesuffix(approval.SUFFIX)):
+            hint = "give it the name that was signed, or move it out of the site's folder"
+            if SHARE.fullmatch(path.name):
+                whole = path.name.rpartition(".")[0]
+                hint = f"copy the files of all its shares into one folder '{whole}', without {SHARE_NAME}"
+            raise UsageError(f"'{escape(str(path), 300)}' is no bundle by its name", hint)
+    return [p for p in there if BUNDLE.fullmatch(p.name)]
 
 
 def _bundle(site: Site, path: Path, senders: list[PublicKey], receivers: list[PublicKey]) -> BundleReport:

@@ -286,6 +286,32 @@ def test_an_old_backup_catches_up_from_the_disks_without_a_fork(stage, alx):
     assert len(finish(world, alx)) == 2
 
 
+def test_shares_of_a_bundle_that_are_put_back_are_not_passed_over(stage, alx, capsys, tmp_path):
+    world = stage("sent")
+    backup, folder = back_up(stage("paired")), world.folder("learner")
+    told, name = turns(world, "learner"), world.bundle("learner").name
+    disks = [tmp_path / "a", tmp_path / "b"]
+    for disk in disks:
+        disk.mkdir()
+    assert alx("export", *disks, "--site", folder).code == 0
+    shares = [next(disk.glob("alx-*-of-2")) for disk in disks]
+    shutil.rmtree(folder)
+    assert run(["restore", str(backup), str(folder)]) == 0
+    for share in shares:
+        shutil.copytree(share, folder / "outbox" / share.name)
+    lose(world, "learner")
+    hint = f"copy the files of all its shares into one folder '{name}', without share.json"
+    refused(capsys, resetting(world, "learner"), UsageError, shares[0].name, "is no bundle by its name", hint=hint)
+    for share in shares:
+        shutil.copytree(share, folder / "outbox" / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("share.json"))
+        shutil.rmtree(folder / "outbox" / share.name)
+    (folder / "outbox" / "mine").mkdir()
+    refused(capsys, resetting(world, "learner"), UsageError, "mine", hint="give it the name that was signed")
+    (folder / "outbox" / "mine").rmdir()
+    assert alx(*resetting(world, "learner")).code == 0
+    assert turns(world, "learner") == told
+
+
 def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
     template = stage("finished")
     before = turns(template, "learner")
