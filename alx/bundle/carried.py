@@ -38,6 +38,7 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO mus
 AT_HOME = (
     "put a good copy there, from a disk or a backup: whatever lies there is compared with the ledger"  # of a site's own
 )
+_MADE_BY_NO_EXPORT = "no alx export makes such a thing: copy it again, or ask who carried it"
 TOLD_BUNDLES = 3  # the last by name: the peer's newest, one's own, and the closing
 MAX_TOLD, MAX_BAD = 20, 50  # names of one refusal, odd ones and bad files; a disk may hold thousands
 MANIFESTS = tuple(name + suffix for name in (MANIFEST_NAME, CLOSING_NAME) for suffix in ("", age.SUFFIX))
@@ -184,11 +185,12 @@ def _regular(name: str, status: os.stat_result) -> None:
             ),
             "no file",
         )
-        raise ForbiddenFileError(f"'{escape(name)}' is {kind}, expected a plain file")
+        raise ForbiddenFileError(f"'{escape(name)}' is {kind}, expected a plain file", _MADE_BY_NO_EXPORT)
     if status.st_nlink > 1:  # some drivers of foreign file systems say 0
-        raise ForbiddenFileError(f"'{escape(name)}' is a hard link to another file")
+        raise ForbiddenFileError(f"'{escape(name)}' is a hard link to another file", _MADE_BY_NO_EXPORT)
     if status.st_size > MAX_FILE_BYTES:
-        raise LimitError(f"'{escape(name)}' has {status.st_size} bytes, and may have {MAX_FILE_BYTES}")
+        told = f"'{escape(name)}' has {status.st_size} bytes, and may have {MAX_FILE_BYTES}"
+        raise LimitError(told, _MADE_BY_NO_EXPORT)
 
 
 def _refuse_names(names: Sequence[str]) -> None:
