@@ -48,6 +48,7 @@ MAX_TOLD = 20  # bad files that a message names
 _CHUNK = 1 << 20
 _NEEDED = (KEY_NAME, sites.SITE_NAME, sites.PLAN_NAME, LEDGER_NAME, events.EVENTS_NAME)
 # Of the site's folder: what a command fetches or makes again. With another noise.key a restored site draws no noise twice.
+DEEPEST = 64  # folders: no site has as many, and Python walks some hundred
 _SKIPPED = ("staging", "lock", budget.NOISE_NAME)
 
 
@@ -330,7 +331,7 @@ def _read_list(folder: Path) -> BackupFile:
     names = [f.name for f in listed.files]
     for name in names:
         parts = PurePosixPath(name).parts
-        if name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name:
+        if name != "/".join(parts) or name.startswith("/") or ".." in parts or "\0" in name or len(parts) > DEEPEST:
             raise ForbiddenFileError(f"{LIST_NAME} names '{escape(name)}', which is no path inside a site")
         if parts[0] in _SKIPPED:
             raise ForbiddenFileError(f"{LIST_NAME} names '{escape(name)}', which no backup holds")

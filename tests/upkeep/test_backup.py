@@ -181,6 +181,7 @@ def test_a_backup_without_its_list_was_not_finished(stage, capsys):
         (listed.replace('"site.toml"', '"../site.toml"'), ForbiddenFileError, "../site.toml"),
         (listed.replace('"site.toml"', '"/site.toml"'), ForbiddenFileError, "/site.toml"),
         (listed.replace('"site.toml"', '"a//b"'), ForbiddenFileError, "a//b"),
+        (listed.replace('"site.toml"', f'"{"a/" * 1500}b"'), ForbiddenFileError, "no path inside a site"),
         (listed.replace('"site.toml"', '"plan.toml"'), MalformedError, "twice"),
         (re.sub(r'"size": \d+', '"size": 1' + "0" * 350, listed, count=1), MalformedError, "size"),
         (re.sub(r'"size": \d+', '"size": 1' + "0" * 30, listed, count=1), MalformedError, "size"),
