@@ -1,10 +1,10 @@
 """A loss of 400 digits."""
 
-from alx.errors import MalformedError
+from alx.errors import NotFiniteError
 from tests.forge import Forge
 
 FAULT = 13
-ERROR = MalformedError
+ERROR = NotFiniteError
 EXIT = 13
 WORDS = ("loss",)
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_taken_in_turn_is_refused(place, capsys):
         (["--settings", "all.npz"], "all.npz is not TOML"),
         (["--init", "nowhere"], "there is no file 'nowhere'"),
         (["--task", "nowhere.py"], "nowhere.py'"),
-        (["--split", "column:ward:a"], "the data have no column 'ward'\nhint: columns: site"),
+        (["--split", "column:ward:a"], "the data have no column 'ward', or several\nhint: columns: site"),
         (["--split", "column:site:a"], "no sample has 'a' in that column"),
         (["--samples", "49"], "--samples asks for 49, and the data have 48"),
     ],
