@@ -72,7 +72,7 @@ def table(
         cells = [
             [
                 escape(value, LONGEST) or "(empty)",
-                *(f"{numbers[n]:.0f}" for n in counts),
+                *(_count(numbers.get(n)) for n in counts),
                 *(_number(numbers.get(n)) for n in names),
             ]
             for value, numbers in each.items()
@@ -89,20 +89,29 @@ def looks(
     values: Values, majority: Values, before: Values | None = None, confusion: Mapping[str, Sequence[int]] | None = None
 ) -> list[str]:
     """What of these numbers deserves a look; see `table`."""
-    first, out = next(iter(values)), []
+    first, out = next(iter(values), ""), []
     told = [(name, values.get(name), majority.get(name)) for name in dict.fromkeys((first, COST))]
     out += [
         f"LOOK: {name} {_number(now)} is worse than {_number(bare)}, which the same answer for everybody has"
         for name, now, bare in told
-        if now is not None and bare is not None and (now > bare if name == COST else now < bare)
+        if now is not None and bare is not None and (now > bare if name == COST else now < bare) and _differ(now, bare)
     ]
     now, then = values.get(COST), None if before is None else before.get(COST)
-    if now is not None and then is not None and now > then:
+    if now is not None and then is not None and now > then and _differ(now, then):
         out.append(f"LOOK: {COST} got worse since the last selection, from {_number(then)} to {_number(now)}")
     missed = [(name, sum(row)) for i, (name, row) in enumerate((confusion or {}).items()) if sum(row) and not row[i]]
     of = ", ".join(f"{escape(name, LONGEST)} ({n})" for name, n in missed[:MAX_CLASSES])
     more = f" and of {len(missed) - MAX_CLASSES} more classes" if len(missed) > MAX_CLASSES else ""
     return [*out, *([f"LOOK: no sample of {of}{more} was answered rightly"] if missed else [])]
+
+
+def _differ(one: float, other: float) -> bool:
+    """Whether two numbers are told apart where they are shown."""
+    return _number(one) != _number(other)
+
+
+def _count(value: float | None) -> str:
+    return _number(value) if value is None or not value.is_integer() else f"{value:.0f}"
 
 
 def _number(value: float | None) -> str:

@@ -152,8 +152,8 @@ def _unknown(summary: Summary) -> Iterator[str]:
             if none:
                 yield f"no sample of the {what} {', '.join(_cut(none))} {where}: {nothing} it"
         if part.trained_on:
-            told = f"{part.trained_on} of the {count(part.samples, 'sample')} {where} are among those trained on"
-            yield f"{told}: {nothing} other samples; take them out of one or the other"
+            told = f"{part.trained_on} of the {count(part.samples, 'sample')} {where} have the input of one trained on"
+            yield f"{told}: {nothing} others; take them out of one or the other, unless few values make rows alike by chance"
 
 
 def _odd(summary: Summary) -> Iterator[str]:

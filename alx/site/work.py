@@ -19,6 +19,7 @@ from alx.errors import CorruptError
 _TURN = "turn.json"
 CHECKPOINT = "checkpoint"
 _LOSSES = "losses.json"
+_PIECE = 1 << 20
 _SNAPSHOT = re.compile(r"t([0-9]+)\.state")  # others are personal parts, and what the optimiser keeps
 
 
@@ -115,11 +116,17 @@ class Work:
         """Say that one of the turn's own files is not what was written.
 
         Raises:
-            CorruptError: always.
+            StorageError: it cannot be read: that is no damage, and may go by.
+            CorruptError: else.
         """
+        path = self._folder / name
+        with files.storage(path):
+            if path.is_file():
+                with path.open("rb") as file:
+                    while file.read(_PIECE):
+                        pass
         raise CorruptError(
-            f"the turn's own file '{self._folder / name}' is gone or damaged",
-            f"remove '{self._folder}' to begin the turn anew",
+            f"the turn's own file '{path}' is gone or damaged", f"remove '{self._folder}' to begin the turn anew"
         )
 
     def has(self, label: str) -> bool:

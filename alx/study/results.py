@@ -122,8 +122,12 @@ class Results(Strict):
         return statistics.fmean(known) if known else None
 
     def tells(self, score: float) -> bool:
-        """Whether a score says that something was learnt: a share is above that without a model, by more than `NEAR`."""
-        return self.without is None or not shares(self.score) or score > self.without + NEAR
+        """Whether a score says that something was learnt: a share is above that without a model, by more than `NEAR`.
+
+        Where no more than that is to gain, half of it does.
+        """
+        none = self.without
+        return none is None or not shares(self.score) or score > none + min(NEAR, (1 - none) / 2)
 
 
 def shares(score: str) -> bool:

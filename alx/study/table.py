@@ -9,7 +9,7 @@ from alx.errors import count, escape
 from alx.report import scores
 from alx.report.columns import table
 from alx.study import groups, lengths
-from alx.study.results import NEAR, Results, Spread
+from alx.study.results import Results, Spread
 
 DIGITS, MAX_DECIMALS = 3, 6  # of a number in the table
 SHOWN = 4  # numbers of one's own beside the score: a line is read, results.json has all
@@ -117,8 +117,7 @@ def _without_a_model(results: Results) -> list[str]:
 
 def _nothing(results: Results) -> str:
     return (
-        f"{results.score} is nowhere more than {NEAR} above that of the same answer for everybody, so it tells nothing; the "
-        "other columns may"
+        f"{results.score} is hardly above that of the same answer for everybody, so it tells nothing; the other columns may"
     )
 
 

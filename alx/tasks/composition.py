@@ -49,7 +49,7 @@ def told(
         last: at the last.
 
     Returns:
-        None where there are fewer than two classes to look at, or the sender holds as many of each of them.
+        None where there are fewer than two classes to look at whose losses are finite, or the sender holds as many of each.
     """
     classes = looked_at(apart)
     means = np.array([(first[apart == c].mean(), last[apart == c].mean()) for c in classes]).reshape(-1, 2)

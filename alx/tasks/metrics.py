@@ -262,6 +262,7 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     if not np.isfinite(outputs).all():
         return {"accuracy": None}
     count, p, answer = outputs.shape[1], judge.probabilities(outputs), judge.decided(outputs)
+    ranks = probabilities(outputs, judge.loss)  # as the model has them: what costs make of them has ties at 0 and 1
     found: Values = {"accuracy": float((outputs.argmax(1) == truth).mean())}
     if judge.objective.costs:
         paid = costs.paid(torch.from_numpy(answer), torch.from_numpy(truth), judge.objective, judge.classes)
@@ -271,11 +272,11 @@ def _classes(judge: Judge, outputs: Array, truth: Array) -> Values:
     if count == 2:  # noqa: PLR2004 - two classes
         yes = judge.positive
         here = (truth == yes).astype(int)
-        (ranked,) = _ranked(here[:, None], p[:, [yes]])
+        (ranked,) = _ranked(here[:, None], ranks[:, [yes]])
         return found | _two(here, p[:, yes], (answer == yes).astype(int), ranked)
     there = np.unique(truth)
     several = len(there) > 1
-    each_ranked = _ranked(truth[:, None] == there, p[:, there]) if len(there) <= MAX_TAKEN_APART else []
+    each_ranked = _ranked(truth[:, None] == there, ranks[:, there]) if len(there) <= MAX_TAKEN_APART else []
     right = p[np.arange(len(p)), truth]
     rates = [rate[there] for rate in _rates(answer, truth, count)]
     sensitivity, _, f1 = rates

@@ -63,7 +63,7 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
     there = others[there]
     if len(here) < LEAST_PAIRS:
         too, told = len(apart) - len(others), f"{count(len(here), 'own sample')} can be set beside one kept apart"
-        why = f"; {too} of the {count(len(apart), 'sample')} kept apart are among those trained on" if too else ""
+        why = f"; {too} of the {count(len(apart), 'sample')} kept apart have the input of one trained on" if too else ""
         raise ConfigError(
             f"{told} of the same class, expected {LEAST_PAIRS}{why}",
             "keep more samples apart, of the classes that are trained on: held_out in [data] of site.toml",
@@ -96,6 +96,7 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
         ),
         audit=audit,
         composition=composition.told(own, apart[shown], watched[0], watched[-1]),
+        looked=len(composition.looked_at(apart[shown])),
         unlooked=len(set(np.unique(own).tolist()) - set(composition.looked_at(apart[shown]))),
         moments=manifest.told is not None,
         budget=None if site.plan.privacy is None else site.plan.privacy.epsilon,

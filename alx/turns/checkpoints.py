@@ -125,5 +125,7 @@ def _loaded(work: Work, name: str, saved: IO[bytes]) -> dict[str, Any]:
     try:
         # on the CPU, so that a turn begun on a GPU can go on without one
         return dict(torch.load(saved, weights_only=True, map_location="cpu"))
-    except Exception:  # noqa: BLE001 - of bytes that are no checkpoint torch raises what its reader, zip and pickle do
+    except Exception as error:  # of bytes that are no checkpoint torch raises what its reader, zip and pickle do
+        if isinstance(error, OSError | MemoryError) or "allocate memory" in str(error):  # torch's word for the latter
+            raise
         work.refuse(name)

@@ -11,7 +11,7 @@ from alx.errors import count
 from alx.site import entries
 from alx.site.entries import Sealed
 from alx.tasks import membership
-from alx.tasks.composition import LEAST_APART, Composition
+from alx.tasks.composition import LEAST_APART, LEAST_CLASSES, Composition
 from alx.tasks.interval import CONFIDENCE, Interval
 from alx.tasks.membership import ALARMS, Attack, Rare
 from alx.tasks.one_run import Audit
@@ -34,6 +34,7 @@ class Leakage:
         rare: the same among the classes of which the site holds few; None where it holds about as much of each.
         audit: of the canaries; None where there are none.
         composition: which classes the site holds; None where there is nothing to tell.
+        looked: at how many classes; samples of enough of them are kept apart.
         unlooked: of how many classes that the site holds nobody could tell that: too few samples of them are kept apart.
         moments: whether the bundle has second moments of own samples, which no attack here goes by.
         budget: epsilon of the plan's [privacy].
@@ -50,6 +51,7 @@ class Leakage:
     rare: Rare | None
     audit: Audit | None
     composition: Composition | None
+    looked: int
     unlooked: int
     moments: bool
     budget: float | None = None
@@ -129,7 +131,7 @@ class Leakage:
             *([] if self.rare is None else _rare(self.rare)),
             *_verdict(self.attacks, self.rare),
             *([] if self.audit is None else _audited(self.audit, self.budget)),
-            *_held(self.composition, self.unlooked),
+            *_held(self.composition, self.looked, self.unlooked),
             *_both(self.both, self.apart),
             *([MOMENTS] if self.moments else []),
             f"not found is not safe: {ABOUT}",
@@ -139,8 +141,8 @@ class Leakage:
 def _both(both: int | None, apart: int) -> list[str]:
     if both is None:
         return ["whether some samples kept apart are trained on too was not looked at"]
-    told = f"LOOK: {both} of the {count(apart, 'sample')} kept apart are among those trained on: no attack goes by these"
-    return [told] if both else []
+    told = f"LOOK: {both} of the {count(apart, 'sample')} kept apart have the input of one trained on"
+    return [f"{told}: no attack goes by these"] if both else []
 
 
 def _between(found: Interval) -> str:
@@ -208,11 +210,12 @@ def _audited(found: Audit, budget: float | None) -> list[str]:
     ]
 
 
-def _held(told: Composition | None, unlooked: int) -> list[str]:
-    asked, few = "which classes are held here?", f"of which fewer than {LEAST_APART} samples are kept apart"
+def _held(told: Composition | None, looked: int, unlooked: int) -> list[str]:
+    asked, few = "which classes are held here?", f"of which fewer than {LEAST_APART} samples could be looked at"
     lost = [f"LOOK: not measured: {count(unlooked, 'class', 'classes')} {few}"] if unlooked else []
-    if told is None and unlooked:
-        return [f"{asked} this was not measured", *lost]
+    if told is None and (unlooked or looked < LEAST_CLASSES):
+        why = "" if unlooked else f": {LEAST_APART} samples kept apart of each of two classes are needed"
+        return [f"{asked} this was not measured{why}", *lost]
     if told is None:
         return [f"{asked} nothing to tell: as many samples are held of each, or no class's loss is finite"]
     right, rank = told.right, "" if told.rank is None else f"; rank correlation with the truth {told.rank:.2f}"

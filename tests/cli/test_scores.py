@@ -100,6 +100,18 @@ def test_what_a_doctor_would_misread_deserves_a_look():
         "LOOK: no sample of malignant (4) was answered rightly",
     ]
     assert scores.looks({"accuracy": 0.95}, {"accuracy": 0.95}, None, {"a": [0, 0], "b": [0, 3]}) == []
+    rounded = {"minus the squared error": -9.514405372550192, "mean cost": 0.5}
+    assert scores.looks(rounded, {"minus the squared error": -9.514405372550165}, {"mean cost": 0.5 - 1e-9}) == []
+    assert scores.looks({}, {}) == []
+
+
+def test_numbers_of_ones_own_by_group_are_shown_as_they_are():
+    groups = {"a": {"samples": 3.0, "found": 0.5, "positives": 0.31}, "b": {"samples": 2.0, "found": 0.1, "positives": None}}
+    lines = scores.table({"found": 0.4}, {}, {"ward": groups})
+    assert [line.split() for line in lines[lines.index("") + 2 :]] == [
+        ["a", "3", "0.3100", "0.5000"],
+        ["b", "2", "-", "0.1000"],
+    ]
 
 
 @pytest.mark.parametrize(

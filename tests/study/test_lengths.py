@@ -26,7 +26,7 @@ class Found:
         return self.runs
 
     def tells(self, score):
-        return score > self.without + NEAR
+        return score > self.without + min(NEAR, (1 - self.without) / 2)
 
 
 def test_the_fewest_trips_go_first_and_of_equals_the_shorter_turn():
@@ -55,9 +55,14 @@ def test_no_length_is_recommended_by_a_score_that_no_model_reaches_as_well():
     assert lengths.recommended(rare, shares=True) is None
     told = table.compared(rare, None, "")[-1]
     assert told.startswith(
-        "no length to take: accuracy is nowhere more than 0.01 above that of the same answer for everybody"
+        "no length to take: accuracy is hardly above that of the same answer for everybody, so it tells nothing"
     )
     rare[60].runs[0].rounds[-1] = rare[60].runs[0].rounds[-1].model_copy(update={"score": 0.968})
+    assert lengths.recommended(rare, shares=True) == (60, 2)
+    for found in rare.values():
+        found.without = 0.992  # less than a hundredth is left to gain, and half of it tells
+    assert lengths.recommended(rare, shares=True) is None
+    rare[60].runs[0].rounds[-1] = rare[60].runs[0].rounds[-1].model_copy(update={"score": 0.997})
     assert lengths.recommended(rare, shares=True) == (60, 2)
 
 

@@ -283,3 +283,20 @@ def test_the_calibration_error_is_the_mean_gap_over_bins():
 def test_probabilities_of_large_logits_are_finite():
     assert probabilities(np.array([[1e4, -1e4]]), "cross_entropy").tolist() == [[1.0, 0.0]]
     assert probabilities(np.array([[-1e4]]), "binary_cross_entropy").tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_costs_move_no_ranking(count):
+    """With smoothing, the probabilities that answers are taken from are cut off at 0 and 1, which makes ties."""
+    torch.manual_seed(0)
+    truth = torch.randint(count, (400,))
+    outputs = 3 * torch.nn.functional.one_hot(truth, count) + 4 * torch.randn(400, count)
+    names = [str(k) for k in range(count)]
+    costs = {a: {b: 1.0 + int(a) for b in names if b != a} for a in names}
+    found = [
+        Judge("cross_entropy", names, objective=Objective(label_smoothing=0.2, costs=each))(outputs, truth).values
+        for each in ({}, costs)
+    ]
+    for name in ("AUC", "average precision"):
+        assert found[0][name] == found[1][name]
+    assert found[0]["Brier"] != found[1]["Brier"]

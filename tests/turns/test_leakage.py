@@ -149,10 +149,10 @@ def test_no_attack_goes_by_samples_kept_apart_that_were_trained_on(by_heart, alx
     both = int(inside[::2].sum())
     assert (found["samples"]["apart"], found["samples"]["both"]) == (138, both)
     assert found["membership"]["last loss"]["auc"]["low"] > 0.6
-    told = f"LOOK: {both} of the 138 samples kept apart are among those trained on: no attack goes by these"
+    told = f"LOOK: {both} of the 138 samples kept apart have the input of one trained on: no attack goes by these"
     assert told in alx("leakage", "--site", learner).out
     np.savez(place, **data | {"test_images": trained, "test_labels": labels[inside]})
-    told = "; {0} of the {0} samples kept apart are among those trained on".format(len(trained))
+    told = "; {0} of the {0} samples kept apart have the input of one trained on".format(len(trained))
     refused(capsys, ["leakage", "--site", str(learner)], ConfigError, "0 own samples can be set beside one", told)
 
 
@@ -217,7 +217,7 @@ def told(**changed):
     made = Found(
         turn=SimpleNamespace(round=1, bundle="bundle", digest="0" * 64), models=2, own=90, apart=90, pairs=40, classes=3,
         attacks=[Attack("range", Interval(0.5, 0.4, 0.6), share, share)],
-        rare=None, audit=None, composition=None, unlooked=0, moments=False,
+        rare=None, audit=None, composition=None, looked=3, unlooked=0, moments=False,
     )  # fmt: skip
     return replace(made, **changed).words()
 
@@ -229,7 +229,8 @@ def test_an_area_below_a_half_is_found_as_one_above_and_what_was_not_measured_is
     )
     words = told(unlooked=1)
     assert "which classes are held here? this was not measured" in words
-    assert "LOOK: not measured: 1 class of which fewer than 5 samples are kept apart" in words
+    assert "LOOK: not measured: 1 class of which fewer than 5 samples could be looked at" in words
+    assert any("this was not measured: 5 samples kept apart of each of two classes are needed" in w for w in told(looked=1))
     share, below = Interval(0.01, 0.0, 0.05), Interval(0.19, 0.13, 0.28)
     # whoever goes by the opposite of a score is right in 1 - low of cases, and rare classes have a range of their own
     turned = Attack("turned", Interval(0.45, 0.35, 0.57), share, share)

@@ -16,7 +16,7 @@ from torch import nn
 
 from alx import files
 from alx.bundle import keys
-from alx.errors import CorruptError, PeerError
+from alx.errors import CorruptError, PeerError, StorageError
 from alx.learning import blend, measure, state, trajectory
 from alx.learning.task import LossSum, Task
 from alx.site import shelf
@@ -462,6 +462,18 @@ def test_a_damaged_checkpoint_is_refused_in_words(tmp_path, monkeypatch, harmed)
     with pytest.raises(CorruptError, match="checkpoint' is gone or damaged") as raised:
         kept(tmp_path / "turn", monkeypatch)
     assert raised.value.hint == f"remove '{tmp_path / 'turn'}' to begin the turn anew"
+
+
+@pytest.mark.parametrize(("raised", "as_"), [(OSError(5, "Input/output error"), StorageError), (MemoryError(), MemoryError)])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_called_damaged(tmp_path, monkeypatch, raised, as_):
+    kept(tmp_path / "turn", monkeypatch, checkpoint=5, dies=11)
+
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(as_):
+        kept(tmp_path / "turn", monkeypatch)
 
 
 @pytest.mark.parametrize("harmed", [b'{"t', b"[1]", b"\xff\xfe{}", b'{"t2": [1]}', b'{"t2": ["x", 3]}', b'{"t2": 1}'])

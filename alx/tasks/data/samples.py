@@ -18,7 +18,6 @@ from alx.errors import ConfigError
 
 SHARE = 0.5  # of what is free on a GPU that a data set may take: the rest is for the model and its activations
 HASHED = 1024  # samples at once: pixels lie otherwise in memory than in an array, and are copied
-SURE = 3  # standard deviations of a number of samples: more is no chance
 CPU = torch.device("cpu")
 
 
@@ -193,23 +192,17 @@ def prints(data: Held) -> NDArray[np.uint64] | None:
 
 
 def among(part: Held, own: NDArray[np.uint64] | None) -> NDArray[np.bool_] | None:
-    """Which samples kept from training are trained on all the same: their inputs are, byte for byte.
+    """Which samples kept from training have the input of one that is trained on, byte for byte: the same one, or by chance.
 
     Args:
         part: those kept.
         own: `prints` of those trained on.
 
     Returns:
-        Of each whether it is, [n]; of none where no more of them are than chance has it, going by how many of the samples
-        trained on are like another of these: rows of a table with few values. None where nobody looked.
+        Of each whether it has, [n]; None where nobody looked.
     """
     found = None if own is None else prints(part)
-    if own is None or found is None:
-        return None
-    _, counts = np.unique(own, return_counts=True)
-    twins = counts[counts > 1].sum() / len(own)
-    both, chance = np.isin(found, own), twins * len(found)
-    return both if both.sum() > chance + SURE * np.sqrt(chance * (1 - twins)) else np.zeros_like(both)
+    return None if own is None or found is None else np.isin(found, own)
 
 
 @runtime_checkable
