@@ -260,7 +260,7 @@ def withdraw(path: Path, aside: Path) -> None:
     """
     remove_tree(aside)
     with storage(path):
-        if not path.is_dir():
+        if not os.path.lexists(path):
             return
         path.rename(aside)
     sync_folder(path.parent)

@@ -82,7 +82,8 @@ def check(site: Site, as_json: bool) -> None:
             ["the task is one of your own: it alone knows its data"] if done.summary is None else summary.words(done.summary)
         )
         paired = site.look().pairing is not None
-        fit = "the task is fit, and the data are those of pairing" if paired else "the task is fit for a first round"
+        fit = "the task is fit, and the data are those of pairing" if done.compared else "the task is fit"
+        fit = fit if paired else "the task is fit for a first round"
         screen.tell(*data, *done.words(), *noise, *spent, *looks, *([] if done.found else [fit]))
     if done.found:
         raise ConfigError("the task is not fit: " + "; ".join(done.found), "docs/tasks.md says what a task promises")

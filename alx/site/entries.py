@@ -30,6 +30,7 @@ _LEFT_OUT = (
     "disks",
     "metrics",
     "officers",
+    "back",
     "to_come",
 )  # of a body, where they are None
 
@@ -87,6 +88,7 @@ class Turn(NamedTuple):
     Attributes:
         officers: of what was accepted, fingerprints of the sender's officers who had approved it; None where the plan has
             none, and after a reset.
+        back: it had been handed over before the site was restored, was put back, and is what the turn gave again; else None.
     """
 
     round: int
@@ -96,6 +98,7 @@ class Turn(NamedTuple):
     previous: str | None
     answers: str | None
     officers: tuple[str, ...] | None = None
+    back: bool | None = None
 
     @classmethod
     def of(cls, manifest: "Manifest | Closing", digest: str) -> Self:
@@ -121,7 +124,10 @@ class Turn(NamedTuple):
 
 
 class Sealed(Turn):
-    """A turn was trained and signed, or the closing was signed: round, bundle, digest."""
+    """A turn was trained and signed, or the closing was signed: round, bundle, digest.
+
+    Where it had been handed over before the site was restored, and came out the same again, also back.
+    """
 
     __slots__ = ()
 

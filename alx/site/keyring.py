@@ -112,14 +112,12 @@ def pinned(folder: Path, pairing: Paired) -> Identity:
     Raises:
         LedgerError: peer.json is not the file that was pinned.
     """
-    path = next_peer(folder, pairing.identity)
-    path = path if path.is_file() else folder / PEER_NAME
-    data = files.read(path, identity.MAX_IDENTITY_BYTES) if path.is_file() else b""
-    if hashlib.sha256(data).hexdigest() != pairing.identity:
-        raise LedgerError(
-            f"{PEER_NAME} is not the file that was pinned", f"run alx pair with that file again, or {_RESTORE}"
-        )
-    return identity.parse(data)
+    for path in (folder / PEER_NAME, next_peer(folder, pairing.identity)):
+        if path.is_file():
+            data = files.read(path, identity.MAX_IDENTITY_BYTES)
+            if hashlib.sha256(data).hexdigest() == pairing.identity:
+                return identity.parse(data)
+    raise LedgerError(f"{PEER_NAME} is not the file that was pinned", f"run alx pair with that file again, or {_RESTORE}")
 
 
 def rotation_path(folder: Path, old: PublicKey) -> Path:
@@ -170,6 +168,10 @@ def settle(folder: Path, ring: Keyring, pairing: Paired | None) -> None:
     if pairing is not None:
         waiting.append((next_peer(folder, pairing.identity), PEER_NAME, PEER_KEY_NAME, ring.peer[-1]))
     for path, name, public_name, public in waiting:
+        if name == PEER_NAME and pairing is not None and path.is_file():
+            data = files.read(path, identity.MAX_IDENTITY_BYTES)
+            if hashlib.sha256(data).hexdigest() != pairing.identity:  # made for nothing, or damaged
+                files.remove_tree(path)
         if path.is_file():
             files.replace(folder / public_name, public.pem.encode("ascii"))
             with files.storage(path):

@@ -10,14 +10,16 @@ from alx.site.state import SiteState
 
 
 def since_last_sealed(now: SiteState) -> Told | None:
-    """The newest restoration behind the last sealed turn, or None where there was none.
+    """The newest restoration behind the last turn that was sealed since, or None where there was none.
+
+    A bundle that was put back could not say it.
 
     Raises:
         LedgerError: see `events.read`.
     """
     for i in reversed(range(len(now.entries))):
         entry = now.entries[i]
-        if isinstance(entry.record, Sealed):
+        if isinstance(entry.record, Sealed) and not entry.record.back:
             return None
         # a reset of the log alone lost no turn
         if isinstance(entry.record, Restored) or (isinstance(entry.record, Reset) and entry.record.bundles is not None):

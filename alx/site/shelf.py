@@ -5,6 +5,7 @@ its own bundle and the two before it.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,27 +109,31 @@ def put_back(now: SiteState, made: Manifest) -> str | None:
         made: what the turn gave.
 
     Returns:
-        None where nothing lies there that the site signed itself, or what does is of this very turn, left by a kill.
+        None where nothing lies there, or what does is of this very turn, left by a kill.
 
     Raises:
+        CorruptError: what lies there is not whole, or not this site's.
         ForkError: this turn gave another bundle.
     """
     folder = now.site.outbox / made.name()
-    if not isinstance(made, Version4) or made.restored is None or not folder.is_dir():
+    if not isinstance(made, Version4) or made.restored is None or not os.path.lexists(folder):
         return None
+    where = escape(str(folder), 200)
     try:
         with carried.survey(folder, now.site.secret) as source:
             signed = read.verify(source, read.claimed_key(source)[0], now.public_key)
             source.refuse_damage()
             there = read.read_manifest(source, signed)
-            whole = all(source.read_signed(f) is not None for f in signed.files.values())
-    except AlxError:
+            for f in signed.files.values():
+                source.read_signed(f)
+            source.refuse_damage()
+    except AlxError as error:  # a kill leaves none that is not whole: somebody put it there
+        hint = "put a good copy there of what was handed over, or remove it where nothing was"
+        raise CorruptError(f"'{where}' was put there, and cannot be used: {error.message}", hint) from error
+    if isinstance(there, Version4) and there.restored == made.restored:
         return None
-    if not whole or not isinstance(there, Version4) or there.restored == made.restored:
-        return None
-    if there.model_copy(update={"restored": made.restored}) == made:
+    if isinstance(there, Version4) and there.model_copy(update={"restored": made.restored}) == made:
         return signed.digest
-    where = escape(str(folder), 200)
     raise ForkError(
         f"training gave another bundle than '{where}', which was put back there; the peer takes no second one",
         "docs/keys.md says how a site goes on that was restored from an old backup",

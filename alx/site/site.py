@@ -40,7 +40,7 @@ from alx import files, plan
 from alx.bundle import age, keys
 from alx.bundle.keys import Unlock
 from alx.bundle.signature import SIGNATURE_NAME
-from alx.errors import AlxError, ConfigError, LimitError, TrustError, UsageError, escape
+from alx.errors import AlxError, ConfigError, LedgerError, LimitError, TrustError, UsageError, escape
 from alx.plan import PlanFile
 from alx.records import Role, explain
 from alx.site import events, keyring, ledger
@@ -181,7 +181,10 @@ class Site:
             now = self.look()
             events.catch_up(self.events_path, now.entries)
             if keyring.unsettled(self.folder):
-                keyring.settle(self.folder, now.keyring, now.pairing)
+                with contextlib.suppress(
+                    LedgerError
+                ):  # no peer.json: all but alx pair, which puts it back, say so themselves
+                    keyring.settle(self.folder, now.keyring, now.pairing)
             try:
                 yield now
             except AlxError:  # what was recorded before the refusal stands before it in the log, with its time

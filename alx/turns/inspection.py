@@ -68,6 +68,7 @@ class Inspection:
         frozen: what of the model stays at home because nothing changes it.
         noise: of a turn under [privacy].
         canaries: own samples that a coin decided about, and how many of them it left out of training; None: there are none.
+        compared: the data were held against those of pairing.
     """
 
     found: list[str]
@@ -79,6 +80,7 @@ class Inspection:
     frozen: Frozen | None = None
     noise: Planned | None = None
     canaries: tuple[int, int] | None = None
+    compared: bool = False
 
     def words(self) -> list[str]:
         """What the model is, and what a turn takes, for people; nothing where the task is not fit."""
@@ -158,7 +160,8 @@ def inspect(site: Site) -> Inspection:
     found = check.check_task(task, plan.seed)
     refuse_few_of_class(site, task)
     now = site.look()
-    if now.pairing is not None and (site.folder / DATA_NAME).is_file():
+    compared = now.pairing is not None and task.data is not None and (site.folder / DATA_NAME).is_file()
+    if now.pairing is not None and (compared or task.data is None):
         try:
             refuse_other_data(site, task, now.own.file.samples)
         except ConfigError as error:  # one more thing that is wrong
@@ -180,6 +183,7 @@ def inspect(site: Site) -> Inspection:
         frozen=bridge.frozen_of(task, model),
         noise=noise,
         canaries=None if read is None or read.canaries is None else _drawn(read.canaries),
+        compared=compared,
     )
 
 

@@ -104,8 +104,8 @@ def refuse_few_of_class(site: Site, task: Task) -> None:
 def refuse_other_data(site: Site, task: Task, samples: int) -> None:
     """The samples are those of pairing: a loss of then is compared with losses of now.
 
-    Nothing is compared for a task that does not say what it reads; where nothing was remembered, in a site out of a backup
-    of before, what is there now is.
+    Of a task that does not say what it reads the number alone is compared; where nothing was remembered, in a site out of
+    a backup of before, what is there now is.
 
     Args:
         site: this site.
@@ -116,10 +116,10 @@ def refuse_other_data(site: Site, task: Task, samples: int) -> None:
         ConfigError: they are others.
     """
     path = site.folder / DATA_NAME
-    if task.data is None:
-        return
     if task.sample_losses is not None:
         same_count(task.sample_losses.count, samples)
+    if task.data is None:
+        return
     if not path.is_file():
         _remember(site, task)
     elif files.read(path, MAX_DATA_BYTES).decode("ascii", "replace").strip() != task.data():

@@ -154,7 +154,7 @@ def train(now: SiteState, tell: Tell = silent, logs: Sequence[Target] = ()) -> S
     manifest, data = turn.pack(steps, recipes, losses, solved, told)
     back = shelf.put_back(now, manifest)
     digest = back or write.seal(turn.work.bundle, manifest, data, key, now.recipients)
-    made = entries.Sealed.of(manifest, digest)
+    made = entries.Sealed.of(manifest, digest)._replace(back=None if back is None else True)
     # before the ledger knows of the turn: what is kept of one that never was is never asked for
     if site.plan.optimiser.keep:
         kept.put(site.folder, digest, turn.work.get(checkpoints.HANDED_ON))

@@ -278,12 +278,12 @@ def reset(site: Site, findings: Findings, reason: str) -> Reset:
     )
     if findings.lost == "event log":
         entries = ledger.read(site.ledger_path)
-        before = _last_reset(entries)
-        if before is None:
+        last = entries[-1].record
+        if isinstance(last, Reset) and last.bundles is None:  # of this call, killed before it made the log
+            made = last
+        else:
             made = made._replace(bundles=None, import_again=None, rebuilt=len(entries) + 1)
             ledger.append(site.ledger_path, made)
-        else:
-            made = before
     else:
         records = _records(site, findings)
         files.remove_tree(site.folder / budget.NOISE_NAME)  # so that no noise is drawn twice, for sums that may differ
@@ -343,13 +343,18 @@ def _in_place_of(path: Path) -> Iterator[Path]:
 
 def _set_aside(path: Path) -> None:
     """Keep what is left of a lost chain, for whoever wants to know what happened; its journal must not meet the new one."""
+    journal = path.with_name(f"{path.name}-journal")
     with files.storage(path):
         names = (f"{path.stem}.lost{'' if n == 1 else f'-{n}'}.sqlite" for n in itertools.count(1))
-        aside = next(free for free in map(path.with_name, names) if not free.exists())  # beside those of earlier resets
-        for suffix in ("-journal", ""):
-            old = path.with_name(path.name + suffix)
-            if old.exists():
-                old.replace(aside.with_name(aside.name + suffix))
+        places = ((path.with_name(name), path.with_name(f"{name}-journal")) for name in names)
+        # beside those of earlier resets; a journal that waits there alone is of this one, which was killed in between
+        aside, beside = next((a, b) for a, b in places if not a.exists() and not (b.exists() and journal.exists()))
+        if not path.exists():
+            journal.unlink(missing_ok=True)  # by itself it tells nothing
+        elif journal.exists():
+            journal.replace(beside)
+        if path.exists():
+            path.replace(aside)
     files.sync_folder(path.parent)
 
 

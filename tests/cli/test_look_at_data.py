@@ -153,6 +153,12 @@ def test_check_says_what_it_saw_and_what_a_turn_takes(stage, alx, capsys):
     assert json.loads(alx("check", "--site", world.folder("learner"), "--json").out)["fit"] is False
 
 
+def test_what_was_not_compared_with_pairing_is_not_said_to_be(stage, alx):
+    folder = stage("paired").folder("learner")
+    (folder / "data.sha256").unlink()  # as in a site out of a backup of before it was kept
+    assert alx("check", "--site", folder).out.splitlines()[-1] == "the task is fit"
+
+
 def test_before_pairing_a_task_is_fit_for_a_first_round(tmp_path, alx):
     world = make_world(tmp_path / "w")
     assert alx("check", "--site", world.folder("learner")).out.splitlines()[-1] == "the task is fit for a first round"

@@ -8,6 +8,7 @@ import pytest
 from alx.bundle import keys
 from alx.cli.main import run
 from alx.errors import LedgerError, TurnError
+from alx.site import keyring
 from alx.site.site_file import Data, SiteFile
 from alx.steps import new
 from alx.turns.train import train
@@ -90,3 +91,26 @@ def test_a_turn_that_was_begun_for_one_peer_is_begun_anew_for_another_with_whom_
     assert alx("export", another.disk, "--site", site).code == 0
     assert alx("pair", another.disk / "learner.json", "--yes", "--site", another.root / "another").code == 0
     assert alx("import-and-select", another.bundle("learner"), "--site", another.root / "another").code == 0
+
+
+@pytest.mark.parametrize("left", ["peer.0123456789abcdef.json", "key.0123456789abcdef.pem"])
+def test_what_a_kill_left_keeps_nobody_from_putting_the_peers_file_back(stage, alx, left):
+    world = stage("sent")
+    folder = world.folder("learner")
+    (folder / left).write_bytes(b"{}")
+    (folder / "peer.json").unlink()
+    assert alx("status", "--site", folder).code == LedgerError.exit_code
+    assert alx("pair", world.disk / "provider.json", "--yes", "--site", folder).code == 0
+    assert alx("status", "--site", folder).code == 0
+    assert not (folder / left).exists()
+
+
+def test_a_damaged_file_that_waits_takes_no_good_ones_place(stage, alx):
+    world = stage("sent")
+    folder = world.folder("learner")
+    waits = keyring.next_peer(folder, world.state("learner").pairing.identity)
+    waits.write_bytes(b"")
+    good = (folder / "peer.json").read_bytes()
+    assert alx("status", "--site", folder).code == 0
+    assert alx("export", world.disk, "--site", folder).code == 0
+    assert ((folder / "peer.json").read_bytes(), waits.exists()) == (good, False)

@@ -549,6 +549,7 @@ SPOILT = {
     "the signature is gone": lambda folder: (folder / "round.sig").unlink(),
     "junk lies in it": lambda folder: (folder / "Thumbs.db").touch(),
     "all of it is gone": shutil.rmtree,
+    "a file lies there": lambda folder: (shutil.rmtree(folder), folder.write_bytes(b"x")),
 }
 
 

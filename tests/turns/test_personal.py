@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from alx import files, turns
 from alx.bundle.manifest import Start
 from alx.cli.main import run
-from alx.errors import ForkError, MalformedError
+from alx.errors import CorruptError, ForkError, MalformedError
 from alx.learning import measure
 from alx.site import shelf
 from alx.site.site_file import Data, SiteFile
@@ -270,6 +270,59 @@ def test_a_restored_site_makes_no_second_bundle_beside_one_that_was_put_back(put
     shutil.rmtree(learner / "outbox" / bundle.name)
     assert run(words) == 0  # without it the site makes one that says that it was restored
     assert world.state("learner").position.sealed[-1].round == 2
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda b: flip(next((b / "data").iterdir())), lambda b: (b / "share.json").write_bytes(b"{}")]
+)
+def test_a_bundle_that_was_put_back_and_is_not_whole_is_not_thrown_away(put_back, capsys, spoil):
+    world, bundle, turn, _ = put_back
+    learner = world.folder("learner")
+    there = learner / "outbox" / bundle.name
+    shutil.copytree(bundle, there)
+    spoil(there)
+    words = ["train-local", "--site", str(learner)]
+    refused(capsys, words, CorruptError, "was put there, and cannot be used", hint="put a good copy there")
+    shutil.rmtree(there)
+    shutil.copytree(bundle, there)
+    assert run(words) == 0
+    assert world.state("learner").position.sealed[-1].digest == turn
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_each_turn_that_was_put_back_is_guarded_and_the_first_new_one_says_what_happened(tmp_path, capsys, same):
+    world = world_of(tmp_path / "w", plan_of().replace("rounds = 2", "rounds = 3"))
+    learner, backup = world.folder("learner"), tmp_path / "backup"
+    assert run(["backup", str(backup), "--site", str(learner)]) == 0
+    one = world.turn("learner")
+    assert world.take("provider", one) == 0
+    answer = world.turn("provider")
+    assert world.take("learner", answer) == 0
+    two = world.turn("learner")
+    if not same:
+        Forge.of(world, "learner", 2).edit(lambda m: m["candidates"][1].update(loss=m["candidates"][1]["loss"] / 2))
+    shutil.rmtree(learner)
+    assert run(["restore", str(backup), str(learner)]) == 0
+    for bundle in (one, two):
+        shutil.copytree(bundle, learner / "outbox" / bundle.name)
+    words = ["train-local", "--site", str(learner)]
+    assert run(words) == 0
+    assert world.take("learner", answer) == 0
+    if not same:
+        refused(capsys, words, ForkError, "gave another bundle")
+        return
+    assert run(words) == 0
+    assert [turn.back for turn in world.state("learner").position.sealed] == [True, True]
+    assert world.take("provider", two) == 0
+    assert world.take("learner", world.turn("provider")) == 0
+    said = json.loads((world.turn("learner") / "manifest.json").read_text())["restored"]
+    assert (said["how"], said["round"]) == ("backup", 0)
 
 
 def chosen_by(role, world):

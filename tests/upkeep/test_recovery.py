@@ -312,6 +312,30 @@ def test_shares_of_a_bundle_that_are_put_back_are_not_passed_over(stage, alx, ca
     assert turns(world, "learner") == told
 
 
+def test_a_log_that_is_lost_after_a_reset_of_the_ledger_is_on_record_too(stage, alx):
+    world = stage("sent")
+    folder = world.folder("learner")
+    lose(world, "learner")
+    assert alx(*resetting(world, "learner")).code == 0
+    (folder / "events.sqlite").unlink()
+    done = alx("reset-ledger", "--reason", "the log was stolen", "--yes", "--site", folder)
+    assert (done.code, "reset: a new event log begins" in done.out) == (0, True)
+    assert world.state("learner").entries[-1].record.reason == "the log was stolen"
+
+
+def test_a_journal_by_itself_is_no_lost_ledgers(stage, alx):
+    world = stage("sent")
+    folder = world.folder("learner")
+    journal = folder / "ledger.sqlite-journal"
+    lose(world, "learner")
+    journal.write_bytes(b"of a ledger that a person deleted")
+    assert alx(*resetting(world, "learner")).code == 0
+    assert not [*folder.glob("ledger.lost*"), *folder.glob("*-journal")]
+    (folder / "ledger.sqlite").write_bytes(b"lost" * 300)
+    assert alx(*resetting(world, "learner")).code == 0
+    assert [p.name for p in folder.glob("ledger.lost*")] == ["ledger.lost.sqlite"]
+
+
 def test_a_reset_killed_anywhere_goes_on(stage, tmp_path, alx):
     template = stage("finished")
     before = turns(template, "learner")
