@@ -116,7 +116,7 @@ def evaluate(
         used: the model.
         data: see `predict`; None is what the site keeps apart, or another part of its own data.
         part: of an .npz or of torchvision's sets; of a site's own data train, val or test.
-        by: columns whose groups are told apart; none: of a site's own data those of its [metrics].
+        by: columns whose groups are told apart; none: of what a site keeps apart those of its [metrics].
         threshold: of the probability of the positive of two classes; None is that of the site's [metrics], else a half.
         positive: of two classes, the one to be found; None is that of the site's [metrics], else the second.
 
@@ -133,7 +133,7 @@ def evaluate(
         asked = questions.read(_named(used, data), Path(), plan, part, None, labelled=True)
         _refuse_other_inputs(used, asked)
     fit.refuse_misfit(used.net, asked.samples, plan, asked.where, used.device)
-    if not by and data is None and used.site is not None:
+    if not by and data is None and part in (None, "test") and used.site is not None:
         by = used.site.config.metrics.by
     groups = {name: asked.column(name) for name in by}
     for name, cells in groups.items():
