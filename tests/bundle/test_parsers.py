@@ -26,7 +26,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 # A machine that has other work is no fault of the parsers.
-examples = settings(max_examples=80)
+examples = settings(max_examples=50)
 
 
 def harmed(good: bytes) -> st.SearchStrategy[bytes]:
