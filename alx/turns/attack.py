@@ -70,6 +70,7 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
         )
     shown = others[_shown(apart[others], site.plan.seed)]
     asked = np.union1d(there, shown)
+    looked = set(composition.looked_at(apart[shown]))
     of_own, of_apart, audit = [], [], None
     with shelf.opened(now, turn) as bundle:
         manifest = bundle.manifest
@@ -96,8 +97,8 @@ def attack(now: SiteState, number: int | None = None, tell: Tell = silent) -> Le
         ),
         audit=audit,
         composition=composition.told(own, apart[shown], watched[0], watched[-1]),
-        looked=len(composition.looked_at(apart[shown])),
-        unlooked=len(set(np.unique(own).tolist()) - set(composition.looked_at(apart[shown]))),
+        looked=len(looked),
+        unlooked=len(set(np.unique(own).tolist()) - looked),
         moments=manifest.told is not None,
         budget=None if site.plan.privacy is None else site.plan.privacy.epsilon,
         both=None if both is None else int(both.sum()),
